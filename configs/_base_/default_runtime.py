@@ -1,0 +1,5 @@
+_base_ = 'mmpretrain::_base_/default_runtime.py'
+custom_imports = dict(imports=['pinas_mm'])
+randomness = dict(seed=0)
+# Every step runs other paths: average exactly their gradients over the ranks.
+model_wrapper_cfg = dict(type='pinas_mm.ActiveGradientDataParallel')

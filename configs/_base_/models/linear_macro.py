@@ -1,0 +1,13 @@
+# One linear classifier over sampled archs of a frozen supernet; BN in train mode, since no running statistics fit all archs.
+model = dict(
+    type='ImageClassifier',
+    backbone=dict(
+        type='pinas_mm.SearchableMacroNet',
+        widen_factor=0.25,
+        frozen_stages=4,
+        frozen_norm_eval=False,
+        init_cfg=dict(type='Pretrained', checkpoint='set to the learned supernet', prefix='backbone.')),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(
+        type='LinearClsHead', num_classes=10, in_channels=320, loss=dict(type='CrossEntropyLoss'), topk=(1, ), cal_acc=True))
+custom_hooks = [dict(type='pinas_mm.ArchSamplingHook')]

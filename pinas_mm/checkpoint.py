@@ -1,0 +1,80 @@
+"""Checkpoints without code execution: every one is opened with ``torch.load(weights_only=True)``."""
+import os
+from collections import OrderedDict
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.fileio import get_local_path
+from mmengine.logging import HistoryBuffer
+from torch import nn
+
+from .errors import InputError
+from .fileio import write_atomic
+
+# A full mmengine training checkpoint also holds its log history: HistoryBuffer and the numpy arrays and scalars in it.
+_multiarray = getattr(np, '_core', np.core if not hasattr(np, '_core') else None).multiarray
+SAFE_GLOBALS = [
+    HistoryBuffer, np.ndarray, np.dtype, _multiarray._reconstruct, _multiarray.scalar,
+    *(type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool'))
+]
+
+
+def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
+    """Reads a checkpoint (a local path or any URI mmengine reads) onto the CPU.
+
+    Returns:
+        The checkpoint's dict; a bare state dict comes back as ``{'state_dict': ...}``.
+
+    Raises:
+        InputError: Missing, damaged, not a checkpoint, or holding objects that could run code.
+    """
+    try:
+        with get_local_path(os.fspath(path)) as local, torch.serialization.safe_globals(SAFE_GLOBALS):
+            checkpoint = torch.load(local, map_location='cpu', weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f'{path}: no such checkpoint') from error
+    except Exception as error:  # torch raises a dozen kinds for damaged or unsafe files
+        raise InputError(f'{path}: not loadable as a checkpoint of plain tensors: {str(error).splitlines()[0]}') from error
+    if not isinstance(checkpoint, dict):
+        raise InputError(f'{path}: holds a {type(checkpoint).__name__}, expected a dict of tensors')
+    return checkpoint if 'state_dict' in checkpoint else {'state_dict': checkpoint}
+
+
+def save_checkpoint(path: str | os.PathLike, state_dict: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:
+    """Writes ``{'meta': ..., 'state_dict': ...}`` beside ``path``, then renames it into place."""
+    state = OrderedDict((key, value.detach().cpu().clone()) for key, value in state_dict.items())
+    write_atomic(path, lambda file: torch.save({'meta': meta, 'state_dict': state}, file))
+
+
+def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> None:
+    """Loads into ``module`` every tensor it has; what the checkpoint has beyond that is left.
+
+    So a subnet inherits from a supernet's checkpoint without a converter.
+
+    Args:
+        module: The module to fill.
+        path: Checkpoint path or URI.
+        prefix: Prefix of the module's keys in the checkpoint, such as ``'backbone.'``.
+
+    Raises:
+        InputError: A key is missing or has another shape; the message lists them.
+    """
+    found = load_checkpoint(path)['state_dict']
+    prefix = f'{prefix}.' if prefix and not prefix.endswith('.') else prefix
+    wanted = module.state_dict()
+    missing = [f'{prefix}{key}' for key in wanted if f'{prefix}{key}' not in found]
+    shapes = [
+        f"{prefix}{key} {tuple(found[f'{prefix}{key}'].shape)} instead of {tuple(value.shape)}" for key, value in wanted.items()
+        if f'{prefix}{key}' in found and found[f'{prefix}{key}'].shape != value.shape
+    ]
+    if missing or shapes:
+        raise InputError(f'{path}: does not fit this {type(module).__name__}'
+                         + _listing('; missing: ', missing) + _listing('; wrong shape: ', shapes))
+    module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
+
+
+def _listing(title: str, keys: list[str], most: int = 8) -> str:
+    if not keys:
+        return ''
+    return title + ', '.join(keys[:most]) + (f' and {len(keys) - most} more' if len(keys) > most else '')

@@ -1,0 +1,72 @@
+"""Which mm packages work with pinas_mm, and how their configs are found.
+
+Each package exists under two distribution names with the same modules: the original (no release since early 2024) and a
+maintained build. The check goes by module, so either serves.
+"""
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+
+from packaging.version import Version
+
+# module: (first version that works, first that is not known to, its distributions, whether pinas_mm needs it)
+SUPPORTED = {
+    'mmengine': ('0.10.0', '1.0', ('onedl-mmengine', 'mmengine'), True),
+    'mmcv': ('2.1.0', '3.0', ('onedl-mmcv', 'mmcv'), True),
+    'mmpretrain': ('1.2.0', '2.0', ('onedl-mmpretrain', 'mmpretrain'), True),
+    'mmdet': ('3.3.0', '4.0', ('onedl-mmdetection', 'mmdet'), False),
+    'mmseg': ('1.2.0', '2.0', ('onedl-mmsegmentation', 'mmsegmentation'), False),
+}
+
+
+def check_environment() -> None:
+    """Checks the installed mm packages against ``SUPPORTED``, without importing them.
+
+    Raises:
+        ImportError: One is missing, out of range, or mmcv was built without its ops.
+    """
+    for module, (first, beyond, distributions, needed) in SUPPORTED.items():
+        found = _installed_version(distributions)
+        if found is None:
+            if needed and find_spec(module) is None:
+                raise ImportError(f'pinas_mm needs {module}>={first},<{beyond}, and it is not installed: pip install {distributions[0]}, '
+                                  'or bash tools/setup.sh for a whole environment')
+        elif not Version(first) <= Version(found) < Version(beyond):
+            raise ImportError(f'pinas_mm works with {module}>={first},<{beyond}, but {module} {found} is installed')
+    if find_spec('mmcv._ext') is None:
+        raise ImportError('mmcv is installed without its compiled ops (mmcv._ext), so mmdet and mmseg do not import: '
+                          'build it with MMCV_WITH_OPS=1 and pip install --no-build-isolation, or run bash tools/setup.sh')
+
+
+def config_path(name: str) -> str:
+    """The file of a config shipped inside an mm package, for use as a base.
+
+    A text config's own ``_base_ = 'mmseg::...'`` fails where the package is installed under another distribution name than
+    mmengine's table has. ``_base_`` is evaluated, so this serves in its place with every build::
+
+        _base_ = __import__('pinas_mm').config_path('mmseg::deeplabv3/deeplabv3_r50-d8_4xb2-40k_cityscapes-512x1024.py')
+
+    Args:
+        name: ``'module::path below its configs folder'``.
+
+    Raises:
+        FileNotFoundError: The module is not installed, or ships no such config.
+    """
+    module, _, relative = name.partition('::')
+    spec = find_spec(module) if relative else None
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError(f"{name!r}: expected 'module::path/to/config.py' of an installed mm package")
+    path = Path(spec.origin).parent / '.mim' / 'configs' / relative
+    if not path.is_file():
+        raise FileNotFoundError(f'{name!r}: {module} ships no such config ({path})')
+    return str(path)
+
+
+def _installed_version(distributions: tuple[str, ...]) -> str | None:
+    for distribution in distributions:
+        try:
+            return version(distribution)
+        except PackageNotFoundError:
+            continue
+    return None
+

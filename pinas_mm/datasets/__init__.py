@@ -1,0 +1,6 @@
+from .digits import Digits
+from .seeded_samples import SeededSamples
+from .seeded_split import SeededSplit
+from .unsharded_sampler import UnshardedSampler
+
+__all__ = ['Digits', 'SeededSamples', 'SeededSplit', 'UnshardedSampler']

@@ -1,0 +1,5 @@
+from .arch_sampling_hook import ArchSamplingHook
+from .arch_search_hook import ArchSearchHook
+from .knn_hook import KNNHook
+
+__all__ = ['ArchSamplingHook', 'ArchSearchHook', 'KNNHook']

@@ -1,0 +1,37 @@
+"""Searches during or after a training run."""
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.registry import LOOPS
+from mmengine.runner import Runner
+
+from ...registry import HOOKS
+
+
+@HOOKS.register_module()
+class ArchSearchHook(Hook):
+    """Runs :class:`~pinas_mm.engine.SearchLoop` every ``interval`` epochs, or once after training.
+
+    Args:
+        search: Arguments of ``SearchLoop``, with its ``dataloader`` and ``evaluator``.
+        interval: Epochs between searches; the default searches only after training. Each search writes to ``search_epoch_N`` in
+            the work dir.
+    """
+
+    priority = 'LOW'
+
+    def __init__(self, search: dict[str, Any], interval: int | None = None) -> None:
+        self.search = search
+        self.interval = interval
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        if self.interval is not None and self.every_n_epochs(runner, self.interval):
+            self._search(runner, runner.epoch + 1)
+
+    def after_train(self, runner: Runner) -> None:
+        if self.interval is None:
+            self._search(runner, runner.epoch)
+
+    def _search(self, runner: Runner, epoch: int) -> None:
+        config = dict(type='pinas_mm.SearchLoop', out_dir=f'{runner.work_dir}/search_epoch_{epoch}') | dict(self.search)
+        LOOPS.build(config, default_args=dict(runner=runner)).run()

@@ -1,0 +1,49 @@
+"""Loaders for the evaluation of archs, made from ordinary mm dataloader configs."""
+import copy
+from typing import Any
+
+from mmengine.registry import DATASETS
+from mmengine.runner import Runner
+from torch.utils.data import DataLoader
+
+from ..datasets import SeededSamples
+from ..errors import InputError
+
+
+def whole_set_loader(config: dict[str, Any], num_samples: int | None = None, seed: int = 0) -> DataLoader:
+    """A loader over the whole set on every rank, in a fixed order.
+
+    Args:
+        config: An mm dataloader config; its sampler is replaced.
+        num_samples: Only so many samples, drawn by ``seed``.
+        seed: Seed of the draw.
+    """
+    config = copy.deepcopy(dict(config))
+    config.pop('batch_sampler', None)
+    config['sampler'] = dict(type='pinas_mm.UnshardedSampler', num_samples=num_samples)
+    if num_samples is not None:
+        config['sampler']['seed'] = seed
+    return Runner.build_dataloader(config, seed=seed)
+
+
+def calibration_loader(config: dict[str, Any], num_batches: int, seed: int = 0) -> DataLoader:
+    """A loader of whole batches whose samples and augmentation are fixed by ``seed``.
+
+    Args:
+        config: An mm dataloader config, such as the training one; its sampler is replaced.
+        num_batches: Batches to calibrate with; fewer where the dataset has fewer whole ones.
+        seed: Seed of the draw and of each sample's augmentation.
+
+    Raises:
+        InputError: The dataset has not even one whole batch.
+    """
+    config = copy.deepcopy(dict(config))
+    dataset = config['dataset']
+    dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
+    if hasattr(dataset, 'full_init'):
+        dataset.full_init()
+    batches = min(num_batches, len(dataset) // config['batch_size'])
+    if batches < 1:
+        raise InputError(f"calibration_dataloader: no whole batch of {config['batch_size']} in {len(dataset)} samples "
+                         f'(num_batches={num_batches})')
+    return whole_set_loader(config | dict(dataset=SeededSamples(dataset, seed), drop_last=True), batches * config['batch_size'], seed)

@@ -1,0 +1,4 @@
+from .backbones import SearchableBackbone, SearchableMacroNet, SearchableResNeSt
+from .selfsup import MeanTeacher, PiNAS
+
+__all__ = ['MeanTeacher', 'PiNAS', 'SearchableBackbone', 'SearchableMacroNet', 'SearchableResNeSt']

@@ -1,0 +1,227 @@
+"""One backbone class that is both the supernet (every candidate) and the subnet (one arch)."""
+from abc import ABCMeta, abstractmethod
+from collections.abc import Iterator, Sequence
+from os import PathLike
+from typing import Any
+
+from mmcv.cnn import build_conv_layer, build_norm_layer
+from mmengine.model import BaseModule, constant_init
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from ...checkpoint import load_strict
+from ...errors import InputError
+from ...spaces import Arch, Candidate, Position, SearchSpace
+from ...spaces.subnet_file import SubnetFile
+
+
+class SearchableBackbone(BaseModule, metaclass=ABCMeta):
+    """A backbone over a :class:`~pinas_mm.spaces.SearchSpace`: ``stem``, the positions in order, and the ``tail`` some spaces have.
+
+    Without ``arch`` it is the supernet and :meth:`set_arch` chooses what runs. With ``arch`` only the chosen candidates
+    exist, under the same parameter names, so that a subnet inherits from a supernet checkpoint with
+    ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')``. That loading is strict for what the subnet has.
+
+    Args:
+        arch: None for the supernet; an arch (a list or text such as ``'22212220'``) or the path of a subnet file for a subnet.
+        widen_factor: Multiplies every channel count. Defaults to the subnet file's, else 1.0.
+        out_indices: Stages whose feature maps are returned; ``space.num_stages`` stands for the tail. Defaults to the last of these.
+        frozen_stages: -1 freezes nothing, 0 the stem, ``k`` also the first ``k`` stages (the tail counts as one more).
+        frozen_norm_eval: Whether the BN layers of what is frozen run in eval mode, as in mmdet. False leaves them in train
+            mode: the linear training of a supernet, where no running statistics fit all archs.
+        norm_eval: Whether every BN layer runs in eval mode while training.
+        zero_init_residual: Whether the last BN of every residual branch starts at zero, so that every block starts as its
+            shortcut. Published for Pi-NAS; without it and without BN in the projection head, learning stays at ln(K + 1).
+        conv_cfg, norm_cfg: As in every mm backbone.
+        init_cfg: As in every mm backbone; the default is Kaiming for convolutions.
+    """
+
+    space: SearchSpace
+
+    def __init__(self,
+                 arch: Sequence[int] | str | PathLike | None = None,
+                 widen_factor: float | None = None,
+                 out_indices: Sequence[int] | None = None,
+                 frozen_stages: int = -1,
+                 frozen_norm_eval: bool = True,
+                 norm_eval: bool = False,
+                 zero_init_residual: bool = True,
+                 conv_cfg: dict | None = None,
+                 norm_cfg: dict | None = None,
+                 init_cfg: dict | list[dict] | None = None) -> None:
+        super().__init__(init_cfg or [
+            dict(type='Kaiming', layer='Conv2d', mode='fan_out', nonlinearity='relu'),
+            dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
+        ])
+        self.fixed_arch, self.widen_factor = self._read_arch(arch, widen_factor)
+        self._arch = self.fixed_arch
+        last = self.space.num_stages if self.space.tail_channels else self.space.num_stages - 1
+        self.out_indices = (last, ) if out_indices is None else tuple(out_indices)
+        if not self.out_indices or not all(0 <= index <= last for index in self.out_indices):
+            raise InputError(f'out_indices={self.out_indices} of {type(self).__name__}: expected stages 0 to {last}')
+        if not -1 <= frozen_stages <= last + 1:
+            raise InputError(f'frozen_stages={frozen_stages} of {type(self).__name__}: expected -1 to {last + 1}')
+        self.frozen_stages = frozen_stages
+        self.frozen_norm_eval = frozen_norm_eval
+        self.norm_eval = norm_eval
+        self.zero_init_residual = zero_init_residual
+        self.conv_cfg = conv_cfg
+        self.norm_cfg = norm_cfg or dict(type='BN', requires_grad=True)
+
+        self.stem = self.build_stem()
+        self.layers = nn.ModuleList(self.build_position(position) for position in self.space.positions)
+        self.tail = self.build_tail() if self.space.tail_channels else None
+        self._freeze()
+
+    # What a space adds: its modules and how a position runs them.
+
+    @abstractmethod
+    def build_stem(self) -> nn.Module:
+        """The module before position 0: images ``(N, 3, H, W)`` to ``(N, stem_channels, H', W')``."""
+
+    @abstractmethod
+    def build_candidate(self, position: Position, candidate: Candidate) -> nn.Module:
+        """The block of one candidate at one position."""
+
+    def build_position(self, position: Position) -> nn.ModuleDict:
+        """The modules of one position: candidates by index, and what they share by name."""
+        slot, = position.slots
+        chosen = range(len(self.space.candidates[slot])) if self.fixed_arch is None else (self.fixed_arch[slot], )
+        return nn.ModuleDict({str(choice): self.build_candidate(position, self.space.candidates[slot][choice]) for choice in chosen})
+
+    def build_tail(self) -> nn.Module | None:
+        """The unchosen end, for spaces with ``tail_channels``."""
+        return None
+
+    @abstractmethod
+    def residual_norms(self) -> Iterator[nn.Module]:
+        """The last norm layer of every residual branch, for ``zero_init_residual``."""
+
+    def run(self, index: int, arch: Arch, x: Tensor) -> Tensor:
+        """Runs position ``index`` as ``arch`` has it."""
+        slot, = self.space.positions[index].slots
+        return self.layers[index][str(arch[slot])](x)
+
+    def position_path(self, index: int, arch: Arch) -> list[nn.Module]:
+        """The modules that position ``index`` runs for ``arch``."""
+        slot, = self.space.positions[index].slots
+        return [self.layers[index][str(arch[slot])]]
+
+    # What every space shares.
+
+    @property
+    def is_supernet(self) -> bool:
+        return self.fixed_arch is None
+
+    @property
+    def arch(self) -> Arch:
+        """The active arch.
+
+        Raises:
+            RuntimeError: A supernet in which none was set yet.
+        """
+        if self._arch is None:
+            raise RuntimeError(f'{type(self).__name__} is a supernet without an active arch: call set_arch, add '
+                               'ArchSamplingHook for training, or give it arch=[...] to make it a subnet')
+        return self._arch
+
+    def set_arch(self, arch: Sequence[int]) -> None:
+        """Makes ``arch`` the one that runs.
+
+        Raises:
+            InputError: Not an arch of the space, or another arch than the one this subnet was built with.
+        """
+        arch = self.space.validate(arch, f'{type(self).__name__}.set_arch')
+        if self.fixed_arch is not None and arch != self.fixed_arch:
+            raise InputError(f'arch {self.space.encode(arch)} asked of a subnet built with {self.space.encode(self.fixed_arch)}')
+        self._arch = arch
+
+    def forward(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Feature maps of the active arch at ``out_indices``.
+
+        Args:
+            x: Images ``(N, 3, H, W)``.
+
+        Returns:
+            One ``(N, C_i, H_i, W_i)`` per entry of ``out_indices``.
+        """
+        arch, outs = self.arch, []
+        positions = self.space.positions
+        x = self.stem(x)
+        for index, position in enumerate(positions):
+            x = self.run(index, arch, x)
+            if index + 1 == len(positions) or positions[index + 1].stage != position.stage:
+                if position.stage in self.out_indices:
+                    outs.append(x)
+        if self.space.num_stages in self.out_indices:
+            outs.append(self.tail(x))
+        return tuple(outs)
+
+    def path(self, arch: Arch) -> list[nn.Module]:
+        """The modules that run for ``arch``, in order: stem, the parts of every position, tail."""
+        modules = [self.stem]
+        for index in range(len(self.space.positions)):
+            modules += self.position_path(index, arch)
+        return modules if self.tail is None else [*modules, self.tail]
+
+    def channels(self, full: int) -> int:
+        """The channel count at this width."""
+        return max(1, round(full * self.widen_factor))
+
+    def conv(self, in_channels: int, out_channels: int, kernel_size: int = 1, **kwargs: Any) -> nn.Module:
+        return build_conv_layer(self.conv_cfg, in_channels, out_channels, kernel_size, bias=False, **kwargs)
+
+    def norm(self, channels: int) -> nn.Module:
+        return build_norm_layer(self.norm_cfg, channels)[1]
+
+    def init_weights(self) -> None:
+        """Initialises as every mm module does, except that ``Pretrained`` is strict and cannot run code.
+
+        Raises:
+            InputError: A pretrained checkpoint that lacks a key of this backbone or has another shape for it.
+        """
+        if isinstance(self.init_cfg, dict) and self.init_cfg.get('type') == 'Pretrained':
+            load_strict(self, self.init_cfg['checkpoint'], self.init_cfg.get('prefix', ''))
+            self._is_init = True
+            return
+        super().init_weights()
+        if self.zero_init_residual:
+            for norm in self.residual_norms():
+                constant_init(norm, 0)
+
+    def train(self, mode: bool = True) -> 'SearchableBackbone':
+        super().train(mode)
+        if mode:
+            frozen = self._frozen_modules() if self.frozen_norm_eval else []
+            for module in [self] if self.norm_eval else frozen:
+                for layer in module.modules():
+                    if isinstance(layer, _BatchNorm):
+                        layer.eval()
+        return self
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        if self.frozen_stages < 0:
+            return []
+        stages = [layer for layer, position in zip(self.layers, self.space.positions) if position.stage < self.frozen_stages]
+        tail = [self.tail] if self.tail is not None and self.frozen_stages > self.space.num_stages else []
+        return [self.stem, *stages, *tail]
+
+    def _freeze(self) -> None:
+        for module in self._frozen_modules():
+            for parameter in module.parameters():
+                parameter.requires_grad_(False)
+
+    def _read_arch(self, arch: Any, widen_factor: float | None) -> tuple[Arch | None, float]:
+        owner = type(self).__name__
+        if isinstance(arch, PathLike) or (isinstance(arch, str) and not arch.replace(',', '').replace(' ', '').isdecimal()):
+            subnet = SubnetFile.read(arch)
+            if subnet.space != self.space.name:
+                raise InputError(f'{arch}: a subnet of space {subnet.space!r}, but {owner} needs one of {self.space.name!r}')
+            if widen_factor is not None and widen_factor != subnet.widen_factor:
+                raise InputError(f'{arch}: found at widen_factor={subnet.widen_factor}, but {owner} was given {widen_factor}')
+            return subnet.arch, subnet.widen_factor
+        if isinstance(arch, str):
+            arch = self.space.decode(arch, f'arch of {owner}')
+        elif arch is not None:
+            arch = self.space.validate(arch, f'arch of {owner}')
+        return arch, 1.0 if widen_factor is None else widen_factor

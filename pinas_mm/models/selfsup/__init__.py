@@ -1,0 +1,4 @@
+from .mean_teacher import MeanTeacher
+from .pinas import PiNAS
+
+__all__ = ['MeanTeacher', 'PiNAS']

@@ -1,0 +1,154 @@
+"""What an arch costs: MACs and parameters from tables per (position, candidates read), measured on the real modules."""
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import InputError
+from ..models.backbones import SearchableBackbone
+from ..spaces import Arch, SearchSpace
+
+
+class CostTable:
+    """Sums per-position costs to the costs of whole archs, in microseconds an arch.
+
+    Args:
+        space: The space.
+        fixed: For each cost, what every arch pays: stem, tail, and whatever else the model runs.
+        tables: For each cost, one array per position, indexed by the candidates of the slots it reads.
+    """
+
+    def __init__(self, space: SearchSpace, fixed: dict[str, int], tables: dict[str, list[np.ndarray]]) -> None:
+        self.space = space
+        self.fixed = fixed
+        self.tables = tables
+
+    def arch_costs(self, arch: Arch) -> dict[str, int]:
+        """The costs of one arch: ``{'macs': ..., 'params': ...}``, in units of one."""
+        return {name: int(self.array(name, [arch])[0]) for name in self.fixed}
+
+    def array(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+        """One cost of many archs, an int64 array of length ``len(archs)``."""
+        choices = np.asarray(archs)
+        total = np.full(len(choices), self.fixed[name], np.int64)
+        for position, table in zip(self.space.positions, self.tables[name]):
+            total += table[tuple(choices[:, slot] for slot in position.slots)]
+        return total
+
+
+class Constraints:
+    """Limits on costs, inclusive: ``Constraints(table, macs=(None, 50e6))``.
+
+    Args:
+        table: The costs of the space.
+        limits: For each limited cost, ``(least, most)``, either of them None; or one number, the most.
+
+    Raises:
+        InputError: A cost the table does not have, or limits the wrong way round.
+    """
+
+    def __init__(self, table: CostTable, **limits: float | Sequence[float | None] | None) -> None:
+        self.table = table
+        self.limits: dict[str, tuple[float, float]] = {}
+        for name, limit in limits.items():
+            if name not in table.fixed:
+                raise InputError(f'constraints: unknown cost {name!r}, expected one of {sorted(table.fixed)}')
+            if limit is None:
+                continue
+            low, high = (None, limit) if isinstance(limit, int | float) else limit
+            low, high = -np.inf if low is None else low, np.inf if high is None else high
+            if low > high:
+                raise InputError(f'constraints: {name} of at least {low:g} and at most {high:g}')
+            self.limits[name] = (low, high)
+
+    def mask(self, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+        """Which archs keep every limit, a bool array of length ``len(archs)``."""
+        keep = np.ones(len(archs), bool)
+        for name, (low, high) in self.limits.items():
+            cost = self.table.array(name, archs)
+            keep &= (low <= cost) & (cost <= high)
+        return keep
+
+    def __str__(self) -> str:
+        return ', '.join(f'{name} in [{low:g}, {high:g}]' for name, (low, high) in self.limits.items()) or 'no constraints'
+
+
+def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTable:
+    """Builds the table of a supernet from its own modules.
+
+    MACs count convolutions and linear layers only. What the model has beside the backbone (neck, head) is counted where it
+    runs in ``model(inputs, mode='tensor')``; a bare backbone is measured alone.
+
+    Args:
+        model: A :class:`SearchableBackbone`, or a model with one as ``backbone``.
+        input_size: Height and width in pixels, or one number for both.
+
+    Raises:
+        InputError: The model has no searchable backbone.
+    """
+    backbone = model if isinstance(model, SearchableBackbone) else getattr(model, 'backbone', None)
+    if not isinstance(backbone, SearchableBackbone):
+        raise InputError(f'{type(model).__name__} has no searchable backbone: expected one of pinas_mm as its `backbone`')
+    space = backbone.space
+    height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
+    images = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
+    tables = {name: [np.zeros([space.num_candidates[slot] for slot in position.slots], np.int64) for position in space.positions]
+              for name in ('macs', 'params')}
+    training, active = model.training, backbone._arch
+    model.eval()
+    try:
+        with torch.no_grad():
+            x = backbone.stem(images)
+            for index, position in enumerate(space.positions):
+                for choices in itertools.product(*(range(space.num_candidates[slot]) for slot in position.slots)):
+                    if not backbone.is_supernet and any(backbone.fixed_arch[s] != c for s, c in zip(position.slots, choices)):
+                        continue
+                    arch = list(backbone.fixed_arch or (0, ) * space.num_slots)
+                    for slot, choice in zip(position.slots, choices):
+                        arch[slot] = choice
+                    out, macs, params = _count(backbone, x, partial(backbone.run, index, tuple(arch)))
+                    tables['macs'][index][choices] = macs
+                    tables['params'][index][choices] = params
+                x = out
+            arch = backbone.fixed_arch or (0, ) * space.num_slots
+            backbone.set_arch(arch)
+            run = model if model is backbone else partial(model, mode='tensor')
+            _, macs, params = _count(model, images, run)
+    finally:
+        backbone._arch = active
+        model.train(training)
+    table = CostTable(space, dict(macs=0, params=0), tables)
+    chosen = table.arch_costs(arch)
+    table.fixed = dict(macs=macs - chosen['macs'], params=params - chosen['params'])
+    return table
+
+
+def _count(module: nn.Module, x: Tensor, run: Callable[[Tensor], Any]) -> tuple[Any, int, int]:
+    """Calls ``run(x)`` and counts what ran inside ``module``: output, MACs, parameters."""
+    with _counting(module) as ran:
+        out = run(x)
+    return out, sum(macs for macs, _ in ran.values()), sum(params for _, params in ran.values())
+
+
+@contextmanager
+def _counting(root: nn.Module) -> Iterator[dict[nn.Module, tuple[int, int]]]:
+    ran: dict[nn.Module, tuple[int, int]] = {}
+
+    def after(module: nn.Module, inputs: tuple, output: Tensor) -> None:
+        macs = 0
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            macs = output.numel() * module.weight[0].numel()
+        params = sum(p.numel() for p in module.parameters(recurse=False))
+        ran[module] = (ran.get(module, (0, 0))[0] + macs, params)
+
+    handles = [module.register_forward_hook(after) for module in root.modules() if next(module.parameters(recurse=False), None) is not None]
+    try:
+        yield ran
+    finally:
+        for handle in handles:
+            handle.remove()

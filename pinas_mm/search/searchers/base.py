@@ -1,0 +1,98 @@
+"""What every searcher is: proposes archs (``ask``), learns from their scores (``tell``). No torch."""
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from ...errors import InputError
+from ...spaces import Arch, SearchSpace
+
+
+class Feasible(Protocol):
+    """Which archs may be proposed; :class:`pinas_mm.search.cost.Constraints` is one."""
+
+    def mask(self, archs: np.ndarray) -> np.ndarray:
+        """``(N, num_slots)`` ints to ``(N, )`` bools."""
+
+
+class Searcher(ABC):
+    """Base of the searchers. All that a searcher knows follows from its arguments and what it was told, in order, so that the same
+    calls give the same archs.
+
+    Args:
+        space: What to search.
+        feasible: Keeps only archs within limits. Defaults to none.
+        seed: Seed of the searcher's own generator.
+        max_draws: Draws after which a batch that still lacks archs is given up. 200,000, as in the published code, is about a
+            second.
+    """
+
+    def __init__(self, space: SearchSpace, feasible: Feasible | None = None, seed: int = 0, max_draws: int = 200_000) -> None:
+        self.space = space
+        self.feasible = feasible
+        self.max_draws = max_draws
+        self.rng = np.random.default_rng(seed)
+        self.archs: list[Arch] = []
+        self.scores: list[float] = []
+        self.asked: set[Arch] = set()
+
+    def ask(self, n: int) -> list[Arch]:
+        """Up to ``n`` archs that keep the limits and are new networks (in canonical form); fewer, or none, where the space has no
+        more of them.
+
+        Raises:
+            InputError: No arch at all was found within the limits.
+        """
+        batch: list[Arch] = []
+        draws = 0
+        while len(batch) < n and draws < self.max_draws:
+            candidates = self.propose(n - len(batch))
+            draws += len(candidates)
+            batch += self.fresh(candidates, n - len(batch))
+        if not batch and not self.asked:
+            raise InputError(f'no arch of space {self.space.name!r} within {self.feasible} among {draws:,} draws')
+        return batch
+
+    def tell(self, archs: Sequence[Arch], scores: Sequence[float]) -> None:
+        """Scores of archs, higher is better."""
+        self.archs += [self.space.validate(arch, 'tell') for arch in archs]
+        self.scores += [float(score) for score in scores]
+        self.asked.update(self.space.canonical(arch) for arch in self.archs[-len(archs):])
+
+    @abstractmethod
+    def propose(self, n: int) -> np.ndarray:
+        """Candidates for about ``n`` archs to ask, best first, any number of rows ``(M, num_slots)`` with M at least 1."""
+
+    def fresh(self, candidates: np.ndarray, n: int) -> list[Arch]:
+        """The first ``n`` feasible new networks among the candidates, marked as asked."""
+        if self.feasible is not None:
+            candidates = candidates[self.feasible.mask(candidates)]
+        found: list[Arch] = []
+        for row in candidates.tolist():
+            if len(found) == n:
+                break
+            arch = self.space.canonical(tuple(row))
+            if arch not in self.asked:
+                self.asked.add(arch)
+                found.append(arch)
+        return found
+
+    def best(self, n: int) -> list[Arch]:
+        """The ``n`` best archs told, best first; among equal scores the one told first."""
+        return [self.archs[i] for i in np.argsort(-np.array(self.scores), kind='stable')[:n]]
+
+    def state_dict(self) -> dict[str, Any]:
+        """The state as plain data that JSON can hold."""
+        return dict(
+            rng=self.rng.bit_generator.state,
+            archs=[list(arch) for arch in self.archs],
+            scores=list(self.scores),
+            asked=sorted(list(arch) for arch in self.asked))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Goes on from a :meth:`state_dict`."""
+        self.rng.bit_generator.state = state['rng']
+        self.archs = [tuple(arch) for arch in state['archs']]
+        self.scores = list(state['scores'])
+        self.asked = {tuple(arch) for arch in state['asked']}

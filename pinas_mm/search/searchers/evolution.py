@@ -1,0 +1,56 @@
+"""Evolutionary search: tournaments, crossover, mutation and, if asked for, ageing (Real et al., AAAI 2019)."""
+from typing import Any
+
+import numpy as np
+
+from ...errors import InputError
+from ...spaces import Arch
+from .base import Searcher
+
+
+class EvolutionSearcher(Searcher):
+    """Breeds new archs from a population of the archs told.
+
+    Args:
+        population: Size of the population; the first so many archs are random. 50 as in SPOS (Guo et al., ECCV 2020).
+        tournament: Parents are the best of so many drawn from the population.
+        mutation: Probability per slot of another candidate, 0.1 as in SPOS.
+        crossover: Probability that a child has two parents instead of one.
+        ageing: Whether the population is the last archs told, so that old ones die, instead of the best.
+        kwargs: See :class:`Searcher`.
+
+    Raises:
+        InputError: An argument out of range.
+    """
+
+    def __init__(self, *args: Any, population: int = 50, tournament: int = 10, mutation: float = 0.1, crossover: float = 0.5,
+                 ageing: bool = False, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not 1 <= tournament <= population:
+            raise InputError(f'EvolutionSearcher: tournament={tournament}, expected 1 to population={population}')
+        if not 0 < mutation <= 1 or not 0 <= crossover <= 1:
+            raise InputError(f'EvolutionSearcher: mutation={mutation} and crossover={crossover}, expected probabilities (mutation above 0)')
+        self.population = population
+        self.tournament = tournament
+        self.mutation = mutation
+        self.crossover = crossover
+        self.ageing = ageing
+
+    def propose(self, n: int) -> np.ndarray:
+        if len(self.archs) < self.population:
+            return self.space.sample_array(self.rng, 4 * n)
+        if self.ageing:
+            members = np.arange(len(self.archs) - self.population, len(self.archs))
+        else:
+            members = np.argsort(-np.array(self.scores), kind='stable')[:self.population]
+        return np.array([self._child(members) for _ in range(4 * n)])
+
+    def _child(self, members: np.ndarray) -> Arch:
+        child = self._parent(members)
+        if self.rng.random() < self.crossover:
+            child = self.space.crossover(child, self._parent(members), self.rng)
+        return self.space.mutate(child, self.mutation, self.rng)
+
+    def _parent(self, members: np.ndarray) -> Arch:
+        drawn = self.rng.choice(members, self.tournament, replace=False)
+        return self.archs[max(drawn.tolist(), key=self.scores.__getitem__)]

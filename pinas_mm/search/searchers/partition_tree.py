@@ -1,0 +1,142 @@
+"""The searcher published with Pi-NAS: a tree of classifiers that parts good archs from bad ones (Peng et al., ICCV 2021,
+after LaNAS, Wang et al., TPAMI 2021)."""
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import lightgbm
+import numpy as np
+
+from ...errors import InputError
+from .base import Searcher
+
+DRAWS = 4096
+
+
+@dataclass
+class Node:
+    """A part of the evaluated archs; an inner node also knows how to tell its better half from the other.
+
+    Args:
+        scores: Standardised scores of the evaluated archs in it.
+        classifier: Gives the probability of the better half, or None in a leaf.
+        children: The other half and the better half.
+    """
+    scores: np.ndarray
+    classifier: lightgbm.LGBMClassifier | None = None
+    children: tuple['Node', 'Node'] | None = None
+
+
+class PartitionTreeSearcher(Searcher):
+    """Splits the evaluated archs at the median score again and again, fits a classifier per split, walks to the most promising
+    leaf, and proposes new archs that the classifiers on the way accept.
+
+    Args:
+        num_initial: Random archs before the first tree, 80 as published.
+        refit_every: Archs told between two fits, 8 as published.
+        depth: Splits on the way to a leaf at the start.
+        depth_thresholds: Numbers of evaluated archs at which the tree becomes one deeper, as published.
+        exploration: Weight of the exploration term of the walk (UCB1 over the evaluated archs in a child, on standardised scores).
+            0 always takes the better half, as the published code does.
+        min_leaf: A part with fewer archs than twice this is not split.
+        kwargs: See :class:`Searcher`.
+
+    Raises:
+        InputError: An argument out of range.
+    """
+
+    def __init__(self, *args: Any, num_initial: int = 80, refit_every: int = 8, depth: int = 2,
+                 depth_thresholds: tuple[int, ...] = (400, 800, 1600, 3200), exploration: float = 0.5, min_leaf: int = 10,
+                 seed: int = 0, **kwargs: Any) -> None:
+        super().__init__(*args, seed=seed, **kwargs)
+        for name, value, least in (('num_initial', num_initial, 2), ('refit_every', refit_every, 1), ('depth', depth, 1),
+                                   ('exploration', exploration, 0), ('min_leaf', min_leaf, 1)):
+            if value < least:
+                raise InputError(f'PartitionTreeSearcher: {name}={value}, expected at least {least}')
+        self.num_initial = num_initial
+        self.refit_every = refit_every
+        self.depth = depth
+        self.depth_thresholds = tuple(depth_thresholds)
+        self.exploration = exploration
+        self.min_leaf = min_leaf
+        self.seed = seed
+        self.root: Node | None = None
+        self.fitted = 0
+
+    def propose(self, n: int) -> np.ndarray:
+        if len(self.archs) < self.num_initial:
+            return self.space.sample_array(self.rng, 4 * n)
+        if self.root is None or len(self.archs) - self.fitted >= self.refit_every:
+            self.fit(len(self.archs))
+        return self._accepted(self.walk(), n)
+
+    def fit(self, count: int) -> None:
+        """Builds the tree from the first ``count`` archs told."""
+        scores = np.array(self.scores[:count])
+        spread = scores.std()
+        scores = (scores - scores.mean()) / (spread if spread > 0 else 1)
+        depth = self.depth + sum(count >= threshold for threshold in self.depth_thresholds)
+        self.root = self._grow(self.space.one_hot(self.archs[:count]), scores, depth)
+        self.fitted = count
+
+    def walk(self) -> list[tuple[lightgbm.LGBMClassifier, bool]]:
+        """The way to the most promising leaf: each classifier and whether its better half was taken."""
+        way: list[tuple[lightgbm.LGBMClassifier, bool]] = []
+        node = self.root
+        while node is not None and node.children is not None:
+            visits = math.log(len(node.scores))
+            values = [child.scores.mean() + self.exploration * math.sqrt(2 * visits / len(child.scores)) for child in node.children]
+            better = values[1] >= values[0]
+            way.append((node.classifier, better))
+            node = node.children[better]
+        return way
+
+    def _grow(self, features: np.ndarray, scores: np.ndarray, depth: int) -> Node:
+        # Ranks instead of a comparison with the median: equal scores must not leave a half empty.
+        order = np.argsort(scores, kind='stable')
+        better = np.zeros(len(scores), bool)
+        better[order[len(scores) // 2:]] = True
+        if depth == 0 or len(scores) < 2 * self.min_leaf or scores.min() == scores.max():
+            return Node(scores)
+        classifier = lightgbm.LGBMClassifier(
+            n_estimators=50, num_leaves=15, min_child_samples=5, learning_rate=0.1, random_state=self.seed, deterministic=True,
+            force_row_wise=True, n_jobs=1, verbose=-1)
+        classifier.fit(features, better)
+        children = tuple(self._grow(features[half], scores[half], depth - 1) for half in (~better, better))
+        return Node(scores, classifier, children)
+
+    def _accepted(self, way: list[tuple[lightgbm.LGBMClassifier, bool]], n: int) -> np.ndarray:
+        """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest to being accepted."""
+        pools, probabilities, accepted, draws = [], [], 0, 0
+        while accepted < n and draws < self.max_draws:
+            pool = self.space.sample_array(self.rng, DRAWS)
+            draws += len(pool)
+            if self.feasible is not None:
+                pool = pool[self.feasible.mask(pool)]
+            pool = np.array([row for row in np.unique(pool, axis=0).tolist() if self.space.canonical(tuple(row)) not in self.asked])
+            if not len(pool):
+                continue
+            pool = self.rng.permutation(pool)
+            features = self.space.one_hot(pool)
+            least = np.ones(len(pool))
+            for classifier, better in way:
+                probability = classifier.booster_.predict(features)
+                least = np.minimum(least, probability if better else 1 - probability)
+            accepted += int((least >= 0.5).sum())
+            pools.append(pool)
+            probabilities.append(least)
+        if not pools:
+            return self.space.sample_array(self.rng, DRAWS)
+        pool, least = np.concatenate(pools), np.concatenate(probabilities)
+        # Accepted archs in the order drawn, then the rest, nearest first.
+        order = np.lexsort((np.where(least >= 0.5, 0, -least), least < 0.5))
+        return pool[order]
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | dict(fitted=self.fitted)
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state)
+        self.root = None
+        if state['fitted']:
+            self.fit(state['fitted'])

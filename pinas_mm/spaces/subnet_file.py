@@ -1,0 +1,58 @@
+"""The subnet file: a found arch and where it came from, as YAML of plain data."""
+import os
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import yaml
+
+from ..errors import InputError
+from ..fileio import read_yaml, write_atomic
+from ..version import __version__
+from . import get_space
+from .base import Arch
+
+
+@dataclass(frozen=True)
+class SubnetFile:
+    """What ``subnet.yaml`` holds.
+
+    Args:
+        space: Name of the space.
+        arch: One candidate index per slot.
+        widen_factor: Width of the supernet it was found in.
+        scores: Metrics by name, on the data the search was scored on.
+        costs: ``macs`` and ``params`` of the whole model at the searched input size, in units of one.
+        seed: Seed of the search.
+        config: Name of the search config.
+        version: The pinas_mm that wrote it.
+    """
+    space: str
+    arch: Arch
+    widen_factor: float = 1.0
+    scores: dict[str, float] = field(default_factory=dict)
+    costs: dict[str, int] = field(default_factory=dict)
+    seed: int | None = None
+    config: str | None = None
+    version: str = __version__
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Writes the file, then renames it into place."""
+        data = asdict(self) | {'arch': list(self.arch)}
+        text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None)
+        write_atomic(path, lambda file: file.write(text.encode()))
+
+    @classmethod
+    def read(cls, path: str | os.PathLike) -> 'SubnetFile':
+        """Reads and checks a subnet file.
+
+        Raises:
+            InputError: Not readable, not a subnet file, or an arch that is not of its space.
+        """
+        data: Any = read_yaml(path)
+        if not isinstance(data, dict) or not {'space', 'arch'} <= data.keys():
+            raise InputError(f"{path}: not a subnet file: expected a mapping with 'space' and 'arch'")
+        unknown = data.keys() - cls.__dataclass_fields__.keys()
+        if unknown:
+            raise InputError(f'{path}: unknown keys {sorted(unknown)}, expected {list(cls.__dataclass_fields__)}')
+        arch = get_space(data['space'], str(path)).validate(data['arch'], str(path))
+        return cls(**data | {'arch': arch})

@@ -1,0 +1,148 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
+from pinas_mm.spaces.subnet_file import SubnetFile
+
+BACKBONES = [SearchableMacroNet, SearchableResNeSt]
+WIDTH = 0.25
+
+
+def randomise(module: nn.Module, seed: int = 0) -> nn.Module:
+    """Norm layers included, so that no branch is switched off and no statistic is trivial."""
+    generator = torch.Generator().manual_seed(seed)
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm):
+            for tensor, low, high in ((layer.weight, 0.5, 1.5), (layer.bias, -0.5, 0.5), (layer.running_mean, -0.5, 0.5),
+                                      (layer.running_var, 0.5, 1.5)):
+                tensor.data.copy_(torch.rand(tensor.shape, generator=generator) * (high - low) + low)
+    return module
+
+
+@pytest.fixture(params=BACKBONES)
+def backbone(request):
+    return request.param
+
+
+@pytest.fixture
+def images():
+    return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+
+
+def test_supernet_and_subnet_agree_at_every_stage(backbone, images, tmp_path):
+    space = backbone.space
+    stages = range(space.num_stages + bool(space.tail_channels))
+    supernet = randomise(backbone(widen_factor=WIDTH, out_indices=stages))
+    save_checkpoint(tmp_path / 'supernet.pth', {f'backbone.{k}': v for k, v in supernet.state_dict().items()}, {})
+    rng = np.random.default_rng(0)
+    for arch in [*space.sample_disjoint(rng), space.sample(rng)]:
+        subnet = backbone(arch=arch, widen_factor=WIDTH, out_indices=stages,
+                          init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'supernet.pth'), prefix='backbone.'))
+        subnet.init_weights()
+        supernet.set_arch(arch)
+        for training in (False, True):
+            supernet.train(training), subnet.train(training)
+            before = {k: v.clone() for k, v in supernet.state_dict().items()}
+            ours, theirs = supernet(images), subnet(images)
+            supernet.load_state_dict(before)
+            assert len(ours) == len(stages)
+            assert all(torch.equal(a, b) for a, b in zip(ours, theirs))
+        assert set(subnet.state_dict()) < set(supernet.state_dict())
+
+
+def test_archs_compute_different_things(backbone, images):
+    supernet = randomise(backbone(widen_factor=WIDTH)).eval()
+    outs = []
+    for choice in range(min(supernet.space.num_candidates)):
+        supernet.set_arch((choice, ) * supernet.space.num_slots)
+        outs.append(supernet(images)[0])
+    assert all(not torch.allclose(a, b) for i, a in enumerate(outs) for b in outs[:i])
+
+
+def test_path_is_exactly_what_gets_gradients(backbone, images):
+    supernet = randomise(backbone(widen_factor=WIDTH))
+    arch = supernet.space.sample(np.random.default_rng(3))
+    supernet.set_arch(arch)
+    supernet(images)[-1].square().sum().backward()
+    on_path = {id(p) for module in supernet.path(arch) for p in module.parameters()}
+    assert on_path == {id(p) for p in supernet.parameters() if p.grad is not None}
+
+
+def test_zero_init_makes_residual_blocks_their_shortcut(backbone):
+    for zero, expected in ((True, 0.0), (False, 1.0)):
+        net = backbone(widen_factor=WIDTH, zero_init_residual=zero)
+        net.init_weights()
+        norms = list(net.residual_norms())
+        assert norms and all((norm.weight == expected).all() for norm in norms)
+
+
+def test_frozen_stages(backbone):
+    net = backbone(widen_factor=WIDTH, frozen_stages=1)
+    net.train()
+    frozen = [net.stem, *[layer for layer, p in zip(net.layers, net.space.positions) if p.stage == 0]]
+    inside = {id(module) for part in frozen for module in part.modules()}
+    for module in net.modules():
+        if isinstance(module, _BatchNorm):
+            assert module.training == (id(module) not in inside)
+            assert module.weight.requires_grad == (id(module) not in inside)
+    last = net.space.num_stages + bool(net.space.tail_channels)
+    everything = backbone(widen_factor=WIDTH, frozen_stages=last, frozen_norm_eval=False).train()
+    assert not any(p.requires_grad for p in everything.parameters())
+    assert all(m.training for m in everything.modules())
+    assert not any(m.training for m in backbone(widen_factor=WIDTH, norm_eval=True).train().modules() if isinstance(m, _BatchNorm))
+
+
+def test_a_supernet_without_an_arch_says_so(backbone, images):
+    with pytest.raises(RuntimeError, match='set_arch'):
+        backbone(widen_factor=WIDTH)(images)
+
+
+def test_a_subnet_keeps_its_arch(backbone):
+    arch = (0, ) * backbone.space.num_slots
+    subnet = backbone(arch=arch, widen_factor=WIDTH)
+    subnet.set_arch(arch)
+    with pytest.raises(InputError, match='subnet built with'):
+        subnet.set_arch((1, ) * backbone.space.num_slots)
+
+
+def test_arch_from_a_file_with_its_width(backbone, tmp_path):
+    space = backbone.space
+    arch = space.sample(np.random.default_rng(0))
+    SubnetFile(space.name, arch, WIDTH).write(tmp_path / 'subnet.yaml')
+    subnet = backbone(arch=str(tmp_path / 'subnet.yaml'))
+    assert subnet.arch == arch and subnet.widen_factor == WIDTH
+    assert backbone(arch=space.encode(arch), widen_factor=WIDTH).arch == arch
+    with pytest.raises(InputError, match='widen_factor=0.25'):
+        backbone(arch=str(tmp_path / 'subnet.yaml'), widen_factor=0.5)
+    other = next(b for b in BACKBONES if b is not backbone)
+    with pytest.raises(InputError, match=f"a subnet of space '{space.name}'"):
+        other(arch=str(tmp_path / 'subnet.yaml'))
+
+
+def test_pretrained_is_strict(backbone, tmp_path):
+    arch = (0, ) * backbone.space.num_slots
+    state = backbone(arch=arch, widen_factor=WIDTH).state_dict()
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'net.pth'), prefix='backbone.')
+    removed = list(state)[-2]
+    save_checkpoint(tmp_path / 'net.pth', {f'backbone.{k}': v for k, v in state.items() if k != removed}, {})
+    with pytest.raises(InputError, match=f'missing: backbone.{removed}'):
+        backbone(arch=arch, widen_factor=WIDTH, init_cfg=init).init_weights()
+    save_checkpoint(tmp_path / 'net.pth', {f'backbone.{k}': v for k, v in state.items()}, {})
+    with pytest.raises(InputError, match=r'wrong shape: .*stem.0.weight \(8, 3, 3, 3\)|wrong shape'):
+        backbone(arch=arch, widen_factor=0.5, init_cfg=init).init_weights()
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (dict(out_indices=(9, )), 'out_indices'),
+    (dict(frozen_stages=9), 'frozen_stages=9'),
+    (dict(arch=[0, 1]), '2 entries'),
+    (dict(arch='no/such/subnet.yaml'), 'no/such/subnet.yaml'),
+])
+def test_bad_arguments_are_named(backbone, arguments, message):
+    with pytest.raises(InputError, match=message):
+        backbone(widen_factor=WIDTH, **arguments)

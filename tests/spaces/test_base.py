@@ -1,0 +1,93 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from pinas_mm.errors import InputError
+from pinas_mm.spaces import SPACES, arch_rng, get_space
+
+
+@pytest.fixture(params=sorted(SPACES))
+def space(request):
+    return get_space(request.param)
+
+
+def test_samples_are_valid_and_uniform(space):
+    archs = space.sample_array(np.random.default_rng(0), 30_000)
+    assert archs.shape == (30_000, space.num_slots)
+    for slot, count in enumerate(space.num_candidates):
+        shares = np.bincount(archs[:, slot], minlength=count) / len(archs)
+        assert np.abs(shares - 1 / count).max() < 0.02
+    assert space.validate(space.sample(np.random.default_rng(1)))
+
+
+def test_disjoint_archs_differ_in_every_slot_and_are_uniform(space):
+    rng = np.random.default_rng(0)
+    pairs = [space.sample_disjoint(rng) for _ in range(6000)]
+    assert all(a != b for pair in pairs for a, b in zip(*pair))
+    # Every ordered pair of different candidates is equally likely.
+    count = space.num_candidates[0]
+    seen = Counter((pair[0][0], pair[1][0]) for pair in pairs)
+    assert len(seen) == count * (count - 1)
+    assert max(abs(n / len(pairs) - 1 / len(seen)) for n in seen.values()) < 0.02
+
+
+def test_disjoint_archs_cannot_outnumber_candidates(space):
+    with pytest.raises(InputError, match='differ in every slot'):
+        space.sample_disjoint(np.random.default_rng(0), 5)
+
+
+def test_mutation_changes_a_slot_with_its_probability(space):
+    rng = np.random.default_rng(0)
+    arch = space.sample(rng)
+    changed = np.array([np.not_equal(space.mutate(arch, 0.2, rng), arch) for _ in range(5000)])
+    assert np.abs(changed.mean(axis=0) - 0.2).max() < 0.03
+    assert space.mutate(arch, 0.0, rng) == arch
+    assert all(a != b for a, b in zip(space.mutate(arch, 1.0, rng), arch))
+
+
+def test_crossover_takes_each_slot_from_a_parent(space):
+    rng = np.random.default_rng(0)
+    first, second = space.sample_disjoint(rng)
+    children = np.array([space.crossover(first, second, rng) for _ in range(4000)])
+    from_first = children == np.array(first)
+    assert (from_first | (children == np.array(second))).all()
+    assert np.abs(from_first.mean(axis=0) - 0.5).max() < 0.04
+
+
+def test_text_and_one_hot_round_trip(space):
+    archs = [space.sample(np.random.default_rng(seed)) for seed in range(20)]
+    assert [space.decode(space.encode(arch)) for arch in archs] == archs
+    assert [space.decode(','.join(map(str, arch))) for arch in archs] == archs
+    features = space.one_hot(archs)
+    assert features.shape == (20, sum(space.num_candidates)) and (features.sum(axis=1) == space.num_slots).all()
+    starts = np.cumsum([0, *space.num_candidates[:-1]])
+    assert all(features[i, starts + arch].all() for i, arch in enumerate(map(np.array, archs)))
+
+
+@pytest.mark.parametrize('arch, message', [
+    ([0, 1], '2 entries'),
+    ([9] + [0] * 15, 'slot 0 holds 9'),
+    ([0.0] + [0] * 15, 'slot 0 holds 0.0'),
+    ([True] + [0] * 15, 'slot 0 holds True'),
+    ('0' * 16, 'not a list'),
+    (None, 'not a list'),
+])
+def test_wrong_archs_are_named(arch, message):
+    with pytest.raises(InputError, match=message) as error:
+        get_space('resnest50').validate(arch, 'subnet.yaml')
+    assert 'subnet.yaml' in str(error.value)
+
+
+def test_wrong_text_and_unknown_space_are_named():
+    with pytest.raises(InputError, match="'22x12220'"):
+        get_space('nasbench_macro').decode('22x12220')
+    with pytest.raises(InputError, match="unknown space 'resnet'"):
+        get_space('resnet')
+
+
+def test_archs_of_a_step_depend_on_seed_step_and_draw_alone():
+    space = get_space('resnest50')
+    draws = {(seed, step, draw): space.sample(arch_rng(seed, step, draw)) for seed in range(2) for step in range(2) for draw in range(2)}
+    assert len(set(draws.values())) == 8
+    assert all(space.sample(arch_rng(*key)) == arch for key, arch in draws.items())

@@ -1,0 +1,25 @@
+#!/usr/bin/env python
+"""Searches a trained supernet and writes subnet.yaml, subnet.pth and history.jsonl to the work dir.
+
+    python tools/search.py configs/pinas/pinas_resnest50-search_in1k.py work_dirs/linear/epoch_100.pth
+"""
+from pinas_mm.checkpoint import load_strict
+from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument('checkpoint', help='the supernet with its classifier')
+    options.add_argument('--resume', action='store_true', help='go on with the search in the work dir')
+    args = options.parse_args()
+    config = read_config(args)
+    config.test_cfg.resume = args.resume
+    config.load_from = None
+    config.resume = False
+    runner = build_runner(config)
+    load_strict(runner.model, args.checkpoint)
+    runner.test()
+
+
+if __name__ == '__main__':
+    run_tool(main)

@@ -1,0 +1,27 @@
+#!/usr/bin/env python
+"""Tests a subnet, or any arch of a supernet (its BN is recalibrated first).
+
+    python tools/test.py configs/quickstart/finetune.py work_dirs/finetune/epoch_20.pth
+    python tools/test.py configs/quickstart/linear.py work_dirs/linear/epoch_10.pth --arch 22212220
+"""
+from pinas_mm.checkpoint import load_strict
+from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument('checkpoint', help='the trained model')
+    options.add_argument('--arch', action='append', help='an arch of the supernet, such as 22212220 or 3,0,1,3; may be given again')
+    args = options.parse_args()
+    config = read_config(args)
+    config.load_from = None
+    config.resume = False
+    if args.arch:
+        config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=args.arch, **config.arch_evaluation)
+    runner = build_runner(config)
+    load_strict(runner.model, args.checkpoint)
+    runner.test()
+
+
+if __name__ == '__main__':
+    run_tool(main)
