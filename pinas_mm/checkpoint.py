@@ -12,10 +12,19 @@ from torch import nn
 from .errors import InputError
 from .fileio import write_atomic
 
-# A full mmengine training checkpoint also holds its log history: HistoryBuffer and the numpy arrays and scalars in it.
-_multiarray = getattr(np, '_core', np.core if not hasattr(np, '_core') else None).multiarray
+def _history_method(owner: type, name: str) -> Any:
+    """All that ``getattr`` may do while a checkpoint is loaded: name a statistic of mmengine's log history."""
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
+        raise InputError(f'getattr({owner!r}, {name!r}) in a checkpoint')
+    return getattr(owner, name)
+
+
+# A full mmengine training checkpoint also holds its log history: HistoryBuffer, the names of its statistics, and numpy arrays and
+# scalars. numpy's internals changed their module name with numpy 2.
+_multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
 SAFE_GLOBALS = [
-    HistoryBuffer, np.ndarray, np.dtype, _multiarray._reconstruct, _multiarray.scalar,
+    HistoryBuffer, (_history_method, 'builtins.getattr'), np.ndarray, np.dtype,
+    *((getattr(_multiarray, name), f'numpy.{core}.multiarray.{name}') for name in ('_reconstruct', 'scalar') for core in ('core', '_core')),
     *(type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool'))
 ]
 
@@ -35,7 +44,9 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(f'{path}: no such checkpoint') from error
     except Exception as error:  # torch raises a dozen kinds for damaged or unsafe files
-        raise InputError(f'{path}: not loadable as a checkpoint of plain tensors: {str(error).splitlines()[0]}') from error
+        lines = str(error).splitlines()
+        reason = next((line.strip() for line in lines if 'WeightsUnpickler error' in line), lines[0])
+        raise InputError(f'{path}: not loadable as a checkpoint of plain tensors: {reason}') from error
     if not isinstance(checkpoint, dict):
         raise InputError(f'{path}: holds a {type(checkpoint).__name__}, expected a dict of tensors')
     return checkpoint if 'state_dict' in checkpoint else {'state_dict': checkpoint}

@@ -1,6 +1,7 @@
 _base_ = ['../_base_/models/linear_macro.py', '../_base_/datasets/digits.py', '../_base_/default_runtime.py']
 
-optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.5, momentum=0.9, weight_decay=0.))
+# Adam: the published SGD rate of 30 is for a trained ImageNet supernet's features, and other features need another rate.
+optim_wrapper = dict(optimizer=dict(type='Adam', lr=0.01))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=20, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20, val_interval=5)
 val_cfg = dict(type='pinas_mm.ArchValLoop', **_base_.arch_evaluation)

@@ -127,24 +127,24 @@ class SearchLoop(BaseLoop):
         except KeyboardInterrupt:
             self.runner.logger.warning(f'stopped; {history.path} has {len(history.records)} records, go on with --resume')
             raise
-        winner = max(records, key=lambda record: record.score)
-        self.save_subnet(winner)
-        self.runner.call_hook('after_test_epoch', metrics=winner.metrics)
+        self.winner = max(records, key=lambda record: record.score)
+        self.save_subnet(self.winner, self.out_dir)
+        self.runner.call_hook('after_test_epoch', metrics=self.winner.metrics)
         self.runner.call_hook('after_test')
-        return winner.metrics
+        return self.winner.metrics
 
-    def save_subnet(self, record: Record) -> None:
-        """Writes the subnet file, and its inherited weights with recalibrated BN."""
+    def save_subnet(self, record: Record, out_dir: Path) -> None:
+        """Writes ``subnet.yaml``, and ``subnet.pth`` with the inherited weights and recalibrated BN."""
         subnet = SubnetFile(
             space=self.backbone.space.name, arch=record.arch, widen_factor=self.backbone.widen_factor, scores=record.metrics,
             costs=record.costs, seed=self.seed, config=self.header['config'])
         with self.whole_evaluator.recalibrated(record.arch):
-            save_checkpoint(self.out_dir / 'subnet.pth', subnet_state_dict(self.whole_evaluator.model, record.arch),
+            save_checkpoint(out_dir / 'subnet.pth', subnet_state_dict(self.whole_evaluator.model, record.arch),
                             dict(space=subnet.space, arch=list(subnet.arch), version=subnet.version))
-        subnet.write(self.out_dir / 'subnet.yaml')
+        subnet.write(out_dir / 'subnet.yaml')
         self.runner.logger.info(
-            f"winner {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  {record.costs['macs'] / 1e6:.1f} M MACs  "
-            f"{record.costs['params'] / 1e6:.2f} M params  -> {self.out_dir / 'subnet.yaml'}")
+            f"subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  {record.costs['macs'] / 1e6:.1f} M MACs  "
+            f"{record.costs['params'] / 1e6:.2f} M params  -> {out_dir / 'subnet.yaml'}")
 
     def _report(self, record: Record, progress: Progress, task: Any) -> None:
         best = max(record.score, progress.tasks[task].fields['best'] or record.score)

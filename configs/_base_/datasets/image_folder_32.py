@@ -1,0 +1,36 @@
+# Any folder of images in one subfolder per class: <data_root>/train and <data_root>/test. CIFAR-10 by default.
+data_root = 'data/cifar10/'
+data_preprocessor = dict(num_classes=10, mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7], to_rgb=True)
+train_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='RandomCrop', crop_size=32, padding=4),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackInputs'),
+]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+
+whole_train_set = dict(type='CustomDataset', data_root=data_root + 'train', pipeline=train_pipeline)
+# Search scores come from a held-out part of the training set, which no stage learns from.
+train_dataloader = dict(
+    batch_size=128,
+    num_workers=2,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(type='pinas_mm.SeededSplit', part='learning', held_out=2000, dataset=whole_train_set))
+val_dataloader = dict(
+    batch_size=250,
+    num_workers=2,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(
+        type='pinas_mm.SeededSplit', part='held_out', held_out=2000, dataset=dict(whole_train_set, pipeline=test_pipeline)))
+test_dataloader = dict(
+    batch_size=250,
+    num_workers=2,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='CustomDataset', data_root=data_root + 'test', pipeline=test_pipeline))
+val_evaluator = dict(type='Accuracy', topk=(1, ))
+test_evaluator = val_evaluator
+
+arch_evaluation = dict(calibration_dataloader=train_dataloader, calibration_batches=8)

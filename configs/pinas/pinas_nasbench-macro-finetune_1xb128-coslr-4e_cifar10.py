@@ -1,0 +1,15 @@
+_base_ = ['../_base_/models/linear_macro.py', '../_base_/datasets/image_folder_32.py', '../_base_/default_runtime.py']
+
+# The subnet with the weights it inherits; both files come from the search.
+model = dict(
+    backbone=dict(
+        arch='work_dirs/search/subnet.yaml', frozen_stages=-1, init_cfg=dict(checkpoint='work_dirs/search/subnet.pth')))
+custom_hooks = []
+
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True))
+param_scheduler = [dict(type='CosineAnnealingLR', T_max=4, by_epoch=True)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=4)
+val_cfg = dict()
+test_cfg = dict()
+default_hooks = dict(logger=dict(interval=70), checkpoint=dict(interval=4, max_keep_ckpts=1))
+auto_scale_lr = dict(base_batch_size=128)

@@ -1,0 +1,11 @@
+# The published linear classifier over uniformly sampled archs.
+_base_ = ['../_base_/models/linear_resnest50.py', '../_base_/datasets/imagenet_split.py', '../_base_/default_runtime.py']
+
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=30., momentum=0.9, weight_decay=0.))
+param_scheduler = [dict(type='MultiStepLR', milestones=[60, 80], gamma=0.1, by_epoch=True)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=1)
+val_dataloader = _base_.held_out_dataloader
+val_cfg = dict(type='pinas_mm.ArchValLoop', **_base_.arch_evaluation)
+test_cfg = dict()
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))
+auto_scale_lr = dict(base_batch_size=256)

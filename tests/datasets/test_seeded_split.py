@@ -1,0 +1,50 @@
+import pytest
+from mmengine.registry import DATASETS
+
+import pinas_mm  # noqa: F401
+from pinas_mm.datasets import Digits
+from pinas_mm.errors import InputError
+
+
+def split(part, held_out=100, **kwargs):
+    config = dict(type='pinas_mm.SeededSplit', dataset=dict(type='pinas_mm.Digits', split='learning'), part=part, held_out=held_out)
+    return DATASETS.build(config | kwargs)
+
+
+def images(dataset):
+    return [dataset[i]['img'].tobytes() for i in range(len(dataset))]
+
+
+def test_parts_are_disjoint_and_complete():
+    learning, held_out = images(split('learning')), images(split('held_out'))
+    assert len(held_out) == 100 and not set(learning) & set(held_out)
+    assert sorted(learning + held_out) == sorted(images(Digits('learning')))
+
+
+def test_the_seed_fixes_the_parts():
+    assert images(split('held_out')) == images(split('held_out', seed=0)) != images(split('held_out', seed=1))
+
+
+def test_held_out_samples_come_from_everywhere():
+    """Neither the first nor the last of the dataset, which are often sorted by class."""
+    whole = images(Digits('learning'))
+    places = sorted(whole.index(image) for image in images(split('held_out', 300)))
+    thirds = [sum(third * 366 <= place < (third + 1) * 366 for place in places) for third in range(3)]
+    assert min(thirds) > 70
+
+
+def test_metainfo_and_pipeline_are_kept():
+    dataset = split('held_out')
+    assert isinstance(dataset, Digits) and dataset.metainfo == Digits('learning').metainfo
+    assert dataset[0]['img'].shape == (32, 32, 3)
+
+
+@pytest.mark.parametrize('part, held_out, message', [
+    ('train', 100, "part='train'"),
+    ('learning', 0, 'held_out=0 of 1097 samples in Digits'),
+    ('learning', 1097, 'held_out=1097 of 1097'),
+    ('held_out', -1, 'held_out=-1'),
+])
+def test_wrong_arguments_are_named(part, held_out, message):
+    with pytest.raises(InputError, match=message):
+        split(part, held_out)

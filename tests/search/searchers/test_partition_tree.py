@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+
+from pinas_mm.errors import InputError
+from pinas_mm.search.searchers import PartitionTreeSearcher, RandomSearcher
+from pinas_mm.spaces import get_space
+
+SPACE = get_space('resnest50')
+
+
+def additive(seed):
+    """An additive function with a planted optimum of 16."""
+    values = np.random.default_rng((7, seed)).random((16, 4))
+    values /= values.max(axis=1, keepdims=True)
+    return lambda arch: values[range(16), arch].sum()
+
+
+def run(searcher, score, budget, size=8):
+    while len(searcher.archs) < budget:
+        archs = searcher.ask(size)
+        searcher.tell(archs, [score(arch) for arch in archs])
+    return searcher
+
+
+def fitted(count=200, **kwargs):
+    searcher = PartitionTreeSearcher(SPACE, **dict(min_leaf=2) | kwargs)
+    rng, score = np.random.default_rng(0), additive(0)
+    archs = [SPACE.sample(rng) for _ in range(count)]
+    searcher.tell(archs, [score(arch) for arch in archs])
+    searcher.fit(count)
+    return searcher
+
+
+def deepest(node):
+    return 0 if node.children is None else 1 + max(map(deepest, node.children))
+
+
+def test_it_finds_a_planted_optimum_better_than_random():
+    ours = [max(run(PartitionTreeSearcher(SPACE, seed=seed, num_initial=40), additive(seed), 120).scores) for seed in range(5)]
+    random = [max(run(RandomSearcher(SPACE, seed=seed), additive(seed), 120).scores) for seed in range(5)]
+    assert np.mean(ours) > np.mean(random) + 0.5
+
+
+def test_defaults_are_the_published_ones():
+    searcher = PartitionTreeSearcher(SPACE)
+    assert (searcher.num_initial, searcher.refit_every, searcher.depth, searcher.depth_thresholds) == (80, 8, 2, (400, 800, 1600, 3200))
+
+
+def test_without_exploration_the_walk_ends_at_the_best_scores():
+    searcher = fitted(200, depth=3, exploration=0)
+    way = searcher.walk()
+    assert len(way) == 3 and all(better for _, better in way)
+    leaf = searcher.root
+    while leaf.children is not None:
+        leaf = max(leaf.children, key=lambda child: child.scores.mean())
+    scores = np.array(searcher.scores)
+    expected = np.sort((scores - scores.mean()) / scores.std())[-25:]
+    np.testing.assert_allclose(np.sort(leaf.scores), expected)
+
+
+def test_every_split_is_at_the_median():
+    root = fitted(101, depth=2).root
+    for node in (root, *root.children):
+        worse, better = (child.scores for child in node.children)
+        assert worse.max() <= better.min() and len(better) - len(worse) in (0, 1)
+        np.testing.assert_array_equal(np.sort([*worse, *better]), np.sort(node.scores))
+
+
+def test_classifiers_tell_the_halves_apart():
+    searcher = fitted(399, depth=1)
+    (classifier, _), = searcher.walk()
+    rng, score = np.random.default_rng(1), additive(0)
+    archs = [SPACE.sample(rng) for _ in range(500)]
+    better = np.array([score(arch) for arch in archs]) > np.median(searcher.scores)
+    assert ((classifier.predict_proba(SPACE.one_hot(archs))[:, 1] > 0.5) == better).mean() > 0.75
+
+
+def test_proposals_are_accepted_on_the_whole_way():
+    searcher = fitted(200, num_initial=100)
+    way = searcher.walk()
+    asked = searcher.ask(16)
+    assert len(asked) == 16 and len(way) == 2
+    for classifier, better in way:
+        assert (classifier.predict_proba(SPACE.one_hot(asked))[:, int(better)] >= 0.5).all()
+    assert np.mean([additive(0)(arch) for arch in asked]) > np.mean(searcher.scores) + np.std(searcher.scores) / 2
+
+
+@pytest.mark.parametrize('count, depth', [(39, 2), (40, 3), (59, 3), (60, 4), (200, 4)])
+def test_the_tree_deepens_at_its_thresholds(count, depth):
+    assert deepest(fitted(count, min_leaf=1, depth_thresholds=(40, 60)).root) == depth
+
+
+def test_small_parts_and_equal_scores_are_not_split():
+    # 80, 40, 20, 10 archs, and 76, 38, 19.
+    assert [deepest(fitted(count, depth=9, min_leaf=10).root) for count in (80, 76)] == [3, 2]
+    searcher = PartitionTreeSearcher(SPACE, num_initial=4, min_leaf=1)
+    searcher.tell([(i, ) * 16 for i in range(4)], [5.0] * 4)
+    assert len(searcher.ask(3)) == 3 and searcher.root.children is None
+
+
+def test_refits_come_every_so_many_archs():
+    searcher, fits = PartitionTreeSearcher(SPACE, num_initial=16, refit_every=8, min_leaf=2), []
+    for _ in range(10):
+        run(searcher, additive(0), len(searcher.archs) + 4, size=4)
+        fits.append(searcher.fitted)
+    # After 4, 8, ... 40 archs told; a tree is fitted when asked, so it knows four fewer.
+    assert fits == [0, 0, 0, 0, 16, 16, 24, 24, 32, 32]
+
+
+def test_no_tree_before_the_initial_archs():
+    searcher = run(PartitionTreeSearcher(SPACE, num_initial=24), additive(0), 24)
+    assert searcher.root is None
+    searcher.ask(1)
+    assert searcher.root is not None and searcher.fitted == 24
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (dict(num_initial=1), 'num_initial=1, expected at least 2'),
+    (dict(refit_every=0), 'refit_every=0'),
+    (dict(depth=0), 'depth=0'),
+    (dict(exploration=-0.5), 'exploration=-0.5'),
+    (dict(min_leaf=0), 'min_leaf=0'),
+])
+def test_arguments_out_of_range_are_named(arguments, message):
+    with pytest.raises(InputError, match=message):
+        PartitionTreeSearcher(SPACE, **arguments)

@@ -1,0 +1,142 @@
+"""What every searcher keeps to."""
+import json
+import time
+
+import numpy as np
+import pytest
+
+from pinas_mm.engine.search_loop import build_searcher
+from pinas_mm.errors import InputError
+from pinas_mm.search.searchers import EvolutionSearcher, PartitionTreeSearcher, RandomSearcher
+from pinas_mm.spaces import SearchSpace, chain, get_space
+
+MACRO = get_space('nasbench_macro')
+TOY = SearchSpace('toy', (MACRO.candidates[0], ) * 3, chain((3, ), (8, ), (1, ), 8), 8)
+SEARCHERS = dict(
+    random=(RandomSearcher, {}),
+    evolution=(EvolutionSearcher, dict(population=16, tournament=4)),
+    ageing=(EvolutionSearcher, dict(population=16, tournament=4, ageing=True)),
+    partition_tree=(PartitionTreeSearcher, dict(num_initial=16, refit_every=8, min_leaf=4)),
+)
+
+
+class Budget:
+    """The sum of the choices is limited: the same for an arch and its canonical form."""
+
+    def __init__(self, most):
+        self.most = most
+
+    def mask(self, archs):
+        return np.asarray(archs).sum(axis=1) <= self.most
+
+
+@pytest.fixture(params=sorted(SEARCHERS))
+def make(request):
+    cls, options = SEARCHERS[request.param]
+    return lambda space=MACRO, feasible=None, seed=0, **kwargs: cls(space, feasible, seed=seed, **options | kwargs)
+
+
+def score(arch):
+    return float(np.dot(arch, np.cos(np.arange(len(arch)))))
+
+
+def advance(searcher, sizes):
+    asked = []
+    for size in sizes:
+        archs = searcher.ask(size)
+        searcher.tell(archs, [score(arch) for arch in archs])
+        asked.append(archs)
+    return asked
+
+
+def test_archs_are_feasible_new_and_canonical(make):
+    batches = advance(make(feasible=Budget(7)), [8] * 12)
+    archs = [arch for batch in batches for arch in batch]
+    assert all(len(batch) == 8 for batch in batches) and len(set(archs)) == 96
+    assert all(sum(arch) <= 7 and MACRO.canonical(arch) == arch == MACRO.validate(arch) for arch in archs)
+
+
+def test_the_seed_fixes_the_sequence(make):
+    sizes = [8, 1, 5, 8, 8, 8, 3, 8]
+    np.random.seed(1)
+    first = advance(make(), sizes)
+    np.random.seed(2)
+    assert advance(make(), sizes) == first != advance(make(seed=1), sizes)
+
+
+@pytest.mark.parametrize('told', [0, 1, 4, 7])
+@pytest.mark.parametrize('pending', [False, True])
+def test_the_state_goes_through_json_and_the_search_goes_on_alike(make, told, pending):
+    """Also in the middle of a batch, and while a fitted tree is still in use."""
+    searcher, other = make(feasible=Budget(9)), make(feasible=Budget(9), seed=5)
+    advance(searcher, [6] * told)
+    archs = searcher.ask(6) if pending else []
+    other.load_state_dict(json.loads(json.dumps(searcher.state_dict())))
+    for one in (searcher, other):
+        one.tell(archs, [score(arch) for arch in archs])
+    assert advance(searcher, [6] * 6) == advance(other, [6] * 6)
+    assert searcher.state_dict() == other.state_dict()
+
+
+@pytest.mark.timeout(60)
+def test_nothing_feasible_is_an_error_and_no_hang(make):
+    for size in (1, 8):
+        start = time.perf_counter()
+        with pytest.raises(InputError, match="no arch of space 'nasbench_macro' within .* among 200,"):
+            make(feasible=Budget(-1)).ask(size)
+        assert time.perf_counter() - start < 20
+
+
+def test_a_space_is_searched_to_its_end_and_no_further(make):
+    searcher = make(TOY, Budget(3), max_draws=3000)
+    batches = advance(searcher, [4] * 6)
+    archs = [arch for batch in batches for arch in batch]
+    # Of 27 archs with sums 0 to 6, the 10 above 3 mirror the 10 below it.
+    assert sorted(archs) == [arch for arch in np.ndindex(3, 3, 3) if sum(arch) <= 3] and len(archs) == 17
+    assert [len(batch) for batch in batches] == [4, 4, 4, 4, 1, 0]
+
+
+def test_what_was_told_is_not_asked_again(make):
+    searcher = make(TOY, max_draws=3000)
+    told = list(np.ndindex(3, 3, 3))[:20]
+    searcher.tell(told, map(score, told))
+    asked = [arch for batch in advance(searcher, [4, 4]) for arch in batch]
+    assert sorted(asked) == list(np.ndindex(3, 3, 3))[20:]
+
+
+def test_best_are_the_highest_scores_first_told_first(make):
+    searcher = make(TOY)
+    archs = [(0, 0, 0), (1, 0, 0), (2, 0, 0), (0, 1, 0)]
+    searcher.tell(archs[:2], [1, 3])
+    searcher.tell(archs[2:], [3, 2.5])
+    assert searcher.best(3) == [(1, 0, 0), (2, 0, 0), (0, 1, 0)]
+
+
+def test_a_wrong_arch_told_is_named(make):
+    with pytest.raises(InputError, match='tell: slot 0 holds 7'):
+        make().tell([(7, ) * 8], [1.0])
+
+
+@pytest.mark.parametrize('config, message', [
+    (dict(type='random', populaton=3), r"searcher 'random': unknown argument\(s\) \['populaton'\], expected some of \['max_draws'\]"),
+    (dict(type='evolution', populaton=3), r"\['populaton'\], expected some of \['population', 'tournament', .*'max_draws'\]"),
+    (dict(type='partition_tree', num_inital=3, deph=2), r"\['deph', 'num_inital'\], expected some of \['num_initial', .*'max_draws'\]"),
+    (dict(type='partition_tree', seed=3), r"unknown argument\(s\) \['seed'\]"),
+    (dict(type='anealing'), r"unknown type 'anealing', expected one of \['evolution', 'partition_tree', 'random'\]"),
+    (dict(), 'unknown type None'),
+])
+def test_misspelt_configs_are_named(config, message):
+    before = dict(config)
+    with pytest.raises(InputError, match=message):
+        build_searcher(config, MACRO, None, 0)
+    assert config == before
+
+
+@pytest.mark.parametrize('name', ['random', 'evolution', 'partition_tree'])
+def test_configs_build_the_searcher_they_name(name):
+    cls, options = SEARCHERS[name]
+    budget = Budget(5)
+    built = build_searcher(dict(type=name, max_draws=5000, **options), MACRO, budget, 7)
+    assert type(built) is cls and built.feasible is budget and built.max_draws == 5000
+    assert all(getattr(built, key) == value for key, value in options.items())
+    assert advance(built, [8, 8, 8]) == advance(cls(MACRO, budget, seed=7, **options), [8, 8, 8])

@@ -1,0 +1,134 @@
+#!/usr/bin/env python
+"""Runs the whole Pi-NAS method from four configs and prints one table.
+
+Learn without labels, train the linear classifier, search, fine-tune the found subnet with its inherited weights, and fine-tune
+archs of equal cost (MACs within 5 %) the same way: the median-scored of several drawn at random, and the first of them.
+
+    python tools/pinas.py configs/quickstart/{learn,linear,search,finetune}.py --work-dir work_dirs/quickstart
+"""
+import argparse
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+from mmengine.config import Config, DictAction
+from rich.console import Console
+from rich.table import Table
+
+from pinas_mm.checkpoint import load_strict
+from pinas_mm.engine import SearchLoop
+from pinas_mm.engine.command_line import build_runner, run_tool
+from pinas_mm.errors import InputError
+from pinas_mm.fileio import write_atomic
+from pinas_mm.search.history import Record
+from pinas_mm.spaces import Arch
+
+STAGES = ('learn', 'linear', 'search', 'finetune')
+EQUAL = 0.05
+DRAWN = 9
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for stage in STAGES:
+        options.add_argument(stage, type=Path, help=f'config of the {stage} stage')
+    options.add_argument('--work-dir', type=Path, required=True)
+    options.add_argument('--seed', type=int, default=0)
+    options.add_argument('--random', type=int, default=1, help='random archs of equal cost to fine-tune (default: 1)')
+    options.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='overrides for all four configs')
+    args = options.parse_args()
+    configs = {stage: getattr(args, stage) for stage in STAGES}
+    rows = Pipeline(configs, args.work_dir, args.seed, args.cfg_options).run(args.random)
+    text = json.dumps(dict(seed=args.seed, configs={stage: str(path) for stage, path in configs.items()}, rows=rows), indent=1)
+    write_atomic(args.work_dir / 'results.json', lambda file: file.write(text.encode()))
+    show(rows, args.work_dir)
+
+
+class Pipeline:
+    """The four stages, each in its own folder of the work dir."""
+
+    def __init__(self, configs: dict[str, Path], work_dir: Path, seed: int, overrides: dict) -> None:
+        self.configs, self.work_dir, self.seed, self.overrides = configs, work_dir, seed, overrides
+
+    def run(self, num_random: int) -> list[dict]:
+        """All stages; returns one row per fine-tuned arch."""
+        started = time.time()
+        learned = self.train('learn', {'model.arch_seed': self.seed})
+        linear = self.train('linear', {'model.backbone.init_cfg.checkpoint': learned, 'custom_hooks.0.seed': self.seed})
+        config = self.config('search', {'test_cfg.seed': self.seed, 'model.backbone.init_cfg.checkpoint': learned})
+        runner = build_runner(config)
+        load_strict(runner.model, linear)
+        runner.test()
+        loop: SearchLoop = runner.test_loop
+        chosen = {'searched': loop.winner}
+        drawn = self.equal_cost(loop, loop.winner)
+        chosen['median-scored'] = sorted(drawn, key=lambda record: record.score)[len(drawn) // 2]
+        chosen |= {f'random {i + 1}' if num_random > 1 else 'random': record for i, record in enumerate(drawn[:num_random])}
+        rows = []
+        for name, record in chosen.items():
+            folder = self.work_dir / 'search' / name.replace(' ', '_')
+            loop.save_subnet(record, folder)
+            accuracy = self.finetune(name, folder)
+            rows.append(dict(name=name, arch=loop.backbone.space.encode(record.arch), **record.costs, score=record.score, test=accuracy))
+        print(f'whole run: {(time.time() - started) / 60:.1f} minutes')
+        return rows
+
+    def config(self, stage: str, changes: dict, folder: str | None = None) -> Config:
+        """The stage's config with the seed, the overrides and ``changes``."""
+        path = self.configs[stage]
+        if not path.is_file():
+            raise InputError(f'{path}: no such config file, expected the one of the {stage} stage')
+        config = Config.fromfile(path)
+        config.merge_from_dict(self.overrides)
+        config.merge_from_dict({'randomness.seed': self.seed, 'work_dir': str(self.work_dir / (folder or stage))} | changes)
+        config.experiment_name = f'{self.work_dir.name}_{folder or stage}_{time.time_ns()}'
+        return config
+
+    def train(self, stage: str, changes: dict) -> str:
+        """Trains a stage and returns its checkpoint."""
+        print(f'--- {stage}', flush=True)
+        config = self.config(stage, changes)
+        build_runner(config).train()
+        return (Path(config.work_dir) / 'last_checkpoint').read_text().strip()
+
+    def equal_cost(self, loop: SearchLoop, winner: Record) -> list[Record]:
+        """Random archs whose MACs are within 5 % of the winner's, with supernet scores on the whole held-out split."""
+        rng, space = np.random.default_rng((self.seed, 1)), loop.backbone.space
+        archs: dict[Arch, None] = {}
+        for _ in range(200):
+            pool = space.sample_array(rng, 1000)
+            near = np.abs(loop.costs.array('macs', pool) / winner.costs['macs'] - 1) <= EQUAL
+            archs |= {space.canonical(tuple(arch)): None for arch in pool[near].tolist() if space.canonical(tuple(arch)) != winner.arch}
+            if len(archs) >= DRAWN:
+                break
+        chosen = list(archs)[:DRAWN]
+        if not chosen:
+            raise InputError(f'no other arch within {EQUAL:.0%} of the found one\'s {winner.costs["macs"] / 1e6:.1f} M MACs')
+        return [Record(index, arch, metrics[loop.score], metrics, loop.costs.arch_costs(arch))
+                for index, (arch, metrics) in enumerate(zip(chosen, loop.whole_evaluator.evaluate(chosen)))]
+
+    def finetune(self, name: str, folder: Path) -> float:
+        """Fine-tunes a subnet from its inherited weights; returns its test accuracy in %."""
+        print(f'--- fine-tune: {name}', flush=True)
+        runner = build_runner(self.config('finetune', {
+            'model.backbone.arch': str(folder / 'subnet.yaml'),
+            'model.backbone.init_cfg.checkpoint': str(folder / 'subnet.pth'),
+        }, f'finetune/{folder.name}'))
+        runner.train()
+        return runner.test()['accuracy/top1']
+
+
+def show(rows: list[dict], work_dir: Path) -> None:
+    """Prints the table."""
+    table = Table(title=f'Pi-NAS: {work_dir}')
+    for title in ('', 'arch', 'params (M)', 'MACs (M)', 'supernet score (%)', 'test accuracy (%)'):
+        table.add_column(title, justify='left' if title in ('', 'arch') else 'right')
+    for row in rows:
+        table.add_row(row['name'], row['arch'], f"{row['params'] / 1e6:.3f}", f"{row['macs'] / 1e6:.2f}", f"{row['score']:.2f}",
+                      f"{row['test']:.2f}")
+    Console(width=120).print(table)
+
+
+if __name__ == '__main__':
+    run_tool(main)
