@@ -12,6 +12,7 @@ from torch import nn
 from .errors import InputError
 from .fileio import write_atomic
 
+
 def _history_method(owner: type, name: str) -> Any:
     """All that ``getattr`` may do while a checkpoint is loaded: name a statistic of mmengine's log history."""
     if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
@@ -24,7 +25,7 @@ def _history_method(owner: type, name: str) -> Any:
 _multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
 SAFE_GLOBALS = [
     HistoryBuffer, (_history_method, 'builtins.getattr'), np.ndarray, np.dtype,
-    *((getattr(_multiarray, name), f'numpy.{core}.multiarray.{name}') for name in ('_reconstruct', 'scalar') for core in ('core', '_core')),
+    *((getattr(_multiarray, name), f'numpy.{core}.multiarray.{name}') for core in ('core', '_core') for name in ('_reconstruct', 'scalar')),
     *(type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool'))
 ]
 
@@ -44,12 +45,16 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(f'{path}: no such checkpoint') from error
     except Exception as error:  # torch raises a dozen kinds for damaged or unsafe files
-        lines = str(error).splitlines()
+        lines = str(error).splitlines() or [type(error).__name__]
         reason = next((line.strip() for line in lines if 'WeightsUnpickler error' in line), lines[0])
         raise InputError(f'{path}: not loadable as a checkpoint of plain tensors: {reason}') from error
     if not isinstance(checkpoint, dict):
         raise InputError(f'{path}: holds a {type(checkpoint).__name__}, expected a dict of tensors')
-    return checkpoint if 'state_dict' in checkpoint else {'state_dict': checkpoint}
+    checkpoint = checkpoint if 'state_dict' in checkpoint else {'state_dict': checkpoint}
+    state = checkpoint['state_dict']
+    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise InputError(f'{path}: its state_dict is not a dict of tensors')
+    return checkpoint
 
 
 def save_checkpoint(path: str | os.PathLike, state_dict: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ def config_path(name: str) -> str:
         FileNotFoundError: The module is not installed, or ships no such config.
     """
     module, _, relative = name.partition('::')
-    spec = find_spec(module) if relative else None
+    spec = find_spec(module) if module in SUPPORTED and relative else None
     if spec is None or spec.origin is None:
         raise FileNotFoundError(f"{name!r}: expected 'module::path/to/config.py' of an installed mm package")
     path = Path(spec.origin).parent / '.mim' / 'configs' / relative

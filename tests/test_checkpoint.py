@@ -121,7 +121,7 @@ def test_missing_and_damaged_files_are_named(saved, tmp_path):
     with pytest.raises(InputError, match='none.pth: no such checkpoint'):
         load_checkpoint(tmp_path / 'none.pth')
     whole = path.read_bytes()
-    for content in (whole[:len(whole) // 2], whole[:-100], b'not a checkpoint', pickle.dumps(dict(a=1), protocol=2)[:-3]):
+    for content in (b'', whole[:len(whole) // 2], whole[:-100], b'not a checkpoint', pickle.dumps(dict(a=1), protocol=2)[:-3]):
         path.write_bytes(content)
         with pytest.raises(InputError, match='not loadable as a checkpoint') as error:
             load_checkpoint(path)

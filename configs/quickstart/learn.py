@@ -12,15 +12,15 @@ train_dataloader = dict(
     dataset=dict(pipeline=[dict(type='MultiView', num_views=[4], transforms=[view]), dict(type='PackInputs')]))
 
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.12, momentum=0.9, weight_decay=5e-4))
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=20, by_epoch=True)]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
-default_hooks = dict(logger=dict(interval=17), checkpoint=dict(interval=20, max_keep_ckpts=1))
+param_scheduler = [dict(type='CosineAnnealingLR', T_max=30, by_epoch=True)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=30)
+default_hooks = dict(logger=dict(interval=17), checkpoint=dict(interval=30, max_keep_ckpts=1))
 custom_hooks = [
     dict(
         type='pinas_mm.KNNHook',
         bank_dataloader=dict(_base_.train_dataloader, collate_fn=dict(type='default_collate')),
         query_dataloader=dict(_base_.val_dataloader, collate_fn=dict(type='default_collate')),
-        interval=5)
+        interval=10)
 ]
 # No validation loop: the kNN hook watches learning.
 val_cfg = val_dataloader = val_evaluator = None

@@ -39,4 +39,4 @@ class Digits(BaseDataset):
         indices = order[ends[self.split] - SIZES[self.split]:ends[self.split]]
         images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
         images = images.repeat(4, axis=1).repeat(4, axis=2)[..., None].repeat(3, axis=3)
-        return [dict(img=images[i], img_shape=images[i].shape[:2], gt_label=int(digits.target[i]), sample_idx=int(i)) for i in indices]
+        return [dict(img=images[i], img_shape=images[i].shape[:2], gt_label=int(digits.target[i])) for i in indices]

@@ -57,13 +57,13 @@ class ArchValLoop(BaseLoop):
     def __init__(self, runner: Runner, dataloader: dict, evaluator: dict | list, calibration_dataloader: dict,
                  calibration_batches: int = 49, archs: Sequence[Sequence[int] | str] | None = None, num_archs: int = 3,
                  seed: int = 0, fp16: bool = False) -> None:
-        super().__init__(runner, whole_set_loader(dataloader))
         space = supernet_of(runner).space
         self.archs: list[Arch] = [space.decode(arch) if isinstance(arch, str) else space.validate(arch) for arch in archs or []]
         rng = np.random.default_rng(seed)
         self.archs = self.archs or [space.sample(rng) for _ in range(num_archs)]
         self.arch_evaluator = build_arch_evaluator(
             runner, dataloader, evaluator, calibration_dataloader, calibration_batches, seed=seed, fp16=fp16)
+        super().__init__(runner, self.arch_evaluator.loader)
 
     def run(self) -> dict[str, float]:
         """Evaluates the archs; returns the means of their metrics."""

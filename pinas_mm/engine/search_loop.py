@@ -1,6 +1,7 @@
 """The search as an mmengine loop: ``test_cfg = dict(type='pinas_mm.SearchLoop', ...)``."""
 import inspect
 import logging
+import math
 import sys
 import zlib
 from collections.abc import Iterator
@@ -26,7 +27,6 @@ from ..spaces import SearchSpace
 from ..spaces.subnet_file import SubnetFile
 from .arch_loops import build_arch_evaluator
 from .hooks.arch_sampling_hook import supernet_of
-from .loaders import whole_set_loader
 
 for _name, _searcher in dict(random=RandomSearcher, evolution=EvolutionSearcher, partition_tree=PartitionTreeSearcher).items():
     SEARCHERS.register_module(name=_name, module=_searcher)
@@ -79,7 +79,6 @@ class SearchLoop(BaseLoop):
                  resume: bool = False,
                  out_dir: str | None = None,
                  fp16: bool = False) -> None:
-        super().__init__(runner, whole_set_loader(dataloader))
         if get_world_size() > 1:
             raise InputError(f'search runs on one rank, {get_world_size()} were launched')
         self.backbone = supernet_of(runner)
@@ -96,6 +95,7 @@ class SearchLoop(BaseLoop):
                 runner, dataloader, evaluator, calibration_dataloader, calibration_batches, num_samples, seed, fp16)
 
         self.whole_evaluator = arch_evaluator(None)
+        super().__init__(runner, self.whole_evaluator.loader)
         self.quick_evaluator = self.whole_evaluator if score_samples is None else arch_evaluator(score_samples)
         self.header = dict(
             config=Path(runner.cfg.filename or '').name, seed=seed, searcher=dict(searcher), constraints=str(self.constraints),
@@ -113,7 +113,7 @@ class SearchLoop(BaseLoop):
             self.runner.logger.info(f'{history.path}: goes on after {len(history.records)} records')
         try:
             with self._progress() as progress, _above_the_bar(self.runner.logger):
-                task = progress.add_task('search', total=self.num_archs, best='')
+                task = progress.add_task('search', total=self.num_archs, best=-math.inf)
                 records = search(
                     self.searcher, self.quick_evaluator.evaluate, history, self.num_archs, self.score, self.ask_size,
                     self.costs.arch_costs, lambda record: self._report(record, progress, task))
@@ -121,7 +121,7 @@ class SearchLoop(BaseLoop):
                     self.runner.logger.warning(
                         f'the space has no more archs within {self.constraints}: {len(records)} of {self.num_archs} evaluated')
                 if self.quick_evaluator is not self.whole_evaluator:
-                    task = progress.add_task('top again', total=min(self.top_k, len(records)), best='')
+                    task = progress.add_task('top again', total=min(self.top_k, len(records)), best=-math.inf)
                     records = rescore(records, self.whole_evaluator.evaluate, history, self.score, self.top_k,
                                       lambda record: self._report(record, progress, task))
         except KeyboardInterrupt:
@@ -147,7 +147,7 @@ class SearchLoop(BaseLoop):
             f"{record.costs['params'] / 1e6:.2f} M params  -> {out_dir / 'subnet.yaml'}")
 
     def _report(self, record: Record, progress: Progress, task: Any) -> None:
-        best = max(record.score, progress.tasks[task].fields['best'] or record.score)
+        best = max(record.score, progress.tasks[task].fields['best'])
         progress.update(task, advance=1, best=best)
         self.runner.logger.info(f"{record.stage} {record.index + 1}/{self.num_archs}  arch {self.backbone.space.encode(record.arch)}  "
                                 f"{self.score}: {record.score:.4f}  {record.costs['macs'] / 1e6:.1f} M MACs  best: {best:.4f}")
@@ -155,7 +155,7 @@ class SearchLoop(BaseLoop):
     @staticmethod
     def _progress() -> Progress:
         return Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn('ETA'),
-                        TimeRemainingColumn(), TextColumn('best {task.fields[best]}'), transient=True)
+                        TimeRemainingColumn(), TextColumn('best {task.fields[best]:.2f}'), transient=True)
 
 
 @contextmanager

@@ -60,7 +60,7 @@ class Constraints:
                 raise InputError(f'constraints: unknown cost {name!r}, expected one of {sorted(table.fixed)}')
             if limit is None:
                 continue
-            low, high = (None, limit) if isinstance(limit, int | float) else limit
+            low, high = (None, limit) if isinstance(limit, int | float) else _pair(name, limit)
             low, high = -np.inf if low is None else low, np.inf if high is None else high
             if low > high:
                 raise InputError(f'constraints: {name} of at least {low:g} and at most {high:g}')
@@ -76,6 +76,12 @@ class Constraints:
 
     def __str__(self) -> str:
         return ', '.join(f'{name} in [{low:g}, {high:g}]' for name, (low, high) in self.limits.items()) or 'no constraints'
+
+
+def _pair(name: str, limit: Any) -> tuple[float | None, float | None]:
+    if isinstance(limit, str) or len(limit) != 2 or not all(end is None or isinstance(end, int | float) for end in limit):
+        raise InputError(f'constraints: {name}={limit!r}, expected the most as a number, or (least, most)')
+    return tuple(limit)
 
 
 def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTable:
@@ -99,7 +105,7 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     images = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
     tables = {name: [np.zeros([space.num_candidates[slot] for slot in position.slots], np.int64) for position in space.positions]
               for name in ('macs', 'params')}
-    training, active = model.training, backbone._arch
+    modes, active = [(module, module.training) for module in model.modules()], backbone._arch
     model.eval()
     try:
         with torch.no_grad():
@@ -121,7 +127,8 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
             _, macs, params = _count(model, images, run)
     finally:
         backbone._arch = active
-        model.train(training)
+        for module, training in modes:
+            module.training = training
     table = CostTable(space, dict(macs=0, params=0), tables)
     chosen = table.arch_costs(arch)
     table.fixed = dict(macs=macs - chosen['macs'], params=params - chosen['params'])

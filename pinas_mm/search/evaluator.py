@@ -100,6 +100,7 @@ def recalibrated_bn(model: BaseModel, arch: Sequence[int], loader: DataLoader, a
         InputError: No calibration data, or a batch too small for its statistics to mean anything.
     """
     backbone = model.backbone
+    arch = backbone.space.validate(arch, 'BN recalibration')
     layers = active_bn_layers(model, arch)
     modes = [(module, module.training) for module in model.modules()]
     kept = [(layer, layer.momentum, [buffer.clone() for buffer in layer.buffers()]) for layer in layers]

@@ -39,29 +39,30 @@ def search(searcher: Searcher,
     Raises:
         InputError: The metric is not among those evaluated, or the history was written by a searcher that asked other archs.
     """
-    known = history.stage('search')
-    reused, records = 0, []
+    known = {record.index: record for record in history.stage('search').values()}
+    records: list[Record] = []
     while len(records) < num_archs:
-        archs = searcher.ask(min(ask_size, num_archs - len(records)))
+        # Always whole batches, so that a search that goes on with a larger budget asks the same.
+        archs = searcher.ask(ask_size)[:num_archs - len(records)]
         if not archs:
             break
-        results = evaluate(arch for arch in archs if arch not in known)
+        numbered = dict(enumerate(archs, start=len(records)))
+        foreign = [index for index, arch in numbered.items() if index in known and known[index].arch != arch]
+        if foreign:
+            raise InputError(f'{history.path}: its arch {foreign[0]} is not the one asked now: the history was written by another version '
+                             'of the searcher or its libraries; start anew in another --work-dir')
+        results = evaluate(arch for index, arch in numbered.items() if index not in known)
         batch: list[Record] = []
-        for index, arch in enumerate(archs, start=len(records)):
-            record = known.get(arch)
+        for index, arch in numbered.items():
+            record = known.get(index)
             if record is None:
                 metrics = next(results)
                 record = Record(index, arch, pick_score(metrics, score), metrics, costs(arch))
                 history.append(record)
-            else:
-                reused += 1
             batch.append(record)
             on_record(record)
         searcher.tell(archs, [record.score for record in batch])
         records += batch
-    if reused < min(len(known), num_archs):
-        raise InputError(f'{history.path}: {len(known) - reused} of its archs were not asked again: the history was written by another '
-                         'version of the searcher or its libraries; start anew in another --work-dir')
     return records
 
 

@@ -101,7 +101,7 @@ def test_a_history_of_other_archs_is_refused(make, tmp_path):
     path = tmp_path / 'history.jsonl'
     with pytest.raises(KeyboardInterrupt):
         run(path, make(), Evaluate(stop=20))
-    with pytest.raises(InputError, match='of its archs were not asked again') as error:
+    with pytest.raises(InputError, match='is not the one asked now') as error:
         run(path, make(seed=1), resume=True)
     assert str(path) in str(error.value)
 

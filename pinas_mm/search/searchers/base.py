@@ -8,6 +8,9 @@ import numpy as np
 from ...errors import InputError
 from ...spaces import Arch, SearchSpace
 
+MOST_FRUITLESS = 20
+POOL = 4096
+
 
 class Feasible(Protocol):
     """Which archs may be proposed; :class:`pinas_mm.search.cost.Constraints` is one."""
@@ -24,8 +27,7 @@ class Searcher(ABC):
         space: What to search.
         feasible: Keeps only archs within limits. Defaults to none.
         seed: Seed of the searcher's own generator.
-        max_draws: Draws after which a batch that still lacks archs is given up. 200,000, as in the published code, is about a
-            second.
+        max_draws: Draws after which a batch that still lacks archs is given up, 200,000 as in the published code: seconds.
     """
 
     def __init__(self, space: SearchSpace, feasible: Feasible | None = None, seed: int = 0, max_draws: int = 200_000) -> None:
@@ -36,6 +38,7 @@ class Searcher(ABC):
         self.archs: list[Arch] = []
         self.scores: list[float] = []
         self.asked: set[Arch] = set()
+        self.draws = 0
 
     def ask(self, n: int) -> list[Arch]:
         """Up to ``n`` archs that keep the limits and are new networks (in canonical form); fewer, or none, where the space has no
@@ -45,24 +48,37 @@ class Searcher(ABC):
             InputError: No arch at all was found within the limits.
         """
         batch: list[Arch] = []
-        draws = 0
-        while len(batch) < n and draws < self.max_draws:
-            candidates = self.propose(n - len(batch))
-            draws += len(candidates)
-            batch += self.fresh(candidates, n - len(batch))
+        self.draws, fruitless = 0, 0
+        while len(batch) < n and self.draws < self.max_draws:
+            # Where a searcher finds nothing new any more, the rest is looked for uniformly.
+            candidates = self.propose(n - len(batch)) if fruitless < MOST_FRUITLESS else self.draw(POOL)
+            found = self.fresh(candidates, n - len(batch))
+            fruitless = 0 if found and fruitless < MOST_FRUITLESS else fruitless + 1
+            batch += found
         if not batch and not self.asked:
-            raise InputError(f'no arch of space {self.space.name!r} within {self.feasible} among {draws:,} draws')
+            raise InputError(f'no arch of space {self.space.name!r} within {self.feasible} among {self.draws:,} draws')
         return batch
 
+    def draw(self, n: int) -> np.ndarray:
+        """``n`` uniformly drawn archs, counted towards ``max_draws``."""
+        self.draws += n
+        return self.space.sample_array(self.rng, n)
+
     def tell(self, archs: Sequence[Arch], scores: Sequence[float]) -> None:
-        """Scores of archs, higher is better."""
+        """Scores of archs, higher is better.
+
+        Raises:
+            InputError: Not one score per arch, or an arch of another space.
+        """
+        if len(archs) != len(scores):
+            raise InputError(f'tell: {len(archs)} archs and {len(scores)} scores')
         self.archs += [self.space.validate(arch, 'tell') for arch in archs]
         self.scores += [float(score) for score in scores]
-        self.asked.update(self.space.canonical(arch) for arch in self.archs[-len(archs):])
+        self.asked.update(self.space.canonical(tuple(arch)) for arch in archs)
 
     @abstractmethod
     def propose(self, n: int) -> np.ndarray:
-        """Candidates for about ``n`` archs to ask, best first, any number of rows ``(M, num_slots)`` with M at least 1."""
+        """Candidates for about ``n`` archs to ask, best first, any number of rows ``(M, num_slots)``; counts in ``self.draws``."""
 
     def fresh(self, candidates: np.ndarray, n: int) -> list[Arch]:
         """The first ``n`` feasible new networks among the candidates, marked as asked."""

@@ -38,11 +38,12 @@ class EvolutionSearcher(Searcher):
 
     def propose(self, n: int) -> np.ndarray:
         if len(self.archs) < self.population:
-            return self.space.sample_array(self.rng, 4 * n)
+            return self.draw(4 * n)
         if self.ageing:
             members = np.arange(len(self.archs) - self.population, len(self.archs))
         else:
             members = np.argsort(-np.array(self.scores), kind='stable')[:self.population]
+        self.draws += 4 * n
         return np.array([self._child(members) for _ in range(4 * n)])
 
     def _child(self, members: np.ndarray) -> Arch:

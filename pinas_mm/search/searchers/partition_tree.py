@@ -1,6 +1,7 @@
 """The searcher published with Pi-NAS: a tree of classifiers that parts good archs from bad ones (Peng et al., ICCV 2021,
 after LaNAS, Wang et al., TPAMI 2021)."""
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,7 @@ import lightgbm
 import numpy as np
 
 from ...errors import InputError
-from .base import Searcher
-
-DRAWS = 4096
+from .base import POOL, Searcher
 
 
 @dataclass
@@ -36,8 +35,9 @@ class PartitionTreeSearcher(Searcher):
         refit_every: Archs told between two fits, 8 as published.
         depth: Splits on the way to a leaf at the start.
         depth_thresholds: Numbers of evaluated archs at which the tree becomes one deeper, as published.
-        exploration: Weight of the exploration term of the walk (UCB1 over the evaluated archs in a child, on standardised scores).
-            0 always takes the better half, as the published code does.
+        exploration: Weight of the exploration term of the walk (UCB1 over how often earlier walks went that way, on standardised
+            scores). 0 always takes the better half, as the published code does; 0.5 leaves it for the other half of the better
+            half every fifty walks or so.
         min_leaf: A part with fewer archs than twice this is not split.
         kwargs: See :class:`Searcher`.
 
@@ -62,10 +62,13 @@ class PartitionTreeSearcher(Searcher):
         self.seed = seed
         self.root: Node | None = None
         self.fitted = 0
+        # Walks so far through each node, by the halves taken on the way to it ('' is the root, '1' its better half): halves keep
+        # their meaning when the tree is fitted again.
+        self.visits: Counter[str] = Counter()
 
     def propose(self, n: int) -> np.ndarray:
         if len(self.archs) < self.num_initial:
-            return self.space.sample_array(self.rng, 4 * n)
+            return self.draw(4 * n)
         if self.root is None or len(self.archs) - self.fitted >= self.refit_every:
             self.fit(len(self.archs))
         return self._accepted(self.walk(), n)
@@ -82,13 +85,16 @@ class PartitionTreeSearcher(Searcher):
     def walk(self) -> list[tuple[lightgbm.LGBMClassifier, bool]]:
         """The way to the most promising leaf: each classifier and whether its better half was taken."""
         way: list[tuple[lightgbm.LGBMClassifier, bool]] = []
-        node = self.root
+        node, taken = self.root, ''
+        self.visits[taken] += 1
         while node is not None and node.children is not None:
-            visits = math.log(len(node.scores))
-            values = [child.scores.mean() + self.exploration * math.sqrt(2 * visits / len(child.scores)) for child in node.children]
+            walks = math.log(self.visits[taken])
+            values = [child.scores.mean() + self.exploration * math.sqrt(2 * walks / (1 + self.visits[f'{taken}{half}']))
+                      for half, child in enumerate(node.children)]
             better = values[1] >= values[0]
             way.append((node.classifier, better))
-            node = node.children[better]
+            node, taken = node.children[better], f'{taken}{int(better)}'
+            self.visits[taken] += 1
         return way
 
     def _grow(self, features: np.ndarray, scores: np.ndarray, depth: int) -> Node:
@@ -107,10 +113,9 @@ class PartitionTreeSearcher(Searcher):
 
     def _accepted(self, way: list[tuple[lightgbm.LGBMClassifier, bool]], n: int) -> np.ndarray:
         """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest to being accepted."""
-        pools, probabilities, accepted, draws = [], [], 0, 0
-        while accepted < n and draws < self.max_draws:
-            pool = self.space.sample_array(self.rng, DRAWS)
-            draws += len(pool)
+        pools, probabilities, accepted = [], [], 0
+        while accepted < n and self.draws < self.max_draws:
+            pool = self.draw(POOL)
             if self.feasible is not None:
                 pool = pool[self.feasible.mask(pool)]
             pool = np.array([row for row in np.unique(pool, axis=0).tolist() if self.space.canonical(tuple(row)) not in self.asked])
@@ -126,17 +131,18 @@ class PartitionTreeSearcher(Searcher):
             pools.append(pool)
             probabilities.append(least)
         if not pools:
-            return self.space.sample_array(self.rng, DRAWS)
+            return np.empty((0, self.space.num_slots), int)
         pool, least = np.concatenate(pools), np.concatenate(probabilities)
         # Accepted archs in the order drawn, then the rest, nearest first.
         order = np.lexsort((np.where(least >= 0.5, 0, -least), least < 0.5))
         return pool[order]
 
     def state_dict(self) -> dict[str, Any]:
-        return super().state_dict() | dict(fitted=self.fitted)
+        return super().state_dict() | dict(fitted=self.fitted, visits=dict(self.visits))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.root = None
+        self.visits = Counter(state['visits'])
         if state['fitted']:
             self.fit(state['fitted'])

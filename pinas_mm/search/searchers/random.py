@@ -1,9 +1,7 @@
 """Uniform random search: the baseline every other searcher must beat."""
 import numpy as np
 
-from .base import Searcher
-
-DRAWS = 4096
+from .base import POOL, Searcher
 
 
 class RandomSearcher(Searcher):
@@ -11,4 +9,4 @@ class RandomSearcher(Searcher):
 
     def propose(self, n: int) -> np.ndarray:
         # More than n, since some will be over the limits or asked before.
-        return self.space.sample_array(self.rng, min(max(4 * n, 64), DRAWS))
+        return self.draw(min(max(4 * n, 64), POOL))

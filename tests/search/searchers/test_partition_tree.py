@@ -124,3 +124,21 @@ def test_no_tree_before_the_initial_archs():
 def test_arguments_out_of_range_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
         PartitionTreeSearcher(SPACE, **arguments)
+
+
+def test_exploration_leaves_the_better_half_for_a_while():
+    """UCB1 by hand on the first split: the other half is taken once its bonus outgrows the difference of the means."""
+    searcher = PartitionTreeSearcher(get_space('nasbench_macro'), num_initial=40, depth=1, exploration=1.0)
+    archs = searcher.ask(40)
+    searcher.tell(archs, [float(sum(arch)) for arch in archs])
+    searcher.fit(40)
+    means = [child.scores.mean() for child in searcher.root.children]
+    walks, expected = [0, 0], []
+    for step in range(1, 60):
+        values = [mean + (2 * np.log(step) / (1 + n))**0.5 for mean, n in zip(means, walks)]
+        expected.append(bool(values[1] >= values[0]))
+        walks[expected[-1]] += 1
+    assert [way[0][1] for way in (searcher.walk() for _ in range(59))] == expected
+    assert not all(expected)
+    searcher.exploration = 0
+    assert all(searcher.walk()[0][1] for _ in range(20))

@@ -1,0 +1,202 @@
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import HOOKS, LOOPS, MODELS, OPTIMIZERS, PARAM_SCHEDULERS, init_default_scope
+from torch.nn.modules.batchnorm import _BatchNorm
+
+import pinas_mm  # noqa: F401
+from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
+from pinas_mm.engine.search_loop import build_searcher
+from pinas_mm.models.backbones import SearchableBackbone, SearchableResNeSt
+from pinas_mm.spaces.subnet_file import SubnetFile
+
+TOP = Path(__file__).parents[1] / 'configs'
+CONFIGS = sorted(str(path.relative_to(TOP)) for path in TOP.rglob('*.py') if '_base_' not in path.parts)
+PUBLISHED = 'pinas/pinas_resnest50{}_in1k.py'
+
+
+def read(name):
+    init_default_scope('mmpretrain')
+    return Config.fromfile(TOP / name)
+
+
+def build_model(config, folder, device='meta'):
+    """The model, uninitialised; the subnet of a fine-tuning config is one written here."""
+    model = config.model.to_dict()
+    if str(model['backbone'].get('arch', '')).endswith('.yaml'):
+        SubnetFile(space='nasbench_macro', arch=(1, 2, 0, 1, 2, 0, 1, 2), widen_factor=0.25).write(folder / 'subnet.yaml')
+        model['backbone']['arch'] = str(folder / 'subnet.yaml')
+    model.setdefault('data_preprocessor', config.data_preprocessor.to_dict())
+    with torch.device(device):
+        return MODELS.build(model)
+
+
+def values(config, key) -> Iterator:
+    """What stands under ``key`` anywhere in a config."""
+    if isinstance(config, dict):
+        for name, value in config.items():
+            if name == key:
+                yield value
+            yield from values(value, key)
+    elif isinstance(config, list | tuple):
+        for value in config:
+            yield from values(value, key)
+
+
+def test_there_are_configs():
+    assert {'quickstart/learn.py', PUBLISHED.format('_8xb24-coslr-100e'), PUBLISHED.format('-search')} <= set(CONFIGS)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_the_model_builds_and_all_else_that_is_named_exists(name, tmp_path):
+    config = read(name)
+    model = build_model(config, tmp_path)
+    assert isinstance(model.backbone, SearchableBackbone)
+    assert config.model_wrapper_cfg.type == 'pinas_mm.ActiveGradientDataParallel' and config.randomness.seed == 0
+
+    if config.get('optim_wrapper'):
+        parameters = [torch.nn.Parameter(torch.zeros(1))]
+        OPTIMIZERS.build(dict(config.optim_wrapper.optimizer, params=parameters))
+        optimiser = torch.optim.SGD(parameters, lr=1)
+        for scheduler in config.param_scheduler:
+            PARAM_SCHEDULERS.build(dict(scheduler), default_args=dict(optimizer=optimiser))
+    for hook in [*config.default_hooks.values(), *config.get('custom_hooks', [])]:
+        HOOKS.build(dict(hook))
+    for phase in ('train', 'val', 'test'):
+        cfg = config.get(f'{phase}_cfg')
+        assert (cfg is None) == (config.get(f'{phase}_dataloader') is None), f'{phase}_cfg and {phase}_dataloader'
+        if cfg and 'type' in cfg:
+            arguments = {key: value for key, value in cfg.items() if key != 'type'} | dict(runner=None, dataloader=None)
+            needed = {} if phase == 'train' else dict(evaluator=None)
+            inspect.signature(LOOPS.get(cfg.type)).bind(**arguments, **needed)
+        if cfg and 'searcher' in cfg:
+            build_searcher(cfg.searcher.to_dict(), model.backbone.space, None, 0)
+
+
+@pytest.mark.parametrize('name', CONFIGS)
+def test_pipelines_run(name):
+    config = read(name)
+    pipelines = [pipeline for pipeline in values(config.to_dict(), 'pipeline')]
+    assert pipelines
+    unique = {str(pipeline): pipeline for pipeline in pipelines}
+    sizes = set()
+    for pipeline in unique.values():
+        Compose(pipeline)
+        steps = [step for step in pipeline if 'LoadImage' not in step['type']]
+        image = np.random.default_rng(0).integers(0, 256, (300, 280, 3) if 'in1k' in name else (32, 32, 3), np.uint8)
+        inputs = Compose(steps)(dict(img=image, img_shape=image.shape[:2], gt_label=1))['inputs']
+        for tensor in inputs if isinstance(inputs, list) else [inputs]:
+            sizes.add(tuple(tensor.shape))
+    assert sizes == {(3, 224, 224) if 'in1k' in name else (3, 32, 32)}
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if 'pinas_mm.PiNAS' in str(read(name).model.type)])
+def test_learning_reads_four_views_and_nothing_held_out(name, tmp_path):
+    config = read(name)
+    dataset = config.train_dataloader.dataset
+    pipeline = next(values(dataset.to_dict(), 'pipeline'))
+    views, = [step for step in pipeline if step['type'] == 'MultiView']
+    assert views['num_views'] == [4] and config.train_dataloader.collate_fn.type == 'default_collate'
+    assert dataset.get('part', dataset.get('split')) == 'learning'
+    model = build_model(config, tmp_path)
+    assert model.queue.shape == (config.model.queue_len, config.model.feat_dim) and config.model.backbone.get('arch') is None
+    assert config.train_dataloader.batch_size <= config.model.queue_len
+    width = model.backbone.channels(model.backbone.space.tail_channels or model.backbone.space.positions[-1].out_channels)
+    assert config.model.neck.in_channels == width and config.model.neck.out_channels == config.model.feat_dim
+    hook, = [hook for hook in config.custom_hooks if hook.type == 'pinas_mm.KNNHook']
+    assert hook.bank_dataloader.dataset.get('part', hook.bank_dataloader.dataset.get('split')) == 'learning'
+    assert hook.query_dataloader.dataset.get('part', hook.query_dataloader.dataset.get('split')) == 'held_out'
+
+
+def splits(dataset):
+    return dataset.get('part', dataset.get('split', 'test')), dataset.get('held_out'), dataset.get('seed', 0)
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if 'search' in name])
+def test_search_scores_on_held_out_samples_and_calibrates_on_others(name):
+    config = read(name)
+    scored, calibrated = (splits(data.dataset) for data in (config.test_dataloader, config.test_cfg.calibration_dataloader))
+    assert scored[0] == 'held_out' and calibrated[0] == 'learning' and scored[1:] == calibrated[1:]
+    assert config.test_cfg.calibration_dataloader.batch_size >= 16
+    assert splits(read(name).train_dataloader.dataset)[0] == 'learning'
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if 'linear' in name])
+def test_the_linear_stage_trains_the_classifier_alone(name, tmp_path):
+    config = read(name)
+    model = build_model(config, tmp_path).train()
+    assert {n.partition('.')[0] for n, parameter in model.named_parameters() if parameter.requires_grad} <= {'head', 'neck'}
+    assert any(parameter.requires_grad for parameter in model.head.parameters())
+    assert all(layer.training for layer in model.modules() if isinstance(layer, _BatchNorm)), 'no running statistics fit all archs'
+    assert [hook.type for hook in config.custom_hooks] == ['pinas_mm.ArchSamplingHook']
+    assert config.model.backbone.init_cfg.type == 'Pretrained' and config.model.backbone.init_cfg.prefix == 'backbone.'
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if 'finetune' in name])
+def test_the_found_subnet_is_trained_whole(name, tmp_path):
+    config = read(name)
+    model = build_model(config, tmp_path)
+    assert not model.backbone.is_supernet and all(parameter.requires_grad for parameter in model.parameters())
+    assert config.get('custom_hooks') == []
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if name.startswith('quickstart')])
+def test_quick_start_data_need_no_download(name):
+    config = read(name)
+    for phase in ('train', 'val', 'test'):
+        data = config.get(f'{phase}_dataloader')
+        if data is not None:
+            loader = whole_set_loader(data.to_dict())
+            assert loader.dataset[0]['inputs'] is not None and len(loader.dataset) in (1097, 300, 400)
+    if 'arch_evaluation' in config and 'learn' not in name:
+        evaluation = config.arch_evaluation.to_dict()
+        assert len(calibration_loader(evaluation['calibration_dataloader'], evaluation['calibration_batches'])) == 8
+
+
+def test_published_learning_stage(tmp_path):
+    config = read(PUBLISHED.format('_8xb24-coslr-100e'))
+    model, optimiser = config.model, config.optim_wrapper.optimizer
+    assert (model.queue_len, model.momentum, model.head.temperature, model.feat_dim) == (49152, 0.999, 0.2, 128)
+    assert model.neck == dict(type='MoCoV2Neck', in_channels=2048, hid_channels=2048, out_channels=128)
+    assert optimiser == dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4)
+    assert config.train_cfg.max_epochs == 100 and config.train_dataloader.batch_size == 24
+    assert config.param_scheduler == [dict(type='CosineAnnealingLR', T_max=100, by_epoch=True)]
+    assert config.auto_scale_lr.base_batch_size == 8 * 24
+    net = build_model(config, tmp_path)
+    assert net.backbone.widen_factor == 1 and net.backbone.space.name == 'resnest50' and net.backbone.zero_init_residual
+    assert net.backbone.share_shortcut and [type(layer).__name__ for layer in net.neck.mlp] == ['Linear', 'ReLU', 'Linear']
+    assert net.teacher.momentum == 0.999 and not net.decay_inactive
+    assert not any(parameter.requires_grad for parameter in net.teacher.parameters())
+
+
+def test_published_linear_stage():
+    config = read(PUBLISHED.format('-linear_8xb32-steplr-100e'))
+    assert config.optim_wrapper.optimizer == dict(type='SGD', lr=30, momentum=0.9, weight_decay=0)
+    assert config.param_scheduler == [dict(type='MultiStepLR', milestones=[60, 80], gamma=0.1, by_epoch=True)]
+    assert config.train_cfg.max_epochs == 100 and config.train_dataloader.batch_size == 32
+    assert config.auto_scale_lr.base_batch_size == 8 * 32
+    assert config.model.head.num_classes == 1000 and config.model.head.in_channels == 2048
+
+
+def test_published_search():
+    cfg = read(PUBLISHED.format('-search')).test_cfg
+    arguments = {key: parameter.default for key, parameter in inspect.signature(LOOPS.get(cfg.type)).parameters.items()} | cfg.to_dict()
+    assert (arguments['num_archs'], arguments['calibration_batches'], arguments['ask_size'], arguments['input_size']) == (1000, 49, 8, 224)
+    assert arguments['calibration_dataloader']['batch_size'] == 128 and arguments['score_samples'] is None
+    searcher = build_searcher(arguments['searcher'], SearchableResNeSt.space, None, 0)
+    assert (searcher.num_initial, searcher.refit_every, searcher.max_draws) == (80, 8, 200_000)
+    assert searcher.depth_thresholds == (400, 800, 1600, 3200)
+
+
+def test_the_held_out_part_of_imagenet():
+    for stage in ('_8xb24-coslr-100e', '-linear_8xb32-steplr-100e', '-search'):
+        config = read(PUBLISHED.format(stage))
+        assert config.train_dataloader.dataset.held_out == config.held_out_dataloader.dataset.held_out == 50000
+        assert config.train_dataloader.dataset.dataset.split == config.held_out_dataloader.dataset.dataset.split == 'train'
+        assert config.train_dataloader.drop_last

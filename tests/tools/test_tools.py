@@ -1,0 +1,196 @@
+import json
+import re
+import runpy
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+
+import pinas_mm  # noqa: F401
+from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
+from pinas_mm.models.backbones import SearchableResNeSt
+from pinas_mm.spaces.subnet_file import SubnetFile
+
+TOP = Path(__file__).parents[2]
+CONFIGS = TOP / 'configs/quickstart'
+ARCHS = ['22212220', '0,1,2,0,1,2,0,1']
+
+
+class Touch:
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path, )
+
+
+def classifier():
+    """The supernet with its classifier, as the quick start's configs have it."""
+    init_default_scope('mmpretrain')
+    torch.manual_seed(0)
+    config = Config.fromfile(CONFIGS / 'linear.py')
+    return MODELS.build(dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict()))
+
+
+def published(state):
+    """A supernet's tensors as the published checkpoints name them: a copy of the shortcut per candidate."""
+    places = [(stage, index) for stage, depth in enumerate((3, 4, 6, 3), start=1) for index in range(depth)]
+    out = {}
+    for key, value in state.items():
+        top, first, *rest = key.split('.')
+        if top == 'stem':
+            out['.'.join(['bn1', *rest] if first == '7' else ['conv1', first, *rest])] = value
+            continue
+        block = 'layer{}.{}'.format(*places[int(first)])
+        if rest[0] == 'shortcut':
+            out |= {'.'.join([block, str(choice), 'downsample', *rest[1:]]): value for choice in range(4)}
+        else:
+            out['.'.join([block, *rest])] = value
+    return {f'module.encoder_q.0.{key}': value for key, value in out.items()}
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """Checkpoints, a config whose sets are small, and the folder they are in."""
+    folder = tmp_path_factory.mktemp('files')
+    save_checkpoint(folder / 'supernet.pth', classifier().state_dict(), {})
+    save_checkpoint(folder / 'other.pth', {key: value for key, value in classifier().state_dict().items() if 'head' not in key}, {})
+    torch.save(dict(state_dict=classifier().state_dict(), meta=Touch(folder / 'hacked')), folder / 'unsafe.pth')
+    for name in ('linear', 'search'):
+        (folder / f'{name}.py').write_text(f'''_base_ = {str(CONFIGS / f'{name}.py')!r}
+train_dataloader = dict(batch_size=16, dataset=dict(indices=32))
+test_dataloader = dict(dataset=dict(indices=40))
+arch_evaluation = dict(calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)), calibration_batches=1)
+''')
+    (folder / 'search.py').write_text((folder / 'search.py').read_text() + '''
+test_cfg = dict(num_archs=3, score_samples=20, calibration_batches=1, calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)),
+                searcher=dict(num_initial=2))
+''')
+    torch.manual_seed(0)
+    torch.save(dict(state_dict=published(SearchableResNeSt(widen_factor=0.25).state_dict())), folder / 'published.pth')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def processes(files):
+    """Every tool run as a user runs it, two at a time; the other tests call them in this process."""
+    commands = dict(
+        missing=['train.py', files / 'none.py'],
+        misspelt=['search.py', files / 'search.py', files / 'supernet.pth', '--cfg-options', 'test_cfg.num_arch=3'],
+        unsafe=['test.py', files / 'linear.py', files / 'unsafe.pth'],
+        arch=['test.py', files / 'linear.py', files / 'supernet.pth', '--arch', ARCHS[0], '--arch', ARCHS[1]],
+        convert=['convert.py', files / 'published.pth', files / 'converted.pth'])
+
+    def run(item):
+        name, (tool, *arguments) = item
+        work_dir = [] if tool == 'convert.py' else ['--work-dir', files / 'processes' / name]
+        return name, subprocess.run(
+            [sys.executable, TOP / 'tools' / tool, *arguments, *work_dir], cwd=files, capture_output=True, text=True, timeout=240)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(pool.map(run, commands.items()))
+
+
+@pytest.mark.parametrize('name, message', [
+    ('missing', 'error: .*none.py: no such config file'),
+    ('misspelt', "error: wrong config key: .*unexpected keyword argument 'num_arch'"),
+    ('unsafe', 'error: .*unsafe.pth: not loadable as a checkpoint of plain tensors: .*'),
+])
+def test_wrong_input_is_one_line_and_exit_code_2(processes, files, name, message):
+    process = processes[name]
+    assert process.returncode == 2
+    assert re.fullmatch(message + '\n', process.stderr) and 'Traceback' not in process.stdout
+    assert not (files / 'hacked').exists()
+
+
+def test_archs_of_a_supernet_are_tested(processes):
+    process = processes['arch']
+    assert process.returncode == 0 and 'Traceback' not in process.stderr
+    scores = {arch: float(score) for arch, score in re.findall(r' arch (\d{8})  accuracy/top1: ([\d.]+)', process.stdout)}
+    assert list(scores) == ['22212220', '01201201'] and all(0 <= score <= 100 for score in scores.values())
+
+
+def test_a_published_checkpoint_is_converted(processes, files):
+    process = processes['convert']
+    assert process.returncode == 0 and process.stderr == ''
+    torch.manual_seed(0)
+    expected = SearchableResNeSt(widen_factor=0.25).state_dict()
+    found = load_checkpoint(files / 'converted.pth')
+    assert found['meta']['space'] == 'resnest50'
+    assert {key: value for key, value in found['state_dict'].items()}.keys() == {f'backbone.{key}' for key in expected}
+    assert all(torch.equal(value, found['state_dict'][f'backbone.{key}']) for key, value in expected.items())
+    assert process.stdout == f"{files / 'converted.pth'}: {len(expected)} tensors\n"
+
+
+@pytest.fixture
+def tool(monkeypatch, capsys, tmp_path):
+    """Runs a tool in this process; returns its exit code and what it wrote to stderr."""
+
+    def run(name, *arguments, work_dir=tmp_path / 'work'):
+        monkeypatch.setenv('LOCAL_RANK', '0')
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments), *(['--work-dir', str(work_dir)] if name != 'convert.py' else [])])
+        capsys.readouterr()
+        try:
+            runpy.run_path(str(TOP / 'tools' / name), run_name='__main__')
+        except SystemExit as error:
+            return error.code, capsys.readouterr().err
+        return 0, capsys.readouterr().err
+
+    return run
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['test.py', 'linear.py', 'supernet.pth', '--arch', '2221222'], r'has 7 entries, but space .nasbench_macro. has 8 slots'),
+    (['test.py', 'linear.py', 'supernet.pth', '--arch', '22212229'], 'slot 7 holds 9'),
+    (['test.py', 'linear.py', 'other.pth', '--arch', '22212220'], 'other.pth: does not fit this ImageClassifier; missing: head.fc'),
+    (['test.py', 'linear.py', 'none.pth'], 'none.pth: no such checkpoint'),
+    (['search.py', 'search.py', 'unsafe.pth'], 'unsafe.pth: not loadable'),
+    (['search.py', 'search.py', 'other.pth'], 'other.pth: does not fit'),
+    (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.searcher.type=anealing'], "unknown type 'anealing'"),
+    (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.constraints.macs=1'], 'no arch of space'),
+    (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.type=pinas_mm.SearchLop'], 'SearchLop'),
+    (['search.py', 'linear.py', 'supernet.pth'], 'resume|test_cfg|SearchLoop'),
+    (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'test_cfg|SearchLoop'),
+    (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'test_cfg|test_dataloader'),
+    (['train.py', 'linear.py', '--cfg-options', 'model.backbone.widen_facto=1'], "unexpected keyword argument 'widen_facto'"),
+    (['train.py', 'linear.py', '--cfg-options', 'load_from={}/unsafe.pth'], 'unsafe.pth: not loadable'),
+    (['train.py', 'linear.py', '--resume', 'unsafe.pth'], 'unsafe.pth: not loadable'),
+    (['train.py', 'linear.py', '--resume', 'none.pth'], 'none.pth: no such checkpoint'),
+    (['train.py', 'linear.py'], 'set to the learned supernet: no such checkpoint'),
+    (['convert.py', 'supernet.pth', 'out.pth'], "supernet.pth: no key 'conv1.0.weight'"),
+    (['convert.py', 'unsafe.pth', 'out.pth'], 'unsafe.pth: not loadable'),
+])
+def test_more_wrong_input(tool, files, monkeypatch, arguments, message):
+    monkeypatch.chdir(files)
+    code, stderr = tool(*(str(argument).format(files) for argument in arguments))
+    assert code == 2
+    assert re.fullmatch(f'error: .*({message}).*', stderr.splitlines()[-1])
+    assert not (files / 'hacked').exists() and not (files / 'out.pth').exists()
+
+
+def test_a_search_from_the_command_line(tool, files, tmp_path):
+    code, _ = tool('search.py', files / 'search.py', files / 'supernet.pth')
+    subnet = SubnetFile.read(tmp_path / 'work/subnet.yaml')
+    assert code == 0 and subnet.config == 'search.py'
+    before = (tmp_path / 'work/history.jsonl').read_bytes()
+    records = [json.loads(line) for line in before.splitlines()][1:]
+    assert len([record for record in records if record['stage'] == 'search']) == 3
+
+    code, stderr = tool('search.py', files / 'search.py', files / 'supernet.pth')
+    assert code == 2 and '--resume' in stderr
+    code, _ = tool('search.py', files / 'search.py', files / 'supernet.pth', '--resume')
+    assert code == 0 and (tmp_path / 'work/history.jsonl').read_bytes() == before
+
+    # And the subnet it wrote, in the fine-tuning config.
+    code, _ = tool('test.py', CONFIGS / 'finetune.py', tmp_path / 'work/subnet.pth', '--cfg-options',
+                   f"model.backbone.arch={tmp_path / 'work/subnet.yaml'}", 'test_dataloader.dataset.indices=40', work_dir=tmp_path / 'tested')
+    assert code == 0
+    result, = (json.loads(path.read_text()) for path in (tmp_path / 'tested').glob('*/*.json'))
+    assert 0 <= result['accuracy/top1'] <= 100 and np.isfinite(result['accuracy/top1'])
