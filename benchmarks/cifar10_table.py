@@ -41,7 +41,7 @@ def main() -> None:
 
 def table(runs: list[dict]) -> str:
     """Markdown: one row per fine-tuned arch, then the means over seeds."""
-    lines = ['| seed | subnet | arch | params (M) | MACs (M) | supernet score (%) | test accuracy (%) |', '| --- | --- | --- | --- | --- | --- | --- |']
+    lines = ['| seed | subnet | arch | params (M) | MACs (M) | supernet score (%) | test accuracy (%) |', '|' + ' --- |' * 7]
     for run in runs:
         lines += [f"| {run['seed']} | {row['name']} | {row['arch']} | {row['params'] / 1e6:.3f} | {row['macs'] / 1e6:.2f} | "
                   f"{row['score']:.2f} | {row['test']:.2f} |" for row in run['rows']]

@@ -8,6 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import HOOKS, LOOPS, MODELS, OPTIMIZERS, PARAM_SCHEDULERS, init_default_scope
+from mmengine.visualization import Visualizer
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import pinas_mm  # noqa: F401
@@ -66,6 +67,7 @@ def test_the_model_builds_and_all_else_that_is_named_exists(name, tmp_path):
         optimiser = torch.optim.SGD(parameters, lr=1)
         for scheduler in config.param_scheduler:
             PARAM_SCHEDULERS.build(dict(scheduler), default_args=dict(optimizer=optimiser))
+    Visualizer.get_instance('configs')  # the visualisation hook wants one
     for hook in [*config.default_hooks.values(), *config.get('custom_hooks', [])]:
         HOOKS.build(dict(hook))
     for phase in ('train', 'val', 'test'):

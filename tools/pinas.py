@@ -5,6 +5,8 @@ Learn without labels, train the linear classifier, search, fine-tune the found s
 archs of equal cost (MACs within 5 %) the same way: the median-scored of several drawn at random, and the first of them.
 
     python tools/pinas.py configs/quickstart/{learn,linear,search,finetune}.py --work-dir work_dirs/quickstart
+
+Run again with the same work dir, it goes on where it stopped: finished stages are kept, the search resumes.
 """
 import argparse
 import json
@@ -56,7 +58,8 @@ class Pipeline:
         started = time.time()
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train('linear', {'model.backbone.init_cfg.checkpoint': learned, 'custom_hooks.0.seed': self.seed})
-        config = self.config('search', {'test_cfg.seed': self.seed, 'model.backbone.init_cfg.checkpoint': learned})
+        print('--- search', flush=True)
+        config = self.config('search', {'test_cfg.seed': self.seed, 'test_cfg.resume': True, 'model.backbone.init_cfg.checkpoint': learned})
         runner = build_runner(config)
         load_strict(runner.model, linear)
         runner.test()
@@ -69,7 +72,7 @@ class Pipeline:
         for name, record in chosen.items():
             folder = self.work_dir / 'search' / name.replace(' ', '_')
             loop.save_subnet(record, folder)
-            accuracy = self.finetune(name, folder)
+            accuracy = self.finetune(folder)
             rows.append(dict(name=name, arch=loop.backbone.space.encode(record.arch), **record.costs, score=record.score, test=accuracy))
         print(f'whole run: {(time.time() - started) / 60:.1f} minutes')
         return rows
@@ -85,12 +88,14 @@ class Pipeline:
         config.experiment_name = f'{self.work_dir.name}_{folder or stage}_{time.time_ns()}'
         return config
 
-    def train(self, stage: str, changes: dict) -> str:
-        """Trains a stage and returns its checkpoint."""
-        print(f'--- {stage}', flush=True)
-        config = self.config(stage, changes)
-        build_runner(config).train()
-        return (Path(config.work_dir) / 'last_checkpoint').read_text().strip()
+    def train(self, stage: str, changes: dict, folder: str | None = None) -> str:
+        """Trains a stage, unless its last checkpoint is there, and returns that checkpoint."""
+        print(f'--- {folder or stage}', flush=True)
+        config = self.config(stage, changes, folder)
+        checkpoint = Path(config.work_dir) / f'epoch_{config.train_cfg.max_epochs}.pth'
+        if not checkpoint.exists():
+            build_runner(config).train()
+        return str(checkpoint)
 
     def equal_cost(self, loop: SearchLoop, winner: Record) -> list[Record]:
         """Random archs whose MACs are within 5 % of the winner's, with supernet scores on the whole held-out split."""
@@ -108,14 +113,15 @@ class Pipeline:
         return [Record(index, arch, metrics[loop.score], metrics, loop.costs.arch_costs(arch))
                 for index, (arch, metrics) in enumerate(zip(chosen, loop.whole_evaluator.evaluate(chosen)))]
 
-    def finetune(self, name: str, folder: Path) -> float:
+    def finetune(self, folder: Path) -> float:
         """Fine-tunes a subnet from its inherited weights; returns its test accuracy in %."""
-        print(f'--- fine-tune: {name}', flush=True)
-        runner = build_runner(self.config('finetune', {
+        changes = {
             'model.backbone.arch': str(folder / 'subnet.yaml'),
             'model.backbone.init_cfg.checkpoint': str(folder / 'subnet.pth'),
-        }, f'finetune/{folder.name}'))
-        runner.train()
+        }
+        checkpoint = self.train('finetune', changes, f'finetune/{folder.name}')
+        runner = build_runner(self.config('finetune', changes, f'finetune/{folder.name}'))
+        load_strict(runner.model, checkpoint)
         return runner.test()['accuracy/top1']
 
 

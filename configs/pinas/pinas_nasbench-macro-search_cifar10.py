@@ -1,6 +1,6 @@
 _base_ = './pinas_nasbench-macro-linear_1xb128-coslr-3e_cifar10.py'
 
-test_dataloader = _base_.val_dataloader
+test_dataloader = dict(_delete_=True, **_base_.val_dataloader)
 test_cfg = dict(
     _delete_=True,
     type='pinas_mm.SearchLoop',

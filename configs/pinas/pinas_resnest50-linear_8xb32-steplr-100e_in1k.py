@@ -4,7 +4,7 @@ _base_ = ['../_base_/models/linear_resnest50.py', '../_base_/datasets/imagenet_s
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=30., momentum=0.9, weight_decay=0.))
 param_scheduler = [dict(type='MultiStepLR', milestones=[60, 80], gamma=0.1, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=1)
-val_dataloader = _base_.held_out_dataloader
+val_dataloader = dict(_delete_=True, **_base_.held_out_dataloader)
 val_cfg = dict(type='pinas_mm.ArchValLoop', **_base_.arch_evaluation)
 test_cfg = dict()
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))

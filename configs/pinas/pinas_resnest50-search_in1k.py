@@ -2,7 +2,7 @@
 _base_ = './pinas_resnest50-linear_8xb32-steplr-100e_in1k.py'
 
 # Scores come from the held-out part of the training set. Published: ImageNet's validation set, which is this line left out.
-test_dataloader = _base_.held_out_dataloader
+test_dataloader = dict(_delete_=True, **_base_.held_out_dataloader)
 test_cfg = dict(
     _delete_=True,
     type='pinas_mm.SearchLoop',

@@ -1,7 +1,7 @@
 _base_ = './linear.py'
 
 # Scores come from the held-out split; the test split is read once, for the final table.
-test_dataloader = _base_.val_dataloader
+test_dataloader = dict(_delete_=True, **_base_.val_dataloader)
 test_cfg = dict(
     _delete_=True,
     type='pinas_mm.SearchLoop',
