@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""What channels-last and malloc thresholds do to a supernet training step on a CPU; the tools' defaults rest on it.
+"""What channels-last and malloc settings do to a supernet training step on a CPU; the tools' defaults rest on it.
 
     python benchmarks/cpu_settings.py
 
@@ -7,6 +7,7 @@ Each malloc setting runs in its own process (glibc's thresholds cannot be put ba
 it. Figures are CPU seconds of the process and page faults per step, which other load on the machine moves less than the clock.
 """
 import argparse
+import ctypes
 import resource
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import time
 import numpy as np
 import torch
 
-from pinas_mm.engine.command_line import tune_cpu
 from pinas_mm.models import SearchableMacroNet, SearchableResNeSt
 
 CASES = {
@@ -32,7 +32,7 @@ def main() -> None:
     args = options.parse_args()
     if args.malloc:
         if args.malloc == 'tuned':
-            tune_cpu()
+            keep_freed_memory()
         for name, case in CASES.items():
             (contiguous, _), (channels_last, faults) = measure(*case, args.rounds)
             print(f'{name:42s} malloc {args.malloc:8s} contiguous {contiguous:6.3f} s   channels-last {channels_last:6.3f} s   '
@@ -40,6 +40,14 @@ def main() -> None:
         return
     for malloc in ('default', 'tuned', 'default', 'tuned'):
         subprocess.run([sys.executable, __file__, '--malloc', malloc, '--rounds', str(args.rounds)], check=True)
+
+
+def keep_freed_memory() -> None:
+    """Tells glibc to serve large tensors from the heap and never to trim it."""
+    libc = ctypes.CDLL(None)
+    trim_threshold, mmap_max = -1, -4
+    libc.mallopt(trim_threshold, 1 << 30)
+    libc.mallopt(mmap_max, 0)
 
 
 def measure(backbone: type, width: float, batch: int, size: int, rounds: int) -> list[tuple[float, float]]:

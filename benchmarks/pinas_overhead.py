@@ -15,7 +15,6 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from torch import Tensor
 
-from pinas_mm.engine.command_line import tune_cpu
 from pinas_mm.models import PiNAS
 from pinas_mm.spaces import Arch
 
@@ -26,7 +25,6 @@ def main() -> None:
     options.add_argument('--batch', type=int, default=8)
     options.add_argument('--size', type=int, default=64)
     args = options.parse_args()
-    tune_cpu()
     init_default_scope('mmpretrain')
     model: PiNAS = MODELS.build(Config.fromfile('configs/_base_/models/pinas_resnest50.py').model).train()
     model.to(memory_format=torch.channels_last)
