@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 import torch
 
-torch.set_num_threads(2)
+# Small tensors: one thread each, and pytest-xdist uses the cores.
+torch.set_num_threads(1)
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@
 """
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
+from pinas_mm.errors import InputError
 
 
 def main() -> None:
@@ -13,6 +14,8 @@ def main() -> None:
     options.add_argument('--resume', action='store_true', help='go on with the search in the work dir')
     args = options.parse_args()
     config = read_config(args)
+    if not config.get('test_cfg') or config.test_cfg.get('type') != 'pinas_mm.SearchLoop':
+        raise InputError(f"{args.config}: not a search config: expected test_cfg = dict(type='pinas_mm.SearchLoop', ...)")
     config.test_cfg.resume = args.resume
     config.load_from = None
     config.resume = False

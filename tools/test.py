@@ -6,6 +6,7 @@
 """
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
+from pinas_mm.errors import InputError
 
 
 def main() -> None:
@@ -17,6 +18,8 @@ def main() -> None:
     config.load_from = None
     config.resume = False
     if args.arch:
+        if 'arch_evaluation' not in config:
+            raise InputError(f'{args.config}: --arch needs arch_evaluation = dict(calibration_dataloader=..., calibration_batches=...) in it')
         config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=args.arch, **config.arch_evaluation)
     runner = build_runner(config)
     load_strict(runner.model, args.checkpoint)

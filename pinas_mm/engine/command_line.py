@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoint import load_checkpoint
 from ..errors import InputError
+from .safe_runner import SafeRunner
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -26,6 +27,11 @@ def run_tool(main: Callable[[], None]) -> None:
         if not re.search(r'unexpected keyword argument|missing \d+ required', str(error)):
             raise
         print(f'error: wrong config key: {error}', file=sys.stderr)
+        sys.exit(2)
+    except KeyError as error:
+        if ' registry. Please check' not in str(error):
+            raise
+        print(f'error: unknown type in the config: {error}', file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
@@ -54,8 +60,8 @@ def read_config(args: argparse.Namespace) -> Config:
     try:
         config = Config.fromfile(args.config)
         config.merge_from_dict(args.cfg_options or {})
-    except (SyntaxError, KeyError, TypeError, FileNotFoundError) as error:
-        raise InputError(f'{args.config}: {error}') from error
+    except Exception as error:  # a config is the user's own code: whatever it raises, the user can mend
+        raise InputError(f'{args.config}: {type(error).__name__}: ' + ' '.join(str(error).split())) from error
     config.launcher = args.launcher
     config.work_dir = args.work_dir or config.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     return config
@@ -74,9 +80,9 @@ def check_training_checkpoint(config: Config) -> None:
         load_checkpoint(path)
 
 
-def build_runner(config: Config) -> Runner:
+def build_runner(config: Config) -> SafeRunner:
     """The runner of a config; where there is no GPU, its model is in channels-last layout."""
-    runner = Runner.from_cfg(config)
+    runner = SafeRunner.from_cfg(config)
     if not torch.cuda.is_available():
         # Depthwise and grouped convolutions are 1.3 to 2.2 times as fast this way (docs/cpu.md); outputs follow the weights' layout.
         runner.model.to(memory_format=torch.channels_last)

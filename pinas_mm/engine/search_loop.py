@@ -82,8 +82,7 @@ class SearchLoop(BaseLoop):
         if get_world_size() > 1:
             raise InputError(f'search runs on one rank, {get_world_size()} were launched')
         self.backbone = supernet_of(runner)
-        self.model = runner.model
-        self.costs = measure_costs(self.model, input_size)
+        self.costs = measure_costs(runner.model, input_size)
         self.constraints = Constraints(self.costs, **constraints or {})
         self.searcher = build_searcher(searcher, self.backbone.space, self.constraints, seed)
         self.num_archs, self.ask_size, self.score, self.top_k, self.seed = num_archs, ask_size, score, top_k, seed
@@ -99,16 +98,24 @@ class SearchLoop(BaseLoop):
         self.quick_evaluator = self.whole_evaluator if score_samples is None else arch_evaluator(score_samples)
         self.header = dict(
             config=Path(runner.cfg.filename or '').name, seed=seed, searcher=dict(searcher), constraints=str(self.constraints),
-            score=score, score_samples=score_samples, calibration_batches=calibration_batches, ask_size=ask_size)
+            score=score, score_samples=score_samples, calibration_batches=calibration_batches, ask_size=ask_size, input_size=input_size,
+            fp16=fp16, data=zlib.crc32(repr((dataloader['dataset'], evaluator, calibration_dataloader)).encode()))
 
     def run(self) -> dict[str, float]:
-        """Searches, scores the best again, and writes the winner; returns the winner's metrics.
+        """:meth:`search` between the hooks of a test; returns the winner's metrics."""
+        self.runner.call_hook('before_test')
+        winner = self.search()
+        self.runner.call_hook('after_test_epoch', metrics=winner.metrics)
+        self.runner.call_hook('after_test')
+        return winner.metrics
+
+    def search(self) -> Record:
+        """Searches, scores the best again, writes the winner and returns its record.
 
         Ctrl-C leaves the history complete up to the last evaluated arch and is passed on.
         """
-        self.runner.call_hook('before_test')
         history = History(self.out_dir / 'history.jsonl', self.backbone.space,
-                          self.header | dict(supernet=weights_fingerprint(self.model)), self.resume)
+                          self.header | dict(supernet=weights_fingerprint(self.whole_evaluator.model)), self.resume)
         if history.records:
             self.runner.logger.info(f'{history.path}: goes on after {len(history.records)} records')
         try:
@@ -129,9 +136,7 @@ class SearchLoop(BaseLoop):
             raise
         self.winner = max(records, key=lambda record: record.score)
         self.save_subnet(self.winner, self.out_dir)
-        self.runner.call_hook('after_test_epoch', metrics=self.winner.metrics)
-        self.runner.call_hook('after_test')
-        return self.winner.metrics
+        return self.winner
 
     def save_subnet(self, record: Record, out_dir: Path) -> None:
         """Writes ``subnet.yaml``, and ``subnet.pth`` with the inherited weights and recalibrated BN."""

@@ -73,6 +73,7 @@ arch_evaluation = dict(calibration_dataloader=dict(batch_size=16, dataset=dict(i
 test_cfg = dict(num_archs=3, score_samples=20, calibration_batches=1, calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)),
                 searcher=dict(num_initial=2))
 ''')
+    (folder / 'plain.py').write_text(f'model = {Config.fromfile(CONFIGS / "linear.py").model.to_dict()!r}')
     torch.manual_seed(0)
     torch.save(dict(state_dict=published(SearchableResNeSt(widen_factor=0.25).state_dict())), folder / 'published.pth')
     return folder
@@ -155,10 +156,11 @@ def tool(monkeypatch, capsys, tmp_path):
     (['search.py', 'search.py', 'other.pth'], 'other.pth: does not fit'),
     (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.searcher.type=anealing'], "unknown type 'anealing'"),
     (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.constraints.macs=1'], 'no arch of space'),
-    (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.type=pinas_mm.SearchLop'], 'SearchLop'),
+    (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.type=pinas_mm.SearchLop'], 'SearchLo'),
     (['search.py', 'linear.py', 'supernet.pth'], 'resume|test_cfg|SearchLoop'),
     (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'test_cfg|SearchLoop'),
-    (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'test_cfg|test_dataloader'),
+    (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'does not fit this PiNAS'),
+    (['test.py', 'plain.py', 'supernet.pth', '--arch', '22212220'], 'arch_evaluation'),
     (['train.py', 'linear.py', '--cfg-options', 'model.backbone.widen_facto=1'], "unexpected keyword argument 'widen_facto'"),
     (['train.py', 'linear.py', '--cfg-options', 'load_from={}/unsafe.pth'], 'unsafe.pth: not loadable'),
     (['train.py', 'linear.py', '--resume', 'unsafe.pth'], 'unsafe.pth: not loadable'),
@@ -189,8 +191,8 @@ def test_a_search_from_the_command_line(tool, files, tmp_path):
     assert code == 0 and (tmp_path / 'work/history.jsonl').read_bytes() == before
 
     # And the subnet it wrote, in the fine-tuning config.
-    code, _ = tool('test.py', CONFIGS / 'finetune.py', tmp_path / 'work/subnet.pth', '--cfg-options',
-                   f"model.backbone.arch={tmp_path / 'work/subnet.yaml'}", 'test_dataloader.dataset.indices=40', work_dir=tmp_path / 'tested')
+    code, _ = tool('test.py', CONFIGS / 'finetune.py', tmp_path / 'work/subnet.pth', '--cfg-options', 'test_dataloader.dataset.indices=40',
+                   f"model.backbone.arch={tmp_path / 'work/subnet.yaml'}", work_dir=tmp_path / 'tested')
     assert code == 0
     result, = (json.loads(path.read_text()) for path in (tmp_path / 'tested').glob('*/*.json'))
     assert 0 <= result['accuracy/top1'] <= 100 and np.isfinite(result['accuracy/top1'])

@@ -1,5 +1,6 @@
 from .arch_sampling_hook import ArchSamplingHook
 from .arch_search_hook import ArchSearchHook
+from .epoch_seed_hook import EpochSeedHook
 from .knn_hook import KNNHook
 
-__all__ = ['ArchSamplingHook', 'ArchSearchHook', 'KNNHook']
+__all__ = ['ArchSamplingHook', 'ArchSearchHook', 'EpochSeedHook', 'KNNHook']

@@ -1,10 +1,12 @@
 """Searches during or after a training run."""
+from pathlib import Path
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.registry import LOOPS
 from mmengine.runner import Runner
 
+from ...errors import InputError
 from ...registry import HOOKS
 
 
@@ -24,6 +26,12 @@ class ArchSearchHook(Hook):
         self.search = search
         self.interval = interval
 
+    def before_train(self, runner: Runner) -> None:
+        # Before hours of training, not after them.
+        old = sorted(Path(runner.work_dir).glob('search_epoch_*/history.jsonl')) if runner.epoch == 0 else []
+        if old:
+            raise InputError(f'{old[0]}: a search of an earlier training; choose another --work-dir')
+
     def after_train_epoch(self, runner: Runner) -> None:
         if self.interval is not None and self.every_n_epochs(runner, self.interval):
             self._search(runner, runner.epoch + 1)
@@ -34,4 +42,4 @@ class ArchSearchHook(Hook):
 
     def _search(self, runner: Runner, epoch: int) -> None:
         config = dict(type='pinas_mm.SearchLoop', out_dir=f'{runner.work_dir}/search_epoch_{epoch}') | dict(self.search)
-        LOOPS.build(config, default_args=dict(runner=runner)).run()
+        LOOPS.build(config, default_args=dict(runner=runner)).search()

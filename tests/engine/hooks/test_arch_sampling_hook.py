@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from pinas_mm.errors import InputError
+from pinas_mm.spaces import arch_rng
+from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
+
+ITERATIONS = 4  # an epoch: 64 digits in batches of 16
+
+
+def watch(runner):
+    """Trains; returns the arch of every iteration as the backbone ran it."""
+    archs = []
+    runner.model.backbone.register_forward_pre_hook(lambda backbone, inputs: archs.append((runner.iter, backbone.arch)))
+    runner.train()
+    assert [iteration for iteration, _ in archs] == list(range(archs[0][0], archs[0][0] + len(archs)))
+    return [arch for _, arch in archs]
+
+
+def expected(seed, iterations):
+    """Uniform per slot, from a generator of (seed, iteration)."""
+    return [tuple(np.random.default_rng((seed, t, 0)).integers(0, 3, 8).tolist()) for t in range(iterations)]
+
+
+def config(seed=0):
+    return dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook', seed=seed)])
+
+
+def test_archs_are_a_function_of_seed_and_iteration(tiny):
+    archs = watch(tiny.training(epochs=2, **config()))
+    assert archs == expected(0, 2 * ITERATIONS) == [NASBENCH_MACRO.sample(arch_rng(0, t)) for t in range(2 * ITERATIONS)]
+    assert len(set(archs)) == len(archs)
+    again = watch(tiny.training(randomness=dict(seed=7), **config(seed=1)))
+    assert again == expected(1, ITERATIONS) and not set(again) & set(archs)
+
+
+def test_a_resumed_run_goes_on_with_the_same_archs(tiny):
+    first = watch(tiny.training(epochs=1, **config()))
+    rest = watch(tiny.training(epochs=3, resume=True, **config()))
+    assert first + rest == expected(0, 3 * ITERATIONS)
+
+
+def test_an_iteration_based_run_has_them_too(tiny):
+    loader = tiny.digits() | dict(sampler=dict(type='InfiniteSampler', shuffle=False))
+    assert watch(tiny.training(loader=loader, train_cfg=dict(by_epoch=False, max_iters=6), **config())) == expected(0, 6)
+
+
+@pytest.mark.parametrize('backbone, message', [
+    (dict(arch='22222222'), r'built with arch=22222222: a supernet \(arch=None\) is needed'),
+    (None, 'ImageClassifier has no searchable backbone'),
+])
+def test_what_is_no_supernet_is_refused_before_the_first_step(tiny, backbone, message):
+    model = tiny.classifier(**backbone or {})
+    if backbone is None:
+        model |= dict(backbone=dict(type='MobileNetV2', widen_factor=0.25))
+    runner = tiny.training(model=model, **config())
+    with pytest.raises(InputError, match=message):
+        runner.train()
+    assert runner.iter == 0

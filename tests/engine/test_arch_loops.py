@@ -1,0 +1,91 @@
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmpretrain.evaluation import Accuracy
+
+from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
+from pinas_mm.errors import InputError
+from pinas_mm.search.evaluator import ArchEvaluator
+
+ARCHS = [(0, 1, 2, 0, 1, 2, 0, 1), (2, 2, 0, 1, 2, 0, 1, 2)]
+SEED = 5
+
+
+def validation(tiny, phase='val', loop='pinas_mm.ArchValLoop', **kwargs):
+    """The three configs of a phase that scores archs."""
+    cfg = dict(type=loop, calibration_dataloader=tiny.digits(shuffle=True), calibration_batches=2, seed=SEED) | kwargs
+    return {f'{phase}_cfg': cfg, f'{phase}_dataloader': tiny.digits('held_out', shuffle=True, batch_size=25),
+            f'{phase}_evaluator': [dict(type='Accuracy', topk=(1, 3))]}
+
+
+def scores(tiny, model, archs):
+    """What :class:`ArchEvaluator` alone says, without a loop."""
+    evaluator = ArchEvaluator(
+        model, calibration_loader(tiny.digits(), 2, SEED), whole_set_loader(tiny.digits('held_out', batch_size=25)),
+        lambda: Evaluator([Accuracy(topk=(1, 3))]))
+    return list(evaluator.evaluate(archs))
+
+
+def logged(tiny):
+    """The archs in the log, in order."""
+    log, = tiny.folder.glob('*/*.log')
+    return [line.split(' arch ')[1].split()[0] for line in log.read_text().splitlines() if '- arch ' in line or 'INFO - arch ' in line]
+
+
+@pytest.mark.parametrize('phase, loop', [('val', 'pinas_mm.ArchValLoop'), ('test', 'pinas_mm.ArchTestLoop')])
+def test_the_mean_over_given_archs_reaches_the_hooks(tiny, phase, loop):
+    archs = [list(ARCHS[0]), ''.join(map(str, ARCHS[1])), ','.join(map(str, ARCHS[0]))]
+    runner = tiny.runner(**validation(tiny, phase, loop, archs=archs))
+    tiny.randomise(runner.model)
+    before, seen = copy.deepcopy(runner.model.state_dict()), []
+    runner.register_hook(tiny.Record(**{f'after_{phase}_epoch': lambda runner, metrics: seen.append(metrics)}))
+    result = runner.val() if phase == 'val' else runner.test()
+
+    expected = scores(tiny, runner.model, ARCHS)
+    assert expected[0] != expected[1]
+    assert result == seen[0] and len(seen) == 1
+    assert result == pytest.approx({name: (2 * expected[0][name] + expected[1][name]) / 3 for name in ('accuracy/top1', 'accuracy/top3')})
+    assert logged(tiny) == ['01201201', '22012012', '01201201']
+    assert all(torch.equal(value, before[name]) for name, value in runner.model.state_dict().items())
+
+
+def test_archs_are_drawn_by_seed(tiny):
+    runner = tiny.runner(**validation(tiny, num_archs=2))
+    tiny.randomise(runner.model)
+    result = runner.val()
+    rng = np.random.default_rng(SEED)
+    drawn = [tuple(rng.integers(0, 3, 8).tolist()) for _ in range(2)]
+    assert runner.val_loop.archs == drawn and logged(tiny) == [''.join(map(str, arch)) for arch in drawn]
+    expected = scores(tiny, runner.model, drawn)
+    assert result['accuracy/top1'] == pytest.approx(np.mean([metrics['accuracy/top1'] for metrics in expected]))
+
+
+def test_it_validates_a_training_run_and_saves_the_best(tiny):
+    hooks = dict(checkpoint=dict(type='CheckpointHook', interval=-1, save_best='accuracy/top1', save_last=False))
+    runner = tiny.training(
+        epochs=3, default_hooks=hooks, custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')], **validation(tiny, archs=['22222222']))
+    seen, states = [], []
+    runner.register_hook(tiny.Record(after_val_epoch=lambda runner, metrics: (
+        seen.append(metrics['accuracy/top1']), states.append(copy.deepcopy(runner.model.state_dict())))))
+    runner.train()
+    assert len(seen) == 3
+    best, = tiny.folder.glob('best_accuracy_top1_epoch_*.pth')
+    assert best.stem.endswith(f'_{np.argmax(seen) + 1}')
+    saved = torch.load(best, weights_only=False)['state_dict']
+    assert all(torch.equal(value, saved[name]) for name, value in states[np.argmax(seen)].items())
+
+
+@pytest.mark.parametrize('arch, message', [
+    ('2222222', 'has 7 entries, but space .nasbench_macro. has 8 slots'),
+    ('22222223', 'slot 7 holds 3'),
+    ('two', "'two' is not an arch"),
+    ([2] * 9, 'has 9 entries'),
+])
+def test_a_wrong_arch_is_named_before_anything_runs(tiny, arch, message):
+    with pytest.raises(InputError, match=message):
+        tiny.runner(**validation(tiny, archs=[arch])).val()
+    with pytest.raises(InputError, match='built with arch=22222222'):
+        tiny.runner(model=tiny.classifier(arch='22222222'), **validation(tiny)).val()

@@ -1,0 +1,152 @@
+import argparse
+import pickle
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from pinas_mm.engine.command_line import build_runner, check_training_checkpoint, parser, read_config, run_tool
+from pinas_mm.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def local_rank(monkeypatch):
+    """``read_config`` sets it for mmengine's launchers."""
+    monkeypatch.setenv('LOCAL_RANK', '0')
+
+
+def raising(error):
+    def main():
+        raise error
+    return main
+
+
+@pytest.mark.parametrize('error, code, message', [
+    (InputError('arch of length 7'), 2, 'error: arch of length 7\n'),
+    (TypeError("SearchLoop.__init__() got an unexpected keyword argument 'num_arch'"), 2,
+     "error: wrong config key: SearchLoop.__init__() got an unexpected keyword argument 'num_arch'\n"),
+    (TypeError("__init__() missing 1 required positional argument: 'searcher'"), 2,
+     "error: wrong config key: __init__() missing 1 required positional argument: 'searcher'\n"),
+    (KeyboardInterrupt(), 130, ''),
+])
+def test_what_a_user_can_mend_is_one_line_and_an_exit_code(capsys, error, code, message):
+    with pytest.raises(SystemExit) as exit_code:
+        run_tool(raising(error))
+    assert exit_code.value.code == code and capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize('error', [ValueError('a bug'), TypeError('unsupported operand'), RuntimeError(), KeyError('x')])
+def test_all_else_keeps_its_traceback(error):
+    with pytest.raises(type(error)) as raised:
+        run_tool(raising(error))
+    assert raised.value is error
+
+
+def test_success_is_silent(capsys):
+    done = []
+    run_tool(lambda: done.append(1))
+    assert done == [1] and capsys.readouterr() == ('', '')
+
+
+def arguments(*argv):
+    return parser('x').parse_args(list(map(str, argv)))
+
+
+def test_config_with_overrides_and_work_dir(tmp_path):
+    path = tmp_path / 'tiny.py'
+    path.write_text("a = dict(b=1, c=[1, 2])\nwork_dir = None\n")
+    config = read_config(arguments(path, '--cfg-options', 'a.b=2', 'a.c=3,4', '--launcher', 'none'))
+    assert config.a == dict(b=2, c=[3, 4]) and config.work_dir == 'work_dirs/tiny' and config.launcher == 'none'
+    assert read_config(arguments(path, '--work-dir', tmp_path / 'out')).work_dir == str(tmp_path / 'out')
+    path.write_text("work_dir = 'elsewhere'\n")
+    assert read_config(arguments(path)).work_dir == 'elsewhere'
+    assert read_config(arguments(path, '--work-dir', 'here')).work_dir == 'here'
+
+
+@pytest.mark.parametrize('text, reason', [
+    (None, 'no such config file'),
+    ('model = dict(', 'syntax|never closed'),
+    ("_base_ = './missing.py'\n", 'missing.py'),
+    ('lr = undefined * 2\n', 'undefined'),
+    ("_base_ = './base.py'\nlr = _base_.rate\n", 'rate'),
+    ("custom_imports = dict(imports=['pinas_mn'])\n", 'pinas_mn'),
+])
+def test_a_config_that_cannot_be_read_is_named(tmp_path, text, reason):
+    path = tmp_path / 'tiny.py'
+    (tmp_path / 'base.py').write_text('lr = 1\n')
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=reason) as error:
+        read_config(arguments(path))
+    assert str(error.value).startswith(str(path))
+
+
+def test_overrides_and_files_that_are_no_config_are_named(tmp_path):
+    path = tmp_path / 'tiny.py'
+    path.write_text('a = 1\n')
+    with pytest.raises(InputError, match='tiny.py'):
+        read_config(arguments(path, '--cfg-options', 'a.b=2'))
+    (tmp_path / 'weights.pth').write_bytes(b'\x80')
+    for wrong in (tmp_path, tmp_path / 'weights.pth'):
+        with pytest.raises(InputError, match=str(wrong)):
+            read_config(argparse.Namespace(config=str(wrong), cfg_options=None, launcher='none', work_dir=None, local_rank=0))
+
+
+class Touch:
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path, )
+
+
+@pytest.fixture
+def unsafe(tmp_path):
+    """A checkpoint that makes the file ``hacked`` when it is unpickled."""
+    torch.save(dict(state_dict={}, meta=Touch(tmp_path / 'hacked')), tmp_path / 'epoch_1.pth')
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    yield tmp_path / 'epoch_1.pth'
+    assert not (tmp_path / 'hacked').exists()
+
+
+def test_training_only_loads_checkpoints_that_are_safe(unsafe, tmp_path):
+    for config in (dict(load_from=str(unsafe)), dict(load_from=str(unsafe), resume=True), dict(resume=True, load_from=None)):
+        with pytest.raises(InputError, match='not loadable as a checkpoint of plain tensors') as error:
+            check_training_checkpoint(Config(dict(work_dir=str(tmp_path)) | config))
+        assert str(unsafe) in str(error.value)
+    with pytest.raises(InputError, match='none.pth: no such checkpoint'):
+        check_training_checkpoint(Config(dict(work_dir=str(tmp_path), load_from=str(tmp_path / 'none.pth'))))
+    check_training_checkpoint(Config(dict(work_dir=str(tmp_path))))
+    check_training_checkpoint(Config(dict(work_dir=str(tmp_path / 'none'), resume=True)))
+    with open(unsafe, 'wb') as file:
+        pickle.dump(Touch(tmp_path / 'hacked'), file)
+    with pytest.raises(InputError, match='not loadable'):
+        check_training_checkpoint(Config(dict(work_dir=str(tmp_path), resume=True)))
+
+
+def test_a_config_text_in_a_checkpoint_is_not_executed(tiny):
+    """mmengine's ``Runner.resume`` parses ``meta['config']`` as a Python config, which runs it."""
+    hooks = dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')])
+    first = tiny.training(loader=tiny.digits(indices=16), **hooks)
+    first.train()
+    path, hacked = tiny.folder / 'epoch_1.pth', tiny.folder / 'hacked'
+    checkpoint = torch.load(path, weights_only=False)
+    checkpoint['meta']['config'] = f'import pathlib\npathlib.Path({str(hacked)!r}).touch()\n'
+    torch.save(checkpoint, path)
+    config = Config(dict(first.cfg.to_dict(), resume=True, train_cfg=dict(by_epoch=True, max_epochs=2), experiment_name='resumed'))
+    try:
+        check_training_checkpoint(config)
+        build_runner(config).train()
+    except InputError as error:
+        assert str(path) in str(error)
+    assert not hacked.exists()
+
+
+def test_runners_on_cpus_use_channels_last(tiny, monkeypatch):
+    cfg = tiny.runner().cfg
+    cfg.experiment_name = 'channels_last'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    weight = build_runner(cfg).model.backbone.stem[0].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()

@@ -1,0 +1,82 @@
+import random
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import DATASETS
+
+from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
+from pinas_mm.errors import InputError
+
+CROP = [dict(type='RandomCrop', crop_size=32, padding=8), dict(type='RandomFlip', prob=0.5)]
+
+
+def read(loader):
+    """Images and dataset indices of every batch."""
+    return [(torch.stack(list(batch['inputs'])), [sample.sample_idx for sample in batch['data_samples']]) for batch in loader]
+
+
+def digits(tiny, **kwargs):
+    """The dataset's own samples, in order."""
+    dataset = DATASETS.build(tiny.digits(**kwargs)['dataset'])
+    return [dataset.get_data_info(i)['sample_idx'] for i in range(len(dataset))]
+
+
+def indexed(config):
+    config['dataset']['pipeline'][-1] |= dict(meta_keys=('sample_idx', ))
+    return config
+
+
+def test_calibration_data_are_the_same_at_every_pass_and_whatever_ran_between(tiny):
+    config = indexed(tiny.digits(shuffle=True, pipeline=CROP))
+    loader = calibration_loader(config, 3, seed=1)
+    first = read(loader)
+    random.seed(9), np.random.seed(9), torch.manual_seed(9)
+    for again in (read(loader), read(calibration_loader(config, 3, seed=1))):
+        assert len(again) == len(first) == 3
+        for (images, indices), (expected, expected_indices) in zip(again, first):
+            assert torch.equal(images, expected) and indices == expected_indices and len(indices) == 16
+
+    other = read(calibration_loader(config, 3, seed=2))
+    assert [indices for _, indices in other] != [indices for _, indices in first]
+    drawn = [index for _, indices in first for index in indices]
+    assert len(set(drawn)) == 48 and set(drawn) <= set(digits(tiny)) and drawn != digits(tiny)[:48]
+    assert config == indexed(tiny.digits(shuffle=True, pipeline=CROP)), 'the config is not edited'
+
+
+def test_a_samples_augmentation_depends_on_the_seed_and_the_sample_alone(tiny):
+    config = indexed(tiny.digits(pipeline=CROP))
+    by_index = [{index: image for images, indices in read(calibration_loader(config | dict(batch_size=size), 99, seed=1))
+                 for image, index in zip(images, indices)} for size in (16, 32)]
+    assert all(torch.equal(image, by_index[1][index]) for index, image in by_index[0].items()) and len(by_index[0]) == 64
+    plain = {index: image for images, indices in read(whole_set_loader(indexed(tiny.digits()))) for image, index in zip(images, indices)}
+    assert sum(not torch.equal(image, plain[index]) for index, image in by_index[0].items()) > 32, 'it is augmented'
+
+
+def test_only_whole_batches(tiny):
+    assert [len(indices) for _, indices in read(calibration_loader(indexed(tiny.digits(indices=40)), 49))] == [16, 16]
+    for indices, batches in ((15, 1), (64, 0)):
+        with pytest.raises(InputError, match=rf'calibration_dataloader: no whole batch .* {indices} samples \(num_batches={batches}\)'):
+            calibration_loader(tiny.digits(indices=indices), batches)
+
+
+@pytest.mark.parametrize('sampler', [
+    dict(sampler=dict(type='DefaultSampler', shuffle=True)),
+    dict(sampler=dict(type='InfiniteSampler', shuffle=True)),
+    dict(sampler=dict(type='DefaultSampler', shuffle=False),
+         batch_sampler=dict(type='AspectRatioBatchSampler', _scope_='mmdet', drop_last=True)),
+])
+def test_the_whole_set_once_in_order_whatever_the_sampler(tiny, sampler):
+    config = indexed(tiny.digits(batch_size=25, **sampler))
+    batches = read(whole_set_loader(config))
+    assert [len(indices) for _, indices in batches] == [25, 25, 14]
+    assert [index for _, indices in batches for index in indices] == digits(tiny)
+    assert config == indexed(tiny.digits(batch_size=25, **sampler))
+
+
+def test_a_part_of_the_whole_set_is_drawn_by_seed(tiny):
+    config = indexed(tiny.digits())
+    drawn = [[index for _, indices in read(whole_set_loader(config, 20, seed)) for index in indices] for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2] and all(len(set(part)) == 20 and set(part) <= set(digits(tiny)) for part in drawn)
+    with pytest.raises(InputError, match='num_samples=65 of a dataset with 64 samples'):
+        whole_set_loader(config, 65)

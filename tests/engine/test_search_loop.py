@@ -1,0 +1,211 @@
+import copy
+import json
+
+import pytest
+import torch
+from mmengine.registry import LOOPS
+from torch import nn
+
+from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.engine.search_loop import SearchLoop, build_searcher, weights_fingerprint
+from pinas_mm.errors import InputError
+from pinas_mm.search.evaluator import ArchEvaluator
+from pinas_mm.search.searchers import EvolutionSearcher, PartitionTreeSearcher, RandomSearcher
+from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
+from pinas_mm.spaces.subnet_file import SubnetFile
+
+SEARCHERS = dict(
+    random=dict(type='random'), evolution=dict(type='evolution', population=4, tournament=2),
+    partition_tree=dict(type='partition_tree', num_initial=4, refit_every=4, min_leaf=1))
+NUM_ARCHS, TOP_K, MACS = 12, 3, 3.5e6
+
+
+@pytest.fixture
+def search(tiny):
+    """Runs a search in a folder of its own; the supernet is the same every time."""
+
+    def run(name, seed_of_weights=0, searcher=SEARCHERS['random'], model=None, held_out=64, **test_cfg):
+        test_cfg = dict(
+            type='pinas_mm.SearchLoop', searcher=searcher, num_archs=NUM_ARCHS, ask_size=4, calibration_batches=1,
+            calibration_dataloader=tiny.digits(shuffle=True), input_size=32,
+            constraints=dict(macs=MACS), score_samples=29, top_k=TOP_K) | test_cfg
+        runner = tiny.runner(
+            model=model or tiny.classifier(), work_dir=str(tiny.folder / name), test_cfg=test_cfg,
+            test_dataloader=tiny.digits('held_out', indices=held_out), test_evaluator=dict(type='Accuracy', topk=(1, )))
+        tiny.randomise(runner.model, seed_of_weights)
+        runner.test()
+        return runner
+
+    return run
+
+
+def lines(folder):
+    header, *records = map(json.loads, (folder / 'history.jsonl').read_text().splitlines())
+    return header, records
+
+
+def costs(tiny, arch):
+    """MACs and parameters of the plain subnet, counted by hooks on what ran."""
+    model, macs = tiny.runner(model=tiny.classifier(arch=arch), work_dir=str(tiny.folder / 'costs')).model.eval(), []
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(lambda m, inputs, output: macs.append(output.numel() * m.weight[0].numel()))
+    model(torch.zeros(1, 3, 32, 32), mode='tensor')
+    return dict(macs=sum(macs), params=sum(parameter.numel() for parameter in model.parameters()))
+
+
+@pytest.mark.parametrize('name', SEARCHERS)
+def test_search_writes_the_best_within_the_limits_and_its_record_is_true(tiny, search, name):
+    runner = search(name, searcher=SEARCHERS[name])
+    folder = tiny.folder / name
+    header, records = lines(folder)
+    found, final = ([record for record in records if record['stage'] == stage] for stage in ('search', 'final'))
+    assert [record['index'] for record in found] == list(range(NUM_ARCHS)) and len({tuple(record['arch']) for record in found}) == NUM_ARCHS
+    assert all(record['costs']['macs'] <= MACS for record in records)
+    assert header['searcher'] == SEARCHERS[name] and header['space'] == 'nasbench_macro'
+
+    top = sorted(found, key=lambda record: -record['score'])[:TOP_K]
+    assert [record['arch'] for record in final] == [record['arch'] for record in top]
+    winner = max(final, key=lambda record: record['score'])
+    subnet = SubnetFile.read(folder / 'subnet.yaml')
+    assert subnet.arch == tuple(winner['arch']) == runner.test_loop.winner.arch
+    assert subnet.scores == winner['metrics'] == {'accuracy/top1': winner['score']} and subnet.widen_factor == 0.25
+    assert subnet.costs == winner['costs'] == costs(tiny, subnet.arch)
+
+    # The subnet alone, by mmengine's own test loop over the whole held-out set.
+    backbone = dict(
+        arch=str(folder / 'subnet.yaml'), widen_factor=None,
+        init_cfg=dict(type='Pretrained', checkpoint=str(folder / 'subnet.pth'), prefix='backbone.'))
+    plain = tiny.runner(
+        model=tiny.classifier(**backbone), work_dir=str(tiny.folder / 'plain'), test_cfg=dict(), test_dataloader=tiny.digits('held_out'),
+        test_evaluator=dict(type='Accuracy', topk=(1, )))
+    plain.model.init_weights()
+    state = torch.load(folder / 'subnet.pth', weights_only=True)['state_dict']
+    plain.model.head.load_state_dict({key[5:]: value for key, value in state.items() if key.startswith('head.')}, strict=True)
+    assert all(torch.equal(value, state[key]) for key, value in plain.model.state_dict().items())
+    assert plain.model.state_dict().keys() == state.keys()
+    assert plain.test()['accuracy/top1'] == winner['score']
+
+
+def interrupt(monkeypatch, stop):
+    """Ctrl-C during evaluation number ``stop``."""
+    score, count = ArchEvaluator._score, []
+
+    def scoring(self):
+        count.append(self)
+        if len(count) > stop:
+            raise KeyboardInterrupt
+        return score(self)
+
+    monkeypatch.setattr(ArchEvaluator, '_score', scoring)
+
+
+@pytest.mark.parametrize('name, stop', [('random', 5), ('evolution', 4), ('partition_tree', 9), ('partition_tree', NUM_ARCHS + 1)])
+def test_stopped_and_resumed_it_ends_as_if_never_stopped(tiny, search, monkeypatch, name, stop):
+    whole = search('whole', searcher=SEARCHERS[name])
+    with monkeypatch.context() as patch:
+        interrupt(patch, stop)
+        with pytest.raises(KeyboardInterrupt):
+            search('parts', searcher=SEARCHERS[name])
+    parts = tiny.folder / 'parts'
+    assert len(lines(parts)[1]) == stop and not (parts / 'subnet.yaml').exists()
+    with monkeypatch.context() as patch:
+        interrupt(patch, NUM_ARCHS + TOP_K - stop)  # nothing is evaluated twice
+        resumed = search('parts', searcher=SEARCHERS[name], resume=True)
+    for file in ('history.jsonl', 'subnet.yaml'):
+        assert (parts / file).read_bytes() == (tiny.folder / 'whole' / file).read_bytes()
+    assert resumed.test_loop.winner == whole.test_loop.winner
+    first, second = (torch.load(tiny.folder / folder / 'subnet.pth', weights_only=True)['state_dict'] for folder in ('whole', 'parts'))
+    assert first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def test_another_search_is_not_mixed_in(tiny, search):
+    search('one', num_archs=4)
+    history = tiny.folder / 'one' / 'history.jsonl'
+    before = history.read_bytes()
+    with pytest.raises(InputError, match=r'history.jsonl exists: resume that search \(--resume\) or choose another --work-dir'):
+        search('one', num_archs=4)
+    for change, message in ((dict(seed=1), 'seed was 0 and is 1'),
+                            (dict(constraints=dict(macs=3e6)), 'constraints was .*3.5e.06.* and is .*3e.06'),
+                            (dict(seed_of_weights=1), r'supernet was \d+ and is \d+'),
+                            (dict(searcher=SEARCHERS['evolution']), "searcher was {'type': 'random'} and is"),
+                            (dict(score_samples=40), 'score_samples was 29 and is 40'),
+                            (dict(calibration_batches=2), 'calibration_batches was 1 and is 2')):
+        with pytest.raises(InputError, match='begun by another search: ' + message):
+            search('one', num_archs=4, resume=True, **change)
+    assert history.read_bytes() == before
+
+
+@pytest.mark.parametrize('change', [dict(input_size=64), dict(fp16=True), dict(held_out=48)])
+def test_records_that_could_not_be_compared_are_not_mixed(search, change):
+    """Costs at another input size, scores at another precision or of other samples."""
+    search('one', num_archs=4)
+    with pytest.raises(InputError, match='begun by another search'):
+        search('one', num_archs=8, resume=True, **change)
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(searcher=dict(type='anealing')), r"unknown type 'anealing', expected one of \['evolution', 'partition_tree', 'random'\]"),
+    (dict(searcher=dict()), 'unknown type None'),
+    (dict(searcher=dict(type='evolution', populaton=4)), r"searcher 'evolution': unknown .*\['populaton'\], expected some of .*population"),
+    (dict(searcher=dict(type='evolution', population=4)), 'tournament=10, expected 1 to population=4'),
+    (dict(score='accuracy/top5'), r"score='accuracy/top5' is not among the metrics evaluated: \['accuracy/top1'\]"),
+    (dict(constraints=dict(macs=1)), r'no arch of space .nasbench_macro. within macs in \[-inf, 1\]'),
+    (dict(constraints=dict(latency=1)), "unknown cost 'latency'"),
+    (dict(score_samples=65), 'num_samples=65 of a dataset with 64'),
+    (dict(calibration_dataloader=dict(batch_size=8)), 'a batch of 8 images for BN recalibration: expected at least 16'),
+])
+def test_what_cannot_be_searched_is_named(tiny, search, change, message):
+    if 'calibration_dataloader' in change:
+        change = dict(calibration_dataloader=tiny.digits(**change['calibration_dataloader']))
+    with pytest.raises(InputError, match=message):
+        search('one', **change)
+    assert not (tiny.folder / 'one' / 'subnet.yaml').exists()
+
+
+def test_a_subnet_cannot_be_searched(tiny, search):
+    with pytest.raises(InputError, match='a supernet .* is needed'):
+        search('one', model=tiny.classifier(arch='22222222'))
+
+
+def test_without_a_quick_score_nothing_is_scored_twice(tiny, search):
+    runner = search('one', score_samples=None, num_archs=5)
+    _, records = lines(tiny.folder / 'one')
+    assert [record['stage'] for record in records] == ['search'] * 5
+    assert runner.test_loop.winner.score == max(record['score'] for record in records)
+    before = copy.deepcopy(runner.model.state_dict())
+    other = tiny.randomise(tiny.runner(work_dir=str(tiny.folder / 'other')).model)
+    assert all(torch.equal(value, before[key]) for key, value in other.state_dict().items()), 'the supernet is left as it was'
+
+
+def test_a_smaller_space_ends_early(tiny, search):
+    """Under this limit few archs are left; the winner is still written."""
+    search('one', num_archs=200, score_samples=None, constraints=dict(macs=1.05e6), searcher=dict(type='random', max_draws=20000))
+    _, records = lines(tiny.folder / 'one')
+    assert 1 <= len(records) < 200 and (tiny.folder / 'one' / 'subnet.yaml').is_file()
+    log = next((tiny.folder / 'one').glob('*/*.log')).read_text()
+    assert f'the space has no more archs within macs in [-inf, 1.05e+06]: {len(records)} of 200 evaluated' in log
+
+
+def test_a_checkpoint_is_loaded_before_the_search(tiny, search):
+    runner = tiny.runner(
+        work_dir=str(tiny.folder / 'loaded'), test_dataloader=tiny.digits('held_out'), test_evaluator=dict(type='Accuracy', topk=(1, )),
+        test_cfg=dict(type='pinas_mm.SearchLoop', searcher=SEARCHERS['random'], num_archs=2, calibration_batches=1, input_size=32,
+                      calibration_dataloader=tiny.digits()))
+    other = tiny.randomise(copy.deepcopy(runner.model), 3)
+    save_checkpoint(tiny.folder / 'supernet.pth', other.state_dict(), {})
+    runner._load_from = str(tiny.folder / 'supernet.pth')
+    runner.test()
+    assert lines(tiny.folder / 'loaded')[0]['supernet'] == weights_fingerprint(other) == weights_fingerprint(runner.model)
+    assert isinstance(runner.test_loop, SearchLoop) and LOOPS.get('pinas_mm.SearchLoop') is SearchLoop
+
+
+def test_build_searcher_passes_arguments_on():
+    for name, cls, kwargs in (('random', RandomSearcher, dict(max_draws=7)),
+                              ('evolution', EvolutionSearcher, dict(population=20, ageing=True)),
+                              ('partition_tree', PartitionTreeSearcher, dict(num_initial=9, exploration=0.1))):
+        config = dict(type=name, **kwargs)
+        searcher = build_searcher(config, NASBENCH_MACRO, None, 3)
+        assert type(searcher) is cls and {key: getattr(searcher, key) for key in kwargs} == kwargs
+        assert config == dict(type=name, **kwargs), 'the config is not edited'
+        assert searcher.ask(3) == cls(NASBENCH_MACRO, None, seed=3, **kwargs).ask(3) != cls(NASBENCH_MACRO, None, seed=4, **kwargs).ask(3)
