@@ -19,7 +19,7 @@ def main() -> None:
     config.resume = False
     if args.arch:
         if 'arch_evaluation' not in config:
-            raise InputError(f'{args.config}: --arch needs arch_evaluation = dict(calibration_dataloader=..., calibration_batches=...) in it')
+            raise InputError(f'{args.config}: --arch needs arch_evaluation = dict(calibration_dataloader=..., calibration_batches=...)')
         config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=args.arch, **config.arch_evaluation)
     runner = build_runner(config)
     load_strict(runner.model, args.checkpoint)
