@@ -9,7 +9,7 @@ here = Path(__file__).parent
 setup(
     name='pinas_mm',
     version=re.search(r"__version__ = '(.+)'", (here / 'pinas_mm/version.py').read_text())[1],
-    description='Architecture search without labels for OpenMMLab: Pi-NAS, DSNAS and joint adaptation',
+    description='Architecture search without labels for OpenMMLab: Pi-NAS',
     long_description=(here / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
@@ -17,5 +17,5 @@ setup(
     python_requires='>=3.10',
     # mmengine, mmcv and mmpretrain are not named here: they exist under two distribution names (the originals and the
     # maintained builds), and naming one would install it beside the other. pinas_mm/compat.py checks them at import.
-    install_requires=['numpy', 'torch>=2.0', 'PyYAML', 'lightgbm>=4', 'scikit-learn>=1.3', 'rich'],
+    install_requires=['numpy', 'packaging', 'torch>=2.7', 'PyYAML', 'lightgbm>=4', 'scikit-learn>=1.3', 'rich'],
 )

@@ -18,7 +18,7 @@ from pinas_mm.fileio import write_atomic
 
 TOP = Path(__file__).resolve().parents[1]
 CONFIGS = [TOP / f'configs/pinas/pinas_nasbench-macro{name}_cifar10.py'
-           for name in ('_1xb128-coslr-4e', '-linear_1xb128-coslr-3e', '-search', '-finetune_1xb128-coslr-4e')]
+           for name in ('_1xb128-coslr-4e', '-linear_1xb128-coslr-3e', '-search', '-finetune_1xb128-coslr-2e')]
 
 
 def main() -> None:
@@ -50,8 +50,8 @@ def table(runs: list[dict]) -> str:
         for row in run['rows']:
             kinds[row['name'].rstrip(' 0123456789')].append(row['test'])
     for name, accuracies in kinds.items():
-        spread = np.std(accuracies, ddof=1) if len(accuracies) > 1 else float('nan')
-        lines.append(f'| all | **{name}** | {len(accuracies)} runs | | | | **{np.mean(accuracies):.2f}** ± {spread:.2f} |')
+        spread = f' ± {np.std(accuracies, ddof=1):.2f}' if len(accuracies) > 1 else ''
+        lines.append(f'| all | **{name}** | {len(accuracies)} run(s) | | | | **{np.mean(accuracies):.2f}**{spread} |')
     return '\n'.join(lines) + '\n'
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from mmengine.fileio import get_local_path
 from mmengine.logging import HistoryBuffer
+from mmengine.model import is_model_wrapper
 from torch import nn
 
 from .errors import InputError
@@ -76,6 +77,7 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
     Raises:
         InputError: A key is missing or has another shape; the message lists them.
     """
+    module = module.module if is_model_wrapper(module) else module
     found = load_checkpoint(path)['state_dict']
     prefix = f'{prefix}.' if prefix and not prefix.endswith('.') else prefix
     wanted = module.state_dict()

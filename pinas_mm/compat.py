@@ -11,6 +11,7 @@ from packaging.version import Version
 
 # module: (first version that works, first that is not known to, its distributions, whether pinas_mm needs it)
 SUPPORTED = {
+    'torch': ('2.7.0', '2.14', ('torch', ), True),
     'mmengine': ('0.10.0', '1.0', ('onedl-mmengine', 'mmengine'), True),
     'mmcv': ('2.1.0', '3.0', ('onedl-mmcv', 'mmcv'), True),
     'mmpretrain': ('1.2.0', '2.0', ('onedl-mmpretrain', 'mmpretrain'), True),
@@ -20,7 +21,7 @@ SUPPORTED = {
 
 
 def check_environment() -> None:
-    """Checks the installed mm packages against ``SUPPORTED``, without importing them.
+    """Checks the installed packages against ``SUPPORTED``.
 
     Raises:
         ImportError: One is missing, out of range, or mmcv was built without its ops.

@@ -2,7 +2,7 @@
 """Runs the whole Pi-NAS method from four configs and prints one table.
 
 Learn without labels, train the linear classifier, search, fine-tune the found subnet with its inherited weights, and fine-tune
-archs of equal cost (MACs within 5 %) the same way: the median-scored of several drawn at random, and the first of them.
+archs of equal cost (MACs within 5 %) the same way: the median-scored of nine drawn at random, and the first of the others.
 
     python tools/pinas.py configs/quickstart/{learn,linear,search,finetune}.py --work-dir work_dirs/quickstart
 
@@ -20,7 +20,7 @@ from rich.table import Table
 
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine import SearchLoop
-from pinas_mm.engine.command_line import build_runner, run_tool
+from pinas_mm.engine.command_line import build_runner, load_config, run_tool
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
 from pinas_mm.search.history import Record
@@ -64,9 +64,10 @@ class Pipeline:
         load_strict(runner.model, linear)
         runner.test()
         loop: SearchLoop = runner.test_loop
-        chosen = {'searched': loop.winner}
         drawn = self.equal_cost(loop, loop.winner)
-        chosen['median-scored'] = sorted(drawn, key=lambda record: record.score)[len(drawn) // 2]
+        median = sorted(drawn, key=lambda record: record.score)[len(drawn) // 2]
+        chosen = {'searched': loop.winner, 'median-scored': median}
+        drawn = [record for record in drawn if record is not median]
         chosen |= {f'random {i + 1}' if num_random > 1 else 'random': record for i, record in enumerate(drawn[:num_random])}
         rows = []
         for name, record in chosen.items():
@@ -79,11 +80,7 @@ class Pipeline:
 
     def config(self, stage: str, changes: dict, folder: str | None = None) -> Config:
         """The stage's config with the seed, the overrides and ``changes``."""
-        path = self.configs[stage]
-        if not path.is_file():
-            raise InputError(f'{path}: no such config file, expected the one of the {stage} stage')
-        config = Config.fromfile(path)
-        config.merge_from_dict(self.overrides)
+        config = load_config(self.configs[stage], self.overrides)
         config.merge_from_dict({'randomness.seed': self.seed, 'work_dir': str(self.work_dir / (folder or stage))} | changes)
         config.experiment_name = f'{self.work_dir.name}_{folder or stage}_{time.time_ns()}'
         return config

@@ -6,5 +6,5 @@ param_scheduler = [dict(type='CosineAnnealingLR', T_max=3, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=1)
 val_cfg = dict(type='pinas_mm.ArchValLoop', **_base_.arch_evaluation)
 test_cfg = dict()
-default_hooks = dict(logger=dict(interval=70), checkpoint=dict(interval=1, max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=70), checkpoint=dict(interval=1, max_keep_ckpts=2))
 auto_scale_lr = dict(base_batch_size=128)

@@ -24,7 +24,7 @@ train_dataloader = dict(
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.12, momentum=0.9, weight_decay=5e-4))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=4, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4)
-default_hooks = dict(logger=dict(interval=70), checkpoint=dict(interval=1, max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=70), checkpoint=dict(interval=1, max_keep_ckpts=2))
 custom_hooks = [
     dict(
         type='pinas_mm.KNNHook',

@@ -1,10 +1,12 @@
 """What the tools share: options, config, safe checkpoints, exit codes."""
 import argparse
+import errno
 import os
 import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
@@ -20,7 +22,12 @@ def run_tool(main: Callable[[], None]) -> None:
     try:
         main()
     except InputError as error:
-        print(f'error: {error}', file=sys.stderr)
+        print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f'error: the disk is full, what was written before is kept: {error}', file=sys.stderr)
         sys.exit(2)
     except TypeError as error:
         # mmengine's registries raise this for a key of a config that is no argument of the class it names.
@@ -55,15 +62,25 @@ def read_config(args: argparse.Namespace) -> Config:
         InputError: It cannot be read.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not Path(args.config).is_file():
-        raise InputError(f'{args.config}: no such config file')
-    try:
-        config = Config.fromfile(args.config)
-        config.merge_from_dict(args.cfg_options or {})
-    except Exception as error:  # a config is the user's own code: whatever it raises, the user can mend
-        raise InputError(f'{args.config}: {type(error).__name__}: ' + ' '.join(str(error).split())) from error
+    config = load_config(args.config, args.cfg_options or {})
     config.launcher = args.launcher
     config.work_dir = args.work_dir or config.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
+    return config
+
+
+def load_config(path: str | os.PathLike, overrides: dict[str, Any]) -> Config:
+    """A config file with overrides.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    if not Path(path).is_file():
+        raise InputError(f'{path}: no such config file')
+    try:
+        config = Config.fromfile(path)
+        config.merge_from_dict(overrides)
+    except Exception as error:  # a config is the user's own code: whatever it raises, the user can mend
+        raise InputError(f'{path}: {type(error).__name__}: {error}') from error
     return config
 
 

@@ -1,6 +1,8 @@
-"""mmengine's Runner, except that no checkpoint it loads can run code."""
+"""mmengine's Runner, except that no checkpoint it loads can run code and none it saves is torn."""
+import os
 from typing import Any
 
+from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from ..checkpoint import load_checkpoint
@@ -23,3 +25,10 @@ class SafeRunner(Runner):
         checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
+
+    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Saves as mmengine does, to a file beside the checkpoint that is then renamed: a full disk or a kill leaves no torn one."""
+        part = f'{filename}.part'
+        super().save_checkpoint(out_dir, part, *args, **kwargs)
+        if is_main_process():
+            os.replace(os.path.join(out_dir, part), os.path.join(out_dir, filename))

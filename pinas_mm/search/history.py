@@ -100,7 +100,7 @@ def read_history(path: str | os.PathLike, space: SearchSpace) -> tuple[dict[str,
             continue
         try:
             data = json.loads(line)
-            records.append(Record(**data | dict(arch=space.validate(data['arch']))))
+            records.append(Record(**data | dict(arch=space.validate(data['arch']), index=int(data['index']), score=float(data['score']))))
         except (ValueError, TypeError, KeyError) as error:
             warnings.warn(f'{path}, line {number}: not a record, left out ({error})', stacklevel=2)
     return header, records

@@ -1,13 +1,15 @@
-# Any folder of images in one subfolder per class: <data_root>/train and <data_root>/test. CIFAR-10 by default.
+# Any folder of images in one subfolder per class: <data_root>/train and <data_root>/test. CIFAR-10 by default. For other images, copy this
+# file and change data_root, num_classes here and in linear_macro.py, and held_out.
 data_root = 'data/cifar10/'
 data_preprocessor = dict(num_classes=10, mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7], to_rgb=True)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=32),
     dict(type='RandomCrop', crop_size=32, padding=4),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+test_pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=32), dict(type='PackInputs')]
 
 whole_train_set = dict(type='CustomDataset', data_root=data_root + 'train', pipeline=train_pipeline)
 # Search scores come from a held-out part of the training set, which no stage learns from.

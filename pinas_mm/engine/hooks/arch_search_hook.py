@@ -1,6 +1,6 @@
 """Searches during or after a training run."""
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mmengine.hooks import Hook
 from mmengine.registry import LOOPS
@@ -8,6 +8,9 @@ from mmengine.runner import Runner
 
 from ...errors import InputError
 from ...registry import HOOKS
+
+if TYPE_CHECKING:
+    from ..search_loop import SearchLoop
 
 
 @HOOKS.register_module()
@@ -20,7 +23,7 @@ class ArchSearchHook(Hook):
             the work dir.
     """
 
-    priority = 'LOW'
+    priority = 'LOWEST'  # after the epoch's checkpoint is written
 
     def __init__(self, search: dict[str, Any], interval: int | None = None) -> None:
         self.search = search
@@ -31,6 +34,7 @@ class ArchSearchHook(Hook):
         old = sorted(Path(runner.work_dir).glob('search_epoch_*/history.jsonl')) if runner.epoch == 0 else []
         if old:
             raise InputError(f'{old[0]}: a search of an earlier training; choose another --work-dir')
+        self._build(runner, 0)
 
     def after_train_epoch(self, runner: Runner) -> None:
         if self.interval is not None and self.every_n_epochs(runner, self.interval):
@@ -41,5 +45,9 @@ class ArchSearchHook(Hook):
             self._search(runner, runner.epoch)
 
     def _search(self, runner: Runner, epoch: int) -> None:
-        config = dict(type='pinas_mm.SearchLoop', out_dir=f'{runner.work_dir}/search_epoch_{epoch}') | dict(self.search)
-        LOOPS.build(config, default_args=dict(runner=runner)).search()
+        self._build(runner, epoch).search()
+
+    def _build(self, runner: Runner, epoch: int) -> 'SearchLoop':
+        # A search that a stopped training had begun goes on; its header refuses other weights.
+        config = dict(type='pinas_mm.SearchLoop', out_dir=f'{runner.work_dir}/search_epoch_{epoch}', resume=True) | dict(self.search)
+        return LOOPS.build(config, default_args=dict(runner=runner))

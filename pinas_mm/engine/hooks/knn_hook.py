@@ -17,7 +17,7 @@ from .arch_sampling_hook import supernet_of
 
 @HOOKS.register_module()
 class KNNHook(Hook):
-    """Logs ``knn/top1`` (in %): how well the nearest labelled neighbours of a feature tell its class, a mean over archs.
+    """Logs ``knn_top1`` (in %): how well the nearest labelled neighbours of a feature tell its class, a mean over archs.
 
     No gradient and no label reaches the model. BN is recalibrated for each arch on the bank, features are the globally pooled last
     feature map, neighbours are found by cosine distance.
@@ -63,7 +63,7 @@ class KNNHook(Hook):
             accuracies.append(100 * classifier.score(*query))
         names = [supernet_of(runner).space.encode(arch) for arch in self.archs]
         runner.message_hub.update_scalar('train/knn_top1', float(np.mean(accuracies)))
-        runner.logger.info(f'knn/top1: {np.mean(accuracies):.2f}  ('
+        runner.logger.info(f'knn_top1: {np.mean(accuracies):.2f}  ('
                            + ', '.join(f'{name}: {accuracy:.2f}' for name, accuracy in zip(names, accuracies)) + ')')
 
 

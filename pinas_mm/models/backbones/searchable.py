@@ -178,10 +178,15 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         """Initialises as every mm module does, except that ``Pretrained`` is strict and cannot run code.
 
         Raises:
-            InputError: A pretrained checkpoint that lacks a key of this backbone or has another shape for it.
+            InputError: A pretrained checkpoint that lacks a key of this backbone or has another shape for it, or ``Pretrained`` among
+                other entries.
         """
-        if isinstance(self.init_cfg, dict) and self.init_cfg.get('type') == 'Pretrained':
-            load_strict(self, self.init_cfg['checkpoint'], self.init_cfg.get('prefix', ''))
+        configs = [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg
+        pretrained = [config for config in configs if config['type'] == 'Pretrained']
+        if pretrained:
+            if len(configs) > 1:
+                raise InputError(f"init_cfg of {type(self).__name__}: 'Pretrained' fills everything, but is one of {len(configs)} entries")
+            load_strict(self, pretrained[0]['checkpoint'], pretrained[0].get('prefix', ''))
             self._is_init = True
             return
         super().init_weights()

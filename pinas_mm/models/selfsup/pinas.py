@@ -33,7 +33,7 @@ class PiNAS(BaseSelfSupervisor):
         arch_seed: The archs of step t are a pure function of (arch_seed, t), the same on every rank and after a resume.
         decay_inactive: Candidates off both paths keep ``.grad`` None, so neither weight decay nor momentum moves them. The
             published code filled in zero gradients, which did; True gives that behaviour.
-        pretrained, data_preprocessor, init_cfg: As in every mmpretrain self-supervised model.
+        data_preprocessor, init_cfg: As in every mmpretrain self-supervised model. Pretrained weights go into the backbone's ``init_cfg``.
 
     Raises:
         InputError: The backbone is a subnet, or an argument is out of range.
@@ -48,11 +48,10 @@ class PiNAS(BaseSelfSupervisor):
                  momentum: float = 0.999,
                  arch_seed: int = 0,
                  decay_inactive: bool = False,
-                 pretrained: str | None = None,
                  data_preprocessor: dict | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(
-            backbone=backbone, neck=neck, head=head, pretrained=pretrained, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+            backbone=backbone, neck=neck, head=head, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if not self.backbone.is_supernet:
             raise InputError(f'PiNAS trains a supernet, but its backbone was given arch={self.backbone.fixed_arch}')
         if queue_len < 1:

@@ -87,7 +87,7 @@ def test_accuracy_is_that_of_a_knn_written_out(trained, tiny):
     logged = runner.message_hub.get_scalar('train/knn_top1')
     assert len(logged.data[0]) == 1 and logged.current() == pytest.approx(np.mean(accuracies))
     assert np.mean(accuracies) > 30, 'pixels alone tell digits apart; chance is 10'
-    text = f'knn/top1: {np.mean(accuracies):.2f}  (' + ', '.join(
+    text = f'knn_top1: {np.mean(accuracies):.2f}  (' + ', '.join(
         f"{''.join(map(str, arch))}: {accuracy:.2f}" for arch, accuracy in zip(archs, accuracies)) + ')'
     log, = tiny.folder.glob('*/*.log')
     assert text in log.read_text()
@@ -108,5 +108,5 @@ def test_interval_and_the_same_archs_at_every_measurement(tiny):
     runner.train()
     assert len(runner.message_hub.get_scalar('train/knn_top1').data[0]) == 2
     log, = tiny.folder.glob('*/*.log')
-    lines = [line for line in log.read_text().splitlines() if 'knn/top1: ' in line]
+    lines = [line for line in log.read_text().splitlines() if 'INFO - knn_top1: ' in line]
     assert len(lines) == 2 and len({line.partition('(')[2].partition(':')[0] for line in lines}) == 1

@@ -7,9 +7,9 @@ model = dict(
 custom_hooks = []
 
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True))
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=4, by_epoch=True)]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=4, val_interval=4)
+param_scheduler = [dict(type='CosineAnnealingLR', T_max=2, by_epoch=True)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=2, val_interval=2)
 val_cfg = dict()
 test_cfg = dict()
-default_hooks = dict(logger=dict(interval=70), checkpoint=dict(interval=4, max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=70), checkpoint=dict(interval=2, max_keep_ckpts=1))
 auto_scale_lr = dict(base_batch_size=128)
