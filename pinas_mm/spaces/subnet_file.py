@@ -55,7 +55,7 @@ class SubnetFile:
         if unknown:
             raise InputError(f'{path}: unknown keys {sorted(unknown)}, expected {list(cls.__dataclass_fields__)}')
         for key, kinds in (('space', str), ('widen_factor', int | float), ('scores', dict), ('costs', dict)):
-            if not isinstance(data.get(key, cls.__dataclass_fields__[key].default if key == 'widen_factor' else kinds()), kinds):
+            if key in data and not isinstance(data[key], kinds):
                 raise InputError(f'{path}: {key}: {data[key]!r} is not of the kind a subnet file has there')
         arch = get_space(data['space'], str(path)).validate(data['arch'], str(path))
         return cls(**data | {'arch': arch})

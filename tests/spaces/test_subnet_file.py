@@ -28,3 +28,11 @@ def test_bad_files_are_named(tmp_path, text, message):
     with pytest.raises(InputError, match=message) as error:
         SubnetFile.read(path)
     assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize('line', ['widen_factor: big', 'scores: [1]', 'costs: 3'])
+def test_values_of_another_kind_are_named(tmp_path, line):
+    path = tmp_path / 'subnet.yaml'
+    path.write_text(f'space: nasbench_macro\narch: [0, 0, 0, 0, 0, 0, 0, 0]\n{line}\n')
+    with pytest.raises(InputError, match=line.split(':')[0]):
+        SubnetFile.read(path)
