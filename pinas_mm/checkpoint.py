@@ -1,6 +1,9 @@
 """Checkpoints without code execution: every one is opened with ``torch.load(weights_only=True)``."""
 import os
+import pickle
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -56,6 +59,28 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f'{path}: its state_dict is not a dict of tensors')
     return checkpoint
+
+
+@contextmanager
+def only_plain_tensors() -> Iterator[None]:
+    """Within it no ``torch.load`` of this process runs code, whatever its caller asks for (mmengine falls back to unsafe loading).
+
+    Raises:
+        InputError: A checkpoint holds objects that could run code.
+    """
+    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'  # read by torch.load at every call; beats weights_only=False
+    before = os.environ.get(name)
+    os.environ[name] = '1'
+    try:
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
+            yield
+    except pickle.UnpicklingError as error:
+        raise InputError(f'a checkpoint of pretrained weights is not loadable as plain tensors: {str(error).splitlines()[0]}') from error
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def save_checkpoint(path: str | os.PathLike, state_dict: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:

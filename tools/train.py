@@ -4,7 +4,7 @@
     python tools/train.py configs/pinas/pinas_resnest50_8xb24-coslr-100e_in1k.py
     torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
 """
-from pinas_mm.engine.command_line import build_runner, check_training_checkpoint, parser, read_config, run_tool
+from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -22,7 +22,6 @@ def main() -> None:
         config.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.auto_scale_lr:
         config.auto_scale_lr.enable = True
-    check_training_checkpoint(config)
     build_runner(config).train()
 
 

@@ -10,9 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config, DictAction
-from mmengine.runner import find_latest_checkpoint
 
-from ..checkpoint import load_checkpoint
 from ..errors import InputError
 from .safe_runner import SafeRunner
 
@@ -82,19 +80,6 @@ def load_config(path: str | os.PathLike, overrides: dict[str, Any]) -> Config:
     except Exception as error:  # a config is the user's own code: whatever it raises, the user can mend
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
     return config
-
-
-def check_training_checkpoint(config: Config) -> None:
-    """Opens the checkpoint that training is about to load or resume from, so that mmengine only sees one that is safe.
-
-    Raises:
-        InputError: It cannot be loaded as plain tensors.
-    """
-    path = config.get('load_from')
-    if config.get('resume') and path is None:
-        path = find_latest_checkpoint(config.work_dir) if Path(config.work_dir).is_dir() else None
-    if path is not None:
-        load_checkpoint(path)
 
 
 def build_runner(config: Config) -> SafeRunner:

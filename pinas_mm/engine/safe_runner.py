@@ -5,15 +5,20 @@ from typing import Any
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from ..checkpoint import load_checkpoint
+from ..checkpoint import load_checkpoint, only_plain_tensors
 
 
 class SafeRunner(Runner):
     """The runner of the tools.
 
     mmengine loads checkpoints without ``weights_only`` where torch lets it, and on resume executes the config text that a checkpoint
-    holds. Here every checkpoint is first opened with ``weights_only=True``, and that text is dropped.
+    holds. Here every checkpoint is opened with ``weights_only=True``, and that text is dropped.
     """
+
+    def _init_model_weights(self) -> None:
+        # ``init_cfg=dict(type='Pretrained')`` anywhere in the model.
+        with only_plain_tensors():
+            super()._init_model_weights()
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Loads weights as mmengine does, after :func:`pinas_mm.checkpoint.load_checkpoint` has accepted the file.

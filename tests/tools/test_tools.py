@@ -19,6 +19,7 @@ from pinas_mm.spaces.subnet_file import SubnetFile
 
 TOP = Path(__file__).parents[2]
 CONFIGS = TOP / 'configs/quickstart'
+LEARNED = 'model.backbone.init_cfg.checkpoint={}/supernet.pth'
 ARCHS = ['22212220', '0,1,2,0,1,2,0,1']
 
 
@@ -162,9 +163,9 @@ def tool(monkeypatch, capsys, tmp_path):
     (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'does not fit this PiNAS'),
     (['test.py', 'plain.py', 'supernet.pth', '--arch', '22212220'], 'arch_evaluation'),
     (['train.py', 'linear.py', '--cfg-options', 'model.backbone.widen_facto=1'], "unexpected keyword argument 'widen_facto'"),
-    (['train.py', 'linear.py', '--cfg-options', 'load_from={}/unsafe.pth'], 'unsafe.pth: not loadable'),
-    (['train.py', 'linear.py', '--resume', 'unsafe.pth'], 'unsafe.pth: not loadable'),
-    (['train.py', 'linear.py', '--resume', 'none.pth'], 'none.pth: no such checkpoint'),
+    (['train.py', 'linear.py', '--cfg-options', 'load_from={}/unsafe.pth', LEARNED], 'unsafe.pth: not loadable'),
+    (['train.py', 'linear.py', '--resume', 'unsafe.pth', '--cfg-options', LEARNED], 'unsafe.pth: not loadable'),
+    (['train.py', 'linear.py', '--resume', 'none.pth', '--cfg-options', LEARNED], 'none.pth: no such checkpoint'),
     (['train.py', 'linear.py'], 'set to the learned supernet: no such checkpoint'),
     (['convert.py', 'supernet.pth', 'out.pth'], "supernet.pth: no key 'conv1.0.weight'"),
     (['convert.py', 'unsafe.pth', 'out.pth'], 'unsafe.pth: not loadable'),

@@ -1,0 +1,106 @@
+import errno
+import os
+import pickle
+from pathlib import Path
+
+import mmengine.runner.runner as mmengine_runner
+import pytest
+import torch
+from mmengine.config import Config
+
+from pinas_mm.checkpoint import load_checkpoint, only_plain_tensors
+from pinas_mm.engine.safe_runner import SafeRunner
+from pinas_mm.errors import InputError
+
+
+class Touch:
+    """Unpickling it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path, )
+
+
+@pytest.fixture
+def unsafe(tmp_path):
+    """A checkpoint that makes the file ``hacked`` when it is unpickled."""
+    torch.save(dict(state_dict={}, meta=Touch(tmp_path / 'hacked')), tmp_path / 'unsafe.pth')
+    yield tmp_path / 'unsafe.pth'
+    assert not (tmp_path / 'hacked').exists()
+
+
+def runner(tiny, **changes):
+    config = tiny.training(loader=tiny.digits(indices=16), custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]).cfg.to_dict()
+    return SafeRunner.from_cfg(Config(config | dict(experiment_name=f'safe_{tiny.folder.name}_{len(changes)}') | changes))
+
+
+@pytest.mark.parametrize('resume', [False, True])
+def test_training_only_loads_checkpoints_that_are_safe(tiny, unsafe, resume):
+    with pytest.raises(InputError, match='unsafe.pth: not loadable as a checkpoint of plain tensors'):
+        runner(tiny, load_from=str(unsafe), resume=resume).train()
+    with pytest.raises(InputError, match='none.pth: no such checkpoint'):
+        runner(tiny, load_from=str(tiny.folder / 'none.pth'), resume=resume, seen=True).train()
+    with open(unsafe, 'wb') as file:
+        pickle.dump(Touch(tiny.folder / 'hacked'), file)
+    (tiny.folder / 'last_checkpoint').write_text(str(unsafe))
+    with pytest.raises(InputError, match='not loadable'):
+        runner(tiny, load_from=None, resume=True, seen=True, found=True).train()
+
+
+def test_pretrained_weights_of_any_module_are_only_loaded_where_safe(tiny, unsafe):
+    """The head's ``Pretrained`` goes through mmengine, which falls back to unsafe loading."""
+    model = tiny.classifier()
+    model['head']['init_cfg'] = dict(type='Pretrained', checkpoint=str(unsafe), prefix='head.')
+    with pytest.raises(InputError, match='pretrained weights is not loadable as plain tensors'):
+        runner(tiny, model=model).train()
+
+
+def test_what_mmengine_saved_is_pretrained_weights_too(tiny):
+    first = runner(tiny)
+    first.train()
+    model = tiny.classifier()
+    model['head']['init_cfg'] = dict(type='Pretrained', checkpoint=str(tiny.folder / 'epoch_1.pth'), prefix='head.')
+    second = runner(tiny, model=model)
+    second._init_model_weights()
+    assert torch.equal(second.model.head.fc.weight, first.model.head.fc.weight)
+
+
+def test_the_environment_is_left_as_it_was(monkeypatch):
+    monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', raising=False)
+    before = dict(os.environ)
+    with only_plain_tensors():
+        assert dict(os.environ) != before
+    assert dict(os.environ) == before
+    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+    with pytest.raises(ZeroDivisionError), only_plain_tensors():
+        1 / 0  # noqa: B018
+    assert os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] == '0'
+
+
+def test_a_config_text_in_a_checkpoint_is_not_executed(tiny):
+    """mmengine's ``Runner.resume`` parses ``meta['config']`` as a Python config, which runs it."""
+    runner(tiny).train()
+    path, hacked = tiny.folder / 'epoch_1.pth', tiny.folder / 'hacked'
+    checkpoint = torch.load(path, weights_only=False)
+    checkpoint['meta']['config'] = f'import pathlib\npathlib.Path({str(hacked)!r}).touch()\n'
+    torch.save(checkpoint, path)
+    resumed = runner(tiny, resume=True, train_cfg=dict(by_epoch=True, max_epochs=2))
+    resumed.train()
+    assert resumed.epoch == 2 and not hacked.exists()
+
+
+def test_a_full_disk_leaves_the_checkpoint_before(tiny, monkeypatch):
+    training = runner(tiny)
+    training.train()
+    before = (tiny.folder / 'epoch_1.pth').read_bytes()
+
+    def full(checkpoint, filename, *args, **kwargs):
+        Path(filename).write_bytes(before[:100])
+        raise OSError(errno.ENOSPC, 'No space left on device', filename)
+
+    monkeypatch.setattr(mmengine_runner, 'save_checkpoint', full)
+    with pytest.raises(OSError, match='No space left'):
+        training.save_checkpoint(str(tiny.folder), 'epoch_1.pth')
+    assert (tiny.folder / 'epoch_1.pth').read_bytes() == before and load_checkpoint(tiny.folder / 'epoch_1.pth')['state_dict']
