@@ -17,5 +17,7 @@ setup(
     python_requires='>=3.10',
     # mmengine, mmcv and mmpretrain are not named here: they exist under two distribution names (the originals and the
     # maintained builds), and naming one would install it beside the other. pinas_mm/compat.py checks them at import.
-    install_requires=['numpy', 'packaging', 'torch>=2.7', 'PyYAML', 'lightgbm>=4', 'scikit-learn>=1.3', 'rich'],
+    install_requires=[
+        'numpy', 'packaging', 'torch>=2.7', 'PyYAML', 'lightgbm>=4', 'scikit-learn>=1.3', 'scipy', 'pymoo>=0.6.1', 'matplotlib', 'rich'
+    ],
 )

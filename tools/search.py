@@ -1,7 +1,9 @@
 #!/usr/bin/env python
-"""Searches a trained supernet and writes subnet.yaml, subnet.pth and history.jsonl to the work dir.
+"""Searches a trained supernet; writes subnet.yaml, subnet.pth, history.jsonl, pareto.json and two plots to the work dir.
 
     python tools/search.py configs/pinas/pinas_resnest50-search_in1k.py work_dirs/linear/epoch_100.pth
+    python tools/search.py CONFIG CHECKPOINT --dry-run                     # what it will cost
+    torchrun --nproc_per_node 8 tools/search.py CONFIG CHECKPOINT --launcher pytorch
 """
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
@@ -12,6 +14,7 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument('checkpoint', help='the supernet with its classifier')
     options.add_argument('--resume', action='store_true', help='go on with the search in the work dir')
+    options.add_argument('--dry-run', action='store_true', help='forecast time, memory and disk from a short probe, and search nothing')
     args = options.parse_args()
     config = read_config(args)
     if not config.get('test_cfg') or config.test_cfg.get('type') != 'pinas_mm.SearchLoop':
@@ -21,7 +24,10 @@ def main() -> None:
     config.resume = False
     runner = build_runner(config)
     load_strict(runner.model, args.checkpoint)
-    runner.test()
+    if args.dry_run:
+        print('\n'.join(runner.build_test_loop(config.test_cfg).forecast().lines()))
+    else:
+        runner.test()
 
 
 if __name__ == '__main__':

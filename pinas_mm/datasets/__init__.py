@@ -1,6 +1,7 @@
+from .cached_image import LoadCachedImage
 from .digits import Digits
 from .seeded_samples import SeededSamples
 from .seeded_split import SeededSplit
 from .unsharded_sampler import UnshardedSampler
 
-__all__ = ['Digits', 'SeededSamples', 'SeededSplit', 'UnshardedSampler']
+__all__ = ['Digits', 'LoadCachedImage', 'SeededSamples', 'SeededSplit', 'UnshardedSampler']

@@ -14,19 +14,23 @@ class UnshardedSampler(Sampler[int]):
 
     Args:
         dataset: The dataset.
-        num_samples: How many samples, drawn without replacement by ``seed``. Defaults to all, in order.
-        seed: Seed of the draw.
+        num_samples: How many samples, drawn without replacement. Where every sample has one class, each class keeps its share of them.
+            Defaults to all.
+        seed: Seed of the draw and of the order. None keeps the dataset's order, which is often by class.
 
     Raises:
-        InputError: More samples asked than there are.
+        InputError: More samples asked than there are, or some of them without a seed.
     """
 
-    def __init__(self, dataset: Dataset, num_samples: int | None = None, seed: int = 0) -> None:
-        if num_samples is not None and not 0 < num_samples <= len(dataset):
-            raise InputError(f'num_samples={num_samples} of a dataset with {len(dataset)} samples')
+    def __init__(self, dataset: Dataset, num_samples: int | None = None, seed: int | None = None) -> None:
+        if num_samples is not None and (seed is None or not 0 < num_samples <= len(dataset)):
+            raise InputError(f'num_samples={num_samples} of a dataset with {len(dataset)} samples, seed={seed}')
         indices = np.arange(len(dataset))
-        if num_samples is not None:
-            indices = np.random.default_rng(seed).permutation(len(dataset))[:num_samples]
+        if seed is not None:
+            rng = np.random.default_rng(seed)
+            indices = rng.permutation(len(dataset))
+            if num_samples is not None:
+                indices = _stratified(indices, sample_classes(dataset), num_samples)
         self.indices = indices.tolist()
 
     def __iter__(self) -> Iterator[int]:
@@ -34,3 +38,28 @@ class UnshardedSampler(Sampler[int]):
 
     def __len__(self) -> int:
         return len(self.indices)
+
+
+def sample_classes(dataset: Dataset) -> np.ndarray | None:
+    """The class of every sample, ``(len(dataset), )``, or None where the dataset does not say or samples have several."""
+    if not hasattr(dataset, 'get_data_info'):
+        return None
+    labels = [dataset.get_data_info(index).get('gt_label') for index in range(len(dataset))]
+    return np.array(labels) if all(isinstance(label, int | np.integer) for label in labels) else None
+
+
+def _stratified(order: np.ndarray, classes: np.ndarray | None, n: int) -> np.ndarray:
+    """The ``n`` first of ``order``, class by class in proportion; what rounding leaves goes to the classes that lost most by it."""
+    if classes is None:
+        return order[:n]
+    values, counts = np.unique(classes, return_counts=True)
+    shares = counts * n / len(order)
+    quota = shares.astype(int)
+    quota[np.argsort(quota - shares, kind='stable')[:n - quota.sum()]] += 1
+    quota = dict(zip(values.tolist(), quota.tolist()))
+    kept = []
+    for index in order.tolist():
+        if quota[int(classes[index])] > 0:
+            quota[int(classes[index])] -= 1
+            kept.append(index)
+    return np.array(kept)

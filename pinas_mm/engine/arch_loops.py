@@ -5,35 +5,59 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.runner import BaseLoop, Runner
+from torch.utils.data import DataLoader
 
+from ..errors import InputError
 from ..registry import LOOPS
 from ..search.evaluator import ArchEvaluator
+from ..search.search import Evaluate, Failure
 from ..spaces import Arch
 from .hooks.arch_sampling_hook import supernet_of
 from .loaders import calibration_loader, whole_set_loader
 
 
-def build_arch_evaluator(runner: Runner, dataloader: dict[str, Any], evaluator: Any, calibration_dataloader: dict[str, Any],
-                         calibration_batches: int, num_samples: int | None = None, seed: int = 0, fp16: bool = False) -> ArchEvaluator:
-    """An :class:`ArchEvaluator` of the runner's model from mm configs.
+def build_arch_evaluator(runner: Runner, calibration: DataLoader, loader: DataLoader, evaluator: Any, autocast: str | None = None,
+                         **kwargs: Any) -> ArchEvaluator:
+    """An :class:`ArchEvaluator` of the runner's model.
 
     Args:
         runner: The runner.
-        dataloader: Dataloader config to score on.
+        calibration: Batches for BN recalibration.
+        loader: Batches to score on.
         evaluator: Evaluator config: one metric or a list of them.
-        calibration_dataloader: Dataloader config for BN recalibration, such as the training one.
-        calibration_batches: Batches from it.
-        num_samples: Score on only so many samples, drawn by ``seed``.
-        seed: Seed of that draw and of the calibration samples.
-        fp16: Whether to run in half precision.
+        autocast: ``'bfloat16'`` or ``'float16'``; None for full precision.
+        kwargs: Further arguments of :class:`ArchEvaluator`.
+
+    Raises:
+        InputError: Another dtype.
     """
+    if autocast not in (None, 'bfloat16', 'float16'):
+        raise InputError(f"autocast={autocast!r}, expected 'bfloat16', 'float16' or None")
+    dtype = None if autocast is None else getattr(torch, autocast)
     return ArchEvaluator(
-        runner.model,
-        calibration_loader(calibration_dataloader, calibration_batches, seed),
-        whole_set_loader(dataloader, num_samples, seed),
-        lambda: runner.build_evaluator(copy.deepcopy(evaluator)),
-        torch.float16 if fp16 else None)
+        runner.model, calibration, loader, lambda: runner.build_evaluator(copy.deepcopy(evaluator)), dtype, **kwargs)
+
+
+def evaluate_on_ranks(evaluate: Evaluate, archs: Sequence[Arch]) -> list[dict[str, float] | Failure]:
+    """Evaluates archs, each rank a share of them, and gives all results to every rank.
+
+    Neighbours in sorted order stay together, since they share most.
+
+    Raises:
+        RuntimeError: The ranks were given other archs.
+    """
+    if get_world_size() == 1:
+        return list(evaluate(archs))
+    order = sorted(range(len(archs)), key=archs.__getitem__)
+    share = [int(i) for i in np.array_split(order, get_world_size())[get_rank()]]
+    mine = dict(zip(share, evaluate([archs[i] for i in share]), strict=True)) if share else {}
+    everyone = all_gather_object((list(archs), mine))
+    if any(others != list(archs) for others, _ in everyone):
+        raise RuntimeError('the ranks were asked to evaluate different archs: their searchers do not agree')
+    results = {index: result for _, theirs in everyone for index, result in theirs.items()}
+    return [results[index] for index in range(len(archs))]
 
 
 @LOOPS.register_module()
@@ -43,26 +67,30 @@ class ArchValLoop(BaseLoop):
     A supernet's running statistics fit none of its archs, so an ordinary validation loop would show noise.
 
     Args:
-        runner, dataloader, evaluator: As in mmengine's loops; every rank reads the whole set.
+        runner, dataloader, evaluator: As in mmengine's loops; ranks share the archs, and each reads the whole set.
         calibration_dataloader: Dataloader config for BN recalibration, such as the training one.
         calibration_batches: Batches from it, 49 as published.
         archs: The archs, as lists or text. Defaults to ``num_archs`` drawn by ``seed``.
         num_archs: How many to draw.
         seed: Seed of the draw and of the calibration samples.
-        fp16: Whether to run in half precision.
+        autocast: ``'bfloat16'`` or ``'float16'`` to run in half precision.
+
+    Raises:
+        RuntimeError: While running, an arch could not be evaluated.
     """
 
     phase = 'val'
 
     def __init__(self, runner: Runner, dataloader: dict, evaluator: dict | list, calibration_dataloader: dict,
                  calibration_batches: int = 49, archs: Sequence[Sequence[int] | str] | None = None, num_archs: int = 3,
-                 seed: int = 0, fp16: bool = False) -> None:
+                 seed: int = 0, autocast: str | None = None) -> None:
         space = supernet_of(runner).space
         self.archs: list[Arch] = [space.decode(arch) if isinstance(arch, str) else space.validate(arch) for arch in archs or []]
         rng = np.random.default_rng(seed)
         self.archs = self.archs or [space.sample(rng) for _ in range(num_archs)]
         self.arch_evaluator = build_arch_evaluator(
-            runner, dataloader, evaluator, calibration_dataloader, calibration_batches, seed=seed, fp16=fp16)
+            runner, calibration_loader(calibration_dataloader, calibration_batches, seed), whole_set_loader(dataloader), evaluator,
+            autocast)
         super().__init__(runner, self.arch_evaluator.loader)
 
     def run(self) -> dict[str, float]:
@@ -71,7 +99,9 @@ class ArchValLoop(BaseLoop):
         runner.call_hook(f'before_{self.phase}')
         runner.call_hook(f'before_{self.phase}_epoch')
         scores = []
-        for arch, metrics in zip(self.archs, self.arch_evaluator.evaluate(self.archs)):
+        for arch, metrics in zip(self.archs, evaluate_on_ranks(self.arch_evaluator.evaluate, self.archs)):
+            if isinstance(metrics, Failure):
+                raise RuntimeError(f'arch {space.encode(arch)}: {metrics.error}')
             runner.logger.info(f'arch {space.encode(arch)}  ' + '  '.join(f'{name}: {value:.4f}' for name, value in metrics.items()))
             scores.append(metrics)
         mean = {name: float(np.mean([metrics[name] for metrics in scores])) for name in scores[0]}

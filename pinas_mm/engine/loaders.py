@@ -10,19 +10,19 @@ from ..datasets import SeededSamples
 from ..errors import InputError
 
 
-def whole_set_loader(config: dict[str, Any], num_samples: int | None = None, seed: int = 0) -> DataLoader:
+def whole_set_loader(config: dict[str, Any], num_samples: int | None = None, seed: int = 0, shuffle: bool = False) -> DataLoader:
     """A loader over the whole set on every rank, in a fixed order.
 
     Args:
         config: An mm dataloader config; its sampler is replaced.
-        num_samples: Only so many samples, drawn by ``seed``.
+        num_samples: Only so many samples, drawn by ``seed``, each class in proportion.
         seed: Seed of the draw.
+        shuffle: Whether the order is one drawn by ``seed`` also where all samples are read.
     """
     config = copy.deepcopy(dict(config))
     config.pop('batch_sampler', None)
-    config['sampler'] = dict(type='pinas_mm.UnshardedSampler', num_samples=num_samples)
-    if num_samples is not None:
-        config['sampler']['seed'] = seed
+    drawn = shuffle or num_samples is not None
+    config['sampler'] = dict(type='pinas_mm.UnshardedSampler', num_samples=num_samples, seed=seed if drawn else None)
     return Runner.build_dataloader(config, seed=seed)
 
 

@@ -1,61 +1,83 @@
 """The search as an mmengine loop: ``test_cfg = dict(type='pinas_mm.SearchLoop', ...)``."""
 import inspect
+import json
 import logging
 import math
 import sys
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import get_world_size
+import numpy as np
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.runner import BaseLoop, Runner
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
 from ..checkpoint import save_checkpoint
 from ..errors import InputError
+from ..fileio import write_atomic
 from ..registry import LOOPS, SEARCHERS
 from ..search.cost import Constraints, measure_costs
 from ..search.evaluator import ArchEvaluator
 from ..search.history import History, Record
-from ..search.search import rescore, search
-from ..search.searchers import EvolutionSearcher, PartitionTreeSearcher, RandomSearcher, Searcher
+from ..search.latency import read_latency
+from ..search.pareto import pareto_front
+from ..search.race import Race
+from ..search.search import Failure, ranked, rescore, search
+from ..search.searchers import EvolutionSearcher, NSGA2Searcher, PartitionTreeSearcher, RandomSearcher, Searcher
 from ..search.subnet import subnet_state_dict
-from ..spaces import SearchSpace
+from ..spaces import Arch, SearchSpace
 from ..spaces.subnet_file import SubnetFile
-from .arch_loops import build_arch_evaluator
+from ..visualization import plot_pareto, plot_search_curve
+from .arch_loops import build_arch_evaluator, evaluate_on_ranks
+from .forecast import Forecast, forecast
 from .hooks.arch_sampling_hook import supernet_of
+from .loaders import calibration_loader, whole_set_loader
 
-for _name, _searcher in dict(random=RandomSearcher, evolution=EvolutionSearcher, partition_tree=PartitionTreeSearcher).items():
+for _name, _searcher in dict(
+        random=RandomSearcher, evolution=EvolutionSearcher, partition_tree=PartitionTreeSearcher, nsga2=NSGA2Searcher).items():
     SEARCHERS.register_module(name=_name, module=_searcher)
 
 
 @LOOPS.register_module()
 class SearchLoop(BaseLoop):
-    """Searches the supernet in the runner's model and writes ``subnet.yaml``, ``subnet.pth`` and ``history.jsonl``.
+    """Searches the supernet in the runner's model.
 
-    Runs where the test loop would, after the checkpoint is loaded. The loop itself is :func:`pinas_mm.search.search.search`.
+    Writes ``subnet.yaml`` and ``subnet.pth`` (the winner), ``history.jsonl``, ``pareto.json``, ``search_curve.png`` and ``pareto.png``.
+    Runs where the test loop would, after the checkpoint is loaded. The loop itself is :func:`pinas_mm.search.search.search`. Ranks
+    share the archs of an asked batch; the history is the same on any number of them.
 
     Args:
         runner: The runner.
         dataloader: The held-out split (``test_dataloader`` of the config); disjoint from the calibration samples.
         evaluator: Metrics (``test_evaluator`` of the config).
-        searcher: Config of a searcher: ``dict(type='partition_tree', ...)``, ``'evolution'`` or ``'random'``.
+        searcher: Config of a searcher: ``dict(type='partition_tree', ...)``; other types are ``evolution``, ``random``, ``nsga2``.
         calibration_dataloader: Dataloader config for BN recalibration, such as the training one.
         input_size: Height and width in pixels at which MACs are counted, or one number for both.
         num_archs: Budget, 1,000 as published.
-        ask_size: Archs asked at a time, 8 as published.
+        ask_size: Archs asked at a time and evaluated together. 8 as published; with more, archs share more and the search is
+            faster, but learns later (docs/search.md).
         calibration_batches: Batches for BN recalibration, 49 as published.
         score: The metric that is the score, higher is better.
-        constraints: Limits on costs: ``dict(macs=50e6)`` or ``dict(macs=(40e6, 50e6), params=...)``, of the whole model.
-        score_samples: While searching, score on only so many of the held-out samples, drawn by ``seed``. Defaults to all.
+        constraints: Limits on costs: ``dict(macs=50e6)`` or ``dict(macs=(40e6, 50e6), params=...)``, of the whole model, and
+            ``latency`` in ms where there is a table of it.
+        latency_table: A file that ``tools/latency.py`` wrote.
+        score_samples: While searching, score on only so many of the held-out samples, drawn by ``seed``, each class in proportion.
+            Defaults to all.
         top_k: So many of the best are scored again on the whole held-out split before the winner is named.
+        race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes in, see :class:`Race`. Ranks race
+            their own shares. Defaults to no race.
+        share_prefixes: Whether what archs share runs once; the scores are equal either way.
+        autocast: ``'bfloat16'`` or ``'float16'`` to evaluate in half precision.
+        fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by rounding.
+        save_pareto: Whether to write a subnet for every arch of the Pareto front, to ``pareto/<arch>/``.
         seed: Seed of the searcher and of the samples.
         resume: Whether to go on from the history in ``out_dir``.
         out_dir: Where to write. Defaults to the work dir.
-        fp16: Whether to evaluate in half precision.
 
     Raises:
         InputError: An unknown searcher or argument, or what :func:`search` and :class:`History` raise.
@@ -73,33 +95,47 @@ class SearchLoop(BaseLoop):
                  calibration_batches: int = 49,
                  score: str = 'accuracy/top1',
                  constraints: dict | None = None,
+                 latency_table: str | None = None,
                  score_samples: int | None = None,
                  top_k: int = 10,
+                 race: dict | None = None,
+                 share_prefixes: bool = True,
+                 autocast: str | None = None,
+                 fold_bn: bool = False,
+                 save_pareto: bool = False,
                  seed: int = 0,
                  resume: bool = False,
-                 out_dir: str | None = None,
-                 fp16: bool = False) -> None:
-        if get_world_size() > 1:
-            raise InputError(f'search runs on one rank, {get_world_size()} were launched')
+                 out_dir: str | None = None) -> None:
         self.backbone = supernet_of(runner)
         self.costs = measure_costs(runner.model, input_size)
+        if latency_table is not None:
+            self.costs.add_latency(read_latency(latency_table, self.backbone))
         self.constraints = Constraints(self.costs, **constraints or {})
         self.searcher = build_searcher(searcher, self.backbone.space, self.constraints, seed)
+        self.objectives: tuple[str, ...] = getattr(self.searcher, 'objectives', ('macs', ))
         self.num_archs, self.ask_size, self.score, self.top_k, self.seed = num_archs, ask_size, score, top_k, seed
+        self.save_pareto = save_pareto
         self.resume = resume
         self.out_dir = Path(out_dir or runner.work_dir)
 
-        def arch_evaluator(num_samples: int | None) -> ArchEvaluator:
-            return build_arch_evaluator(
-                runner, dataloader, evaluator, calibration_dataloader, calibration_batches, num_samples, seed, fp16)
+        calibration = calibration_loader(calibration_dataloader, calibration_batches, seed)
+        racing = None if race is None else Race(score, **race)
 
-        self.whole_evaluator = arch_evaluator(None)
+        def arch_evaluator(num_samples: int | None, race: Race | None) -> ArchEvaluator:
+            loader = whole_set_loader(dataloader, num_samples, seed, shuffle=race is not None)
+            return build_arch_evaluator(runner, calibration, loader, evaluator, autocast, share_prefixes=share_prefixes, fold_bn=fold_bn,
+                                        race=race)
+
+        self.whole_evaluator = arch_evaluator(None, None)
         super().__init__(runner, self.whole_evaluator.loader)
-        self.quick_evaluator = self.whole_evaluator if score_samples is None else arch_evaluator(score_samples)
+        self.quick_evaluator = self.whole_evaluator
+        if score_samples is not None or racing is not None:
+            self.quick_evaluator = arch_evaluator(score_samples, racing)
         self.header = dict(
             config=Path(runner.cfg.filename or '').name, seed=seed, searcher=dict(searcher), constraints=str(self.constraints),
             score=score, score_samples=score_samples, calibration_batches=calibration_batches, ask_size=ask_size, input_size=input_size,
-            fp16=fp16, data=zlib.crc32(repr((dataloader['dataset'], evaluator, calibration_dataloader)).encode()))
+            race=race, autocast=autocast, fold_bn=fold_bn,
+            data=zlib.crc32(repr((dataloader['dataset'], evaluator, calibration_dataloader)).encode()))
 
     def run(self) -> dict[str, float]:
         """:meth:`search` between the hooks of a test; returns the winner's metrics."""
@@ -110,33 +146,76 @@ class SearchLoop(BaseLoop):
         return winner.metrics
 
     def search(self) -> Record:
-        """Searches, scores the best again, writes the winner and returns its record.
+        """Searches, scores the best again, writes the results and returns the winner's record.
 
-        Ctrl-C leaves the history complete up to the last evaluated arch and is passed on.
+        Ctrl-C leaves the history complete up to the last asked batch and is passed on.
+
+        Raises:
+            InputError: No arch could be evaluated.
         """
-        history = History(self.out_dir / 'history.jsonl', self.backbone.space,
-                          self.header | dict(supernet=weights_fingerprint(self.whole_evaluator.model)), self.resume)
+        history = self.open_history()
         if history.records:
             self.runner.logger.info(f'{history.path}: goes on after {len(history.records)} records')
         try:
             with self._progress() as progress, _above_the_bar(self.runner.logger):
-                task = progress.add_task('search', total=self.num_archs, best=-math.inf)
                 records = search(
-                    self.searcher, self.quick_evaluator.evaluate, history, self.num_archs, self.score, self.ask_size,
-                    self.costs.arch_costs, lambda record: self._report(record, progress, task))
+                    self.searcher, self._evaluate(self.quick_evaluator, progress, 'search', self.num_archs), history, self.num_archs,
+                    self.score, self.ask_size, self.costs.arch_costs, lambda record: self._report(record, progress))
                 if len(records) < self.num_archs:
                     self.runner.logger.warning(
                         f'the space has no more archs within {self.constraints}: {len(records)} of {self.num_archs} evaluated')
+                best = ranked(records)
                 if self.quick_evaluator is not self.whole_evaluator:
-                    task = progress.add_task('top again', total=min(self.top_k, len(records)), best=-math.inf)
-                    records = rescore(records, self.whole_evaluator.evaluate, history, self.score, self.top_k,
-                                      lambda record: self._report(record, progress, task))
+                    evaluate = self._evaluate(self.whole_evaluator, progress, 'top again', min(self.top_k, len(best)))
+                    best = rescore(records, evaluate, history, self.score, self.top_k, lambda record: self._report(record, progress))
         except KeyboardInterrupt:
             self.runner.logger.warning(f'stopped; {history.path} has {len(history.records)} records, go on with --resume')
             raise
-        self.winner = max(records, key=lambda record: record.score)
-        self.save_subnet(self.winner, self.out_dir)
-        return self.winner
+        if not best:
+            raise InputError(f'{history.path}: not one of {len(records)} archs could be evaluated')
+        self.winner = best[0]
+        if is_main_process():
+            self.write_results(records, best[0])
+        return best[0]
+
+    def forecast(self) -> Forecast:
+        """What the search will cost, from a short probe; searches and writes nothing."""
+        archs = self.searcher.ask(min(self.ask_size, self.num_archs))
+        rescored = 0 if self.quick_evaluator is self.whole_evaluator else min(self.top_k, self.num_archs)
+        return forecast(self.quick_evaluator, archs, self.num_archs, rescored, self.whole_evaluator)
+
+    def open_history(self) -> History:
+        """The history: the first rank's file, and copies of it in the memory of the others.
+
+        Raises:
+            InputError: On every rank, where the first one cannot go on from the file.
+        """
+        header = self.header | dict(supernet=weights_fingerprint(self.whole_evaluator.model))
+        history, message = History(None, self.backbone.space, header), [None, None, None]
+        if is_main_process():
+            try:
+                history = History(self.out_dir / 'history.jsonl', self.backbone.space, header, self.resume)
+                message = [history.records, history.searcher_state, None]
+            except InputError as error:
+                message = [None, None, str(error)]
+        broadcast_object_list(message)
+        history.records, history.searcher_state, error = message
+        if error is not None:
+            raise InputError(error)
+        return history
+
+    def write_results(self, records: Sequence[Record], winner: Record) -> None:
+        """Writes the winner's subnet, the Pareto front and the plots."""
+        self.save_subnet(winner, self.out_dir)
+        scored = [record for record in records if record.score is not None]
+        values = np.array([(-record.score, *(record.costs[name] for name in self.objectives)) for record in scored])
+        front = [scored[i] for i in pareto_front(values)]
+        text = json.dumps(dict(objectives=[self.score, *self.objectives], front=list(map(asdict, front))), indent=1)
+        write_atomic(self.out_dir / 'pareto.json', lambda file: file.write(text.encode()))
+        for record in front if self.save_pareto else ():
+            self.save_subnet(record, self.out_dir / 'pareto' / self.backbone.space.encode(record.arch))
+        plot_search_curve(records, self.score, self.out_dir / 'search_curve.png')
+        plot_pareto(records, self.score, self.objectives[0], self.out_dir / 'pareto.png')
 
     def save_subnet(self, record: Record, out_dir: Path) -> None:
         """Writes ``subnet.yaml``, and ``subnet.pth`` with the inherited weights and recalibrated BN."""
@@ -148,19 +227,42 @@ class SearchLoop(BaseLoop):
                             dict(space=subnet.space, arch=list(subnet.arch), version=subnet.version))
         subnet.write(out_dir / 'subnet.yaml')
         self.runner.logger.info(
-            f"subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  {record.costs['macs'] / 1e6:.1f} M MACs  "
-            f"{record.costs['params'] / 1e6:.2f} M params  -> {out_dir / 'subnet.yaml'}")
+            f'subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  {_costs_text(record)}  '
+            f"-> {out_dir / 'subnet.yaml'}")
 
-    def _report(self, record: Record, progress: Progress, task: Any) -> None:
-        best = max(record.score, progress.tasks[task].fields['best'])
-        progress.update(task, advance=1, best=best)
-        self.runner.logger.info(f"{record.stage} {record.index + 1}/{self.num_archs}  arch {self.backbone.space.encode(record.arch)}  "
-                                f"{self.score}: {record.score:.4f}  {record.costs['macs'] / 1e6:.1f} M MACs  best: {best:.4f}")
+    def _evaluate(self, evaluator: ArchEvaluator, progress: Progress, title: str, total: int) -> Any:
+        """The evaluation of one asked batch over the ranks, with a progress bar of its own stage."""
+        task = progress.add_task(title, total=total, best=-math.inf)
+
+        def evaluate(archs: Sequence[Arch]) -> list[dict[str, float] | Failure]:
+            before = progress.tasks[task].completed
+            evaluator.on_progress = lambda done, whole: progress.update(task, completed=before + len(archs) * done / whole)
+            results = evaluate_on_ranks(evaluator.evaluate, archs)
+            progress.update(task, completed=before + len(archs))
+            return results
+
+        return evaluate
+
+    def _report(self, record: Record, progress: Progress) -> None:
+        name = f'{record.stage} {record.index + 1}/{self.num_archs}  arch {self.backbone.space.encode(record.arch)}'
+        task = progress.tasks[-1]
+        if record.score is None:
+            self.runner.logger.warning(f'{name}  failed: {record.error}')
+            return
+        best = max(record.score, task.fields['best'])
+        progress.update(task.id, best=best, completed=max(task.completed, record.index + 1 if record.stage == 'search' else 0))
+        self.runner.logger.info(f'{name}  {self.score}: {record.score:.4f}  {_costs_text(record)}  best: {best:.4f}')
 
     @staticmethod
     def _progress() -> Progress:
-        return Progress(TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn('ETA'),
-                        TimeRemainingColumn(), TextColumn('best {task.fields[best]:.2f}'), transient=True)
+        return Progress(TextColumn('{task.description}'), BarColumn(), TextColumn('{task.completed:.0f}/{task.total:.0f}'),
+                        TimeElapsedColumn(), TextColumn('ETA'), TimeRemainingColumn(), TextColumn('best {task.fields[best]:.2f}'),
+                        transient=True, disable=not is_main_process())
+
+
+def _costs_text(record: Record) -> str:
+    latency = f"  {record.costs['latency']:.2f} ms" if 'latency' in record.costs else ''
+    return f"{record.costs['macs'] / 1e6:.1f} M MACs  {record.costs['params'] / 1e6:.2f} M params{latency}"
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..spaces import Arch, SearchSpace
+from .latency import Latency
 
 
 class CostTable:
@@ -23,19 +24,30 @@ class CostTable:
         tables: For each cost, one array per position, indexed by the candidates of the slots it reads.
     """
 
-    def __init__(self, space: SearchSpace, fixed: dict[str, int], tables: dict[str, list[np.ndarray]]) -> None:
+    def __init__(self, space: SearchSpace, fixed: dict[str, float], tables: dict[str, list[np.ndarray]]) -> None:
         self.space = space
         self.fixed = fixed
         self.tables = tables
 
-    def arch_costs(self, arch: Arch) -> dict[str, int]:
-        """The costs of one arch: ``{'macs': ..., 'params': ...}``, in units of one."""
-        return {name: int(self.array(name, [arch])[0]) for name in self.fixed}
+    def add_latency(self, latency: Latency) -> None:
+        """Adds measured latencies as the cost ``latency``, in ms."""
+        self.fixed['latency'] = latency.fixed
+        self.tables['latency'] = latency.arrays()
+
+    def arch_costs(self, arch: Arch) -> dict[str, float]:
+        """The costs of one arch: ``{'macs': ..., 'params': ...}`` in units of one, ``latency`` in ms."""
+        return {name: self.array(name, [arch])[0].item() for name in self.fixed}
 
     def array(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
-        """One cost of many archs, an int64 array of length ``len(archs)``."""
+        """One cost of many archs, an array of length ``len(archs)``: int64, or float64 for latency.
+
+        Raises:
+            InputError: There is no such cost.
+        """
+        if name not in self.fixed:
+            raise InputError(f'unknown cost {name!r}, expected one of {sorted(self.fixed)}')
         choices = np.asarray(archs)
-        total = np.full(len(choices), self.fixed[name], np.int64)
+        total = np.full(len(choices), self.fixed[name])
         for position, table in zip(self.space.positions, self.tables[name]):
             total += table[tuple(choices[:, slot] for slot in position.slots)]
         return total
@@ -57,7 +69,8 @@ class Constraints:
         self.limits: dict[str, tuple[float, float]] = {}
         for name, limit in limits.items():
             if name not in table.fixed:
-                raise InputError(f'constraints: unknown cost {name!r}, expected one of {sorted(table.fixed)}')
+                needs = '; latency needs latency_table, a file of tools/latency.py' if name == 'latency' else ''
+                raise InputError(f'constraints: unknown cost {name!r}, expected one of {sorted(table.fixed)}{needs}')
             if limit is None:
                 continue
             low, high = (None, limit) if isinstance(limit, int | float) else _pair(name, limit)
@@ -73,6 +86,10 @@ class Constraints:
             cost = self.table.array(name, archs)
             keep &= (low <= cost) & (cost <= high)
         return keep
+
+    def cost(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+        """One cost of many archs, see :meth:`CostTable.array`."""
+        return self.table.array(name, archs)
 
     def __str__(self) -> str:
         return ', '.join(f'{name} in [{low:g}, {high:g}]' for name, (low, high) in self.limits.items()) or 'no constraints'

@@ -1,32 +1,42 @@
-"""Turns archs into scores with the supernet's weights: recalibrates BN, then runs the validation metric."""
-from collections.abc import Callable, Iterable, Iterator, Sequence
+"""Turns archs into scores with the supernet's weights: recalibrates BN, then runs the validation metric.
+
+One pass over the data serves many archs: each batch is read and decoded once, and what archs have in common runs once.
+"""
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain
-from typing import Any
 
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel, is_model_wrapper
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..spaces import Arch
+from .bn_recalibration import ArchError, RecalibratedSupernet, autocast, recalibrated_bn, supernet_borrowed
+from .prefix_memo import NotShareableError
+from .race import Race
+from .search import Failure
 
-MIN_CALIBRATION_BATCH = 16
+Metrics = dict[str, float]
 
 
 class ArchEvaluator:
     """Scores archs of any mm model with a searchable backbone, by any mm metric.
+
+    The scores are those of evaluating each arch alone, bit by bit on a CPU, whatever else is evaluated with it.
 
     Args:
         model: The model that holds the supernet.
         calibration_loader: Batches for BN recalibration, the same at every pass; disjoint from ``loader``'s samples.
         loader: Batches to score on. Every rank reads the whole set.
         build_metrics: Makes a fresh mm evaluator, one per arch.
-        autocast: Device-specific autocast dtype such as ``torch.float16``, or None for full precision.
+        autocast: Dtype such as ``torch.bfloat16`` to run in, or None for full precision.
+        share_prefixes: Whether what archs share runs once. The scores are equal either way.
+        fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by rounding.
+        race: Drops archs while batches come in, see :class:`Race`; the scores of dropped archs are those of the samples they saw.
+        on_progress: Called as ``on_progress(done, total)`` after every arch and batch.
 
     Raises:
         InputError: The model has no supernet, or a loader has no data.
@@ -37,7 +47,11 @@ class ArchEvaluator:
                  calibration_loader: DataLoader,
                  loader: DataLoader,
                  build_metrics: Callable[[], Evaluator],
-                 autocast: torch.dtype | None = None) -> None:
+                 autocast: torch.dtype | None = None,
+                 share_prefixes: bool = True,
+                 fold_bn: bool = False,
+                 race: Race | None = None,
+                 on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
         self.model: BaseModel = model.module if is_model_wrapper(model) else model
         backbone = getattr(self.model, 'backbone', None)
         if not isinstance(backbone, SearchableBackbone):
@@ -50,13 +64,23 @@ class ArchEvaluator:
         self.loader = loader
         self.build_metrics = build_metrics
         self.autocast = autocast
+        self.share_prefixes = share_prefixes
+        self.fold_bn = fold_bn
+        self.race = race
+        self.on_progress = on_progress
 
-    def evaluate(self, archs: Iterable[Arch]) -> Iterator[dict[str, float]]:
-        """Yields one dict of metrics per arch, in order. The supernet is left as it was, also after an error."""
-        for arch in archs:
-            with self.recalibrated(arch):
-                scores = self._score()
-            yield scores
+    def evaluate(self, archs: Sequence[Arch]) -> list[Metrics | Failure]:
+        """One dict of metrics per arch, in their order; a :class:`Failure` for an arch that raised.
+
+        The supernet is left as it was, also after an error.
+        """
+        archs = [self.backbone.space.validate(arch, 'evaluate') for arch in archs]
+        results: dict[Arch, Metrics | Failure] = {}
+        alive = sorted(set(archs))
+        with supernet_borrowed(self.model, self.share_prefixes, self.autocast, self.fold_bn) as supernet:
+            alive = self._recalibrate(supernet, alive, results)
+            self._score(supernet, alive, results)
+        return [results[arch] for arch in archs]
 
     @contextmanager
     def recalibrated(self, arch: Arch) -> Iterator[None]:
@@ -64,90 +88,65 @@ class ArchEvaluator:
         with recalibrated_bn(self.model, arch, self.calibration_loader, self.autocast):
             yield
 
-    @torch.no_grad()
-    def _score(self) -> dict[str, float]:
-        metrics = self.build_metrics()
-        metrics.dataset_meta = getattr(self.loader.dataset, 'metainfo', None)
+    def _recalibrate(self, supernet: RecalibratedSupernet, archs: list[Arch], results: dict[Arch, Metrics | Failure]) -> list[Arch]:
+        """Returns the archs that could be recalibrated."""
+        while archs:
+            try:
+                for done, _ in enumerate(supernet.recalibrate(archs, self.calibration_loader), start=1):
+                    self._progress(done, len(archs))
+                break
+            except ArchError as failure:
+                # Once more from the start: half a batch may be in statistics that archs share.
+                if isinstance(failure.__cause__, NotShareableError):
+                    supernet.memo.enabled = False
+                    continue
+                results[failure.arch] = Failure.of(failure.__cause__)
+                archs = [arch for arch in archs if arch != failure.arch]
+        return archs
+
+    def _score(self, supernet: RecalibratedSupernet, archs: list[Arch], results: dict[Arch, Metrics | Failure]) -> None:
+        evaluators = {arch: self.build_metrics() for arch in archs}
+        for evaluator in evaluators.values():
+            evaluator.dataset_meta = getattr(self.loader.dataset, 'metainfo', None)
+        standing = None if self.race is None else self.race.start(archs, len(self.loader))
+        total, done, running = len(archs), len(archs) * len(self.calibration_loader), dict(evaluators)
         for batch in self.loader:
-            with _autocast(self.model, self.autocast):
-                outputs = self.model.val_step(batch)
-            metrics.process(data_samples=outputs, data_batch=batch)
-        scores: dict[str, float] = {}
-        for metric in metrics.metrics:
-            # Not metric.evaluate(): that gathers every rank's results, and ranks may hold different archs.
-            prefix = f'{metric.prefix}/' if metric.prefix else ''
-            computed = metric.compute_metrics(metric.results)
-            metric.results.clear()
-            scores |= {f'{prefix}{name}': float(value) for name, value in computed.items()}
-        return scores
+            supernet.memo.next_batch()
+            with autocast(self.model, self.autocast):
+                for arch in list(running):
+                    supernet.set_arch(arch)
+                    try:
+                        running[arch].process(data_samples=self.model.val_step(batch), data_batch=batch)
+                    except Exception as error:
+                        results[arch] = Failure.of(error)
+                        del running[arch]
+                    done += 1
+                    self._progress(done, total)
+            if standing is not None:
+                for arch in standing.drop(running):
+                    del running[arch]
+        for arch, evaluator in evaluators.items():
+            if arch not in results:
+                try:
+                    results[arch] = compute_metrics(evaluator)
+                except Exception as error:
+                    results[arch] = Failure.of(error)
+                if standing is not None:
+                    results[arch] |= standing.report(arch)
+
+    def _progress(self, done: int, num_archs: int) -> None:
+        self.on_progress(done, num_archs * (len(self.calibration_loader) + len(self.loader)))
 
 
-@contextmanager
-def recalibrated_bn(model: BaseModel, arch: Sequence[int], loader: DataLoader, autocast: torch.dtype | None = None) -> Iterator[None]:
-    """Recalibrates the BN layers that ``arch`` runs, and puts everything back at the end.
+def compute_metrics(evaluator: Evaluator) -> Metrics:
+    """The metrics of what an mm evaluator has processed on this rank.
 
-    Each calibration batch is normalised with its own statistics; a layer's running mean and (unbiased) variance become the plain
-    averages over the batches. Only active BN layers are in train mode, so dropout is off. Published for single-path supernets in
-    SPOS (Guo et al., ECCV 2020, section 3.4).
-
-    Args:
-        model: An mm model whose ``backbone`` is a :class:`SearchableBackbone`.
-        arch: The arch to make active.
-        loader: Calibration batches, each of at least 16 images.
-        autocast: As in :class:`ArchEvaluator`.
-
-    Raises:
-        InputError: No calibration data, or a batch too small for its statistics to mean anything.
+    Not ``Evaluator.evaluate``: that gathers every rank's results, and ranks hold different archs.
     """
-    backbone = model.backbone
-    arch = backbone.space.validate(arch, 'BN recalibration')
-    layers = active_bn_layers(model, arch)
-    modes = [(module, module.training) for module in model.modules()]
-    kept = [(layer, layer.momentum, [buffer.clone() for buffer in layer.buffers()]) for layer in layers]
-    active = backbone._arch
-    try:
-        backbone.set_arch(arch)
-        model.eval()
-        for layer in layers:
-            layer.reset_running_stats()
-            layer.momentum = None  # a cumulative average instead of an exponential one
-            layer.training = True
-        _run_calibration(model, loader, autocast)
-        for layer in layers:
-            layer.training = False
-        yield
-    finally:
-        backbone._arch = active
-        for layer, momentum, buffers in kept:
-            layer.momentum = momentum
-            for buffer, before in zip(layer.buffers(), buffers):
-                buffer.copy_(before)
-        for module, training in modes:
-            module.training = training
-
-
-def active_bn_layers(model: BaseModel, arch: Sequence[int]) -> list[_BatchNorm]:
-    """The BN layers with running statistics that the model runs for ``arch``: on the backbone's path, in the neck and in the head."""
-    others = (child for child in model.children() if child is not model.backbone and child is not getattr(model, 'teacher', None))
-    modules = chain.from_iterable(module.modules() for module in [*model.backbone.path(tuple(arch)), *others])
-    return [module for module in modules if isinstance(module, _BatchNorm) and module.track_running_stats]
-
-
-@torch.no_grad()
-def _run_calibration(model: BaseModel, loader: DataLoader, autocast: torch.dtype | None) -> None:
-    batches = 0
-    for batch in loader:
-        data = model.data_preprocessor(batch, False)
-        size = len(data['inputs'] if isinstance(data, dict) else data[0])
-        if size < MIN_CALIBRATION_BATCH:
-            raise InputError(f'a batch of {size} images for BN recalibration: expected at least {MIN_CALIBRATION_BATCH}')
-        with _autocast(model, autocast):
-            model._run_forward(data, mode='tensor')
-        batches += 1
-    if batches == 0:
-        raise InputError('no data for BN recalibration: the calibration loader is empty')
-
-
-def _autocast(model: nn.Module, dtype: torch.dtype | None) -> Any:
-    device = next(model.parameters()).device.type
-    return torch.autocast(device, dtype=dtype, enabled=dtype is not None)
+    scores: Metrics = {}
+    for metric in evaluator.metrics:
+        prefix = f'{metric.prefix}/' if metric.prefix else ''
+        computed = metric.compute_metrics(metric.results)
+        metric.results.clear()
+        scores |= {f'{prefix}{name}': float(value) for name, value in computed.items()}
+    return scores

@@ -1,7 +1,8 @@
-"""The record of a search: one JSON line per evaluated arch, appended and synced; resume reads it."""
+"""The record of a search: JSON lines, appended and synced per asked batch; resume reads it."""
 import json
 import os
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,24 +19,30 @@ class Record:
     Args:
         index: Its number in the search, from 0.
         arch: The arch.
-        score: What the searcher was told.
+        score: What the searcher was told, or None for an arch that failed.
         metrics: All metrics measured.
-        costs: ``macs`` and ``params``.
+        costs: ``macs``, ``params`` and, where a latency table is given, ``latency`` in ms.
         stage: ``'search'``, or ``'final'`` for the top archs scored again on the whole held-out split.
+        error: Why it failed, or None.
     """
     index: int
     arch: Arch
-    score: float
+    score: float | None
     metrics: dict[str, float] = field(default_factory=dict)
-    costs: dict[str, int] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
     stage: str = 'search'
+    error: str | None = None
 
 
 class History:
-    """The append-only file ``history.jsonl``: a header that says what search this is, then the records.
+    """The append-only file ``history.jsonl``.
+
+    Its first line is a header that says what search this is. Then come asked batches: a line per record, and a closing line with the
+    number of archs spent and the searcher's state after them. A batch without its closing line was not finished: it is
+    dropped, and asked again.
 
     Args:
-        path: The file. Made if it does not exist.
+        path: The file, made if it does not exist; None keeps the history in memory alone, as on all ranks but the first.
         space: The space of its archs.
         header: What must be equal for a search to go on from this file: seed, searcher, limits, supernet.
         resume: Whether to go on from an existing file.
@@ -44,47 +51,61 @@ class History:
         InputError: The file exists and ``resume`` is off, or was begun by another search; the message says what differs.
     """
 
-    def __init__(self, path: str | os.PathLike, space: SearchSpace, header: dict[str, Any], resume: bool = False) -> None:
-        self.path = Path(path)
-        self.space = space
+    def __init__(self, path: str | os.PathLike | None, space: SearchSpace, header: dict[str, Any], resume: bool = False) -> None:
+        self.path = None if path is None else Path(path)
         self.header = json.loads(json.dumps(header | dict(space=space.name)))
         self.records: list[Record] = []
+        self.searcher_state: dict[str, Any] = {}
+        if self.path is None:
+            return
+        lines = [json.dumps(self.header).encode()]
         if self.path.exists():
             if not resume:
                 raise InputError(f'{self.path} exists: resume that search (--resume) or choose another --work-dir')
-            found, self.records = read_history(self.path, space)
+            found, self.records, self.searcher_state, lines = _read(self.path, space)
             changed = [f'{key} was {found.get(key)!r} and is {self.header.get(key)!r}' for key in sorted(found.keys() | self.header.keys())
                        if found.get(key) != self.header.get(key)]
             if changed:
                 raise InputError(f'{self.path}: begun by another search: ' + '; '.join(changed))
-        lines = [self.header, *map(asdict, self.records)]
-        text = ''.join(json.dumps(line) + '\n' for line in lines)
-        write_atomic(self.path, lambda file: file.write(text.encode()))
+        write_atomic(self.path, lambda file: file.write(b''.join(line + b'\n' for line in lines)))
 
-    def append(self, record: Record) -> None:
-        """Adds a record and syncs it to disk; a failed write leaves the file as it was."""
-        size = self.path.stat().st_size
-        try:
-            with open(self.path, 'ab') as file:
-                file.write((json.dumps(asdict(record)) + '\n').encode())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError:
-            os.truncate(self.path, size)
-            raise
-        self.records.append(record)
+    def append(self, records: Sequence[Record], searcher_state: dict[str, Any]) -> None:
+        """Adds a batch and syncs it to disk; a failed write leaves the file as it was."""
+        if not records:
+            return
+        if self.path is not None:
+            lines = [*map(asdict, records), dict(spent=len(self.records) + len(records), searcher=searcher_state)]
+            text = ''.join(json.dumps(line) + '\n' for line in lines)
+            size = self.path.stat().st_size
+            try:
+                with open(self.path, 'ab') as file:
+                    file.write(text.encode())
+                    file.flush()
+                    os.fsync(file.fileno())
+            except OSError:
+                os.truncate(self.path, size)
+                raise
+        self.records += records
+        self.searcher_state = searcher_state
 
-    def stage(self, name: str) -> dict[Arch, Record]:
-        """The records of one stage by arch."""
-        return {record.arch: record for record in self.records if record.stage == name}
+    def stage(self, name: str) -> list[Record]:
+        """The records of one stage."""
+        return [record for record in self.records if record.stage == name]
 
 
-def read_history(path: str | os.PathLike, space: SearchSpace) -> tuple[dict[str, Any], list[Record]]:
-    """The header and the records of a history file; a line that cannot be read is named in a warning and left out.
+def read_history(path: str | os.PathLike, space: SearchSpace) -> tuple[dict[str, Any], list[Record], dict[str, Any]]:
+    """The header, the records and the searcher's state of a history file.
+
+    What cannot be read is named in a warning and left out: a damaged line, and the lines of a batch that was not finished.
 
     Raises:
         InputError: The file or its header cannot be read.
     """
+    return _read(path, space)[:3]
+
+
+def _read(path: str | os.PathLike, space: SearchSpace) -> tuple[dict[str, Any], list[Record], dict[str, Any], list[bytes]]:
+    """The same, and the lines that hold it."""
     try:
         lines = Path(path).read_bytes().split(b'\n')
         header = json.loads(lines[0])
@@ -95,12 +116,29 @@ def read_history(path: str | os.PathLike, space: SearchSpace) -> tuple[dict[str,
     if header['space'] != space.name:
         raise InputError(f"{path}: a history of space {header['space']!r}, expected {space.name!r}")
     records: list[Record] = []
+    batch: list[tuple[int, Record]] = []
+    state: dict[str, Any] = {}
+    kept, read = [lines[0]], []
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
         try:
             data = json.loads(line)
-            records.append(Record(**data | dict(arch=space.validate(data['arch']), index=int(data['index']), score=float(data['score']))))
+            if 'spent' in data:
+                state = dict(data['searcher'])
+                records += [record for _, record in batch]
+                kept += [*read, line]
+                batch, read = [], []
+            else:
+                batch.append((number, _record(data, space)))
+                read.append(line)
         except (ValueError, TypeError, KeyError) as error:
             warnings.warn(f'{path}, line {number}: not a record, left out ({error})', stacklevel=2)
-    return header, records
+    if batch:
+        warnings.warn(f'{path}, lines {batch[0][0]} to {batch[-1][0]}: a batch that was not finished, asked again', stacklevel=2)
+    return header, records, state, kept
+
+
+def _record(data: dict[str, Any], space: SearchSpace) -> Record:
+    score = None if data['score'] is None else float(data['score'])
+    return Record(**data | dict(arch=space.validate(data['arch']), index=int(data['index']), score=score))

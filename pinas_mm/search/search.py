@@ -1,5 +1,7 @@
-"""The search itself: ask, evaluate, tell, until the budget is spent. Needs no Runner."""
-from collections.abc import Callable, Iterable, Iterator
+"""The search itself: ask, evaluate, tell, until the budget is spent. Needs no Runner and no torch."""
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
@@ -7,7 +9,26 @@ from ..spaces import Arch
 from .history import History, Record
 from .searchers import Searcher
 
-Evaluate = Callable[[Iterable[Arch]], Iterator[dict[str, float]]]
+MOST_FAILURES = 3
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an arch has no score."""
+    error: str
+
+    @classmethod
+    def of(cls, error: BaseException | None) -> 'Failure':
+        lines = str(error).splitlines() or ['']
+        return cls(f'{type(error).__name__}: {lines[0]}')
+
+
+Evaluate = Callable[[Sequence[Arch]], Sequence[dict[str, float] | Failure]]
+Costs = Callable[[Arch], dict[str, float]]
+
+
+class TooManyFailuresError(RuntimeError):
+    """So many archs in a row could not be evaluated that the cause is not theirs."""
 
 
 def search(searcher: Searcher,
@@ -16,53 +37,53 @@ def search(searcher: Searcher,
            num_archs: int,
            score: str,
            ask_size: int = 8,
-           costs: Callable[[Arch], dict[str, int]] = lambda arch: {},
+           costs: Costs = lambda arch: {},
            on_record: Callable[[Record], Any] = lambda record: None) -> list[Record]:
     """Searches until ``num_archs`` archs are evaluated or the space has no more.
 
-    Resuming is running it again: a searcher asks the same archs after the same scores, and archs that the history holds are not
-    evaluated again. So a search that was stopped anywhere ends with the history, budget and winner of one that was not.
+    The asked batch is the unit of loss: its records and the searcher's state after it enter the history together, and a search
+    that was stopped within a batch asks that batch again. So a search that was stopped anywhere ends with the history, budget and
+    winner of one that was not.
 
     Args:
-        searcher: A fresh searcher.
-        evaluate: Yields one dict of metrics per arch, in order.
-        history: Where the records go; its records are reused.
+        searcher: A fresh searcher; it takes on the state in the history.
+        evaluate: Gives one dict of metrics per arch, in order, or a :class:`Failure`.
+        history: Where the records go; the search goes on after those it has.
         num_archs: Budget.
         score: The metric that is the score, higher is better.
-        ask_size: Archs asked at a time.
+        ask_size: Archs asked at a time. Many share much, and are evaluated faster; few let a searcher learn sooner.
         costs: The costs of an arch, for the records.
-        on_record: Called with every record, reused ones included.
+        on_record: Called with every record, those in the history included.
 
     Returns:
-        The records in the order asked.
+        The records in the order asked, failed ones included.
 
     Raises:
-        InputError: The metric is not among those evaluated, or the history was written by a searcher that asked other archs.
+        InputError: The metric is not among those evaluated.
+        TooManyFailuresError: Three archs in a row failed; they are in the history.
     """
-    known = {record.index: record for record in history.stage('search').values()}
-    records: list[Record] = []
+    records = history.stage('search')
+    if records:
+        restore(searcher, history.searcher_state, records)
+    for record in records:
+        on_record(record)
+    failures = 0
     while len(records) < num_archs:
-        # Always whole batches, so that a search that goes on with a larger budget asks the same.
-        archs = searcher.ask(ask_size)[:num_archs - len(records)]
+        archs = searcher.ask(min(ask_size, num_archs - len(records)))
         if not archs:
             break
-        numbered = dict(enumerate(archs, start=len(records)))
-        foreign = [index for index, arch in numbered.items() if index in known and known[index].arch != arch]
-        if foreign:
-            raise InputError(f'{history.path}: its arch {foreign[0]} is not the one asked now: the history was written by another version '
-                             'of the searcher or its libraries; start anew in another --work-dir')
-        results = evaluate(arch for index, arch in numbered.items() if index not in known)
-        batch: list[Record] = []
-        for index, arch in numbered.items():
-            record = known.get(index)
-            if record is None:
-                metrics = next(results)
-                record = Record(index, arch, pick_score(metrics, score), metrics, costs(arch))
-                history.append(record)
-            batch.append(record)
-            on_record(record)
-        searcher.tell(archs, [record.score for record in batch])
+        first = records[-1].index + 1 if records else 0
+        batch = [to_record(index, arch, result, score, costs(arch))
+                 for index, (arch, result) in enumerate(zip(archs, evaluate(archs), strict=True), start=first)]
+        scored = [record for record in batch if record.score is not None]
+        searcher.tell([record.arch for record in scored], [record.score for record in scored])
+        history.append(batch, {key: value for key, value in searcher.state_dict().items() if key not in searcher.TOLD})
         records += batch
+        for record in batch:
+            on_record(record)
+            failures = 0 if record.error is None else failures + 1
+            if failures == MOST_FAILURES:
+                raise TooManyFailuresError(f'{failures} archs in a row failed, the last, {list(record.arch)}, with {record.error}')
     return records
 
 
@@ -79,27 +100,43 @@ def rescore(records: list[Record],
         evaluate, history, score, on_record: As in :func:`search`.
         top_k: How many.
     """
-    best = sorted(records, key=lambda record: -record.score)[:top_k]
-    known = history.stage('final')
-    results = evaluate(record.arch for record in best if record.arch not in known)
-    final: list[Record] = []
-    for record in best:
-        again = known.get(record.arch)
-        if again is None:
-            metrics = next(results)
-            again = Record(record.index, record.arch, pick_score(metrics, score), metrics, record.costs, 'final')
-            history.append(again)
-        final.append(again)
-        on_record(again)
-    return sorted(final, key=lambda record: -record.score)
+    best = ranked(records)[:top_k]
+    known = {record.arch: record for record in history.stage('final')}
+    left = [record for record in best if record.arch not in known]
+    batch = [to_record(record.index, record.arch, result, score, record.costs, 'final')
+             for record, result in zip(left, evaluate([record.arch for record in left]), strict=True)] if left else []
+    history.append(batch, history.searcher_state)
+    known |= {record.arch: record for record in batch}
+    final = [known[record.arch] for record in best]
+    for record in final:
+        on_record(record)
+    return ranked(final)
 
 
-def pick_score(metrics: dict[str, float], name: str) -> float:
-    """The metric called ``name``.
+def ranked(records: Sequence[Record]) -> list[Record]:
+    """The records that have a score, best first; among equal scores the one asked first."""
+    return sorted((record for record in records if record.score is not None), key=lambda record: (-record.score, record.index))
+
+
+def restore(searcher: Searcher, state: dict[str, Any], records: list[Record]) -> None:
+    """Puts a searcher into the state it had after ``records``."""
+    scored = [record for record in records if record.score is not None]
+    searcher.load_state_dict(state | dict(
+        archs=[record.arch for record in scored], scores=[record.score for record in scored], asked=[record.arch for record in records]))
+
+
+def to_record(index: int, arch: Arch, result: dict[str, float] | Failure, score: str, costs: dict[str, float],
+              stage: str = 'search') -> Record:
+    """The record of an evaluated arch; one whose score is not a number has failed.
 
     Raises:
-        InputError: There is none.
+        InputError: The metric called ``score`` is not among those evaluated.
     """
-    if name not in metrics:
-        raise InputError(f'score={name!r} is not among the metrics evaluated: {sorted(metrics)}')
-    return metrics[name]
+    if isinstance(result, Failure):
+        return Record(index, arch, None, {}, costs, stage, result.error)
+    if score not in result:
+        raise InputError(f'score={score!r} is not among the metrics evaluated: {sorted(result)}')
+    metrics = {name: value for name, value in result.items() if math.isfinite(value)}
+    if score not in metrics:
+        return Record(index, arch, None, metrics, costs, stage, f'{score} is {result[score]}')
+    return Record(index, arch, metrics[score], metrics, costs, stage)

@@ -4,20 +4,23 @@ import json
 import pytest
 import torch
 from mmengine.registry import LOOPS
+from mmengine.runner import Runner
 from torch import nn
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.engine.search_loop import SearchLoop, build_searcher, weights_fingerprint
 from pinas_mm.errors import InputError
 from pinas_mm.search.evaluator import ArchEvaluator
+from pinas_mm.search.search import Failure, TooManyFailuresError
 from pinas_mm.search.searchers import EvolutionSearcher, PartitionTreeSearcher, RandomSearcher
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 SEARCHERS = dict(
     random=dict(type='random'), evolution=dict(type='evolution', population=4, tournament=2),
-    partition_tree=dict(type='partition_tree', num_initial=4, refit_every=4, min_leaf=1))
-NUM_ARCHS, TOP_K, MACS = 12, 3, 3.5e6
+    partition_tree=dict(type='partition_tree', num_initial=4, refit_every=4, min_leaf=1),
+    nsga2=dict(type='nsga2', population=4, objectives=['params', 'macs']))
+NUM_ARCHS, ASK, TOP_K, MACS = 12, 4, 3, 3.5e6
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def search(tiny):
 
     def run(name, seed_of_weights=0, searcher=SEARCHERS['random'], model=None, held_out=64, **test_cfg):
         test_cfg = dict(
-            type='pinas_mm.SearchLoop', searcher=searcher, num_archs=NUM_ARCHS, ask_size=4, calibration_batches=1,
+            type='pinas_mm.SearchLoop', searcher=searcher, num_archs=NUM_ARCHS, ask_size=ASK, calibration_batches=1,
             calibration_dataloader=tiny.digits(shuffle=True), input_size=32,
             constraints=dict(macs=MACS), score_samples=29, top_k=TOP_K) | test_cfg
         runner = tiny.runner(
@@ -40,8 +43,8 @@ def search(tiny):
 
 
 def lines(folder):
-    header, *records = map(json.loads, (folder / 'history.jsonl').read_text().splitlines())
-    return header, records
+    header, *rest = map(json.loads, (folder / 'history.jsonl').read_text().splitlines())
+    return header, [line for line in rest if 'spent' not in line]
 
 
 def costs(tiny, arch):
@@ -88,19 +91,19 @@ def test_search_writes_the_best_within_the_limits_and_its_record_is_true(tiny, s
 
 
 def interrupt(monkeypatch, stop):
-    """Ctrl-C during evaluation number ``stop``."""
+    """Ctrl-C while asked batch number ``stop`` is scored."""
     score, count = ArchEvaluator._score, []
 
-    def scoring(self):
+    def scoring(self, *args):
         count.append(self)
         if len(count) > stop:
             raise KeyboardInterrupt
-        return score(self)
+        return score(self, *args)
 
     monkeypatch.setattr(ArchEvaluator, '_score', scoring)
 
 
-@pytest.mark.parametrize('name, stop', [('random', 5), ('evolution', 4), ('partition_tree', 9), ('partition_tree', NUM_ARCHS + 1)])
+@pytest.mark.parametrize('name, stop', [('random', 1), ('evolution', 2), ('partition_tree', 2), ('nsga2', 2), ('partition_tree', 3)])
 def test_stopped_and_resumed_it_ends_as_if_never_stopped(tiny, search, monkeypatch, name, stop):
     whole = search('whole', searcher=SEARCHERS[name])
     with monkeypatch.context() as patch:
@@ -108,15 +111,75 @@ def test_stopped_and_resumed_it_ends_as_if_never_stopped(tiny, search, monkeypat
         with pytest.raises(KeyboardInterrupt):
             search('parts', searcher=SEARCHERS[name])
     parts = tiny.folder / 'parts'
-    assert len(lines(parts)[1]) == stop and not (parts / 'subnet.yaml').exists()
+    assert len(lines(parts)[1]) == stop * ASK and not (parts / 'subnet.yaml').exists()
     with monkeypatch.context() as patch:
-        interrupt(patch, NUM_ARCHS + TOP_K - stop)  # nothing is evaluated twice
+        interrupt(patch, NUM_ARCHS // ASK + 1 - stop)  # nothing is evaluated twice
         resumed = search('parts', searcher=SEARCHERS[name], resume=True)
-    for file in ('history.jsonl', 'subnet.yaml'):
+    for file in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
         assert (parts / file).read_bytes() == (tiny.folder / 'whole' / file).read_bytes()
     assert resumed.test_loop.winner == whole.test_loop.winner
     first, second = (torch.load(tiny.folder / folder / 'subnet.pth', weights_only=True)['state_dict'] for folder in ('whole', 'parts'))
     assert first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
+
+
+def test_the_pareto_front_and_the_plots_are_written(tiny, search):
+    search('front', searcher=SEARCHERS['nsga2'], save_pareto=True)
+    folder = tiny.folder / 'front'
+    found = [record for record in lines(folder)[1] if record['stage'] == 'search']
+
+    def dominated(record):
+        """By hand: another is no worse in score, params and MACs, and better in one."""
+        mine = (-record['score'], record['costs']['params'], record['costs']['macs'])
+        others = [(-other['score'], other['costs']['params'], other['costs']['macs']) for other in found]
+        return any(other != mine and all(a <= b for a, b in zip(other, mine)) for other in others)
+
+    pareto = json.loads((folder / 'pareto.json').read_text())
+    assert pareto['objectives'] == ['accuracy/top1', 'params', 'macs']
+    assert sorted(pareto['front'], key=lambda r: r['index']) == [record for record in found if not dominated(record)]
+    for record in pareto['front']:
+        subnet = SubnetFile.read(folder / 'pareto' / ''.join(map(str, record['arch'])) / 'subnet.yaml')
+        assert list(subnet.arch) == record['arch'] and subnet.costs == record['costs']
+    for name in ('search_curve.png', 'pareto.png'):
+        assert (folder / name).read_bytes().startswith(b'\x89PNG')
+
+
+def test_the_modes_give_near_scores(search):
+    """Sharing is exact; half precision and a race are near, and a race says what it saw."""
+    records = {name: search(name, num_archs=4, score_samples=None, **change).test_loop for name, change in dict(
+        plain=dict(share_prefixes=False), shared={}, half=dict(autocast='bfloat16'), raced=dict(race=dict(top_k=2))).items()}
+    scores = {name: [record['metrics'] for record in lines(loop.out_dir)[1] if record['stage'] == 'search']
+              for name, loop in records.items()}
+    assert scores['shared'] == scores['plain']
+    assert [{**metrics, 'samples': 64.0} for metrics in scores['plain']] == scores['raced']
+    assert all(abs(a['accuracy/top1'] - b['accuracy/top1']) <= 10 for a, b in zip(scores['half'], scores['plain']))
+
+
+def test_a_forecast_searches_nothing(tiny, search, monkeypatch):
+    monkeypatch.setattr(Runner, 'test', lambda runner: None)
+    runner = search('dry')
+    found = runner.build_test_loop(runner.cfg.test_cfg).forecast()
+    assert (found.archs, found.asked_batches, found.data_batches) == (12, 3, (1, 2)) and 0 < found.seconds < 600
+    assert found.memory_mb > 50 and 0.1 < found.disk_mb < 10 and not list(tiny.folder.glob('dry/*.jsonl'))
+    assert any('12 in 3 asked batches' in line for line in found.lines())
+
+
+def test_archs_that_fail_are_in_the_log_and_the_history(tiny, search, monkeypatch):
+    evaluate = ArchEvaluator.evaluate
+
+    def failing(self, archs):
+        return [Failure('OutOfMemoryError: no memory') if arch[0] == 1 else result for arch, result in zip(archs, evaluate(self, archs))]
+
+    monkeypatch.setattr(ArchEvaluator, 'evaluate', failing)
+    search('some', seed=1)
+    failed = [record for record in lines(tiny.folder / 'some')[1] if record['error']]
+    assert failed and all(record['arch'][0] == 1 and record['score'] is None for record in failed)
+    log = next((tiny.folder / 'some').glob('*/*.log')).read_text()
+    assert log.count('failed: OutOfMemoryError: no memory') == len(failed)
+    monkeypatch.setattr(ArchEvaluator, 'evaluate', lambda self, archs: [Failure('RuntimeError: broken')] * len(archs))
+    with pytest.raises(TooManyFailuresError, match='3 archs in a row failed.*RuntimeError: broken'):
+        search('all')
+    with pytest.raises(InputError, match='not one of 2 archs could be evaluated'):
+        search('few', num_archs=2)
 
 
 def test_another_search_is_not_mixed_in(tiny, search):
@@ -136,7 +199,7 @@ def test_another_search_is_not_mixed_in(tiny, search):
     assert history.read_bytes() == before
 
 
-@pytest.mark.parametrize('change', [dict(input_size=64), dict(fp16=True), dict(held_out=48)])
+@pytest.mark.parametrize('change', [dict(input_size=64), dict(autocast='bfloat16'), dict(held_out=48)])
 def test_records_that_could_not_be_compared_are_not_mixed(search, change):
     """Costs at another input size, scores at another precision or of other samples."""
     search('one', num_archs=4)
@@ -145,13 +208,17 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
 
 
 @pytest.mark.parametrize('change, message', [
-    (dict(searcher=dict(type='anealing')), r"unknown type 'anealing', expected one of \['evolution', 'partition_tree', 'random'\]"),
+    (dict(searcher=dict(type='anealing')), r"unknown type 'anealing', expected one of \['evolution', 'nsga2', 'partition_tree', 'random'"),
     (dict(searcher=dict()), 'unknown type None'),
     (dict(searcher=dict(type='evolution', populaton=4)), r"searcher 'evolution': unknown .*\['populaton'\], expected some of .*population"),
     (dict(searcher=dict(type='evolution', population=4)), 'tournament=10, expected 1 to population=4'),
     (dict(score='accuracy/top5'), r"score='accuracy/top5' is not among the metrics evaluated: \['accuracy/top1'\]"),
     (dict(constraints=dict(macs=1)), r'no arch of space .nasbench_macro. within macs in \[-inf, 1\]'),
-    (dict(constraints=dict(latency=1)), "unknown cost 'latency'"),
+    (dict(constraints=dict(latency=1)), "unknown cost 'latency', .*needs latency_table"),
+    (dict(searcher=dict(type='nsga2', objectives=['latency'])), "unknown cost 'latency'"),
+    (dict(race=dict(top_k=0)), 'Race: top_k=0'),
+    (dict(autocast='fp16'), "autocast='fp16', expected 'bfloat16', 'float16' or None"),
+    (dict(latency_table='none.json'), 'none.json: not a latency table'),
     (dict(score_samples=65), 'num_samples=65 of a dataset with 64'),
     (dict(calibration_dataloader=dict(batch_size=8)), 'a batch of 8 images for BN recalibration: expected at least 16'),
 ])

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.analysis import FlopAnalyzer
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -41,6 +42,18 @@ def resnest():
 ])
 def test_published_costs(resnest, arch, macs, params):
     assert resnest.arch_costs(resnest.space.decode(arch)) == dict(macs=macs, params=params)
+
+
+@pytest.mark.parametrize('backbone', [SearchableMacroNet, SearchableResNeSt])
+def test_macs_are_mmengines_counts_of_convolutions_and_linear_layers(backbone):
+    """Per operator: its total also counts BN and pooling."""
+    supernet = backbone(widen_factor=WIDTH)
+    table, rng = measure_costs(supernet, SIZE), np.random.default_rng(0)
+    for _ in range(3):
+        arch = backbone.space.sample(rng)
+        analyzer = FlopAnalyzer(backbone(arch=arch, widen_factor=WIDTH).eval(), torch.zeros(1, 3, *SIZE))
+        counts = analyzer.unsupported_ops_warnings(False).uncalled_modules_warnings(False).by_operator()
+        assert table.arch_costs(arch)['macs'] == counts['conv'] + counts.get('linear', 0)
 
 
 @pytest.mark.parametrize('backbone, kwargs', [

@@ -1,9 +1,9 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.evaluation import Accuracy
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -11,105 +11,16 @@ from torch.utils.data import DataLoader
 
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.errors import InputError
-from pinas_mm.search.evaluator import ArchEvaluator, active_bn_layers, recalibrated_bn
+from pinas_mm.search.bn_recalibration import active_bn_layers, recalibrated_bn
+from pinas_mm.search.evaluator import ArchEvaluator
+from pinas_mm.search.search import Failure
 from pinas_mm.search.subnet import subnet_state_dict
 
 ARCHS = [(0, 1, 2, 0, 1, 2, 0, 0), (0, 1, 0, 1, 0, 1, 2, 0), (1, 0, 0, 0, 0, 0, 2, 1)]
 
 
-def dataloader(split, batch_size, **kwargs):
-    dataset = dict(type='pinas_mm.Digits', split=split, pipeline=[dict(type='PackInputs')])
-    return dict(batch_size=batch_size, num_workers=0, dataset=dataset, sampler=None) | kwargs
-
-
-def build(arch=None):
-    """BN in the neck too; affine parameters and statistics are random, so that none is trivial. Channels last is faster on CPUs."""
-    init_default_scope('mmpretrain')
-    torch.manual_seed(0)
-    model = MODELS.build(dict(
-        type='ImageClassifier',
-        backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125, arch=arch),
-        neck=dict(type='LinearNeck', in_channels=160, out_channels=24, gap_dim=2, norm_cfg=dict(type='BN1d')),
-        head=dict(type='LinearClsHead', num_classes=10, in_channels=24),
-        data_preprocessor=dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False)))
-    for layer in model.modules():
-        if isinstance(layer, _BatchNorm):
-            for tensor in (layer.weight.data, layer.bias.data, layer.running_mean, layer.running_var):
-                tensor.uniform_(0.5, 1.5)
-            layer.num_batches_tracked.fill_(7)
-    return model.to(memory_format=torch.channels_last)
-
-
-@pytest.fixture(scope='module')
-def loaders():
-    init_default_scope('mmpretrain')
-    return calibration_loader(dataloader('learning', 32), 2), whole_set_loader(dataloader('held_out', 25), 60)
-
-
-@pytest.fixture
-def model():
-    return build()
-
-
 def top1():
     return Evaluator([Accuracy(topk=(1, ))])
-
-
-def images_and_labels(batch):
-    """The pre-processing written out."""
-    images = torch.stack(list(batch['inputs'])).float()
-    return (images - 127.5) / 127.5, torch.tensor([int(sample.gt_label) for sample in batch['data_samples']])
-
-
-def statistics_by_hand(model, arch, loader):
-    """Per BN layer of the plain subnet, whose layers all use their batch's own statistics: the batches' means, averaged."""
-    subnet = build(arch)
-    subnet.load_state_dict(subnet_state_dict(model, arch))
-    subnet.train()
-    seen = {}
-
-    def before(name):
-        def hook(layer, inputs):
-            x = inputs[0].transpose(0, 1).flatten(1)
-            seen.setdefault(name, []).append((x.mean(dim=1), x.var(dim=1, unbiased=True)))
-        return hook
-
-    for name, layer in subnet.named_modules():
-        if isinstance(layer, _BatchNorm):
-            layer.register_forward_pre_hook(before(name))
-    with torch.no_grad():
-        for batch in loader:
-            subnet(images_and_labels(batch)[0], mode='tensor')
-    return {name: [torch.stack(values).mean(dim=0) for values in zip(*batches)] for name, batches in seen.items()}
-
-
-def statistics(model):
-    return {name: (layer.running_mean.clone(), layer.running_var.clone(), int(layer.num_batches_tracked))
-            for name, layer in model.named_modules() if isinstance(layer, _BatchNorm)}
-
-
-@pytest.mark.parametrize('arch', ARCHS[::2])
-def test_recalibrated_statistics_are_the_mean_over_batches(model, loaders, arch):
-    expected, before = statistics_by_hand(model, arch, loaders[0]), statistics(model)
-    assert any(name.startswith('neck.') for name in expected)
-    with recalibrated_bn(model, arch, loaders[0]):
-        assert not any(module.training for module in model.modules()) and model.backbone.arch == arch
-        for name, (mean, variance, batches) in statistics(model).items():
-            if name in expected:
-                torch.testing.assert_close([mean, variance], expected[name], rtol=1e-4, atol=1e-5)
-                assert batches == 2
-            else:
-                assert all(map(torch.equal, (mean, variance), before[name][:2])) and batches == 7
-
-
-def test_active_layers_are_those_that_run(model):
-    layers, ran = active_bn_layers(model, ARCHS[0]), []
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            module.register_forward_hook(lambda layer, inputs, output: ran.append(layer))
-    model.backbone.set_arch(ARCHS[0])
-    model.eval()(torch.zeros(2, 3, 32, 32), mode='tensor')
-    assert ran == sorted(layers, key=ran.index) and len(set(layers)) == len(layers) < len(statistics(model))
 
 
 class Watching(Accuracy):
@@ -125,36 +36,164 @@ class Watching(Accuracy):
         arch = self.model.backbone.arch
         active = {id(layer) for layer in active_bn_layers(self.model, arch)}
         self.own['arch'] = arch
-        self.own['bn'] = [value for name, value in statistics(self.model).items() if id(self.model.get_submodule(name)) in active]
+        self.own['bn'] = [(layer.running_mean.clone(), layer.running_var.clone(), int(layer.num_batches_tracked))
+                          for layer in self.model.modules() if id(layer) in active]
         self.own.setdefault('scores', []).extend(sample['pred_score'].clone() for sample in data_samples)
         super().process(data_batch, data_samples)
 
 
-def evaluate(model, loaders, archs):
+def evaluate(model, loaders, archs, **kwargs):
     log = []
-    metrics = list(ArchEvaluator(model, *loaders, lambda: Evaluator([Watching(model, log)])).evaluate(archs))
-    return metrics, log
+    metrics = ArchEvaluator(model, *loaders, lambda: Evaluator([Watching(model, log)]), **kwargs).evaluate(archs)
+    return metrics, {own['arch']: own for own in log}
+
+
+def assert_equal(ours, theirs):
+    """Bit by bit: the BN statistics that two archs were scored with, and their predictions."""
+    for first, second in zip(ours['bn'], theirs['bn'], strict=True):
+        assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1]) and first[2] == second[2]
+    assert torch.equal(torch.stack(ours['scores']), torch.stack(theirs['scores']))
+
+
+def many(space, n=12):
+    """Random archs and their mutants: long and short common prefixes."""
+    rng = np.random.default_rng(0)
+    parents = [space.sample(rng) for _ in range(n // 3)]
+    return [arch for parent in parents for arch in (parent, space.mutate(parent, 0.2, rng), space.mutate(parent, 0.2, rng))]
 
 
 def test_many_archs_together_equal_each_alone(model, loaders):
-    together, log = evaluate(model, loaders, iter(ARCHS))
-    for index, arch in enumerate(ARCHS):
-        (alone, ), (alone_log, ) = evaluate(model, loaders, [arch])
-        assert alone == together[index] and alone_log['arch'] == log[index]['arch'] == arch
-        for ours, theirs in zip(log[index]['bn'], alone_log['bn'], strict=True):
-            assert torch.equal(ours[0], theirs[0]) and torch.equal(ours[1], theirs[1]) and ours[2] == theirs[2]
-        assert torch.equal(torch.stack(log[index]['scores']), torch.stack(alone_log['scores']))
-    assert not torch.allclose(torch.stack(log[0]['scores']), torch.stack(log[2]['scores']))
+    archs = many(model.backbone.space)
+    together, log = evaluate(model, loaders, archs)
+    plain, plain_log = evaluate(model, loaders, archs, share_prefixes=False)
+    for index, arch in enumerate(archs):
+        (alone, ), alone_log = evaluate(model, loaders, [arch])
+        assert alone == together[index] == plain[index]
+        assert_equal(log[arch], alone_log[arch])
+        assert_equal(plain_log[arch], alone_log[arch])
+    assert not torch.allclose(torch.stack(log[archs[0]]['scores']), torch.stack(log[archs[3]]['scores']))
 
 
-def trained(model, loader):
+class InPlace(nn.Module):
+    """A neck that changes the backbone's output; mmseg and mmdet have such."""
+
+    def forward(self, x):
+        x[0].mul_(1.1)
+        return (x[-1].mean(dim=(2, 3)), )
+
+
+class TwoScales(nn.Module):
+    """A backbone that is called twice per step; the second input depends on the arch if ``mixed``."""
+
+    def __init__(self, backbone, mixed):
+        super().__init__()
+        self.backbone, self.mixed = backbone, mixed
+
+    def forward(self, x):
+        first = self.backbone(x)[0]
+        again = x[:, :, ::2, ::2] + (first.mean() if self.mixed else 0)
+        return (first.mean(dim=(2, 3)) + self.backbone(again)[0].mean(dim=(2, 3)), )
+
+
+@pytest.mark.parametrize('case', ['in_place', 'in_place_stage', 'windows', 'mixed'])
+def test_any_use_of_the_backbone_is_exact(model, loaders, case, monkeypatch):
+    model.neck = InPlace() if case.startswith('in_place') else nn.Identity()
+    if case == 'in_place_stage':
+        model.backbone.out_indices = (1, 3)
+    model.head.fc = nn.Linear(160, 10)
+    if case in ('windows', 'mixed'):
+        twice = TwoScales(model.backbone, case == 'mixed')
+        monkeypatch.setattr(model, 'extract_feat', lambda inputs, *args, **kwargs: twice(inputs))
+    archs = many(model.backbone.space, 6)
+    together, log = evaluate(model, loaders, archs)
+    for index, arch in enumerate(archs):
+        (alone, ), alone_log = evaluate(model, loaders, [arch], share_prefixes=False)
+        assert alone == together[index]
+        assert_equal(log[arch], alone_log[arch])
+
+
+def test_what_is_shared_runs_once_per_batch(model, loaders):
+    """Counted at the modules, against the number of different prefixes."""
+    runs, archs = [], many(model.backbone.space)
+    for module in (model.backbone.stem, *(block for layer in model.backbone.layers for block in layer.values())):
+        module.register_forward_hook(lambda *_: runs.append(1))
+    evaluate(model, loaders, archs[::-1])
+    batches = len(loaders[0]) + len(loaders[1])
+    assert len(runs) == batches * (1 + len({arch[:end] for arch in archs for end in range(1, 9)})) < 9 * batches * len(archs)
+
+
+def test_an_arch_that_raises_fails_alone(model, loaders):
+    archs = many(model.backbone.space)
+    expected, _ = evaluate(model, loaders, archs)
+    block, calls = model.backbone.layers[5][str(archs[0][5])], []
+
+    def out_of_memory(module, inputs):
+        calls.append(1)
+        if len(calls) > 1:  # not in the first batch: half of the statistics are there by then
+            raise torch.OutOfMemoryError('no memory')
+
+    block.register_forward_pre_hook(out_of_memory)
+    results, _ = evaluate(model, loaders, archs)
+    failed = [arch[5] == archs[0][5] for arch in archs]
+    assert any(failed) and not all(failed)
+    for arch, result, before, fails in zip(archs, results, expected, failed):
+        assert result == (Failure('OutOfMemoryError: no memory') if fails else before), arch
+
+
+def test_an_arch_whose_scoring_raises_fails_alone(model, loaders):
+    expected, _ = evaluate(model, loaders, ARCHS)
+    step = model.val_step
+
+    def failing(data):
+        if model.backbone.arch == ARCHS[1]:
+            raise ValueError('boxes\nout of bounds')
+        return step(data)
+
+    model.val_step = failing
+    assert evaluate(model, loaders, ARCHS)[0] == [expected[0], Failure('ValueError: boxes'), expected[2]]
+
+
+def test_half_precision_is_near(model, loaders):
+    exact = evaluate(model, loaders, ARCHS)[1]
+    half = evaluate(model, loaders, ARCHS, autocast=torch.bfloat16)[1]
+    for arch in ARCHS:
+        difference = torch.stack(exact[arch]['scores']) - torch.stack(half[arch]['scores']).float()
+        assert 0 < difference.abs().max() < 0.1
+
+
+def test_folded_bn_is_equal_up_to_rounding_and_gone_afterwards(model, loaders):
+    archs = many(model.backbone.space, 6)
+    before, forwards = copy.deepcopy(model.state_dict()), [module.forward for module in model.modules()]
+    runs = []
+    handles = [module.register_forward_hook(lambda m, inputs, output: runs.append(output is inputs[0]))
+               for module in model.modules() if isinstance(module, _BatchNorm)]
+    exact, folded = evaluate(model, loaders, archs)[1], evaluate(model, loaders, archs, fold_bn=True)[1]
+    assert any(runs), 'some BN layers passed their input on'
+    for arch in archs:
+        torch.testing.assert_close(torch.stack(exact[arch]['scores']), torch.stack(folded[arch]['scores']), rtol=1e-4, atol=1e-5)
+    for handle in handles:
+        handle.remove()
+    after = model.state_dict()
+    assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
+    assert [module.forward for module in model.modules()] == forwards
+    assert all(isinstance(parameter, nn.Parameter) for module in model.modules() for parameter in module._parameters.values()
+               if parameter is not None)
+
+
+def test_progress_counts_every_arch_and_batch(model, loaders):
+    seen = []
+    evaluate(model, loaders, ARCHS, on_progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(done, 15) for done in range(1, 16)]
+
+
+def trained(nets, model, loader):
     """A few steps over the archs, so that an accuracy is not that of guessing."""
     model.train()
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     for step in range(7):
         for batch, arch in zip(loader, (ARCHS[step % 3], ARCHS[(step + 1) % 3]), strict=True):
             model.backbone.set_arch(arch)
-            images, labels = images_and_labels(batch)
+            images, labels = nets.images_and_labels(batch)
             loss = nn.functional.cross_entropy(model(images, mode='tensor'), labels)
             optimiser.zero_grad()
             loss.backward()
@@ -162,19 +201,19 @@ def trained(model, loader):
     return model
 
 
-def test_accuracy_is_that_of_the_plain_subnet(model, loaders):
-    trained(model, loaders[0])
+def test_accuracy_is_that_of_the_plain_subnet(nets, model, loaders):
+    trained(nets, model, loaders[0])
     metrics, _ = evaluate(model, loaders, ARCHS)
     for arch, scores in zip(ARCHS, metrics):
-        subnet = build(arch)
+        subnet = nets.build(arch)
         state = subnet_state_dict(model, arch)
-        for name, (mean, variance) in statistics_by_hand(model, arch, loaders[0]).items():
+        for name, (mean, variance) in nets.statistics_by_hand(model, arch, loaders[0]).items():
             state |= {f'{name}.running_mean': mean, f'{name}.running_var': variance}
         subnet.load_state_dict(state)
         right = []
         with torch.no_grad():
             for batch in loaders[1]:
-                images, labels = images_and_labels(batch)
+                images, labels = nets.images_and_labels(batch)
                 right.append(subnet.eval()(images, mode='tensor').argmax(dim=1) == labels)
         assert len(torch.cat(right)) == 60
         assert scores == {'accuracy/top1': pytest.approx(100 * torch.cat(right).float().mean().item())}
@@ -193,8 +232,8 @@ def test_dropout_is_off(model, loaders):
     model.backbone.tail.append(nn.Dropout2d(0.5))
     model.train()
     metrics, log = evaluate(model, loaders, ARCHS[:1])
-    assert metrics == plain[0] and torch.equal(torch.stack(log[0]['scores']), torch.stack(plain[1][0]['scores']))
-    assert all(torch.equal(a, b) for ours, theirs in zip(log[0]['bn'], plain[1][0]['bn']) for a, b in zip(ours[:2], theirs[:2]))
+    assert metrics == plain[0]
+    assert_equal(log[ARCHS[0]], plain[1][ARCHS[0]])
 
 
 class Failing(Accuracy):
@@ -223,8 +262,8 @@ class Unreadable:
 
 
 @pytest.mark.parametrize('active', [None, ARCHS[2]])
-@pytest.mark.parametrize('event', ['success', 'metric', 'calibration', 'scoring', 'abandoned'])
-def test_the_supernet_is_left_as_it_was(model, loaders, event, active):
+@pytest.mark.parametrize('event', ['success', 'metric', 'calibration', 'scoring', 'failure'])
+def test_the_supernet_is_left_as_it_was(model, loaders, event, active, monkeypatch):
     model.train()
     model.neck.eval()
     model.backbone.layers[0]['1'].eval()
@@ -239,16 +278,18 @@ def test_the_supernet_is_left_as_it_was(model, loaders, event, active):
     calibration = Unreadable(calibration) if event == 'calibration' else calibration
     scoring = Unreadable(scoring) if event == 'scoring' else scoring
     metrics = (lambda: Evaluator([Failing(topk=(1, ))])) if event == 'metric' else top1
-    results = ArchEvaluator(model, calibration, scoring, metrics).evaluate(ARCHS)
+    evaluator = ArchEvaluator(model, calibration, scoring, metrics)
     if event == 'success':
-        assert len(list(results)) == 3
-    elif event == 'abandoned':
-        next(results)
+        assert len(evaluator.evaluate(ARCHS)) == 3
+    elif event == 'failure':
+        with monkeypatch.context() as patch:
+            patch.setattr(type(model.head), 'predict', lambda *args, **kwargs: 1 / 0)
+            assert evaluator.evaluate(ARCHS) == [Failure('ZeroDivisionError: division by zero')] * 3
     else:
         with pytest.raises(KeyboardInterrupt if event == 'metric' else OSError):
-            list(results)
+            evaluator.evaluate(ARCHS)
 
-    assert model.backbone._arch == active
+    assert model.backbone._arch == active and model.backbone.part_runner is None
     assert [(module.training, getattr(module, 'momentum', None)) for module in model.modules()] == flags
     after = model.state_dict()
     assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
@@ -258,22 +299,22 @@ def test_the_supernet_is_left_as_it_was(model, loaders, event, active):
 def test_data_is_read_with_its_own_batches_only(model, loaders):
     """60 of the held-out samples, each once, and the calibration samples are none of them."""
     log = []
-    list(ArchEvaluator(model, *loaders, lambda: Evaluator([Watching(model, log)])).evaluate(ARCHS[:1]))
+    ArchEvaluator(model, *loaders, lambda: Evaluator([Watching(model, log)])).evaluate(ARCHS[:1])
     assert len(log[0]['scores']) == 60
     read = [{image.numpy().tobytes() for batch in loader for image in batch['inputs']} for loader in loaders]
     assert [len(images) for images in read] == [64, 60] and not read[0] & read[1]
 
 
-def test_too_small_calibration_batches_are_an_error(model, loaders):
-    small = calibration_loader(dataloader('learning', 8), 4)
-    before = statistics(model)
+def test_too_small_calibration_batches_are_an_error(nets, model, loaders):
+    small = calibration_loader(nets.dataloader('learning', 8), 4)
+    before = nets.statistics(model)
     with pytest.raises(InputError, match='a batch of 8 images for BN recalibration: expected at least 16'):
-        next(ArchEvaluator(model, small, loaders[1], top1).evaluate(ARCHS))
-    assert all(torch.equal(a, b) for name in before for a, b in zip(before[name][:2], statistics(model)[name][:2]))
+        ArchEvaluator(model, small, loaders[1], top1).evaluate(ARCHS)
+    assert all(torch.equal(a, b) for name in before for a, b in zip(before[name][:2], nets.statistics(model)[name][:2]))
 
 
-def test_no_data_is_an_error(model, loaders):
-    empty = whole_set_loader(dataloader('held_out', 100, drop_last=True), 60)
+def test_no_data_is_an_error(nets, model, loaders):
+    empty = whole_set_loader(nets.dataloader('held_out', 100, drop_last=True), 60)
     with pytest.raises(InputError, match='the scoring loader has no batch: 300 samples at batch size 100'):
         ArchEvaluator(model, loaders[0], empty, top1)
     with pytest.raises(InputError, match='the calibration loader has no batch'):
@@ -281,7 +322,7 @@ def test_no_data_is_an_error(model, loaders):
     with pytest.raises(InputError, match='no data for BN recalibration'), recalibrated_bn(model, ARCHS[0], []):
         pass
     with pytest.raises(InputError, match='no whole batch of 64 in 40 samples'):
-        calibration_loader(dataloader('held_out', 64) | dict(dataset=dict(
+        calibration_loader(nets.dataloader('held_out', 64) | dict(dataset=dict(
             type='pinas_mm.Digits', split='held_out', indices=40, pipeline=[])), 2)
 
 

@@ -13,37 +13,52 @@ SPACE = get_space('nasbench_macro')
 HEADER = dict(seed=3, searcher=dict(type='random'), limits=(None, 4e6))
 RECORDS = [
     Record(0, (0, ) * 8, 61.5, {'accuracy/top1': 61.5, 'loss': 1.25}, dict(macs=10**12, params=3)),
-    Record(1, (2, 1, 0, 0, 0, 0, 0, 0), 1 / 3),
+    Record(1, (2, 1, 0, 0, 0, 0, 0, 0), None, error='OutOfMemoryError: no memory'),
     Record(0, (0, ) * 8, 60.25, {'accuracy/top1': 60.25}, dict(macs=10**12, params=3), 'final'),
 ]
+STATE, LATER = dict(rng=dict(state=2**127)), dict(rng=dict(state=5), fitted=80)
 
 
 @pytest.fixture
 def path(tmp_path):
     path = tmp_path / 'work/history.jsonl'
     history = History(path, SPACE, HEADER)
-    for record in RECORDS:
-        history.append(record)
+    history.append(RECORDS[:2], STATE)
+    history.append(RECORDS[2:], LATER)
     return path
 
 
 def test_records_round_trip(path):
-    header, records = read_history(path, SPACE)
-    assert records == RECORDS and header == HEADER | dict(space='nasbench_macro', limits=[None, 4e6])
-    lines = path.read_text().splitlines()
-    assert len(lines) == 4 and json.loads(lines[1])['metrics'] == RECORDS[0].metrics
+    header, records, state = read_history(path, SPACE)
+    assert records == RECORDS and state == LATER and header == HEADER | dict(space='nasbench_macro', limits=[None, 4e6])
+    lines = list(map(json.loads, path.read_text().splitlines()))
+    assert len(lines) == 6 and lines[1]['metrics'] == RECORDS[0].metrics
+    assert lines[3] == dict(spent=2, searcher=STATE) and lines[5] == dict(spent=3, searcher=LATER)
     assert os.listdir(path.parent) == ['history.jsonl']
+
+
+def test_in_memory_it_writes_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    history = History(None, SPACE, HEADER)
+    history.append(RECORDS, STATE)
+    assert history.records == RECORDS and history.searcher_state == STATE and not os.listdir(tmp_path)
+
+
+def test_an_empty_batch_is_nothing(path):
+    before = path.read_bytes()
+    History(path, SPACE, HEADER, resume=True).append([], STATE)
+    assert path.read_bytes() == before
 
 
 def test_resuming_goes_on_from_the_records(path):
     before = path.read_bytes()
     history = History(path, SPACE, HEADER, resume=True)
     assert history.records == RECORDS and path.read_bytes() == before
-    assert history.stage('search') == {record.arch: record for record in RECORDS[:2]}
-    assert history.stage('final') == {RECORDS[2].arch: RECORDS[2]}
+    assert history.searcher_state == LATER
+    assert history.stage('search') == RECORDS[:2] and history.stage('final') == RECORDS[2:]
     new = Record(2, (1, ) * 8, 50.0)
-    history.append(new)
-    assert history.records == read_history(path, SPACE)[1] == [*RECORDS, new]
+    history.append([new], STATE)
+    assert read_history(path, SPACE)[1:] == ([*RECORDS, new], STATE) and history.records == [*RECORDS, new]
     assert path.read_bytes().startswith(before)
 
 
@@ -57,9 +72,9 @@ def test_an_existing_file_is_not_overwritten_unasked(path):
 def test_resuming_another_search_names_what_changed(path):
     before = path.read_bytes()
     with pytest.raises(InputError) as error:
-        History(path, SPACE, dict(seed=4, searcher=dict(type='random'), fp16=True), resume=True)
-    assert str(error.value) == (f'{path}: begun by another search: fp16 was None and is True; limits was [None, 4000000.0] and is None'
-                                '; seed was 3 and is 4')
+        History(path, SPACE, dict(seed=4, searcher=dict(type='random'), autocast='bfloat16'), resume=True)
+    assert str(error.value) == (f"{path}: begun by another search: autocast was None and is 'bfloat16'; limits was [None, 4000000.0] "
+                                'and is None; seed was 3 and is 4')
     assert path.read_bytes() == before
 
 
@@ -68,16 +83,21 @@ def test_another_space_is_named(path):
         History(path, get_space('resnest50'), HEADER, resume=True)
 
 
-@pytest.mark.parametrize('cut', [1, 10, 40])
-def test_a_torn_last_line_is_dropped_and_the_rest_kept(path, cut):
+@pytest.mark.parametrize('cut', [2, 20, 150])
+def test_a_torn_batch_is_dropped_and_the_rest_kept(path, cut):
+    """Cut in its closing line, and in its record."""
     whole = path.read_bytes()
-    path.write_bytes(whole[:-1 - cut])
-    with pytest.warns(UserWarning, match=r'history.jsonl, line 4: not a record, left out') as caught:
+    path.write_bytes(whole[:-cut])
+    torn = 6 if cut < 100 else 5
+    with pytest.warns(UserWarning) as caught:
         history = History(path, SPACE, HEADER, resume=True)
-    assert len(caught) == 1 and history.records == RECORDS[:2]
+    messages = [str(warning.message) for warning in caught]
+    assert f'history.jsonl, line {torn}: not a record, left out' in messages[0]
+    assert len(messages) == (2 if torn == 6 else 1) and (torn == 5 or 'lines 5 to 5: a batch that was not finished' in messages[1])
+    assert history.records == RECORDS[:2] and history.searcher_state == STATE
     with warnings.catch_warnings():
         warnings.simplefilter('error')
-        history.append(RECORDS[2])
+        history.append(RECORDS[2:], LATER)
         assert History(path, SPACE, HEADER, resume=True).records == RECORDS
     assert path.read_bytes() == whole
 
@@ -85,8 +105,14 @@ def test_a_torn_last_line_is_dropped_and_the_rest_kept(path, cut):
 def test_a_missing_last_newline_loses_nothing(path):
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    History(path, SPACE, HEADER, resume=True).append(Record(2, (1, ) * 8, 50.0))
+    History(path, SPACE, HEADER, resume=True).append([Record(2, (1, ) * 8, 50.0)], STATE)
     assert read_history(path, SPACE)[1] == [*RECORDS, Record(2, (1, ) * 8, 50.0)] and path.read_bytes().startswith(whole)
+
+
+def test_a_lost_closing_line_loses_no_record(path):
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b''.join(lines[:3] + lines[4:]))
+    assert read_history(path, SPACE)[1:] == (RECORDS, LATER)
 
 
 @pytest.mark.parametrize('line', [
@@ -103,7 +129,7 @@ def test_a_damaged_middle_line_is_named_and_left_out(path, line):
     lines[2] = line
     path.write_bytes(b'\n'.join(lines))
     with pytest.warns(UserWarning, match='line 3: not a record') as caught:
-        _, records = read_history(path, SPACE)
+        _, records, _ = read_history(path, SPACE)
     assert len(caught) == 1 and records == [RECORDS[0], RECORDS[2]]
 
 
@@ -124,13 +150,13 @@ def test_a_full_disk_leaves_the_file_as_it_was(path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(os, 'fsync', no_space)
         with pytest.raises(OSError, match='No space left'):
-            history.append(new)
+            history.append([new], STATE)
         assert path.read_bytes() == before and history.records == RECORDS
-    history.append(new)
+    history.append([new], STATE)
     assert read_history(path, SPACE)[1] == history.records == [*RECORDS, new]
 
 
-def test_every_record_is_synced(path, monkeypatch):
+def test_every_batch_is_synced_at_once(path, monkeypatch):
     synced = []
 
     def fsync(descriptor):
@@ -138,5 +164,5 @@ def test_every_record_is_synced(path, monkeypatch):
 
     history = History(path, SPACE, HEADER, resume=True)
     monkeypatch.setattr(os, 'fsync', fsync)
-    history.append(RECORDS[1])
+    history.append(RECORDS, STATE)
     assert synced == [path.stat().st_size]

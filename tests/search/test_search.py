@@ -3,8 +3,8 @@ import pytest
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import History, Record, read_history
-from pinas_mm.search.search import pick_score, rescore, search
-from pinas_mm.search.searchers import EvolutionSearcher, PartitionTreeSearcher, RandomSearcher
+from pinas_mm.search.search import Failure, TooManyFailuresError, ranked, rescore, search
+from pinas_mm.search.searchers import EvolutionSearcher, NSGA2Searcher, PartitionTreeSearcher, RandomSearcher
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 SPACE = get_space('nasbench_macro')
@@ -13,6 +13,7 @@ SEARCHERS = dict(
     random=lambda **kwargs: RandomSearcher(SPACE, **kwargs),
     evolution=lambda **kwargs: EvolutionSearcher(SPACE, population=16, tournament=4, **kwargs),
     partition_tree=lambda **kwargs: PartitionTreeSearcher(SPACE, num_initial=16, min_leaf=4, **kwargs),
+    nsga2=lambda **kwargs: NSGA2Searcher(SPACE, Budget(), population=16, **kwargs),
 )
 BUDGET, ASK = 44, 8
 
@@ -21,19 +22,34 @@ def score(arch):
     return float(np.dot(arch, np.cos(np.arange(len(arch)))))
 
 
-class Evaluate:
-    """Stops like Ctrl-C at its ``stop``-th arch."""
+class Budget:
+    """Limits and costs: the sum of the choices."""
 
-    def __init__(self, stop=None):
-        self.stop = stop
+    def __init__(self, most=99):
+        self.most = most
+
+    def mask(self, archs):
+        return self.cost('macs', archs) <= self.most
+
+    def cost(self, name, archs):
+        return np.asarray(archs).sum(axis=1)
+
+
+class Evaluate:
+    """Stops like Ctrl-C at its ``stop``-th arch. ``results`` replaces the results of some archs by number."""
+
+    def __init__(self, stop=None, sign=1, results=()):
+        self.stop, self.sign, self.results = stop, sign, dict(results)
         self.archs = []
 
     def __call__(self, archs):
+        out = []
         for arch in archs:
             if len(self.archs) == self.stop:
                 raise KeyboardInterrupt
+            out.append(self.results.get(len(self.archs), dict(top1=self.sign * score(arch), other=0.0)))
             self.archs.append(arch)
-            yield dict(top1=score(arch), other=0.0)
+        return out
 
 
 def run(path, searcher, evaluate=None, resume=False, budget=BUDGET, **kwargs):
@@ -46,10 +62,6 @@ def make(request):
     return SEARCHERS[request.param]
 
 
-def best(records):
-    return max(records, key=lambda record: record.score)
-
-
 def test_records_are_what_was_asked_in_order(make, tmp_path):
     told, seen, evaluate = make(), [], Evaluate()
     records, history = run(tmp_path / 'history.jsonl', told, evaluate, costs=lambda arch: dict(macs=sum(arch)), on_record=seen.append)
@@ -60,21 +72,29 @@ def test_records_are_what_was_asked_in_order(make, tmp_path):
     assert told.scores == [record.score for record in records]
 
 
-@pytest.mark.parametrize('stops', [[0], [1], [8], [13], [43], [3, 10, 1]])
+@pytest.mark.parametrize('stops', [[0], [1], [8], [13], [43], [3, 10, 1, 17]])
 def test_stopped_anywhere_and_resumed_it_is_the_same_search(make, tmp_path, stops):
     expected, _ = run(tmp_path / 'whole.jsonl', make())
-    path, evaluated = tmp_path / 'history.jsonl', []
+    path, done = tmp_path / 'history.jsonl', 0
     for number, stop in enumerate(stops):
-        evaluate = Evaluate(stop)
         with pytest.raises(KeyboardInterrupt):
-            run(path, make(), evaluate, resume=number > 0)
-        evaluated += evaluate.archs
-        assert [record.arch for record in read_history(path, SPACE)[1]] == evaluated, 'complete up to the last evaluated arch'
+            run(path, make(), Evaluate(stop), resume=number > 0)
+        done += stop // ASK * ASK
+        assert [record.arch for record in read_history(path, SPACE)[1]] == [record.arch for record in expected[:done]], 'whole batches'
     evaluate, seen = Evaluate(), []
     records, _ = run(path, make(), evaluate, resume=True, on_record=seen.append)
-    assert records == seen == expected and best(records) == best(expected)
-    assert evaluated + evaluate.archs == [record.arch for record in expected], 'nothing is evaluated twice'
+    assert records == seen == expected and ranked(records)[0] == ranked(expected)[0]
+    assert evaluate.archs == [record.arch for record in expected[done:]], 'only the unfinished batch is evaluated again'
     assert path.read_bytes() == (tmp_path / 'whole.jsonl').read_bytes()
+
+
+def test_the_searcher_resumes_from_its_state_not_by_asking_again(make, tmp_path):
+    """A searcher of another seed goes on as the first one: the state in the history counts."""
+    expected, _ = run(tmp_path / 'whole.jsonl', make())
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / 'history.jsonl', make(), Evaluate(stop=20))
+    if make is not SEARCHERS['partition_tree']:  # its classifiers are fitted with the seed
+        assert run(tmp_path / 'history.jsonl', make(seed=1), resume=True)[0] == expected
 
 
 def test_a_finished_search_evaluates_nothing_again(make, tmp_path):
@@ -83,89 +103,94 @@ def test_a_finished_search_evaluates_nothing_again(make, tmp_path):
     assert run(tmp_path / 'history.jsonl', make(), evaluate, resume=True)[0] == expected
 
 
-@pytest.mark.parametrize('line', [-1, 20])
-def test_a_lost_line_is_evaluated_again(make, tmp_path, line):
+def test_a_larger_budget_goes_on(make, tmp_path):
+    first, _ = run(tmp_path / 'history.jsonl', make(), budget=20)
+    records, _ = run(tmp_path / 'history.jsonl', make(), budget=50, resume=True)
+    assert records[:20] == first and len({record.arch for record in records}) == len(records) == 50
+    assert [record.index for record in records] == list(range(50))
+
+
+@pytest.mark.parametrize('line', [3, 20])
+def test_a_lost_record_costs_one_arch_of_the_budget_again(make, tmp_path, line):
     path = tmp_path / 'history.jsonl'
     expected, _ = run(path, make())
     lines = path.read_bytes().splitlines(keepends=True)
-    lost = lines.pop(line)
+    del lines[line]
     path.write_bytes(b''.join(lines))
     evaluate = Evaluate()
     records, _ = run(path, make(), evaluate, resume=True)
-    assert records == expected and len(evaluate.archs) == 1
-    assert path.read_bytes() == b''.join([*lines, lost])
+    assert len(evaluate.archs) == 1 and len(records) == BUDGET and records[-1].index == BUDGET
+    assert all(record in expected for record in records[:-1])
+    assert path.read_bytes().startswith(b''.join(lines))
 
 
-def test_a_history_of_other_archs_is_refused(make, tmp_path):
-    """Such as another seed's: the header of SearchLoop names the seed, this is what catches a change of a library."""
-    path = tmp_path / 'history.jsonl'
+NAN, FAILED = dict(top1=float('nan'), other=1.0), Failure('OutOfMemoryError: no memory')
+
+
+def test_an_arch_that_fails_is_recorded_and_the_search_goes_on(make, tmp_path):
+    told = make()
+    records, history = run(tmp_path / 'history.jsonl', told, Evaluate(results={3: FAILED, 4: NAN, 30: FAILED}))
+    assert len(records) == BUDGET and [record.index for record in records if record.score is None] == [3, 4, 30]
+    assert records[3].error == FAILED.error and records[4].error == 'top1 is nan' and records[4].metrics == dict(other=1.0)
+    scored = [record for record in records if record.score is not None]
+    assert told.archs == [record.arch for record in scored] and told.asked == {record.arch for record in records}
+    assert ranked(records) == sorted(scored, key=lambda record: -record.score)
+
+    # The same, stopped in between.
+    path = tmp_path / 'parts.jsonl'
     with pytest.raises(KeyboardInterrupt):
-        run(path, make(), Evaluate(stop=20))
-    with pytest.raises(InputError, match='is not the one asked now') as error:
-        run(path, make(seed=1), resume=True)
-    assert str(path) in str(error.value)
+        run(path, make(), Evaluate(20, results={3: FAILED, 4: NAN}))
+    run(path, make(), Evaluate(results={30 - 16: FAILED}), resume=True)
+    assert path.read_bytes() == history.path.read_bytes()
 
 
-class Budget:
-
-    def mask(self, archs):
-        return np.asarray(archs).sum(axis=1) <= 2
+def test_three_failures_in_a_row_stop_it_with_the_cause(tmp_path):
+    path = tmp_path / 'history.jsonl'
+    evaluate = Evaluate(results={2: FAILED, 3: FAILED, 5: FAILED, 7: FAILED, 8: NAN, 9: FAILED})
+    with pytest.raises(TooManyFailuresError, match='3 archs in a row failed, the last, .*, with OutOfMemoryError: no memory'):
+        run(path, SEARCHERS['random'](), evaluate)
+    assert len(read_history(path, SPACE)[1]) == 16
+    records, _ = run(path, SEARCHERS['random'](), resume=True)
+    assert len(records) == BUDGET
 
 
 @pytest.mark.parametrize('searcher', [
-    RandomSearcher(TOY, Budget(), max_draws=3000),
-    EvolutionSearcher(TOY, Budget(), max_draws=3000, population=4, tournament=2),
-    PartitionTreeSearcher(TOY, Budget(), max_draws=3000, num_initial=4, min_leaf=1),
+    RandomSearcher(TOY, Budget(2), max_draws=3000),
+    EvolutionSearcher(TOY, Budget(2), max_draws=3000, population=4, tournament=2),
+    PartitionTreeSearcher(TOY, Budget(2), max_draws=3000, num_initial=4, min_leaf=1),
 ], ids=lambda searcher: type(searcher).__name__)
 def test_an_exhausted_space_ends_the_search_early(tmp_path, searcher):
     records, _ = run(tmp_path / 'history.jsonl', searcher)
     assert sorted(record.arch for record in records) == [arch for arch in np.ndindex(3, 3, 3) if sum(arch) <= 2]
-    assert best(records).score == max(score(arch) for arch in np.ndindex(3, 3, 3) if sum(arch) <= 2)
-
-
-class Whole:
-    """Another evaluator, which turns the order of the scores round."""
-
-    def __init__(self, stop=None):
-        self.stop = stop
-        self.archs = []
-
-    def __call__(self, archs):
-        for arch in archs:
-            if len(self.archs) == self.stop:
-                raise KeyboardInterrupt
-            self.archs.append(arch)
-            yield dict(top1=-score(arch))
+    assert ranked(records)[0].score == max(score(arch) for arch in np.ndindex(3, 3, 3) if sum(arch) <= 2)
 
 
 def test_the_top_are_scored_again(tmp_path):
+    """Another evaluator turns the order of the scores round."""
     path = tmp_path / 'history.jsonl'
-    records, history = run(path, SEARCHERS['random'](), costs=lambda arch: dict(macs=sum(arch)))
-    evaluate, seen = Whole(stop=2), []
+    records, history = run(path, SEARCHERS['random'](), Evaluate(results={5: FAILED}), costs=lambda arch: dict(macs=sum(arch)))
     with pytest.raises(KeyboardInterrupt):
-        rescore(records, evaluate, history, 'top1', 5)
+        rescore(records, Evaluate(stop=2, sign=-1), history, 'top1', 5)
     history = History(path, SPACE, dict(seed=0), resume=True)
     records = search(SEARCHERS['random'](), Evaluate(stop=0), history, BUDGET, 'top1', ASK)
-    rest = Whole()
-    final = rescore(records, rest, history, 'top1', 5, seen.append)
+    evaluate, seen = Evaluate(sign=-1), []
+    final = rescore(records, evaluate, history, 'top1', 5, seen.append)
 
-    top = sorted(records, key=lambda record: -record.score)[:5]
-    assert evaluate.archs + rest.archs == [record.arch for record in top] and len(evaluate.archs) == 2
-    expected = [Record(r.index, r.arch, -r.score, dict(top1=-r.score), r.costs, 'final') for r in top]
+    top = ranked(records)[:5]
+    assert evaluate.archs == [record.arch for record in top]
+    expected = [Record(r.index, r.arch, -r.score, dict(top1=-r.score, other=0.0), r.costs, 'final') for r in top]
     assert seen == expected and final == expected[::-1], 'best first by the new scores'
     assert read_history(path, SPACE)[1] == [*records, *expected]
+    assert rescore(records, Evaluate(stop=0), History(path, SPACE, dict(seed=0), resume=True), 'top1', 5) == final
 
 
 def test_fewer_records_than_the_top_are_fine(tmp_path):
     records, history = run(tmp_path / 'history.jsonl', SEARCHERS['random'](), budget=3)
-    assert len(rescore(records, Whole(), history, 'top1', 10)) == 3
+    assert len(rescore(records, Evaluate(sign=-1), history, 'top1', 10)) == 3
 
 
 def test_an_unknown_score_is_named(tmp_path):
-    assert pick_score(dict(top1=3.0, top5=9.0), 'top5') == 9.0
-    with pytest.raises(InputError, match=r"score='accuracy/top1' is not among the metrics evaluated: \['top1', 'top5'\]"):
-        pick_score(dict(top5=9.0, top1=3.0), 'accuracy/top1')
     history = History(tmp_path / 'history.jsonl', SPACE, {})
-    with pytest.raises(InputError, match="score='accuracy/top1'"):
+    with pytest.raises(InputError, match=r"score='accuracy/top1' is not among the metrics evaluated: \['other', 'top1'\]"):
         search(SEARCHERS['random'](), Evaluate(), history, 4, 'accuracy/top1')
     assert history.records == []

@@ -1,6 +1,6 @@
 """One backbone class that is both the supernet (every candidate) and the subnet (one arch)."""
 from abc import ABCMeta, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from typing import Any
 
@@ -65,6 +65,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         self.frozen_norm_eval = frozen_norm_eval
         self.norm_eval = norm_eval
         self.zero_init_residual = zero_init_residual
+        self.part_runner: Callable[[int, Arch, Tensor], Tensor] | None = None
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg or dict(type='BN', requires_grad=True)
 
@@ -146,23 +147,48 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             One ``(N, C_i, H_i, W_i)`` per entry of ``out_indices``.
         """
         arch, outs = self.arch, []
+        run_part = self.part_runner or self.run_part
         positions = self.space.positions
-        x = self.stem(x)
+        x = run_part(0, arch, x)
         for index, position in enumerate(positions):
-            x = self.run(index, arch, x)
+            x = run_part(index + 1, arch, x)
             if index + 1 == len(positions) or positions[index + 1].stage != position.stage:
                 if position.stage in self.out_indices:
                     outs.append(x)
         if self.space.num_stages in self.out_indices:
-            outs.append(self.tail(x))
+            outs.append(run_part(len(positions) + 1, arch, x))
         return tuple(outs)
+
+    # A path in parts: 0 is the stem, i + 1 position i, the last one the tail. Who sets ``part_runner`` decides how parts run; the
+    # evaluator does, to run what many archs share once.
+
+    @property
+    def num_parts(self) -> int:
+        return 1 + len(self.space.positions) + (self.tail is not None)
+
+    def run_part(self, part: int, arch: Arch, x: Tensor) -> Tensor:
+        """Runs one part of the path of ``arch``."""
+        if part == 0:
+            return self.stem(x)
+        if part <= len(self.space.positions):
+            return self.run(part - 1, arch, x)
+        return self.tail(x)
+
+    def part_path(self, part: int, arch: Arch) -> list[nn.Module]:
+        """The modules that one part runs for ``arch``."""
+        if part == 0:
+            return [self.stem]
+        if part <= len(self.space.positions):
+            return self.position_path(part - 1, arch)
+        return [self.tail]
+
+    def prefix(self, part: int, arch: Arch) -> tuple[int, tuple[int, ...]]:
+        """What the output of a part depends on: the part, and the choices read up to it."""
+        return part, tuple(arch[slot] for position in self.space.positions[:part] for slot in position.slots)
 
     def path(self, arch: Arch) -> list[nn.Module]:
         """The modules that run for ``arch``, in order: stem, the parts of every position, tail."""
-        modules = [self.stem]
-        for index in range(len(self.space.positions)):
-            modules += self.position_path(index, arch)
-        return modules if self.tail is None else [*modules, self.tail]
+        return [module for part in range(self.num_parts) for module in self.part_path(part, arch)]
 
     def channels(self, full: int) -> int:
         """The channel count at this width."""

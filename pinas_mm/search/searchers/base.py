@@ -13,10 +13,13 @@ POOL = 4096
 
 
 class Feasible(Protocol):
-    """Which archs may be proposed; :class:`pinas_mm.search.cost.Constraints` is one."""
+    """Which archs may be proposed, and what they cost; :class:`pinas_mm.search.cost.Constraints` is one."""
 
     def mask(self, archs: np.ndarray) -> np.ndarray:
         """``(N, num_slots)`` ints to ``(N, )`` bools."""
+
+    def cost(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+        """One cost of many archs, ``(N, )``; only asked for by searchers with several objectives."""
 
 
 class Searcher(ABC):
@@ -29,6 +32,9 @@ class Searcher(ABC):
         seed: Seed of the searcher's own generator.
         max_draws: Draws after which a batch that still lacks archs is given up, 200,000 as in the published code: seconds.
     """
+
+    # What of the state follows from the archs asked and their scores.
+    TOLD = ('archs', 'scores', 'asked')
 
     def __init__(self, space: SearchSpace, feasible: Feasible | None = None, seed: int = 0, max_draws: int = 200_000) -> None:
         self.space = space

@@ -2,7 +2,7 @@
 after LaNAS, Wang et al., TPAMI 2021)."""
 import math
 from collections import Counter
-from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import lightgbm
@@ -12,18 +12,43 @@ from ...errors import InputError
 from .base import POOL, Searcher
 
 
-@dataclass
 class Node:
-    """A part of the evaluated archs; an inner node also knows how to tell its better half from the other.
+    """A part of the evaluated archs. An inner node also knows how to tell its better half from the other: a classifier that is fitted
+    when a walk first comes by, since most nodes see none before the tree is fitted again.
 
     Args:
-        scores: Standardised scores of the evaluated archs in it.
-        classifier: Gives the probability of the better half, or None in a leaf.
-        children: The other half and the better half.
+        features: One-hot features of the archs in it, ``(N, sum(num_candidates))``.
+        scores: Their standardised scores, ``(N, )``.
+        depth: Splits below it.
+        min_leaf: A part with fewer archs than twice this is not split.
+        seed: Seed of the classifiers.
     """
-    scores: np.ndarray
-    classifier: lightgbm.LGBMClassifier | None = None
-    children: tuple['Node', 'Node'] | None = None
+
+    def __init__(self, features: np.ndarray, scores: np.ndarray, depth: int, min_leaf: int, seed: int) -> None:
+        self.features, self.scores = features, scores
+        self.depth, self.min_leaf, self.seed = depth, min_leaf, seed
+        self.is_leaf = depth == 0 or len(scores) < 2 * min_leaf or scores.min() == scores.max()
+
+    @cached_property
+    def better(self) -> np.ndarray:
+        """Which archs are the better half; by rank, since with a comparison to the median equal scores could leave a half empty."""
+        better = np.zeros(len(self.scores), bool)
+        better[np.argsort(self.scores, kind='stable')[len(self.scores) // 2:]] = True
+        return better
+
+    @cached_property
+    def children(self) -> tuple['Node', 'Node']:
+        """The other half and the better half."""
+        return tuple(Node(self.features[half], self.scores[half], self.depth - 1, self.min_leaf, self.seed)
+                     for half in (~self.better, self.better))
+
+    @cached_property
+    def classifier(self) -> lightgbm.LGBMClassifier:
+        """Gives the probability of the better half."""
+        classifier = lightgbm.LGBMClassifier(
+            n_estimators=50, num_leaves=15, min_child_samples=5, learning_rate=0.1, random_state=self.seed, deterministic=True,
+            force_row_wise=True, n_jobs=1, verbose=-1)
+        return classifier.fit(self.features, self.better)
 
 
 class PartitionTreeSearcher(Searcher):
@@ -79,7 +104,7 @@ class PartitionTreeSearcher(Searcher):
         spread = scores.std()
         scores = (scores - scores.mean()) / (spread if spread > 0 else 1)
         depth = self.depth + sum(count >= threshold for threshold in self.depth_thresholds)
-        self.root = self._grow(self.space.one_hot(self.archs[:count]), scores, depth)
+        self.root = Node(self.space.one_hot(self.archs[:count]), scores, depth, self.min_leaf, self.seed)
         self.fitted = count
 
     def walk(self) -> list[tuple[lightgbm.LGBMClassifier, bool]]:
@@ -87,7 +112,7 @@ class PartitionTreeSearcher(Searcher):
         way: list[tuple[lightgbm.LGBMClassifier, bool]] = []
         node, taken = self.root, ''
         self.visits[taken] += 1
-        while node is not None and node.children is not None:
+        while not node.is_leaf:
             walks = math.log(self.visits[taken])
             values = [child.scores.mean() + self.exploration * math.sqrt(2 * walks / (1 + self.visits[f'{taken}{half}']))
                       for half, child in enumerate(node.children)]
@@ -96,20 +121,6 @@ class PartitionTreeSearcher(Searcher):
             node, taken = node.children[better], f'{taken}{int(better)}'
             self.visits[taken] += 1
         return way
-
-    def _grow(self, features: np.ndarray, scores: np.ndarray, depth: int) -> Node:
-        # Ranks instead of a comparison with the median: equal scores must not leave a half empty.
-        order = np.argsort(scores, kind='stable')
-        better = np.zeros(len(scores), bool)
-        better[order[len(scores) // 2:]] = True
-        if depth == 0 or len(scores) < 2 * self.min_leaf or scores.min() == scores.max():
-            return Node(scores)
-        classifier = lightgbm.LGBMClassifier(
-            n_estimators=50, num_leaves=15, min_child_samples=5, learning_rate=0.1, random_state=self.seed, deterministic=True,
-            force_row_wise=True, n_jobs=1, verbose=-1)
-        classifier.fit(features, better)
-        children = tuple(self._grow(features[half], scores[half], depth - 1) for half in (~better, better))
-        return Node(scores, classifier, children)
 
     def _accepted(self, way: list[tuple[lightgbm.LGBMClassifier, bool]], n: int) -> np.ndarray:
         """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest to being accepted."""

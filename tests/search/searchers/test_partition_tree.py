@@ -32,7 +32,7 @@ def fitted(count=200, **kwargs):
 
 
 def deepest(node):
-    return 0 if node.children is None else 1 + max(map(deepest, node.children))
+    return 0 if node.is_leaf else 1 + max(map(deepest, node.children))
 
 
 def test_it_finds_a_planted_optimum_better_than_random():
@@ -51,7 +51,7 @@ def test_without_exploration_the_walk_ends_at_the_best_scores():
     way = searcher.walk()
     assert len(way) == 3 and all(better for _, better in way)
     leaf = searcher.root
-    while leaf.children is not None:
+    while not leaf.is_leaf:
         leaf = max(leaf.children, key=lambda child: child.scores.mean())
     scores = np.array(searcher.scores)
     expected = np.sort((scores - scores.mean()) / scores.std())[-25:]
@@ -95,7 +95,7 @@ def test_small_parts_and_equal_scores_are_not_split():
     assert [deepest(fitted(count, depth=9, min_leaf=10).root) for count in (80, 76)] == [3, 2]
     searcher = PartitionTreeSearcher(SPACE, num_initial=4, min_leaf=1)
     searcher.tell([(i, ) * 16 for i in range(4)], [5.0] * 4)
-    assert len(searcher.ask(3)) == 3 and searcher.root.children is None
+    assert len(searcher.ask(3)) == 3 and searcher.root.is_leaf
 
 
 def test_refits_come_every_so_many_archs():

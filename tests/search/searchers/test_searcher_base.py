@@ -6,7 +6,7 @@ import pytest
 
 from pinas_mm.engine.search_loop import build_searcher
 from pinas_mm.errors import InputError
-from pinas_mm.search.searchers import EvolutionSearcher, PartitionTreeSearcher, RandomSearcher
+from pinas_mm.search.searchers import EvolutionSearcher, NSGA2Searcher, PartitionTreeSearcher, RandomSearcher
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 MACRO = get_space('nasbench_macro')
@@ -16,6 +16,7 @@ SEARCHERS = dict(
     evolution=(EvolutionSearcher, dict(population=16, tournament=4)),
     ageing=(EvolutionSearcher, dict(population=16, tournament=4, ageing=True)),
     partition_tree=(PartitionTreeSearcher, dict(num_initial=16, refit_every=8, min_leaf=4)),
+    nsga2=(NSGA2Searcher, dict(population=16)),
 )
 
 
@@ -26,13 +27,19 @@ class Budget:
         self.most = most
 
     def mask(self, archs):
-        return np.asarray(archs).sum(axis=1) <= self.most
+        return self.cost('macs', archs) <= self.most
+
+    def cost(self, name, archs):
+        return np.asarray(archs).sum(axis=1)
+
+
+ALL = Budget(99)
 
 
 @pytest.fixture(params=sorted(SEARCHERS))
 def make(request):
     cls, options = SEARCHERS[request.param]
-    return lambda space=MACRO, feasible=None, seed=0, **kwargs: cls(space, feasible, seed=seed, **options | kwargs)
+    return lambda space=MACRO, feasible=ALL, seed=0, **kwargs: cls(space, feasible, seed=seed, **options | kwargs)
 
 
 def score(arch):
@@ -120,7 +127,7 @@ def test_a_wrong_arch_told_is_named(make):
     (dict(type='evolution', populaton=3), r"\['populaton'\], expected some of \['population', 'tournament', .*'max_draws'\]"),
     (dict(type='partition_tree', num_inital=3, deph=2), r"\['deph', 'num_inital'\], expected some of \['num_initial', .*'max_draws'\]"),
     (dict(type='partition_tree', seed=3), r"unknown argument\(s\) \['seed'\]"),
-    (dict(type='anealing'), r"unknown type 'anealing', expected one of \['evolution', 'partition_tree', 'random'\]"),
+    (dict(type='anealing'), r"unknown type 'anealing', expected one of \['evolution', 'nsga2', 'partition_tree', 'random'\]"),
     (dict(), 'unknown type None'),
 ])
 def test_misspelt_configs_are_named(config, message):
@@ -130,7 +137,7 @@ def test_misspelt_configs_are_named(config, message):
     assert config == before
 
 
-@pytest.mark.parametrize('name', ['random', 'evolution', 'partition_tree'])
+@pytest.mark.parametrize('name', ['random', 'evolution', 'partition_tree', 'nsga2'])
 def test_configs_build_the_searcher_they_name(name):
     cls, options = SEARCHERS[name]
     budget = Budget(5)

@@ -1,0 +1,113 @@
+"""What a search will cost, from a short probe."""
+import itertools
+import math
+import resource
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from mmengine.dist import get_world_size
+from torch.utils.data import DataLoader
+
+from ..search.evaluator import ArchEvaluator
+from ..search.search import Failure
+from ..search.subnet import subnet_state_dict
+from ..spaces import Arch
+
+PROBE_BATCHES = 2
+# A line of history.jsonl: the record of an arch, with its share of the searcher's state.
+HISTORY_BYTES = 600
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """The forecast of a search.
+
+    Args:
+        archs, asked_batches: Archs to evaluate, and in how many asked batches.
+        data_batches: Batches of data read for each asked batch: calibration, scoring.
+        seconds: Forecast time on as many ranks as run now.
+        memory_mb: Peak memory of the probe: of the process, or of the GPU.
+        disk_mb: What the search writes.
+    """
+    archs: int
+    asked_batches: int
+    data_batches: tuple[int, int]
+    seconds: float
+    memory_mb: float
+    disk_mb: float
+
+    def lines(self) -> list[str]:
+        """The forecast for people."""
+        hours, minutes = divmod(math.ceil(self.seconds / 60), 60)
+        return [
+            f'archs    {self.archs} in {self.asked_batches} asked batches',
+            f'data     {self.data_batches[0]} calibration and {self.data_batches[1]} scoring batches per asked batch',
+            f'time     {hours} h {minutes} min on {get_world_size()} rank(s)',
+            f'memory   {self.memory_mb:.0f} MB at the peak of the probe',
+            f'disk     {self.disk_mb:.1f} MB',
+        ]
+
+
+class FirstBatches:
+    """The first batches of a loader."""
+
+    def __init__(self, loader: DataLoader, n: int) -> None:
+        self.loader, self.n = loader, min(n, len(loader))
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __iter__(self) -> Iterator[Any]:
+        return itertools.islice(self.loader, self.n)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.loader, name)
+
+
+def forecast(evaluator: ArchEvaluator, archs: Sequence[Arch], num_archs: int, rescored: int, whole: ArchEvaluator) -> Forecast:
+    """Times an asked batch on the first batches of data and scales that up.
+
+    A race is forecast as if it dropped no arch.
+
+    Args:
+        evaluator: The evaluator of the search.
+        archs: An asked batch.
+        num_archs: The budget.
+        rescored: Archs that are scored again at the end.
+        whole: The evaluator that scores them.
+
+    Raises:
+        RuntimeError: An arch of the probe could not be evaluated.
+    """
+    mine = list(archs)[:max(1, math.ceil(len(archs) / get_world_size()))]
+    times = []
+    # One batch of each loader and then more: the difference is what batches take, without what starts every pass.
+    for n in (1, 1 + PROBE_BATCHES):
+        probe = ArchEvaluator(
+            evaluator.model, FirstBatches(evaluator.calibration_loader, n), FirstBatches(evaluator.loader, n), evaluator.build_metrics,
+            evaluator.autocast, evaluator.share_prefixes, evaluator.fold_bn)
+        started = time.perf_counter()
+        for result in probe.evaluate(mine):
+            if isinstance(result, Failure):
+                raise RuntimeError(f'the probe failed: {result.error}')
+        times.append(time.perf_counter() - started)
+        batches = len(probe.calibration_loader) + len(probe.loader)
+    per_batch = max(times[1] - times[0], 0.0) / max(batches - 2, 1) if batches > 2 else times[1] / batches
+    start = max(times[0] - 2 * per_batch, 0.0)
+    calibration = len(evaluator.calibration_loader)
+    asked = math.ceil(num_archs / len(archs))
+    seconds = asked * (start + per_batch * (calibration + len(evaluator.loader)))
+    if rescored:
+        seconds += start + per_batch * rescored / len(archs) * (calibration + len(whole.loader))
+    weights = sum(tensor.numel() * tensor.element_size() for tensor in subnet_state_dict(evaluator.model, mine[0]).values())
+    return Forecast(num_archs, asked, (calibration, len(evaluator.loader)), seconds, _peak_memory_mb(),
+                    (weights + HISTORY_BYTES * num_archs) / 2**20)
+
+
+def _peak_memory_mb() -> float:
+    if torch.cuda.is_available():
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

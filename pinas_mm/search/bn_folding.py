@@ -1,0 +1,66 @@
+"""Folds BN into the convolutions before it while archs are scored: one pass over the feature map less per layer."""
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.utils.fusion import fuse_conv_bn_weights
+
+
+class BNFolding:
+    """The pairs of convolution and BN in a model, and their folded weights for the BN statistics of the moment.
+
+    In eval mode ``BN(conv(x))`` is a convolution with other weights. The results differ by rounding.
+    """
+
+    def __init__(self) -> None:
+        self.pairs: dict[_BatchNorm, nn.Conv2d] = {}
+        self.kept: dict[nn.Conv2d, tuple[nn.Parameter, nn.Parameter | None]] = {}
+
+    @contextmanager
+    def watch(self, model: nn.Module) -> Iterator[None]:
+        """Within it every BN layer that is given the very output of a convolution becomes a pair with it."""
+        last: list[tuple[nn.Conv2d, Tensor]] = []
+
+        def after_conv(conv: nn.Conv2d, inputs: tuple, output: Tensor) -> None:
+            last[:] = [(conv, output)]
+
+        def before_bn(bn: _BatchNorm, inputs: tuple) -> None:
+            if last and last[0][1] is inputs[0]:
+                self.pairs[bn] = last[0][0]
+
+        handles = [module.register_forward_hook(after_conv) for module in model.modules() if isinstance(module, nn.Conv2d)]
+        handles += [module.register_forward_pre_hook(before_bn) for module in model.modules() if isinstance(module, _BatchNorm)]
+        try:
+            yield
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def fold(self, layers: Iterable[_BatchNorm]) -> None:
+        """Folds the present statistics of BN layers into their convolutions.
+
+        Not kept for later: the folded weights of many archs are as large as so many networks, and computing them costs little beside
+        convolving a batch with them.
+        """
+        for bn in layers:
+            conv = self.pairs.get(bn)
+            if conv is None:
+                continue
+            weight, bias = self.kept.setdefault(conv, (conv.weight, conv.bias))
+            folded = fuse_conv_bn_weights(weight, bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias)
+            memory_format = torch.channels_last if weight.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
+            conv._parameters['weight'], conv._parameters['bias'] = folded[0].data.contiguous(memory_format=memory_format), folded[1].data
+            bn.forward = _identity
+
+    def restore(self) -> None:
+        """Puts the convolutions and BN layers back."""
+        for conv, (weight, bias) in self.kept.items():
+            conv._parameters['weight'], conv._parameters['bias'] = weight, bias
+        for bn in self.pairs:
+            bn.__dict__.pop('forward', None)
+        self.kept.clear()
+
+
+_identity: Callable[[Tensor], Tensor] = nn.Identity().forward

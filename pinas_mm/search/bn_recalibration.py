@@ -1,0 +1,203 @@
+"""BN recalibration: running statistics of the calibration data for the archs of a supernet (SPOS, Guo et al., ECCV 2020, 3.4)."""
+import types
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from itertools import chain
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.data import DataLoader
+
+from ..errors import InputError
+from ..models.backbones import SearchableBackbone
+from ..spaces import Arch
+from .bn_folding import BNFolding
+from .prefix_memo import Prefix, PrefixMemo
+
+MIN_CALIBRATION_BATCH = 16
+
+
+class ArchError(Exception):
+    """An arch could not be run; the cause is chained.
+
+    Args:
+        arch: The arch.
+    """
+
+    def __init__(self, arch: Arch) -> None:
+        super().__init__(arch)
+        self.arch = arch
+
+
+class RecalibratedSupernet:
+    """Runs archs of a supernet with their own BN statistics, recalibrated for many archs in one pass over the data.
+
+    Each calibration batch is normalised with its own statistics; a layer's running mean and (unbiased) variance become the plain averages
+    over the batches. Only active BN layers are in train mode, so dropout is off. A part of the backbone that several archs share
+    has one set of statistics, kept per prefix: the same as that of each arch alone. Used within :func:`supernet_borrowed`.
+
+    Args:
+        model: An mm model whose ``backbone`` is a :class:`SearchableBackbone`.
+        autocast: Dtype to run in, or None for full precision.
+        share_prefixes: Whether archs share what they have in common. Off, the results are the same and it takes longer.
+        fold_bn: Whether BN is folded into convolutions once it is recalibrated; faster, and different by rounding.
+    """
+
+    def __init__(self, model: BaseModel, autocast: torch.dtype | None = None, share_prefixes: bool = True, fold_bn: bool = False) -> None:
+        self.model = model
+        self.backbone: SearchableBackbone = model.backbone
+        self.autocast = autocast
+        self.memo = PrefixMemo(self.backbone, self._load_part, share_prefixes)
+        self.folding = BNFolding() if fold_bn else None
+        self.folded = False
+        self.statistics: dict[Hashable, list[tuple[_BatchNorm, dict[str, Tensor]]]] = {}
+        self.outside = [layer for module in _outside_backbone(model) for layer in _bn_layers([module])]
+
+    def recalibrate(self, archs: Sequence[Arch], loader: DataLoader) -> Iterator[None]:
+        """Recalibrates sorted ``archs``, stopping after every arch and batch so that a caller can show progress.
+
+        Raises:
+            ArchError: An arch could not be run.
+            InputError: No calibration data, or a batch too small for its statistics to mean anything.
+        """
+        self.statistics.clear()
+        self.model.eval()
+        layers = list(dict.fromkeys(layer for arch in archs for layer in active_bn_layers(self.model, arch)))
+        for layer in layers:
+            layer.momentum = None  # the plain average over batches instead of an exponential one
+            layer.training = True
+        self.memo.once = True
+        batches = 0
+        for batch in loader:
+            data = self.model.data_preprocessor(batch, False)
+            size = len(data['inputs'] if isinstance(data, dict) else data[0])
+            if size < MIN_CALIBRATION_BATCH:
+                raise InputError(f'a batch of {size} images for BN recalibration: expected at least {MIN_CALIBRATION_BATCH}')
+            batches += 1
+            self.memo.next_batch()
+            watching = self.folding.watch(self.model) if self.folding and batches == 1 else nullcontext()
+            with autocast(self.model, self.autocast), watching:
+                for arch in archs:
+                    self.set_arch(arch)
+                    try:
+                        self.model._run_forward(data, mode='tensor')
+                    except Exception as error:
+                        raise ArchError(arch) from error
+                    yield
+        if batches == 0:
+            raise InputError('no data for BN recalibration: the calibration loader is empty')
+        self.memo.next_batch()
+        self.memo.once = False
+        for layer in layers:
+            layer.training = False
+        self.folded = self.folding is not None
+
+    def set_arch(self, arch: Arch) -> None:
+        """Makes ``arch`` the one that runs next, on the same batch."""
+        self.memo.next_step()
+        self.backbone.set_arch(arch)
+        self._load(('outside', arch), self.outside)
+
+    def load_all(self, arch: Arch) -> None:
+        """Puts the statistics of ``arch`` into every layer it runs."""
+        self.set_arch(arch)
+        for part in range(self.backbone.num_parts):
+            self._load_part(self.memo.prefix(part, arch), arch)
+
+    def _load_part(self, prefix: Prefix, arch: Arch) -> None:
+        if prefix in self.statistics:
+            self._load(prefix, ())
+        else:
+            self._load(prefix, _bn_layers(self.backbone.part_path(prefix[0], arch)))
+
+    def _load(self, key: Hashable, layers: Iterable[_BatchNorm]) -> None:
+        # The layers' buffers are exchanged, not filled: nothing is copied where an arch follows another.
+        if key not in self.statistics:
+            self.statistics[key] = [(layer, _fresh(layer)) for layer in layers]
+        for layer, buffers in self.statistics[key]:
+            layer._buffers.update(buffers)
+        if self.folded:
+            self.folding.fold(layer for layer, _ in self.statistics[key])
+
+
+@contextmanager
+def supernet_borrowed(model: BaseModel, share_prefixes: bool = True, autocast: torch.dtype | None = None,
+                      fold_bn: bool = False) -> Iterator[RecalibratedSupernet]:
+    """Lends a supernet out for recalibration and puts everything back at the end: modes, active arch, BN statistics.
+
+    Within it, BN is local to this rank, SyncBN too: ranks run different archs.
+    """
+    backbone = model.backbone
+    modes = [(module, module.training) for module in model.modules()]
+    layers = _bn_layers([model])
+    kept = [(layer, layer.momentum, dict(layer._buffers)) for layer in layers]
+    synced = [layer for layer in layers if isinstance(layer, nn.SyncBatchNorm)]
+    active = backbone._arch
+    supernet = RecalibratedSupernet(model, autocast, share_prefixes, fold_bn)
+    try:
+        backbone.part_runner = supernet.memo
+        for layer in synced:
+            layer.forward = types.MethodType(_BatchNorm.forward, layer)
+        with torch.no_grad():
+            yield supernet
+    finally:
+        if supernet.folding:
+            supernet.folding.restore()
+        backbone.part_runner = None
+        backbone._arch = active
+        for layer in synced:
+            del layer.forward
+        for layer, momentum, buffers in kept:
+            layer.momentum = momentum
+            layer._buffers.update(buffers)
+        for module, training in modes:
+            module.training = training
+
+
+@contextmanager
+def recalibrated_bn(model: BaseModel, arch: Sequence[int], loader: DataLoader, autocast: torch.dtype | None = None) -> Iterator[None]:
+    """Within it ``arch`` is active, the model in eval mode, and the arch's BN statistics are those of the calibration data.
+
+    Args:
+        model: An mm model whose ``backbone`` is a :class:`SearchableBackbone`.
+        arch: The arch to make active.
+        loader: Calibration batches, each of at least 16 images.
+        autocast: Dtype to run in, or None for full precision.
+
+    Raises:
+        InputError: No calibration data, or a batch too small for its statistics to mean anything.
+    """
+    arch = model.backbone.space.validate(arch, 'BN recalibration')
+    with supernet_borrowed(model, autocast=autocast) as supernet:
+        for _ in supernet.recalibrate([arch], loader):
+            pass
+        supernet.load_all(arch)
+        model.backbone.part_runner = None
+        yield
+
+
+def active_bn_layers(model: BaseModel, arch: Sequence[int]) -> list[_BatchNorm]:
+    """The BN layers with running statistics that the model runs for ``arch``: on the backbone's path, in the neck and in the head."""
+    return _bn_layers([*model.backbone.path(tuple(arch)), *_outside_backbone(model)])
+
+
+def autocast(model: nn.Module, dtype: torch.dtype | None) -> Any:
+    """``torch.autocast`` on the model's device; None for ``dtype`` does nothing."""
+    return torch.autocast(next(model.parameters()).device.type, dtype=dtype, enabled=dtype is not None)
+
+
+def _outside_backbone(model: BaseModel) -> list[nn.Module]:
+    return [child for child in model.children() if child is not model.backbone and child is not getattr(model, 'teacher', None)]
+
+
+def _bn_layers(modules: Iterable[nn.Module]) -> list[_BatchNorm]:
+    found = chain.from_iterable(module.modules() for module in modules)
+    return [module for module in found if isinstance(module, _BatchNorm) and module.track_running_stats]
+
+
+def _fresh(layer: _BatchNorm) -> dict[str, Tensor]:
+    return dict(running_mean=torch.zeros_like(layer.running_mean), running_var=torch.ones_like(layer.running_var),
+                num_batches_tracked=torch.zeros_like(layer.num_batches_tracked))

@@ -1,0 +1,28 @@
+"""Which of many points no other point beats in everything."""
+import numpy as np
+from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
+from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+
+def pareto_front(objectives: np.ndarray) -> np.ndarray:
+    """Indices of the points that no other dominates, in order of the first objective.
+
+    Args:
+        objectives: ``(N, M)``, lower is better in each.
+    """
+    if not len(objectives):
+        return np.empty(0, int)
+    front = NonDominatedSorting().do(np.asarray(objectives, float), only_non_dominated_front=True)
+    return np.array(sorted(front, key=lambda i: tuple(objectives[i])))
+
+
+def rank_and_crowding(objectives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every point the number of its front (0 is the Pareto front) and its crowding distance there (NSGA-II, Deb et al., 2002, III).
+
+    Args:
+        objectives: ``(N, M)``, lower is better in each.
+    """
+    rank, crowding = np.empty(len(objectives), int), np.empty(len(objectives))
+    for number, front in enumerate(NonDominatedSorting().do(objectives)):
+        rank[front], crowding[front] = number, calc_crowding_distance(objectives[front])
+    return rank, crowding

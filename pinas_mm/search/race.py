@@ -1,0 +1,103 @@
+"""Racing: archs that are statistically out of the top k are dropped while batches come in (after Maron and Moore, NeurIPS 1993)."""
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmpretrain.evaluation import Accuracy
+from scipy.stats import norm
+
+from ..errors import InputError
+from ..spaces import Arch
+
+# Below this many samples the mean of differences is not near enough to normal for the test.
+MIN_SAMPLES = 100
+
+
+@dataclass(frozen=True)
+class Race:
+    """When an arch is dropped: where at least ``top_k`` others are better with statistical significance.
+
+    All archs see the same samples, so the test is a paired one, a z-test on the mean difference per sample. With probability
+    ``confidence`` no arch of the true top k is dropped in a whole evaluation (a union bound over all pairs and batches). For metrics
+    that are means over samples. The samples must come in random order.
+
+    Args:
+        score: The metric to race for.
+        top_k: Archs that must survive.
+        confidence: See above; 0.95 is the usual choice, and the union bound makes it a careful one.
+
+    Raises:
+        InputError: A value out of range.
+    """
+    score: str
+    top_k: int = 10
+    confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if self.top_k < 1 or not 0 < self.confidence < 1:
+            raise InputError(f'Race: top_k={self.top_k} and confidence={self.confidence}, expected at least 1 and a probability')
+
+    def start(self, archs: Iterable[Arch], num_batches: int) -> 'Standing':
+        """A new race between ``archs`` over so many batches."""
+        return Standing(self, list(archs), num_batches)
+
+
+class Standing:
+    """The values per sample that the archs of one race have so far."""
+
+    def __init__(self, race: Race, archs: list[Arch], num_batches: int) -> None:
+        self.race = race
+        self.values: dict[Arch, list[np.ndarray]] = {arch: [] for arch in archs}
+        tests = max(1, len(archs) * (len(archs) - 1) * num_batches)
+        self.critical = norm.isf((1 - race.confidence) / tests)
+
+    def drop(self, running: dict[Arch, Evaluator]) -> list[Arch]:
+        """Takes in the samples that the evaluators have processed since the last call; returns the archs that are out."""
+        for arch, evaluator in running.items():
+            seen = sum(map(len, self.values[arch]))
+            metric = _metric(evaluator, self.race.score)
+            self.values[arch].append(per_sample(metric, self.race.score, metric.results[seen:]))
+        archs = list(running)
+        values = np.array([np.concatenate(self.values[arch]) for arch in archs])
+        samples = values.shape[1] if len(archs) > 1 else 0
+        if samples < MIN_SAMPLES or len(archs) <= self.race.top_k:
+            return []
+        means, covariance = values.mean(axis=1), np.cov(values)
+        ahead = means[None, :] - means[:, None]  # (arch, other): how far the other is ahead
+        variance = np.maximum(covariance.diagonal()[:, None] + covariance.diagonal()[None, :] - 2 * covariance, 0)
+        better = ahead > self.critical * np.sqrt(variance / samples)
+        return [arch for arch, others in zip(archs, better.sum(axis=1)) if others >= self.race.top_k]
+
+    def report(self, arch: Arch) -> dict[str, float]:
+        """``samples``: how many the score of an arch is the mean of."""
+        return dict(samples=float(sum(map(len, self.values[arch]))))
+
+
+def per_sample(metric: BaseMetric, score: str, results: list[Any]) -> np.ndarray:
+    """The metric's value for every sample, ``(len(results), )``.
+
+    Raises:
+        InputError: The metric is not the mean of its samples' values.
+    """
+    name = score.removeprefix(f'{metric.prefix}/')
+    if isinstance(metric, Accuracy) and name == 'top1' and all('pred_score' in result for result in results):
+        # Thousands of samples times archs: as one array.
+        predicted = np.stack([result['pred_score'].numpy(force=True) for result in results]).argmax(axis=1)
+        values = 100.0 * (predicted == np.concatenate([result['gt_label'].numpy(force=True) for result in results]))
+    else:
+        values = np.array([float(metric.compute_metrics([result])[name]) for result in results])
+    whole = float(metric.compute_metrics(results)[name])
+    if not np.isclose(values.mean(), whole, rtol=1e-4, atol=1e-4):
+        raise InputError(f'race: {score} is {whole:g} over {len(results)} samples, but the mean of their own values is {values.mean():g}; '
+                         'only metrics that are means over samples can be raced')
+    return values
+
+
+def _metric(evaluator: Evaluator, score: str) -> BaseMetric:
+    prefix = score.rsplit('/', 1)[0] if '/' in score else None
+    for metric in evaluator.metrics:
+        if (metric.prefix or None) == prefix:
+            return metric
+    raise InputError(f'race: no metric gives {score!r}, there are {[metric.prefix for metric in evaluator.metrics]}')

@@ -1,0 +1,58 @@
+"""Searches that are killed, and searches on two ranks, in processes of their own."""
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tiny_search import run
+
+from pinas_mm.search.history import read_history
+from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
+
+SCRIPT = Path(__file__).with_name('tiny_search.py')
+
+
+def start(*arguments):
+    return subprocess.Popen([sys.executable, SCRIPT, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(process, timeout=240):
+    output, _ = process.communicate(timeout=timeout)
+    return process.returncode, output
+
+
+def test_killed_twenty_times_it_ends_as_if_never_killed(tmp_path):
+    code, output = finish(start('killed', tmp_path, 20))
+    assert code == 0, output
+    batches = list(map(int, output.splitlines()[-1].split()))
+    assert len(batches) == 20 and len(set(batches)) > 3, f'kills at different stages of the search: {batches}'
+    for name in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
+        assert (tmp_path / 'killed' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
+
+
+@pytest.fixture(scope='module')
+def one_rank(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('one')
+    return folder, run(folder, num_archs=20, norm='SyncBN').test_loop
+
+
+def test_two_ranks_write_the_history_of_one(tmp_path, one_rank):
+    """The classifier has SyncBN: recalibration must be local, since the ranks run different archs."""
+    ranks = [start('rank', tmp_path, number) for number in range(2)]
+    for process in ranks:
+        code, output = finish(process)
+        assert code == 0, output
+    folder, loop = one_rank
+    for name in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
+        assert (tmp_path / 'ranks' / name).read_bytes() == (folder / name).read_bytes()
+    assert [(tmp_path / f'winner{number}').read_text() for number in range(2)] == [str(loop.winner)] * 2
+
+
+def test_a_lost_rank_ends_the_search_and_it_resumes_on_one(tmp_path, one_rank):
+    ranks = [start('rank', tmp_path, number, 3) for number in range(2)]
+    codes = [finish(process, timeout=120)[0] for process in ranks]
+    assert codes[1] == -9 and codes[0] not in (0, -9)
+    history = tmp_path / 'ranks/history.jsonl'
+    assert len(read_history(history, NASBENCH_MACRO)[1]) == 6, 'the two batches before'
+    run(tmp_path / 'ranks', resume=True, num_archs=20, norm='SyncBN')
+    assert history.read_bytes() == (one_rank[0] / 'history.jsonl').read_bytes()

@@ -1,0 +1,108 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+
+from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
+from pinas_mm.search import latency as module
+from pinas_mm.search.cost import Constraints, measure_costs
+from pinas_mm.search.latency import measure_latency, read_latency
+
+IMAGES = torch.zeros(1, 3, 32, 32)
+KNOWN = np.random.default_rng(0).uniform(0.001, 0.004, (8, 3))
+
+
+class Clock:
+    """Stands for the timer, so that no test depends on how busy the machine is: positions put the clock forward by known seconds."""
+    now = 0.0
+
+    def __init__(self, stmt, globals, num_threads):
+        self.run = globals['run']
+
+    def timeit(self, number):
+        start = Clock.now
+        for _ in range(number):
+            self.run()
+        return SimpleNamespace(mean=(Clock.now - start) / number)
+
+
+@pytest.fixture(scope='module')
+def backbone():
+    init_default_scope('mmpretrain')
+    return SearchableMacroNet(widen_factor=0.125)
+
+
+@pytest.fixture
+def known(monkeypatch):
+    """A table of a backbone whose positions take known times, and 1 ms more within a network; 5 % of the time varies."""
+    backbone, rng = SearchableMacroNet(widen_factor=0.125), np.random.default_rng(1)
+
+    def run(index, arch, x):
+        Clock.now += KNOWN[index, arch[index]] * rng.uniform(0.95, 1.05)
+        return x
+
+    backbone.run = run
+    backbone.tail = torch.nn.Identity()
+    backbone.stem.register_forward_hook(lambda *_: setattr(Clock, 'now', Clock.now + 0.001))
+    monkeypatch.setattr(module, 'Timer', Clock)
+    return measure_latency(backbone, IMAGES, rounds=9, num_check=20)
+
+
+def test_known_times_are_found(known):
+    """In ms; differences between candidates, since what all archs pay may be counted anywhere."""
+    found, expected = np.array(known.tables), 1000 * KNOWN
+    np.testing.assert_allclose(found - found.mean(axis=1, keepdims=True), expected - expected.mean(axis=1, keepdims=True), atol=0.25)
+    assert known.check['median_error'] < 0.03 and known.check['rank_correlation'] > 0.9 and len(known.check['subnets']) == 20
+    for subnet in known.check['subnets']:
+        total = 1 + 1000 * KNOWN[range(8), subnet['arch']].sum()
+        assert subnet['measured'] == pytest.approx(total, rel=0.05) == subnet['predicted']
+
+
+def test_it_becomes_a_cost_and_a_limit(known, backbone, tmp_path):
+    known.write(tmp_path / 'latency.json')
+    found = read_latency(tmp_path / 'latency.json', backbone)
+    assert found == known and found.setting['images'] == [1, 3, 32, 32] and found.setting['dtype'] == 'float32'
+    costs = measure_costs(backbone, 32)
+    costs.add_latency(found)
+    arch = (0, 1, 2, 0, 1, 2, 0, 1)
+    expected = found.fixed + sum(table[choice] for table, choice in zip(found.tables, arch))
+    assert costs.arch_costs(arch)['latency'] == pytest.approx(expected)
+    assert Constraints(costs, latency=expected + 1e-6).mask([arch]).tolist() == [True]
+    assert Constraints(costs, latency=expected - 1e-3).mask([arch]).tolist() == [False]
+
+
+def test_a_real_backbone_is_measured_and_left_as_it_was(backbone):
+    before = {key: value.clone() for key, value in backbone.state_dict().items()}
+    seen = []
+    table = measure_latency(backbone, IMAGES, torch.bfloat16, rounds=3, num_check=4, on_progress=lambda *args: seen.append(args))
+    assert np.shape(table.tables) == (8, 3) and table.setting['dtype'] == 'bfloat16'
+    assert all(subnet['measured'] > 0 for subnet in table.check['subnets'])
+    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items()) and backbone._arch is None
+    entries = 8 * 3 + module.FIT_SUBNETS + 4
+    assert seen[-1] == (4 * entries, 4 * entries) and len(seen) == 4 * entries
+
+
+def test_wrong_tables_are_named(known, backbone, tmp_path):
+    path = tmp_path / 'latency.json'
+    known.write(path)
+    with pytest.raises(InputError, match="latencies of 'nasbench_macro' at widen_factor=0.125, expected 'nasbench_macro' at 0.25"):
+        read_latency(path, SearchableMacroNet(widen_factor=0.25))
+    with pytest.raises(InputError, match="expected 'resnest50'"):
+        read_latency(path, SearchableResNeSt(widen_factor=0.25))
+    data = json.loads(path.read_text())
+    for wrong in (data | dict(tables=data['tables'][:7]), dict(space='x'), [], data | dict(tables='x')):
+        path.write_text(json.dumps(wrong))
+        with pytest.raises(InputError, match='latency.json: (not a latency table|its tables have shapes)'):
+            read_latency(path, backbone)
+    with pytest.raises(InputError, match='none.json: not a latency table'):
+        read_latency(tmp_path / 'none.json', backbone)
+
+
+def test_a_model_without_a_supernet_is_named():
+    for model in (torch.nn.Conv2d(3, 3, 1), SearchableMacroNet(widen_factor=0.125, arch='22222222')):
+        with pytest.raises(InputError, match='has no supernet to measure'):
+            measure_latency(model, IMAGES)
