@@ -1,0 +1,258 @@
+#!/usr/bin/env python
+"""How much faster archs are evaluated together than one at a time: exactly, and with each faster mode.
+
+    python benchmarks/evaluator.py macro --checkpoint work_dirs/linear/epoch_3.pth     # data/cifar10, decoding included
+    python benchmarks/evaluator.py resnest                                             # full-size resnest50 at 64x64, random images
+
+Everything is timed in CPU seconds of one process with one thread; each mode is timed in the same run as evaluation one at a time, by the
+same code with nothing shared, and only ratios are reported.
+"""
+import argparse
+import copy
+import json
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import Evaluator
+from mmengine.registry import METRICS, MODELS, init_default_scope
+from torch.utils.data import DataLoader
+
+import pinas_mm  # noqa: F401
+from pinas_mm.checkpoint import load_strict
+from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
+from pinas_mm.search.cost import measure_costs
+from pinas_mm.search.evaluator import ArchEvaluator
+from pinas_mm.search.race import Race
+from pinas_mm.spaces import Arch, SearchSpace
+
+TOP = Path(__file__).resolve().parents[1]
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument('space', choices=('macro', 'resnest'))
+    options.add_argument('--checkpoint', help='a trained supernet with its classifier; scores of an untrained one are chance')
+    options.add_argument('--archs', type=int, default=64)
+    options.add_argument('--repeats', type=int, default=3, help='rounds; each times every mode once')
+    options.add_argument('--samples', type=int, default=1000)
+    options.add_argument('--calibration-batches', type=int, default=8)
+    options.add_argument('--top10-seeds', type=int, default=0, help='also compare the top 10 of the fastest mode over so many seeds')
+    options.add_argument('--out', type=Path)
+    args = options.parse_args()
+    torch.set_num_threads(1)
+    init_default_scope('mmpretrain')
+    setting = (Macro if args.space == 'macro' else ResNeSt)(args)
+    report = dict(space=args.space, samples=args.samples, calibration_batches=args.calibration_batches, exact=[], modes=[])
+    for name, archs in (('random', random_archs(setting.space, args.archs)), ('evolved', evolved_archs(setting.space, args.archs))):
+        report['exact'].append(exact(setting, name, archs, args.repeats))
+        print(json.dumps(report['exact'][-1]), flush=True)
+    if args.space == 'macro':
+        for row in modes(setting, random_archs(setting.space, args.archs), args.repeats):
+            report['modes'].append(row)
+            print(json.dumps(row), flush=True)
+    if args.top10_seeds:
+        report['top10'] = top10(setting, args.archs, args.top10_seeds)
+        print(json.dumps(report['top10']), flush=True)
+    if args.out:
+        args.out.write_text(json.dumps(report, indent=1))
+
+
+class Macro:
+    """CIFAR-10 as a folder of JPEG files, the shipped search config."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        config = Config.fromfile(TOP / 'configs/pinas/pinas_nasbench-macro-search_cifar10.py')
+        self.config = config
+        self.model = MODELS.build(config.model | dict(data_preprocessor=config.data_preprocessor))
+        if args.checkpoint:
+            load_strict(self.model, args.checkpoint)
+        self.space = self.model.backbone.space
+        self.input_size = 32
+
+    def evaluator(self, channels_last: bool = False, samples: int | None = None, workers: int = 0, shuffle: bool = False, seed: int = 0,
+                  **kwargs: object) -> ArchEvaluator:
+        self.model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+        loaders = [dict(copy.deepcopy(loader), num_workers=workers, persistent_workers=False)
+                   for loader in (self.config.arch_evaluation.calibration_dataloader, self.config.test_dataloader)]
+        calibration = calibration_loader(loaders[0], self.args.calibration_batches, seed)
+        scoring = whole_set_loader(loaders[1], samples or self.args.samples, seed, shuffle)
+        return ArchEvaluator(self.model, calibration, scoring, lambda: Evaluator([METRICS.build(self.config.test_evaluator)]), **kwargs)
+
+
+class ResNeSt:
+    """Full-size resnest50 on random images of 64x64 pixels in memory: no decoding."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        self.args = args
+        torch.manual_seed(0)
+        self.model = MODELS.build(dict(
+            type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableResNeSt'), neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=2048)))
+        self.space = self.model.backbone.space
+        self.input_size = 64
+        self.images = [dict(inputs=torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8), data_samples=sample(i)) for i in range(64)]
+
+    def evaluator(self, **kwargs: object) -> ArchEvaluator:
+        kwargs.pop('channels_last', None)
+        loader = DataLoader(self.images, batch_size=32, collate_fn=_collate)
+        return ArchEvaluator(self.model, loader, loader, lambda: Evaluator([METRICS.build(dict(type='Accuracy'))]), **kwargs)
+
+
+def sample(index: int) -> object:
+    from mmpretrain.structures import DataSample
+    return DataSample().set_gt_label(index % 10)
+
+
+def _collate(items: list) -> dict:
+    return dict(inputs=[item['inputs'] for item in items], data_samples=[item['data_samples'] for item in items])
+
+
+def random_archs(space: SearchSpace, n: int, seed: int = 0) -> list[Arch]:
+    rng, archs = np.random.default_rng(seed), {}
+    while len(archs) < n:
+        archs[space.canonical(space.sample(rng))] = None
+    return list(archs)
+
+
+def evolved_archs(space: SearchSpace, n: int, seed: int = 0) -> list[Arch]:
+    """Mutants of 10 parents, 0.1 per slot."""
+    rng, archs = np.random.default_rng(seed), {}
+    parents = [space.sample(rng) for _ in range(10)]
+    while len(archs) < n:
+        archs[space.canonical(space.mutate(parents[rng.integers(10)], 0.1, rng))] = None
+    return list(archs)
+
+
+def cpu_seconds(run: Callable[..., Any], *args: Any) -> tuple[float, Any]:
+    """CPU seconds of this process, and the result of ``run(*args)``."""
+    start = time.process_time()
+    result = run(*args)
+    return time.process_time() - start, result
+
+
+def one_at_a_time(evaluator: ArchEvaluator, archs: list[Arch]) -> list[dict[str, float]]:
+    return [evaluator.evaluate([arch])[0] for arch in archs]
+
+
+def read(evaluator: ArchEvaluator) -> None:
+    for loader in (evaluator.calibration_loader, evaluator.loader):
+        for batch in loader:
+            evaluator.model.data_preprocessor(batch, False)
+
+
+def exact(setting: Macro | ResNeSt, name: str, archs: list[Arch], repeats: int) -> dict:
+    """Sharing against one at a time, and what sharing could gain at most."""
+    evaluator = setting.evaluator(channels_last=True)
+    alone, together, reading = [], [], []
+    for _ in range(repeats):
+        seconds, expected = cpu_seconds(one_at_a_time, evaluator, archs)
+        alone.append(seconds)
+        seconds, found = cpu_seconds(evaluator.evaluate, archs)
+        together.append(seconds)
+        reading.append(cpu_seconds(read, evaluator)[0])
+    share = len(archs) * np.median(reading) / np.median(alone)
+    nodes, macs = shared_work(setting, archs)
+    # Amdahl: reading is done once instead of once per arch; the rest shrinks by as much as its MACs.
+    bound = 1 / (share / len(archs) + (1 - share) / macs)
+    ratios = np.array(alone) / np.array(together)
+    return dict(
+        archs=name, equal=expected == found, archs_per_minute_alone=60 * len(archs) / float(np.median(alone)),
+        archs_per_minute=60 * len(archs) / float(np.median(together)), ratio=float(np.median(ratios)), ratios=np.round(ratios, 3).tolist(),
+        nodes=nodes, macs=macs, reading=float(share), bound=float(bound), reached=float(np.median(ratios) / bound),
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+def shared_work(setting: Macro | ResNeSt, archs: list[Arch]) -> tuple[float, float]:
+    """Parts run one at a time over parts run together: their number, and their MACs (stem and tail included)."""
+    table, space, backbone = measure_costs(setting.model, setting.input_size), setting.space, setting.model.backbone
+    part_macs = [np.asarray(costs) for costs in table.tables['macs']]
+
+    def macs(part: int, arch: Arch) -> float:
+        if not 1 <= part <= len(space.positions):
+            return 0.0
+        return float(part_macs[part - 1][tuple(arch[slot] for slot in space.positions[part - 1].slots)])
+
+    once = {backbone.prefix(part, arch): macs(part, arch) for arch in archs for part in range(1, len(space.positions) + 1)}
+    stem, tail = fixed_macs(setting)
+    everything = sum(macs(part, arch) for arch in archs for part in range(1, len(space.positions) + 1)) + len(archs) * (stem + tail)
+    count = len(archs) * len(space.positions) / len(once)
+    return count, everything / (sum(once.values()) + stem + len(archs) * tail)
+
+
+def fixed_macs(setting: Macro | ResNeSt) -> tuple[float, float]:
+    """MACs of the stem, and of what follows the positions."""
+    macs = []
+    handles = [module.register_forward_hook(lambda m, _, out: macs.append(out.numel() * m.weight[0].numel()))
+               for module in setting.model.backbone.stem.modules() if isinstance(module, torch.nn.Conv2d)]
+    size = setting.input_size
+    setting.model.backbone.stem(torch.zeros(1, 3, size, size))
+    for handle in handles:
+        handle.remove()
+    return float(sum(macs)), float(measure_costs(setting.model, size).fixed['macs'] - sum(macs))
+
+
+def modes(setting: Macro, archs: list[Arch], repeats: int) -> list[dict]:
+    """Each faster mode against one at a time, contiguous and in full precision."""
+    race = Race('accuracy/top1', top_k=10)
+    table = {
+        'shared': {},
+        'shared, channels-last': dict(channels_last=True),
+        'shared, bfloat16': dict(autocast=torch.bfloat16),
+        'shared, channels-last, bfloat16': dict(channels_last=True, autocast=torch.bfloat16),
+        'shared, race': dict(race=race, shuffle=True),
+        'shared, subset of 250': dict(samples=250),
+        'shared, 2 workers': dict(workers=2),
+        'shared, channels-last, race': dict(channels_last=True, race=race, shuffle=True),
+        'shared, channels-last, bfloat16, race': dict(channels_last=True, autocast=torch.bfloat16, race=race, shuffle=True),
+    }
+    times: dict[str, list[float]] = {name: [] for name in ['alone', *table]}
+    scores = {}
+    for _ in range(repeats):
+        evaluator = setting.evaluator()
+        seconds, results = cpu_seconds(one_at_a_time, evaluator, archs)
+        times['alone'].append(seconds)
+        scores['alone'] = np.array([result['accuracy/top1'] for result in results])
+        for name, options in table.items():
+            evaluator = setting.evaluator(**options)
+            seconds, results = cpu_seconds(evaluator.evaluate, archs)
+            times[name].append(seconds)
+            scores[name] = np.array([result['accuracy/top1'] for result in results])
+    top = set(np.argsort(-scores['alone'], kind='stable')[:10].tolist())
+    rows = []
+    for name in table:
+        ratios = np.array(times['alone']) / np.array(times[name])
+        difference = np.abs(scores[name] - scores['alone'])
+        rows.append(dict(
+            mode=name, ratio=float(np.median(ratios)), ratios=np.round(ratios, 2).tolist(), mean_difference=float(difference.mean()),
+            largest_difference=float(difference.max()),
+            same_top10=len(top & set(np.argsort(-scores[name], kind='stable')[:10].tolist()))))
+    return rows
+
+
+def top10(setting: Macro, num_archs: int, seeds: int) -> dict:
+    """How many of the top 10 by exact scores the fastest mode has too, and its ratio, over seeds of archs and samples."""
+    same, ratios = [], []
+    for seed in range(seeds):
+        archs = random_archs(setting.space, num_archs, seed)
+        evaluator = setting.evaluator(seed=seed, shuffle=True)
+        alone, results = cpu_seconds(one_at_a_time, evaluator, archs)
+        exact_scores = np.array([result['accuracy/top1'] for result in results])
+        evaluator = setting.evaluator(channels_last=True, autocast=torch.bfloat16, race=Race('accuracy/top1'), shuffle=True, seed=seed)
+        fast, results = cpu_seconds(evaluator.evaluate, archs)
+        scores = np.array([result['accuracy/top1'] for result in results])
+        best = [set(np.argsort(-values, kind='stable')[:10].tolist()) for values in (exact_scores, scores)]
+        same.append(len(best[0] & best[1]))
+        ratios.append(alone / fast)
+        print(seed, same[-1], ratios[-1], flush=True)
+    return dict(same=same, ratios=ratios)
+
+
+if __name__ == '__main__':
+    main()
