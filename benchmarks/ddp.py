@@ -70,7 +70,8 @@ def run(rank: int, name: str, rounds: int, steps: int, folder: str) -> None:
     if rank == 0:
         ratios = np.array(times['find_unused']) / np.array(times['active'])
         report = dict(model=name, batch=batch, size=size, active=float(np.median(times['active'])),
-                      find_unused=float(np.median(times['find_unused'])), ratio=float(np.median(ratios)), ratios=np.round(ratios, 2).tolist())
+                      find_unused=float(np.median(times['find_unused'])), ratio=float(np.median(ratios)),
+                      ratios=np.round(ratios, 2).tolist())
         (Path(folder) / 'report.json').write_text(json.dumps(report))
     dist.destroy_process_group()
 

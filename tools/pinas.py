@@ -24,6 +24,7 @@ from pinas_mm.engine.command_line import build_runner, load_config, run_tool
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
 from pinas_mm.search.history import Record
+from pinas_mm.search.search import ranked, to_record
 from pinas_mm.spaces import Arch
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
@@ -65,9 +66,9 @@ class Pipeline:
         runner.test()
         loop: SearchLoop = runner.test_loop
         drawn = self.equal_cost(loop, loop.winner)
-        median = sorted(drawn, key=lambda record: record.score)[len(drawn) // 2]
+        median = drawn[(len(drawn) - 1) // 2]
         chosen = {'searched': loop.winner, 'median-scored': median}
-        drawn = [record for record in drawn if record is not median]
+        drawn = sorted((record for record in drawn if record is not median), key=lambda record: record.index)
         chosen |= {f'random {i + 1}' if num_random > 1 else 'random': record for i, record in enumerate(drawn[:num_random])}
         rows = []
         for name, record in chosen.items():
@@ -95,7 +96,7 @@ class Pipeline:
         return str(checkpoint)
 
     def equal_cost(self, loop: SearchLoop, winner: Record) -> list[Record]:
-        """Random archs whose MACs are within 5 % of the winner's, with supernet scores on the whole held-out split."""
+        """Random archs whose MACs are within 5 % of the winner's, by supernet score on the whole held-out split, best first."""
         rng, space = np.random.default_rng((self.seed, 1)), loop.backbone.space
         archs: dict[Arch, None] = {}
         for _ in range(200):
@@ -107,8 +108,8 @@ class Pipeline:
         chosen = list(archs)[:DRAWN]
         if not chosen:
             raise InputError(f'no other arch within {EQUAL:.0%} of the found one\'s {winner.costs["macs"] / 1e6:.1f} M MACs')
-        return [Record(index, arch, metrics[loop.score], metrics, loop.costs.arch_costs(arch))
-                for index, (arch, metrics) in enumerate(zip(chosen, loop.whole_evaluator.evaluate(chosen)))]
+        return ranked([to_record(index, arch, result, loop.score, loop.costs.arch_costs(arch))
+                       for index, (arch, result) in enumerate(zip(chosen, loop.whole_evaluator.evaluate(chosen)))])
 
     def finetune(self, folder: Path) -> float:
         """Fine-tunes a subnet from its inherited weights; returns its test accuracy in %."""
