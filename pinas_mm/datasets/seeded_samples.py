@@ -32,7 +32,9 @@ class SeededSamples(Dataset):
         try:
             random.seed(value)
             np.random.seed(value)
-            torch.manual_seed(value)
+            # Not torch.manual_seed: where CUDA is not initialised, it notes the call with its stack for every GPU, which takes longer
+            # than reading a small image. Augmentation runs on the CPU.
+            torch.default_generator.manual_seed(value)
             return self.dataset[index]
         finally:
             random.setstate(states[0])

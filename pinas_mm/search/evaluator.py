@@ -16,6 +16,7 @@ from ..models.backbones import SearchableBackbone
 from ..spaces import Arch
 from .bn_recalibration import ArchError, RecalibratedSupernet, autocast, recalibrated_bn, supernet_borrowed
 from .prefix_memo import NotShareableError
+from .preprocessed_batch import preprocessed_once
 from .race import Race
 from .search import Failure
 
@@ -79,7 +80,8 @@ class ArchEvaluator:
         alive = sorted(set(archs))
         with supernet_borrowed(self.model, self.share_prefixes, self.autocast, self.fold_bn) as supernet:
             alive = self._recalibrate(supernet, alive, results)
-            self._score(supernet, alive, results)
+            with preprocessed_once(self.model.data_preprocessor):
+                self._score(supernet, alive, results)
         return [results[arch] for arch in archs]
 
     @contextmanager
