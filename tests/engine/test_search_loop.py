@@ -211,7 +211,7 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
     (dict(searcher=dict(type='anealing')), r"unknown type 'anealing', expected one of \['evolution', 'nsga2', 'partition_tree', 'random'"),
     (dict(searcher=dict()), 'unknown type None'),
     (dict(searcher=dict(type='evolution', populaton=4)), r"searcher 'evolution': unknown .*\['populaton'\], expected some of .*population"),
-    (dict(searcher=dict(type='evolution', population=4)), 'tournament=10, expected 1 to population=4'),
+    (dict(searcher=dict(type='evolution', population=4)), 'tournament=5, expected 1 to population=4'),
     (dict(score='accuracy/top5'), r"score='accuracy/top5' is not among the metrics evaluated: \['accuracy/top1'\]"),
     (dict(constraints=dict(macs=1)), r'no arch of space .nasbench_macro. within macs in \[-inf, 1\]'),
     (dict(constraints=dict(latency=1)), "unknown cost 'latency', .*needs latency_table"),
