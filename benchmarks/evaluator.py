@@ -48,7 +48,7 @@ def main() -> None:
     torch.set_num_threads(1)
     init_default_scope('mmpretrain')
     setting = (Macro if args.space == 'macro' else ResNeSt)(args)
-    report = dict(space=args.space, samples=args.samples, calibration_batches=args.calibration_batches, exact=[], modes=[])
+    report: dict[str, Any] = dict(space=args.space, samples=args.samples, calibration_batches=args.calibration_batches, exact=[], modes=[])
     for name, archs in (('random', random_archs(setting.space, args.archs)), ('evolved', evolved_archs(setting.space, args.archs))):
         report['exact'].append(exact(setting, name, archs, args.repeats))
         print(json.dumps(report['exact'][-1]), flush=True)
