@@ -27,6 +27,7 @@ def main() -> None:
     options.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     options.add_argument('--random', type=int, default=1, help='random archs of equal MACs per seed')
     args = options.parse_args()
+    args.work_dir = args.work_dir.resolve()
     runs = []
     for seed in args.seeds:
         results = args.work_dir / f'seed{seed}' / 'results.json'

@@ -51,6 +51,7 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     except Exception as error:  # torch raises a dozen kinds for damaged or unsafe files
         lines = str(error).splitlines() or [type(error).__name__]
         reason = next((line.strip() for line in lines if 'WeightsUnpickler error' in line), lines[0])
+        reason = 'not a PyTorch file' if 'Please file an issue' in reason else reason
         raise InputError(f'{path}: not loadable as a checkpoint of plain tensors: {reason}') from error
     if not isinstance(checkpoint, dict):
         raise InputError(f'{path}: holds a {type(checkpoint).__name__}, expected a dict of tensors')

@@ -37,5 +37,7 @@ def read_yaml(path: str | os.PathLike) -> Any:
     """
     try:
         return yaml.safe_load(Path(path).read_text(encoding='utf-8'))
+    except FileNotFoundError as error:
+        raise InputError(f'{path}: no such file (from {os.getcwd()})') from error
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f'{path}: cannot be read as YAML of plain data: {error}') from error

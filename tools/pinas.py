@@ -6,7 +6,8 @@ archs of equal cost (MACs within 5 %) the same way: the median-scored of nine dr
 
     python tools/pinas.py configs/quickstart/{learn,linear,search,finetune}.py --work-dir work_dirs/quickstart
 
-Run again with the same work dir, it goes on where it stopped: finished stages are kept, the search resumes.
+Run again with the same work dir, it goes on where it stopped: finished stages are kept, the search resumes, a stage that was training
+starts again. To change one stage alone, pass a config of your own that inherits it.
 """
 import argparse
 import json
@@ -87,12 +88,24 @@ class Pipeline:
         return config
 
     def train(self, stage: str, changes: dict, folder: str | None = None) -> str:
-        """Trains a stage, unless its last checkpoint is there, and returns that checkpoint."""
+        """Trains a stage, unless its last checkpoint is there, and returns that checkpoint.
+
+        Raises:
+            InputError: That checkpoint was trained with another config or seed.
+        """
         print(f'--- {folder or stage}', flush=True)
         config = self.config(stage, changes, folder)
         checkpoint = Path(config.work_dir) / f'epoch_{config.train_cfg.max_epochs}.pth'
-        if not checkpoint.exists():
+        trained = Path(config.work_dir) / 'trained.json'
+        wanted = {key: value for key, value in json.loads(json.dumps(config.to_dict(), default=str)).items() if key != 'experiment_name'}
+        if checkpoint.exists() and trained.exists():
+            found = json.loads(trained.read_text())
+            changed = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
+            if changed:
+                raise InputError(f'{checkpoint}: trained with another config ({", ".join(changed)} changed); choose another --work-dir')
+        else:
             build_runner(config).train()
+            write_atomic(trained, lambda file: file.write(json.dumps(wanted).encode()))
         return str(checkpoint)
 
     def equal_cost(self, loop: SearchLoop, winner: Record) -> list[Record]:

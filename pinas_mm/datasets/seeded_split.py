@@ -23,12 +23,15 @@ def SeededSplit(dataset: dict, part: Literal['learning', 'held_out'], held_out: 
         An ordinary mm dataset.
 
     Raises:
-        InputError: An unknown part, or no sample left in one of them.
+        InputError: An unknown part, images that cannot be read, or no sample left in one of the parts.
     """
     if part not in ('learning', 'held_out'):
         raise InputError(f"SeededSplit: part={part!r}, expected 'learning' or 'held_out'")
-    whole = ROOT_DATASETS.build(dataset)
-    whole.full_init()
+    try:
+        whole = ROOT_DATASETS.build(dataset)
+        whole.full_init()
+    except (OSError, RuntimeError) as error:  # missing and empty folders
+        raise InputError(f"SeededSplit: {dataset.get('type')} of {dataset.get('data_root')!r}: {error}") from error
     if not 0 < held_out < len(whole):
         raise InputError(f'SeededSplit: held_out={held_out} of {len(whole)} samples in {type(whole).__name__}')
     order = np.random.default_rng(seed).permutation(len(whole))

@@ -22,6 +22,9 @@ def run_tool(main: Callable[[], None]) -> None:
     except InputError as error:
         print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
         sys.exit(2)
+    except FileNotFoundError as error:
+        print(f'error: no such file: {error.filename or error}', file=sys.stderr)
+        sys.exit(2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

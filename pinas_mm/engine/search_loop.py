@@ -169,7 +169,8 @@ class SearchLoop(BaseLoop):
                     evaluate = self._evaluate(self.whole_evaluator, progress, 'top again', min(self.top_k, len(best)))
                     best = rescore(records, evaluate, history, self.score, self.top_k, lambda record: self._report(record, progress))
         except KeyboardInterrupt:
-            self.runner.logger.warning(f'stopped; {history.path} has {len(history.records)} records, go on with --resume')
+            self.runner.logger.warning(f'stopped; {history.path} has {len(history.records)} records; the same command goes on '
+                                       '(tools/search.py: with --resume)')
             raise
         if not best:
             raise InputError(f'{history.path}: not one of {len(records)} archs could be evaluated')
@@ -244,7 +245,8 @@ class SearchLoop(BaseLoop):
         return evaluate
 
     def _report(self, record: Record, progress: Progress) -> None:
-        name = f'{record.stage} {record.index + 1}/{self.num_archs}  arch {self.backbone.space.encode(record.arch)}'
+        number = f' {record.index + 1}/{self.num_archs}' if record.stage == 'search' else ''
+        name = f'{record.stage}{number}  arch {self.backbone.space.encode(record.arch)}'
         task = progress.tasks[-1]
         if record.score is None:
             self.runner.logger.warning(f'{name}  failed: {record.error}')

@@ -48,3 +48,11 @@ def test_metainfo_and_pipeline_are_kept():
 def test_wrong_arguments_are_named(part, held_out, message):
     with pytest.raises(InputError, match=message):
         split(part, held_out)
+
+
+def test_a_missing_or_empty_folder_is_named(tmp_path):
+    (tmp_path / 'empty/cat').mkdir(parents=True)
+    for folder, reason in (('none', 'none'), ('empty', 'Found 0 files')):
+        dataset = dict(type='mmpretrain.CustomDataset', data_root=str(tmp_path / folder), pipeline=[])
+        with pytest.raises(InputError, match=f"SeededSplit: mmpretrain.CustomDataset of '{tmp_path}/{folder}': .*{reason}"):
+            DATASETS.build(dict(type='pinas_mm.SeededSplit', dataset=dataset, part='learning', held_out=10))

@@ -28,6 +28,7 @@ def raising(error):
      "error: wrong config key: __init__() missing 1 required positional argument: 'searcher'\n"),
     (OSError(errno.ENOSPC, 'No space left on device', 'epoch_1.pth'), 2,
      "error: the disk is full, what was written before is kept: [Errno 28] No space left on device: 'epoch_1.pth'\n"),
+    (FileNotFoundError(errno.ENOENT, 'No such file or directory', 'data/cifar10/train/'), 2, 'error: no such file: data/cifar10/train/\n'),
     (KeyboardInterrupt(), 130, ''),
 ])
 def test_what_a_user_can_mend_is_one_line_and_an_exit_code(capsys, error, code, message):

@@ -152,7 +152,9 @@ def tool(monkeypatch, capsys, tmp_path):
     (['test.py', 'linear.py', 'supernet.pth', '--arch', '2221222'], r'has 7 entries, but space .nasbench_macro. has 8 slots'),
     (['test.py', 'linear.py', 'supernet.pth', '--arch', '22212229'], 'slot 7 holds 9'),
     (['test.py', 'linear.py', 'other.pth', '--arch', '22212220'], 'other.pth: does not fit this ImageClassifier; missing: head.fc'),
-    (['test.py', 'linear.py', 'none.pth'], 'none.pth: no such checkpoint'),
+    (['test.py', 'linear.py', 'none.pth'], 'its model is a supernet; name an arch of it with --arch'),
+    (['test.py', 'linear.py', 'none.pth', '--arch', '22212220'], 'none.pth: no such checkpoint'),
+    (['test.py', 'linear.py', 'supernet.pth', '--arch', 'none.yaml'], 'none.yaml: no such file'),
     (['search.py', 'search.py', 'unsafe.pth'], 'unsafe.pth: not loadable'),
     (['search.py', 'search.py', 'other.pth'], 'other.pth: does not fit'),
     (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.searcher.type=anealing'], "unknown type 'anealing'"),
@@ -160,13 +162,13 @@ def tool(monkeypatch, capsys, tmp_path):
     (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.type=pinas_mm.SearchLop'], 'SearchLo'),
     (['search.py', 'linear.py', 'supernet.pth'], 'resume|test_cfg|SearchLoop'),
     (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'test_cfg|SearchLoop'),
-    (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'does not fit this PiNAS'),
+    (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'its model is a supernet'),
     (['test.py', 'plain.py', 'supernet.pth', '--arch', '22212220'], 'arch_evaluation'),
     (['train.py', 'linear.py', '--cfg-options', 'model.backbone.widen_facto=1'], "unexpected keyword argument 'widen_facto'"),
     (['train.py', 'linear.py', '--cfg-options', 'load_from={}/unsafe.pth', LEARNED], 'unsafe.pth: not loadable'),
     (['train.py', 'linear.py', '--resume', 'unsafe.pth', '--cfg-options', LEARNED], 'unsafe.pth: not loadable'),
     (['train.py', 'linear.py', '--resume', 'none.pth', '--cfg-options', LEARNED], 'none.pth: no such checkpoint'),
-    (['train.py', 'linear.py'], 'set to the learned supernet: no such checkpoint'),
+    (['train.py', 'linear.py'], 'set model.backbone.init_cfg.checkpoint: no such checkpoint'),
     (['convert.py', 'supernet.pth', 'out.pth'], "supernet.pth: no key 'conv1.0.weight'"),
     (['convert.py', 'unsafe.pth', 'out.pth'], 'unsafe.pth: not loadable'),
 ])
@@ -178,13 +180,57 @@ def test_more_wrong_input(tool, files, monkeypatch, arguments, message):
     assert not (files / 'hacked').exists() and not (files / 'out.pth').exists()
 
 
+def test_a_forecast_searches_nothing(tool, files, tmp_path):
+    code, _ = tool('search.py', files / 'search.py', files / 'supernet.pth', '--dry-run')
+    assert code == 0 and not list(tmp_path.glob('work/*.jsonl'))
+
+
+def test_latencies_from_the_command_line(tool, files, tmp_path):
+    code, _ = tool('latency.py', files / 'search.py', '--images', '1', '3', '32', '32', '--rounds', '3', '--check', '3',
+                   '--out', tmp_path / 'latency.json')
+    assert code == 0 and json.loads((tmp_path / 'latency.json').read_text())['space'] == 'nasbench_macro'
+    code, stderr = tool('latency.py', files / 'search.py', '--images', '1', '3', '0', '32', '--out', tmp_path / 'other.json')
+    assert code == 2 and '--images [1, 3, 0, 32]' in stderr and not (tmp_path / 'other.json').exists()
+    limit = [f'test_cfg.latency_table={tmp_path / "latency.json"}', 'test_cfg.constraints.latency=1e6']
+    code, _ = tool('search.py', files / 'search.py', files / 'supernet.pth', '--cfg-options', *limit)
+    assert code == 0 and SubnetFile.read(tmp_path / 'work/subnet.yaml').costs['latency'] > 0
+
+
+@pytest.fixture
+def method(tmp_path):
+    """The quick start's configs, small."""
+    small = dict(
+        learn="train_cfg = dict(max_epochs=1)\ntrain_dataloader = dict(dataset=dict(indices=64))\ncustom_hooks = []\n",
+        linear="train_cfg = dict(max_epochs=1)\ntrain_dataloader = dict(dataset=dict(indices=64))\n",
+        search="test_dataloader = dict(dataset=dict(indices=40))\ntest_cfg = dict(num_archs=4, score_samples=20, calibration_batches=1)\n",
+        finetune="train_cfg = dict(max_epochs=1)\ntrain_dataloader = dict(dataset=dict(indices=64))\n")
+    for name, changes in small.items():
+        (tmp_path / f'{name}.py').write_text(f"_base_ = {str(CONFIGS / f'{name}.py')!r}\n{changes}")
+    return [tmp_path / f'{name}.py' for name in small]
+
+
+def test_the_whole_method_from_the_command_line(tool, method, tmp_path):
+    code, _ = tool('pinas.py', *method)
+    results = json.loads((tmp_path / 'work/results.json').read_text())
+    assert code == 0 and [row['name'] for row in results['rows']] == ['searched', 'median-scored', 'random']
+    assert all(0 <= row['test'] <= 100 and 0.94 < row['macs'] / results['rows'][0]['macs'] < 1.06 for row in results['rows'])
+    subnet = SubnetFile.read(tmp_path / 'work/search/subnet.yaml')
+    assert ''.join(map(str, subnet.arch)) == results['rows'][0]['arch']
+    code, stderr = tool('pinas.py', *method, '--seed', '1')
+    assert code == 2 and re.search(r'epoch_1.pth: trained with another config \(.*randomness changed\); choose another --work-dir', stderr)
+    before = (tmp_path / 'work/learn/epoch_1.pth').stat().st_mtime_ns
+    assert tool('pinas.py', *method)[0] == 0
+    assert json.loads((tmp_path / 'work/results.json').read_text()) == results, 'nothing is done again'
+    assert (tmp_path / 'work/learn/epoch_1.pth').stat().st_mtime_ns == before
+
+
 def test_a_search_from_the_command_line(tool, files, tmp_path):
     code, _ = tool('search.py', files / 'search.py', files / 'supernet.pth')
     subnet = SubnetFile.read(tmp_path / 'work/subnet.yaml')
     assert code == 0 and subnet.config == 'search.py'
     before = (tmp_path / 'work/history.jsonl').read_bytes()
     records = [json.loads(line) for line in before.splitlines()][1:]
-    assert len([record for record in records if record['stage'] == 'search']) == 3
+    assert len([record for record in records if record.get('stage') == 'search']) == 3
 
     code, stderr = tool('search.py', files / 'search.py', files / 'supernet.pth')
     assert code == 2 and '--resume' in stderr
@@ -192,6 +238,9 @@ def test_a_search_from_the_command_line(tool, files, tmp_path):
     assert code == 0 and (tmp_path / 'work/history.jsonl').read_bytes() == before
 
     # And the subnet it wrote, in the fine-tuning config.
+    found = tmp_path / 'work/subnet.yaml'
+    code, _ = tool('test.py', files / 'linear.py', files / 'supernet.pth', '--arch', found, work_dir=tmp_path / 'arch')
+    assert code == 0
     code, _ = tool('test.py', CONFIGS / 'finetune.py', tmp_path / 'work/subnet.pth', '--cfg-options', 'test_dataloader.dataset.indices=40',
                    f"model.backbone.arch={tmp_path / 'work/subnet.yaml'}", work_dir=tmp_path / 'tested')
     assert code == 0

@@ -1,6 +1,6 @@
-# Any folder of images in one subfolder per class: <data_root>/train and <data_root>/test. CIFAR-10 by default. For other images, copy this
-# file and change data_root, num_classes here and in linear_macro.py, and held_out.
-data_root = 'data/cifar10/'
+# Any folder of images in one subfolder per class: <data_root>/train and <data_root>/test. CIFAR-10 by default, another folder by
+# `export PINAS_DATA=my_images/`. For another number of classes than 10, model.head.num_classes and data_preprocessor.num_classes change.
+data_root = '{{$PINAS_DATA:data/cifar10/}}'
 data_preprocessor = dict(num_classes=10, mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7], to_rgb=True)
 train_pipeline = [
     dict(type='LoadImageFromFile'),

@@ -8,7 +8,7 @@ model = dict(
         widen_factor=0.25,
         frozen_stages=4,
         frozen_norm_eval=False,
-        init_cfg=dict(type='Pretrained', checkpoint='set to the learned supernet', prefix='backbone.')),
+        init_cfg=dict(type='Pretrained', checkpoint='set model.backbone.init_cfg.checkpoint', prefix='backbone.')),
     neck=[dict(type='GlobalAveragePooling'), dict(type='ClsBatchNormNeck', input_features=320, affine=False)],
     head=dict(
         type='LinearClsHead', num_classes=10, in_channels=320, loss=dict(type='CrossEntropyLoss'), topk=(1, ), cal_acc=True))

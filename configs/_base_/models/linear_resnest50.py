@@ -5,7 +5,7 @@ model = dict(
         type='pinas_mm.SearchableResNeSt',
         frozen_stages=4,
         frozen_norm_eval=False,
-        init_cfg=dict(type='Pretrained', checkpoint='set to the learned supernet', prefix='backbone.')),
+        init_cfg=dict(type='Pretrained', checkpoint='set model.backbone.init_cfg.checkpoint', prefix='backbone.')),
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead', num_classes=1000, in_channels=2048, loss=dict(type='CrossEntropyLoss'), topk=(1, 5), cal_acc=True))
