@@ -11,8 +11,11 @@ import argparse
 import copy
 import json
 import resource
+import tempfile
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +29,21 @@ from torch.utils.data import DataLoader
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
+from pinas_mm.models.backbones import SearchableBackbone
 from pinas_mm.search.cost import measure_costs
 from pinas_mm.search.evaluator import ArchEvaluator
 from pinas_mm.search.race import Race
 from pinas_mm.spaces import Arch, SearchSpace
 
+FASTEST = dict(channels_last=True, autocast=torch.bfloat16, fold_bn=True, race=Race('accuracy/top1', top_k=10), shuffle=True)
 TOP = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument('space', choices=('macro', 'resnest'))
+    options.add_argument('--skip-modes', action='store_true', help='only exact sharing')
+    options.add_argument('--skip-exact', action='store_true')
     options.add_argument('--checkpoint', help='a trained supernet with its classifier; scores of an untrained one are chance')
     options.add_argument('--archs', type=int, default=64)
     options.add_argument('--repeats', type=int, default=3, help='rounds; each times every mode once')
@@ -49,10 +56,11 @@ def main() -> None:
     init_default_scope('mmpretrain')
     setting = (Macro if args.space == 'macro' else ResNeSt)(args)
     report: dict[str, Any] = dict(space=args.space, samples=args.samples, calibration_batches=args.calibration_batches, exact=[], modes=[])
-    for name, archs in (('random', random_archs(setting.space, args.archs)), ('evolved', evolved_archs(setting.space, args.archs))):
+    kinds = dict(random=random_archs(setting.space, args.archs), evolved=evolved_archs(setting.space, args.archs))
+    for name, archs in kinds.items() if not args.skip_exact else ():
         report['exact'].append(exact(setting, name, archs, args.repeats))
         print(json.dumps(report['exact'][-1]), flush=True)
-    if args.space == 'macro':
+    if args.space == 'macro' and not args.skip_modes:
         for row in modes(setting, random_archs(setting.space, args.archs), args.repeats):
             report['modes'].append(row)
             print(json.dumps(row), flush=True)
@@ -75,12 +83,15 @@ class Macro:
             load_strict(self.model, args.checkpoint)
         self.space = self.model.backbone.space
         self.input_size = 32
+        self.cache_dir = tempfile.mkdtemp()
 
-    def evaluator(self, channels_last: bool = False, samples: int | None = None, workers: int = 0, shuffle: bool = False, seed: int = 0,
+    def evaluator(self, channels_last: bool = False, samples: int | None = None, cache: bool = False, shuffle: bool = False, seed: int = 0,
                   **kwargs: object) -> ArchEvaluator:
         self.model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-        loaders = [dict(copy.deepcopy(loader), num_workers=workers, persistent_workers=False)
+        loaders = [dict(copy.deepcopy(loader), num_workers=0, persistent_workers=False)
                    for loader in (self.config.arch_evaluation.calibration_dataloader, self.config.test_dataloader)]
+        for loader in loaders if cache else ():
+            loader['dataset']['dataset']['pipeline'][0] = dict(type='pinas_mm.LoadCachedImage', cache_dir=self.cache_dir)
         calibration = calibration_loader(loaders[0], self.args.calibration_batches, seed)
         scoring = whole_set_loader(loaders[1], samples or self.args.samples, seed, shuffle)
         return ArchEvaluator(self.model, calibration, scoring, lambda: Evaluator([METRICS.build(self.config.test_evaluator)]), **kwargs)
@@ -150,10 +161,13 @@ def read(evaluator: ArchEvaluator) -> None:
 def exact(setting: Macro | ResNeSt, name: str, archs: list[Arch], repeats: int) -> dict:
     """Sharing against one at a time, and what sharing could gain at most."""
     evaluator = setting.evaluator(channels_last=True)
-    alone, together, reading = [], [], []
+    evaluator.evaluate(archs[:1])  # warm-up
+    alone, together, reading, parts = [], [], [], []
     for _ in range(repeats):
-        seconds, expected = cpu_seconds(one_at_a_time, evaluator, archs)
+        with timed_parts(setting.model.backbone) as times:
+            seconds, expected = cpu_seconds(one_at_a_time, evaluator, archs)
         alone.append(seconds)
+        parts.append(times)
         seconds, found = cpu_seconds(evaluator.evaluate, archs)
         together.append(seconds)
         reading.append(cpu_seconds(read, evaluator)[0])
@@ -161,12 +175,40 @@ def exact(setting: Macro | ResNeSt, name: str, archs: list[Arch], repeats: int) 
     nodes, macs = shared_work(setting, archs)
     # Amdahl: reading is done once instead of once per arch; the rest shrinks by as much as its MACs.
     bound = 1 / (share / len(archs) + (1 - share) / macs)
+    # The same by measured time: early parts, which are shared most, take more time per MAC than late ones.
+    bounds = []
+    for whole, read_once, times in zip(alone, reading, parts):
+        ran = sum(sum(runs) for runs in times.values())
+        rest = whole - ran - len(archs) * read_once
+        bounds.append(whole / (read_once + sum(float(np.mean(runs)) for runs in times.values()) + rest))
     ratios = np.array(alone) / np.array(together)
     return dict(
-        archs=name, equal=expected == found, archs_per_minute_alone=60 * len(archs) / float(np.median(alone)),
+        archs=name, time_bound=float(np.median(bounds)), reached_of_time_bound=float(np.median(ratios) / np.median(bounds)),
+        equal=expected == found, archs_per_minute_alone=60 * len(archs) / float(np.median(alone)),
         archs_per_minute=60 * len(archs) / float(np.median(together)), ratio=float(np.median(ratios)), ratios=np.round(ratios, 3).tolist(),
         nodes=nodes, macs=macs, reading=float(share), bound=float(bound), reached=float(np.median(ratios) / bound),
         peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+
+
+@contextmanager
+def timed_parts(backbone: SearchableBackbone) -> Iterator[dict[Any, list[float]]]:
+    """CPU seconds of every part that runs, for each prefix one total per arch that has it."""
+    times: dict[Any, dict[Arch, float]] = defaultdict(lambda: defaultdict(float))
+    result: dict[Any, list[float]] = {}
+    run_part = backbone.run_part
+
+    def timed(part: int, arch: Arch, x: torch.Tensor) -> torch.Tensor:
+        start = time.process_time()
+        out = run_part(part, arch, x)
+        times[backbone.prefix(part, arch)][arch] += time.process_time() - start
+        return out
+
+    backbone.run_part = timed
+    try:
+        yield result
+    finally:
+        del backbone.run_part
+        result.update({prefix: list(runs.values()) for prefix, runs in times.items()})
 
 
 def shared_work(setting: Macro | ResNeSt, archs: list[Arch]) -> tuple[float, float]:
@@ -208,19 +250,22 @@ def modes(setting: Macro, archs: list[Arch], repeats: int) -> list[dict]:
         'shared, channels-last, bfloat16': dict(channels_last=True, autocast=torch.bfloat16),
         'shared, race': dict(race=race, shuffle=True),
         'shared, subset of 250': dict(samples=250),
-        'shared, 2 workers': dict(workers=2),
-        'shared, channels-last, race': dict(channels_last=True, race=race, shuffle=True),
-        'shared, channels-last, bfloat16, race': dict(channels_last=True, autocast=torch.bfloat16, race=race, shuffle=True),
+        'shared, folded BN': dict(fold_bn=True),
+        'shared, cached images': dict(cache=True),
+        'shared, channels-last, bfloat16, folded BN, race': FASTEST,
     }
     times: dict[str, list[float]] = {name: [] for name in ['alone', *table]}
     scores = {}
     for _ in range(repeats):
         evaluator = setting.evaluator()
+        evaluator.evaluate(archs[:1])  # warm-up
         seconds, results = cpu_seconds(one_at_a_time, evaluator, archs)
         times['alone'].append(seconds)
         scores['alone'] = np.array([result['accuracy/top1'] for result in results])
         for name, options in table.items():
             evaluator = setting.evaluator(**options)
+            if options.get('cache'):
+                read(evaluator)  # fills it
             seconds, results = cpu_seconds(evaluator.evaluate, archs)
             times[name].append(seconds)
             scores[name] = np.array([result['accuracy/top1'] for result in results])
@@ -244,7 +289,7 @@ def top10(setting: Macro, num_archs: int, seeds: int) -> dict:
         evaluator = setting.evaluator(seed=seed, shuffle=True)
         alone, results = cpu_seconds(one_at_a_time, evaluator, archs)
         exact_scores = np.array([result['accuracy/top1'] for result in results])
-        evaluator = setting.evaluator(channels_last=True, autocast=torch.bfloat16, race=Race('accuracy/top1'), shuffle=True, seed=seed)
+        evaluator = setting.evaluator(**FASTEST, seed=seed)
         fast, results = cpu_seconds(evaluator.evaluate, archs)
         scores = np.array([result['accuracy/top1'] for result in results])
         best = [set(np.argsort(-values, kind='stable')[:10].tolist()) for values in (exact_scores, scores)]
