@@ -5,6 +5,8 @@
     python tools/search.py CONFIG CHECKPOINT --dry-run                     # what it will cost
     torchrun --nproc_per_node 8 tools/search.py CONFIG CHECKPOINT --launcher pytorch
 """
+from mmengine.dist import is_main_process
+
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
 from pinas_mm.errors import InputError
@@ -25,7 +27,9 @@ def main() -> None:
     runner = build_runner(config)
     load_strict(runner.model, args.checkpoint)
     if args.dry_run:
-        print('\n'.join(runner.build_test_loop(config.test_cfg).forecast().lines()))
+        forecast = runner.build_test_loop(config.test_cfg).forecast()
+        if is_main_process():
+            print('\n'.join(forecast.lines()))
     else:
         runner.test()
 

@@ -1,5 +1,4 @@
 """A cache of decoded images on disk, memory-mapped."""
-import fcntl
 import json
 import os
 import zlib
@@ -31,6 +30,7 @@ class LoadCachedImage(LoadImageFromFile):
 
     def __init__(self, cache_dir: str, max_gb: float = 8.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.decoder = LoadImageFromFile(**kwargs | dict(to_float32=False))
         if max_gb <= 0:
             raise InputError(f'LoadCachedImage: max_gb={max_gb}, expected a positive number')
         self.max_bytes = int(max_gb * 2**30)
@@ -39,6 +39,7 @@ class LoadCachedImage(LoadImageFromFile):
         self.images, self.index = folder / 'images.bin', folder / 'index.jsonl'
         self._entries: dict[str, dict[str, Any]] = {}
         self._read_to = 0
+        self._full = False
         self._map = np.empty(0, np.uint8)
 
     def transform(self, results: dict) -> dict | None:
@@ -50,10 +51,12 @@ class LoadCachedImage(LoadImageFromFile):
         version = [stat.st_size, stat.st_mtime_ns]
         image = self._find(path, version)
         if image is None:
-            results = super().transform(results)
-            if results is not None and results['img'].dtype == np.uint8:
-                self._store(path, version, results['img'])
-            return results
+            results = self.decoder.transform(results)
+            if results is None:
+                return None
+            image = results['img']
+            if image.dtype == np.uint8:
+                self._store(path, version, image)
         results['img'] = image.astype(np.float32) if self.to_float32 else image
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         return results
@@ -66,7 +69,11 @@ class LoadCachedImage(LoadImageFromFile):
             return None
         end = entry['offset'] + int(np.prod(entry['shape']))
         if end > len(self._map):
-            self._map = np.memmap(self.images, np.uint8, 'r')
+            try:
+                self._map = np.memmap(self.images, np.uint8, 'r')
+            except (OSError, ValueError):  # images.bin was removed or emptied: the image is decoded again
+                del self._entries[path]
+                return None
         # A copy: what follows in a pipeline may change the image in place.
         image = np.array(self._map[entry['offset']:end])
         if zlib.crc32(image) != entry['crc32']:  # images.bin was cut or overwritten
@@ -91,6 +98,9 @@ class LoadCachedImage(LoadImageFromFile):
                 self._entries[entry['path']] = entry
 
     def _store(self, path: str, version: list[int], image: np.ndarray) -> None:
+        import fcntl  # not on Windows
+        if self._full:
+            return
         with open(self.index, 'ab') as index:
             fcntl.flock(index, fcntl.LOCK_EX)  # released when the file is closed; one writer at a time
             self._read_index()
@@ -100,6 +110,7 @@ class LoadCachedImage(LoadImageFromFile):
             with open(self.images, 'ab') as images:
                 offset = images.tell()
                 if offset + image.nbytes > self.max_bytes:
+                    self._full = True
                     return
                 images.write(image.tobytes())
             entry = dict(path=path, version=version, offset=offset, shape=list(image.shape), crc32=zlib.crc32(image))

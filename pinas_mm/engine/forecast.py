@@ -1,9 +1,8 @@
 """What a search will cost, from a short probe."""
 import itertools
 import math
-import resource
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,7 +66,8 @@ class FirstBatches:
         return getattr(self.loader, name)
 
 
-def forecast(evaluator: ArchEvaluator, archs: Sequence[Arch], num_archs: int, rescored: int, whole: ArchEvaluator) -> Forecast:
+def forecast(evaluator: ArchEvaluator, archs: Sequence[Arch], num_archs: int, rescored: int, whole: ArchEvaluator,
+             clock: Callable[[], float] = time.perf_counter) -> Forecast:
     """Times an asked batch on the first batches of data and scales that up.
 
     A race is forecast as if it dropped no arch.
@@ -78,30 +78,36 @@ def forecast(evaluator: ArchEvaluator, archs: Sequence[Arch], num_archs: int, re
         num_archs: The budget.
         rescored: Archs that are scored again at the end.
         whole: The evaluator that scores them.
+        clock: Tells the time in seconds.
 
     Raises:
         RuntimeError: An arch of the probe could not be evaluated.
     """
-    mine = list(archs)[:max(1, math.ceil(len(archs) / get_world_size()))]
-    times = []
-    # One batch of each loader and then more: the difference is what batches take, without what starts every pass.
-    for n in (1, 1 + PROBE_BATCHES):
-        probe = ArchEvaluator(
-            evaluator.model, FirstBatches(evaluator.calibration_loader, n), FirstBatches(evaluator.loader, n), evaluator.build_metrics,
-            evaluator.autocast, evaluator.share_prefixes, evaluator.fold_bn)
-        started = time.perf_counter()
-        for result in probe.evaluate(mine):
+    mine = sorted(archs)[:max(1, math.ceil(len(archs) / get_world_size()))]
+
+    def probe(calibration: int, scoring: int) -> float:
+        """Seconds for so many batches of each loader."""
+        part = ArchEvaluator(
+            evaluator.model, FirstBatches(evaluator.calibration_loader, calibration), FirstBatches(evaluator.loader, scoring),
+            evaluator.build_metrics, evaluator.autocast, evaluator.share_prefixes, evaluator.fold_bn)
+        started = clock()
+        for result in part.evaluate(mine):
             if isinstance(result, Failure):
                 raise RuntimeError(f'the probe failed: {result.error}')
-        times.append(time.perf_counter() - started)
-        batches = len(probe.calibration_loader) + len(probe.loader)
-    per_batch = max(times[1] - times[0], 0.0) / max(batches - 2, 1) if batches > 2 else times[1] / batches
-    start = max(times[0] - 2 * per_batch, 0.0)
-    calibration = len(evaluator.calibration_loader)
+        return clock() - started
+
+    probe(1, 1)  # the first run also loads and chooses kernels
+    shortest = probe(1, 1)
+    calibration, scoring = len(evaluator.calibration_loader), len(evaluator.loader)
+    # What more batches add: without what starts every pass.
+    more_calibration, more_scoring = min(PROBE_BATCHES, calibration - 1), min(PROBE_BATCHES, scoring - 1)
+    per_calibration = max(probe(1 + more_calibration, 1) - shortest, 0.0) / more_calibration if more_calibration else shortest / 2
+    per_scoring = max(probe(1, 1 + more_scoring) - shortest, 0.0) / more_scoring if more_scoring else shortest / 2
+    start = max(shortest - per_calibration - per_scoring, 0.0)
     asked = math.ceil(num_archs / len(archs))
-    seconds = asked * (start + per_batch * (calibration + len(evaluator.loader)))
+    seconds = asked * (start + per_calibration * calibration + per_scoring * scoring)
     if rescored:
-        seconds += start + per_batch * rescored / len(archs) * (calibration + len(whole.loader))
+        seconds += start + rescored / len(archs) * (per_calibration * calibration + per_scoring * len(whole.loader))
     weights = sum(tensor.numel() * tensor.element_size() for tensor in subnet_state_dict(evaluator.model, mine[0]).values())
     return Forecast(num_archs, asked, (calibration, len(evaluator.loader)), seconds, _peak_memory_mb(),
                     (weights + HISTORY_BYTES * num_archs) / 2**20)
@@ -110,4 +116,5 @@ def forecast(evaluator: ArchEvaluator, archs: Sequence[Arch], num_archs: int, re
 def _peak_memory_mb() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
+    import resource  # not on Windows
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -33,6 +33,9 @@ class SafeRunner(Runner):
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Saves as mmengine does, to a file beside the checkpoint that is then renamed: a full disk or a kill leaves no torn one."""
+        if '://' in str(out_dir):  # a remote storage writes whole objects
+            super().save_checkpoint(out_dir, filename, *args, **kwargs)
+            return
         part = f'{filename}.part'
         super().save_checkpoint(out_dir, part, *args, **kwargs)
         if is_main_process():

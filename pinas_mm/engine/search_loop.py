@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.dist import broadcast_object_list, is_main_process
+from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.runner import BaseLoop, Runner
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
@@ -69,8 +69,8 @@ class SearchLoop(BaseLoop):
         score_samples: While searching, score on only so many of the held-out samples, drawn by ``seed``, each class in proportion.
             Defaults to all.
         top_k: So many of the best are scored again on the whole held-out split before the winner is named.
-        race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes in, see :class:`Race`. Ranks race
-            their own shares. Defaults to no race.
+        race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes in, see :class:`Race`; needs a larger
+            ``ask_size``. Ranks race their own shares, so a raced search resumes on as many ranks. Defaults to no race.
         share_prefixes: Whether what archs share runs once; the scores are equal either way.
         autocast: ``'bfloat16'`` or ``'float16'`` to evaluate in half precision.
         fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by rounding.
@@ -109,7 +109,8 @@ class SearchLoop(BaseLoop):
         self.backbone = supernet_of(runner)
         self.costs = measure_costs(runner.model, input_size)
         if latency_table is not None:
-            self.costs.add_latency(read_latency(latency_table, self.backbone))
+            latency = read_latency(latency_table, self.backbone)
+            self.costs.add('latency', latency.fixed, latency.arrays())
         self.constraints = Constraints(self.costs, **constraints or {})
         self.searcher = build_searcher(searcher, self.backbone.space, self.constraints, seed)
         self.objectives: tuple[str, ...] = getattr(self.searcher, 'objectives', ('macs', ))
@@ -120,6 +121,9 @@ class SearchLoop(BaseLoop):
 
         calibration = calibration_loader(calibration_dataloader, calibration_batches, seed)
         racing = None if race is None else Race(score, **race)
+        if racing is not None and racing.top_k * get_world_size() >= ask_size:
+            raise InputError(f'race: top_k={racing.top_k} of the {ask_size} archs asked at a time on {get_world_size()} rank(s): none '
+                             'would ever be dropped; raise ask_size or lower top_k')
 
         def arch_evaluator(num_samples: int | None, race: Race | None) -> ArchEvaluator:
             loader = whole_set_loader(dataloader, num_samples, seed, shuffle=race is not None)
@@ -134,8 +138,10 @@ class SearchLoop(BaseLoop):
         self.header = dict(
             config=Path(runner.cfg.filename or '').name, seed=seed, searcher=dict(searcher), constraints=str(self.constraints),
             score=score, score_samples=score_samples, calibration_batches=calibration_batches, ask_size=ask_size, input_size=input_size,
-            race=race, autocast=autocast, fold_bn=fold_bn,
-            data=zlib.crc32(repr((dataloader['dataset'], evaluator, calibration_dataloader)).encode()))
+            race=race and race | dict(ranks=get_world_size()), autocast=autocast, fold_bn=fold_bn,
+            **{name: zlib.crc32(repr(value).encode()) for name, value in dict(
+                dataset=dataloader['dataset'], evaluator=evaluator, calibration_dataloader=calibration_dataloader,
+                model=runner.cfg.get('model'), latency_table=self.costs.tables.get('latency')).items()})
 
     def run(self) -> dict[str, float]:
         """:meth:`search` between the hooks of a test; returns the winner's metrics."""
@@ -197,12 +203,13 @@ class SearchLoop(BaseLoop):
             try:
                 history = History(self.out_dir / 'history.jsonl', self.backbone.space, header, self.resume)
                 message = [history.records, history.searcher_state, None]
-            except InputError as error:
+            except (InputError, OSError) as error:
                 message = [None, None, str(error)]
         broadcast_object_list(message)
-        history.records, history.searcher_state, error = message
+        records, state, error = message
         if error is not None:
             raise InputError(error)
+        history.records, history.searcher_state = records, state
         return history
 
     def write_results(self, records: Sequence[Record], winner: Record) -> None:

@@ -9,34 +9,41 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 class BNFolding:
-    """The pairs of convolution and BN in a model, and their folded weights for the BN statistics of the moment.
+    """The pairs of a convolution and a BN layer that only run together, and their folded weights for the BN statistics of the moment.
 
     In eval mode ``BN(conv(x))`` is a convolution with other weights. The results differ by rounding.
     """
 
     def __init__(self) -> None:
         self.pairs: dict[_BatchNorm, nn.Conv2d] = {}
+        self.seen: dict[nn.Module, set[nn.Module]] = {}
         self.kept: dict[nn.Conv2d, tuple[nn.Parameter, nn.Parameter | None]] = {}
 
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:
-        """Within it every BN layer that is given the very output of a convolution becomes a pair with it."""
+        """After it every BN layer that was only ever given the output of one convolution, which no other was given, is a pair with it."""
         last: list[tuple[nn.Conv2d, Tensor]] = []
 
         def after_conv(conv: nn.Conv2d, inputs: tuple, output: Tensor) -> None:
             last[:] = [(conv, output)]
 
         def before_bn(bn: _BatchNorm, inputs: tuple) -> None:
-            if last and last[0][1] is inputs[0]:
-                self.pairs[bn] = last[0][0]
+            conv = last[0][0] if last and last[0][1] is inputs[0] else None
+            for one, other in ((bn, conv), (conv, bn)):
+                self.seen.setdefault(one, set()).add(other)
 
-        handles = [module.register_forward_hook(after_conv) for module in model.modules() if isinstance(module, nn.Conv2d)]
+        # Of subclasses, those that only convolve: some compute another weight at every call.
+        handles = [module.register_forward_hook(after_conv) for module in model.modules()
+                   if isinstance(module, nn.Conv2d) and type(module).forward is nn.Conv2d.forward]
         handles += [module.register_forward_pre_hook(before_bn) for module in model.modules() if isinstance(module, _BatchNorm)]
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
+            # Layers that some heads share across levels have several partners, and cannot be folded.
+            self.pairs = {bn: conv for bn, partners in self.seen.items() if isinstance(bn, _BatchNorm) and len(partners) == 1
+                          for conv in partners if conv is not None and self.seen[conv] == {bn}}
 
     def fold(self, layers: Iterable[_BatchNorm]) -> None:
         """Folds the present statistics of BN layers into their convolutions.

@@ -16,6 +16,7 @@ from ..models.backbones import SearchableBackbone
 from ..spaces import Arch
 from .bn_folding import BNFolding
 from .prefix_memo import Prefix, PrefixMemo
+from .preprocessed_batch import preprocessed_once
 
 MIN_CALIBRATION_BATCH = 16
 
@@ -52,7 +53,8 @@ class RecalibratedSupernet:
         self.autocast = autocast
         self.memo = PrefixMemo(self.backbone, self._load_part, share_prefixes)
         self.folding = BNFolding() if fold_bn else None
-        self.folded = False
+        self.folded = self.calibrating = False
+        self.original = {layer: dict(layer._buffers) for layer in _bn_layers([model])}
         self.statistics: dict[Hashable, list[tuple[_BatchNorm, dict[str, Tensor]]]] = {}
         self.outside = [layer for module in _outside_backbone(model) for layer in _bn_layers([module])]
 
@@ -70,10 +72,10 @@ class RecalibratedSupernet:
             layer.momentum = None  # the plain average over batches instead of an exponential one
             layer.training = True
         self.memo.once = True
+        self.calibrating = True
         batches = 0
         for batch in loader:
-            data = self.model.data_preprocessor(batch, False)
-            size = len(data['inputs'] if isinstance(data, dict) else data[0])
+            size = len(batch['inputs'] if isinstance(batch, dict) else batch[0])
             if size < MIN_CALIBRATION_BATCH:
                 raise InputError(f'a batch of {size} images for BN recalibration: expected at least {MIN_CALIBRATION_BATCH}')
             batches += 1
@@ -83,16 +85,21 @@ class RecalibratedSupernet:
                 for arch in archs:
                     self.set_arch(arch)
                     try:
-                        self.model._run_forward(data, mode='tensor')
+                        # As for training, which pads images of several sizes; mixing of images is switched off (supernet_borrowed).
+                        self.model._run_forward(self.model.data_preprocessor(batch, True), mode='tensor')
                     except Exception as error:
                         raise ArchError(arch) from error
                     yield
         if batches == 0:
             raise InputError('no data for BN recalibration: the calibration loader is empty')
         self.memo.next_batch()
-        self.memo.once = False
+        self.memo.once = self.calibrating = False
         for layer in layers:
             layer.training = False
+        for entries in self.statistics.values():
+            for layer, buffers in entries:
+                if buffers['num_batches_tracked'] == 0:  # a layer that did not run, such as an auxiliary head's
+                    buffers.update(self.original[layer])
         self.folded = self.folding is not None
 
     def set_arch(self, arch: Arch) -> None:
@@ -116,7 +123,7 @@ class RecalibratedSupernet:
     def _load(self, key: Hashable, layers: Iterable[_BatchNorm]) -> None:
         # The layers' buffers are exchanged, not filled: nothing is copied where an arch follows another.
         if key not in self.statistics:
-            self.statistics[key] = [(layer, _fresh(layer)) for layer in layers]
+            self.statistics[key] = [(layer, _fresh(layer) if self.calibrating else dict(self.original[layer])) for layer in layers]
         for layer, buffers in self.statistics[key]:
             layer._buffers.update(buffers)
         if self.folded:
@@ -137,19 +144,24 @@ def supernet_borrowed(model: BaseModel, share_prefixes: bool = True, autocast: t
     synced = [layer for layer in layers if isinstance(layer, nn.SyncBatchNorm)]
     active = backbone._arch
     supernet = RecalibratedSupernet(model, autocast, share_prefixes, fold_bn)
+    mixing = getattr(model.data_preprocessor, 'batch_augments', None)
     try:
         backbone.part_runner = supernet.memo
+        if mixing is not None:
+            model.data_preprocessor.batch_augments = None
         for layer in synced:
             layer.forward = types.MethodType(_BatchNorm.forward, layer)
-        with torch.no_grad():
+        with torch.no_grad(), preprocessed_once(model.data_preprocessor):
             yield supernet
     finally:
+        if mixing is not None:
+            model.data_preprocessor.batch_augments = mixing
         if supernet.folding:
             supernet.folding.restore()
         backbone.part_runner = None
         backbone._arch = active
         for layer in synced:
-            del layer.forward
+            layer.__dict__.pop('forward', None)  # folding may have replaced it, and put it back
         for layer, momentum, buffers in kept:
             layer.momentum = momentum
             layer._buffers.update(buffers)

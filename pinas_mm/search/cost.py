@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.model import is_model_wrapper
+from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..spaces import Arch, SearchSpace
-from .latency import Latency
 
 
 class CostTable:
@@ -29,10 +30,10 @@ class CostTable:
         self.fixed = fixed
         self.tables = tables
 
-    def add_latency(self, latency: Latency) -> None:
-        """Adds measured latencies as the cost ``latency``, in ms."""
-        self.fixed['latency'] = latency.fixed
-        self.tables['latency'] = latency.arrays()
+    def add(self, name: str, fixed: float, tables: list[np.ndarray]) -> None:
+        """Adds another cost."""
+        self.fixed[name] = fixed
+        self.tables[name] = tables
 
     def arch_costs(self, arch: Arch) -> dict[str, float]:
         """The costs of one arch: ``{'macs': ..., 'params': ...}`` in units of one, ``latency`` in ms."""
@@ -114,6 +115,7 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     Raises:
         InputError: The model has no searchable backbone.
     """
+    model = model.module if is_model_wrapper(model) else model
     backbone = model if isinstance(model, SearchableBackbone) else getattr(model, 'backbone', None)
     if not isinstance(backbone, SearchableBackbone):
         raise InputError(f'{type(model).__name__} has no searchable backbone: expected one of pinas_mm as its `backbone`')
@@ -140,7 +142,7 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
                 x = out
             arch = backbone.fixed_arch or (0, ) * space.num_slots
             backbone.set_arch(arch)
-            run = model if model is backbone else partial(model, mode='tensor')
+            run = model if model is backbone else partial(model, data_samples=blank_samples(images), mode='tensor')
             _, macs, params = _count(model, images, run)
     finally:
         backbone._arch = active
@@ -150,6 +152,13 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     chosen = table.arch_costs(arch)
     table.fixed = dict(macs=macs - chosen['macs'], params=params - chosen['params'])
     return table
+
+
+def blank_samples(images: Tensor) -> list[BaseDataElement]:
+    """Data samples without annotations for images ``(N, 3, H, W)``; two-stage detectors ask them for the images' sizes."""
+    size = tuple(images.shape[-2:])
+    return [BaseDataElement(metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0)))
+            for _ in images]
 
 
 def _count(module: nn.Module, x: Tensor, run: Callable[[Tensor], Any]) -> tuple[Any, int, int]:

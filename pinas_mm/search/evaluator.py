@@ -2,9 +2,11 @@
 
 One pass over the data serves many archs: each batch is read and decoded once, and what archs have in common runs once.
 """
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel, is_model_wrapper
@@ -16,7 +18,6 @@ from ..models.backbones import SearchableBackbone
 from ..spaces import Arch
 from .bn_recalibration import ArchError, RecalibratedSupernet, autocast, recalibrated_bn, supernet_borrowed
 from .prefix_memo import NotShareableError
-from .preprocessed_batch import preprocessed_once
 from .race import Race
 from .search import Failure
 
@@ -32,7 +33,7 @@ class ArchEvaluator:
         model: The model that holds the supernet.
         calibration_loader: Batches for BN recalibration, the same at every pass; disjoint from ``loader``'s samples.
         loader: Batches to score on. Every rank reads the whole set.
-        build_metrics: Makes a fresh mm evaluator, one per arch.
+        build_metrics: Makes an mm evaluator; every arch gets a copy of it without results.
         autocast: Dtype such as ``torch.bfloat16`` to run in, or None for full precision.
         share_prefixes: Whether what archs share runs once. The scores are equal either way.
         fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by rounding.
@@ -64,6 +65,8 @@ class ArchEvaluator:
         self.calibration_loader = calibration_loader
         self.loader = loader
         self.build_metrics = build_metrics
+        self.metrics = build_metrics()  # once: some read a large annotation file
+        self.metrics.dataset_meta = getattr(loader.dataset, 'metainfo', None)
         self.autocast = autocast
         self.share_prefixes = share_prefixes
         self.fold_bn = fold_bn
@@ -80,8 +83,7 @@ class ArchEvaluator:
         alive = sorted(set(archs))
         with supernet_borrowed(self.model, self.share_prefixes, self.autocast, self.fold_bn) as supernet:
             alive = self._recalibrate(supernet, alive, results)
-            with preprocessed_once(self.model.data_preprocessor):
-                self._score(supernet, alive, results)
+            self._score(supernet, alive, results)
         return [results[arch] for arch in archs]
 
     @contextmanager
@@ -107,9 +109,7 @@ class ArchEvaluator:
         return archs
 
     def _score(self, supernet: RecalibratedSupernet, archs: list[Arch], results: dict[Arch, Metrics | Failure]) -> None:
-        evaluators = {arch: self.build_metrics() for arch in archs}
-        for evaluator in evaluators.values():
-            evaluator.dataset_meta = getattr(self.loader.dataset, 'metainfo', None)
+        evaluators = {arch: empty_copy(self.metrics) for arch in archs}
         standing = None if self.race is None else self.race.start(archs, len(self.loader))
         total, done, running = len(archs), len(archs) * len(self.calibration_loader), dict(evaluators)
         for batch in self.loader:
@@ -119,22 +119,24 @@ class ArchEvaluator:
                     supernet.set_arch(arch)
                     try:
                         running[arch].process(data_samples=self.model.val_step(batch), data_batch=batch)
+                        if standing is not None:
+                            standing.add(arch, running[arch])
+                    except InputError:
+                        raise
                     except Exception as error:
                         results[arch] = Failure.of(error)
                         del running[arch]
                     done += 1
                     self._progress(done, total)
             if standing is not None:
-                for arch in standing.drop(running):
+                for arch in standing.losers(list(running)):
                     del running[arch]
         for arch, evaluator in evaluators.items():
             if arch not in results:
                 try:
-                    results[arch] = compute_metrics(evaluator)
+                    results[arch] = compute_metrics(evaluator) | (standing.report(arch) if standing else {})
                 except Exception as error:
                     results[arch] = Failure.of(error)
-                if standing is not None:
-                    results[arch] |= standing.report(arch)
 
     def _progress(self, done: int, num_archs: int) -> None:
         self.on_progress(done, num_archs * (len(self.calibration_loader) + len(self.loader)))
@@ -150,5 +152,20 @@ def compute_metrics(evaluator: Evaluator) -> Metrics:
         prefix = f'{metric.prefix}/' if metric.prefix else ''
         computed = metric.compute_metrics(metric.results)
         metric.results.clear()
-        scores |= {f'{prefix}{name}': float(value) for name, value in computed.items()}
+        # Not all that metrics give are numbers: a confusion matrix is not.
+        numbers = {name: value for name, value in computed.items() if np.size(value) == 1 and not isinstance(value, str)}
+        scores |= {f'{prefix}{name}': float(value) for name, value in numbers.items()}
     return scores
+
+
+def empty_copy(evaluator: Evaluator) -> Evaluator:
+    """A copy of an mm evaluator with results of its own; what is large, such as the annotations of a dataset, is shared."""
+    metrics = []
+    for metric in evaluator.metrics:
+        metric = copy.copy(metric)
+        metric.__dict__.update({key: copy.copy(value) for key, value in metric.__dict__.items() if isinstance(value, list | dict | set)})
+        metric.results = []
+        metrics.append(metric)
+    result = Evaluator(metrics)
+    result.dataset_meta = evaluator.dataset_meta
+    return result

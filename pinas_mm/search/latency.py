@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.model import is_model_wrapper
 from scipy.stats import spearmanr
 from torch import Tensor, nn
 from torch.utils.benchmark import Timer
@@ -20,6 +21,7 @@ from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
 from ..spaces import Arch
 from .bn_recalibration import autocast
+from .cost import blank_samples
 
 FIT_SUBNETS = 12
 
@@ -91,21 +93,23 @@ def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch
 
     Raises:
         InputError: The model has no supernet.
+        RuntimeError: The measurements contradict each other.
     """
+    model = model.module if is_model_wrapper(model) else model
     backbone = model if isinstance(model, SearchableBackbone) else getattr(model, 'backbone', None)
     if not isinstance(backbone, SearchableBackbone) or not backbone.is_supernet:
         raise InputError(f'{type(model).__name__} has no supernet to measure')
     space, rng = backbone.space, np.random.default_rng(seed)
-    model.eval()
     subnets = [space.sample(rng) for _ in range(FIT_SUBNETS + num_check)]
-    whole = model if model is backbone else partial(model, mode='tensor')
+    whole = model if model is backbone else partial(model, data_samples=blank_samples(images), mode='tensor')
 
     def run_whole(arch: Arch) -> None:
         backbone.set_arch(arch)
         whole(images)
 
     runs: dict[Any, Callable[[], Any]] = {('whole', arch): partial(run_whole, arch) for arch in subnets}
-    active = backbone._arch
+    active, modes = backbone._arch, [(module, module.training) for module in model.modules()]
+    model.eval()
     try:
         with torch.no_grad(), autocast(model, None if dtype is torch.float32 else dtype):
             x = backbone.stem(images)
@@ -119,6 +123,8 @@ def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch
             times = _interleaved(runs, rounds, images.device, on_progress)
     finally:
         backbone._arch = active
+        for module, training in modes:
+            module.training = training
     tables = [np.zeros([space.num_candidates[slot] for slot in position.slots]) for position in space.positions]
     for index, table in enumerate(tables):
         for choices in np.ndindex(table.shape):
@@ -127,6 +133,9 @@ def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch
                      for arch in subnets])
     measured = np.array([times['whole', arch] for arch in subnets])
     factor, constant = np.polyfit(sums[:FIT_SUBNETS], measured[:FIT_SUBNETS], 1)
+    if factor <= 0:
+        raise RuntimeError(f'whole subnets took the less time the longer their parts took (factor {factor:.2f}): the machine is too busy, '
+                           'or rounds too few')
     predicted = factor * sums + constant
     setting = dict(
         device=_device_name(images.device), threads=torch.get_num_threads(), dtype=str(dtype).removeprefix('torch.'),
@@ -153,7 +162,8 @@ def _interleaved(runs: dict[Any, Callable[[], Any]], rounds: int, device: torch.
     for number in range(rounds + 1):
         for done, (key, timer) in enumerate(timers.items(), start=1):
             # A timing of at least about 2 ms, so that the clock and Python's own time do not matter.
-            repeats.setdefault(key, max(1, int(0.002 / max(timer.timeit(1).mean, 1e-6))))
+            if key not in repeats:
+                repeats[key] = max(1, int(0.002 / max(timer.timeit(1).mean, 1e-6)))
             took = timer.timeit(repeats[key]).mean
             if number:
                 times[key].append(1000 * took)

@@ -19,12 +19,12 @@ def preprocessed_once(preprocessor: BaseDataPreprocessor) -> Iterator[None]:
     last: list[Any] = []
 
     def once(data: Any, training: bool = False) -> Any:
-        if last and last[0] is data and last[2] == [image._version for image in _images(last[1])]:
+        if last and last[0] is data and last[3] == training and last[2] == [image._version for image in _images(last[1])]:
             return _fresh(last[1])
         result = forward(data, training)
         last.clear()
-        if not training and isinstance(result, dict) and _images(result):
-            last.extend((data, result, [image._version for image in _images(result)]))
+        if isinstance(result, dict) and _images(result):
+            last.extend((data, result, [image._version for image in _images(result)], training))
             return _fresh(result)
         return result
 

@@ -1,9 +1,10 @@
 """Racing: archs that are statistically out of the top k are dropped while batches come in (after Maron and Moore, NeurIPS 1993)."""
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmpretrain.evaluation import Accuracy
 from scipy.stats import norm
@@ -53,13 +54,17 @@ class Standing:
         tests = max(1, len(archs) * (len(archs) - 1) * num_batches)
         self.critical = norm.isf((1 - race.confidence) / tests)
 
-    def drop(self, running: dict[Arch, Evaluator]) -> list[Arch]:
-        """Takes in the samples that the evaluators have processed since the last call; returns the archs that are out."""
-        for arch, evaluator in running.items():
-            seen = sum(map(len, self.values[arch]))
-            metric = _metric(evaluator, self.race.score)
-            self.values[arch].append(per_sample(metric, self.race.score, metric.results[seen:]))
-        archs = list(running)
+    def add(self, arch: Arch, evaluator: Evaluator) -> None:
+        """Takes in the samples that the evaluator of an arch has processed since the last call.
+
+        Raises:
+            ValueError: A sample's value is not a number.
+        """
+        metric = _metric(evaluator, self.race.score)
+        self.values[arch].append(per_sample(metric, self.race.score, metric.results[sum(map(len, self.values[arch])):]))
+
+    def losers(self, archs: Sequence[Arch]) -> list[Arch]:
+        """Those of the archs still running that are out; all of them have seen the same samples."""
         values = np.array([np.concatenate(self.values[arch]) for arch in archs])
         samples = values.shape[1] if len(archs) > 1 else 0
         if samples < MIN_SAMPLES or len(archs) <= self.race.top_k:
@@ -80,14 +85,17 @@ def per_sample(metric: BaseMetric, score: str, results: list[Any]) -> np.ndarray
 
     Raises:
         InputError: The metric is not the mean of its samples' values.
+        ValueError: A value is not finite.
     """
     name = score.removeprefix(f'{metric.prefix}/')
     if isinstance(metric, Accuracy) and name == 'top1' and all('pred_score' in result for result in results):
         # Thousands of samples times archs: as one array.
-        predicted = np.stack([result['pred_score'].numpy(force=True) for result in results]).argmax(axis=1)
-        values = 100.0 * (predicted == np.concatenate([result['gt_label'].numpy(force=True) for result in results]))
+        predicted = torch.stack([result['pred_score'] for result in results]).argmax(dim=1)
+        values = 100.0 * (predicted == torch.cat([result['gt_label'] for result in results])).double().numpy(force=True)
     else:
         values = np.array([float(metric.compute_metrics([result])[name]) for result in results])
+    if not np.isfinite(values).all():
+        raise ValueError(f'{score} of a sample is not finite')
     whole = float(metric.compute_metrics(results)[name])
     if not np.isclose(values.mean(), whole, rtol=1e-4, atol=1e-4):
         raise InputError(f'race: {score} is {whole:g} over {len(results)} samples, but the mean of their own values is {values.mean():g}; '

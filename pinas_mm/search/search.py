@@ -67,7 +67,7 @@ def search(searcher: Searcher,
         restore(searcher, history.searcher_state, records)
     for record in records:
         on_record(record)
-    failures = 0
+    failures = next((i for i, record in enumerate(reversed(records)) if record.error is None), len(records))
     while len(records) < num_archs:
         archs = searcher.ask(min(ask_size, num_archs - len(records)))
         if not archs:
@@ -82,7 +82,7 @@ def search(searcher: Searcher,
         for record in batch:
             on_record(record)
             failures = 0 if record.error is None else failures + 1
-            if failures == MOST_FAILURES:
+            if failures >= MOST_FAILURES:
                 raise TooManyFailuresError(f'{failures} archs in a row failed, the last, {list(record.arch)}, with {record.error}')
     return records
 

@@ -53,6 +53,11 @@ def test_images_are_decoded_once_and_equal(images, tmp_path, monkeypatch):
             equal(found, result)
             found['img'][:] = 0  # a pipeline that changes its image does not change the cache
     assert count == images
+    another = LoadCachedImage(str(tmp_path / 'floats'), to_float32=True)
+    for _ in range(2):
+        assert np.array_equal(another(dict(img_path=images[0]))['img'], expected[0]['img'].astype(np.float32))
+    assert count == [*images, images[0]], 'images are kept as they are decoded'
+    count.pop()
     another = LoadCachedImage(str(tmp_path / 'cache'), to_float32=True)
     assert np.array_equal(another(dict(img_path=images[0]))['img'], expected[0]['img'].astype(np.float32)) and count == images
     equal(pickle.loads(pickle.dumps(loader))(dict(img_path=images[1])), expected[1])
@@ -81,15 +86,17 @@ def test_it_stays_within_its_bound(images, tmp_path, monkeypatch):
         LoadCachedImage(str(tmp_path), max_gb=0)
 
 
-@pytest.mark.parametrize('damage', ['torn line', 'cut images'])
+@pytest.mark.parametrize('damage', ['torn line', 'cut images', 'no images', 'empty images'])
 def test_a_damaged_cache_is_decoded_again(images, tmp_path, damage):
     loader = LoadCachedImage(str(tmp_path / 'cache'))
     for path in images[:2]:
         loader(dict(img_path=path))
     if damage == 'torn line':
         loader.index.write_bytes(loader.index.read_bytes()[:-9])
+    elif damage == 'no images':
+        loader.images.unlink()
     else:
-        os.truncate(loader.images, 20)
+        os.truncate(loader.images, 20 if damage == 'cut images' else 0)
     for _ in range(2):
         again = LoadCachedImage(str(tmp_path / 'cache'))
         for path in images:

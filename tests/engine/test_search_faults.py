@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_search import run
 
+from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.search.history import read_history
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 
@@ -28,6 +30,8 @@ def test_killed_twenty_times_it_ends_as_if_never_killed(tmp_path):
     assert len(batches) == 20 and len(set(batches)) > 3, f'kills at different stages of the search: {batches}'
     for name in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
         assert (tmp_path / 'killed' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
+    first, second = (load_checkpoint(tmp_path / folder / 'subnet.pth')['state_dict'] for folder in ('killed', 'whole'))
+    assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
 
 
 @pytest.fixture(scope='module')

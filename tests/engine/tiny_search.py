@@ -17,6 +17,7 @@ import torch.distributed as dist
 from conftest import Tiny
 from mmengine.registry import init_default_scope
 
+from pinas_mm.engine import ActiveGradientDataParallel
 from pinas_mm.search.evaluator import ArchEvaluator
 
 NUM_ARCHS, ASK = 78, 3
@@ -34,6 +35,8 @@ def run(folder, resume=False, num_archs=NUM_ARCHS, norm='BN'):
             calibration_batches=1, calibration_dataloader=tiny.digits(), input_size=32, constraints=dict(macs=1.2e6), score_samples=32,
             top_k=3, resume=resume))
     tiny.randomise(runner.model)
+    if dist.is_initialized():  # as mmengine's launchers wrap it
+        runner.model = ActiveGradientDataParallel(runner.model)
     runner.test()
     return runner
 

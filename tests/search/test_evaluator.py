@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
-from mmpretrain.evaluation import Accuracy
+from mmpretrain.evaluation import Accuracy, ConfusionMatrix
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
@@ -13,6 +13,7 @@ from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.errors import InputError
 from pinas_mm.search.bn_recalibration import active_bn_layers, recalibrated_bn
 from pinas_mm.search.evaluator import ArchEvaluator
+from pinas_mm.search.race import Race
 from pinas_mm.search.search import Failure
 from pinas_mm.search.subnet import subnet_state_dict
 
@@ -28,11 +29,11 @@ class Watching(Accuracy):
 
     def __init__(self, model, log):
         super().__init__(topk=(1, ))
-        self.model, self.log, self.own = model, log, {}
+        self.model, self.sink, self.own = model, log.append, {}
 
     def process(self, data_batch, data_samples):
         if not self.own:
-            self.log.append(self.own)
+            self.sink(self.own)
         arch = self.model.backbone.arch
         active = {id(layer) for layer in active_bn_layers(self.model, arch)}
         self.own['arch'] = arch
@@ -178,6 +179,106 @@ def test_folded_bn_is_equal_up_to_rounding_and_gone_afterwards(model, loaders):
     assert [module.forward for module in model.modules()] == forwards
     assert all(isinstance(parameter, nn.Parameter) for module in model.modules() for parameter in module._parameters.values()
                if parameter is not None)
+
+
+def test_layers_that_share_a_convolution_are_not_folded(model, loaders):
+    """As in heads with BN per level around one convolution; and SyncBN is put back."""
+    class Shared(nn.Module):
+
+        def __init__(self):
+            super().__init__()
+            self.conv, self.bns = nn.Conv2d(160, 24, 1), nn.ModuleList([nn.BatchNorm2d(24), nn.SyncBatchNorm(24)])
+            nn.init.constant_(self.bns[1].weight, 3)
+
+        def forward(self, x):
+            return (sum(bn(self.conv(x[-1] * (1 + i))) for i, bn in enumerate(self.bns)).mean(dim=(2, 3)), )
+
+    model.neck = Shared()
+    model.train()
+    before = [(module.training, getattr(module, 'momentum', None)) for module in model.modules()]
+    exact, folded = evaluate(model, loaders, ARCHS)[1], evaluate(model, loaders, ARCHS, fold_bn=True)[1]
+    for arch in ARCHS:
+        torch.testing.assert_close(torch.stack(exact[arch]['scores']), torch.stack(folded[arch]['scores']), rtol=1e-4, atol=1e-5)
+    assert [(module.training, getattr(module, 'momentum', None)) for module in model.modules()] == before
+    assert not any('forward' in module.__dict__ for module in model.modules())
+
+
+def test_inputs_changed_in_place_are_those_of_no_other_arch(model, loaders):
+    forward = model.backbone.stem[0].forward
+    model.backbone.stem[0].forward = lambda x: forward(x.mul_(0.9))
+    together, log = evaluate(model, loaders, many(model.backbone.space, 6))
+    for arch in log:
+        assert_equal(log[arch], evaluate(model, loaders, [arch], share_prefixes=False)[1][arch])
+
+
+def test_bn_layers_that_calibration_does_not_run_keep_their_statistics(model, loaders):
+    """Such as an auxiliary head's, which only the training loss runs."""
+    model.auxiliary = nn.BatchNorm2d(4)
+    model.auxiliary.running_mean.fill_(5)
+    with recalibrated_bn(model, ARCHS[0], loaders[0]):
+        assert model.auxiliary.running_mean.tolist() == [5] * 4 and int(model.auxiliary.num_batches_tracked) == 0
+
+
+class Scripted(Accuracy):
+    """An arch has a sample right with a probability that its first choice decides; some archs raise or are not finite."""
+
+    def __init__(self, model):
+        super().__init__(topk=(1, ))
+        self.model = model
+
+    def process(self, data_batch, data_samples):
+        first, *_, last = self.model.backbone.arch
+        if last == 2:
+            raise ValueError('broken')
+        for number in range(len(self.results), len(self.results) + len(data_samples)):
+            right = np.random.default_rng(number).random() < (0.2, 0.6, 0.9)[first]
+            score = torch.tensor([0.0, float('nan') if last == 1 else 1.0])
+            self.results.append(dict(pred_score=score, gt_label=torch.tensor([int(right)])))
+
+
+def test_a_race_drops_losers_and_spares_the_rest(nets, model, loaders):
+    """300 samples in batches of 50; those with first choice 2 are far ahead of those with 0."""
+    scoring = whole_set_loader(nets.dataloader('held_out', 50), None, 0, shuffle=True)
+    archs = [(first, *rest, 0) for first in (0, 1, 2) for rest in ((0, 1, 2, 0, 1, 2), (1, 1, 1, 0, 0, 0))]
+    seen = []
+
+    def run(race):
+        evaluator = ArchEvaluator(model, loaders[0], scoring, lambda: Evaluator([Scripted(model)]), race=race)
+        evaluator.on_progress = lambda done, total: seen.append(done)
+        return evaluator.evaluate(archs)
+
+    plain, raced = run(None), run(Race('accuracy/top1', top_k=2))
+    samples = [result['samples'] for result in raced]
+    assert samples[4:] == [300, 300] and max(samples[:2]) < 300, 'the first choice 0 is dropped early, 2 never'
+    for result, before, number in zip(raced, plain, samples):
+        if number == 300:
+            assert result == before | dict(samples=300.0)
+    assert 0 < raced[0]['accuracy/top1'] < 40
+
+
+def test_a_race_survives_an_arch_that_fails(nets, model, loaders):
+    scoring = whole_set_loader(nets.dataloader('held_out', 50), None, 0, shuffle=True)
+    archs = [(first, 0, 1, 2, 0, 1, 2, last) for first in (0, 1, 2) for last in (0, 2)]
+    race = Race('accuracy/top1', top_k=1)
+    results = ArchEvaluator(model, loaders[0], scoring, lambda: Evaluator([Scripted(model)]), race=race).evaluate(archs)
+    assert [result == Failure('ValueError: broken') for result in results] == [False, True] * 3
+
+
+def test_what_is_no_number_is_left_out_of_the_metrics(model, loaders):
+    metrics, = ArchEvaluator(model, *loaders, lambda: Evaluator([Accuracy(), ConfusionMatrix(num_classes=10)])).evaluate(ARCHS[:1])
+    assert list(metrics) == ['accuracy/top1']
+
+
+def test_metrics_are_built_once_and_keep_their_results_apart(model, loaders):
+    built = []
+
+    def build():
+        built.append(Accuracy(topk=(1, )))
+        return Evaluator([built[-1]])
+
+    evaluator = ArchEvaluator(model, *loaders, build)
+    assert evaluator.evaluate(ARCHS) == evaluator.evaluate(ARCHS) == evaluate(model, loaders, ARCHS)[0]
+    assert len(built) == 1 and built[0].results == []
 
 
 def test_progress_counts_every_arch_and_batch(model, loaders):

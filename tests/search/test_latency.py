@@ -67,7 +67,7 @@ def test_it_becomes_a_cost_and_a_limit(known, backbone, tmp_path):
     found = read_latency(tmp_path / 'latency.json', backbone)
     assert found == known and found.setting['images'] == [1, 3, 32, 32] and found.setting['dtype'] == 'float32'
     costs = measure_costs(backbone, 32)
-    costs.add_latency(found)
+    costs.add('latency', found.fixed, found.arrays())
     arch = (0, 1, 2, 0, 1, 2, 0, 1)
     expected = found.fixed + sum(table[choice] for table, choice in zip(found.tables, arch))
     assert costs.arch_costs(arch)['latency'] == pytest.approx(expected)

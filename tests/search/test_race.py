@@ -29,7 +29,9 @@ def race(right, **kwargs):
         new = evaluators(right[:, batch * BATCH:(batch + 1) * BATCH])
         for arch, evaluator in running.items():
             evaluator.metrics[0].results += new[arch].metrics[0].results
-        dropped.append(standing.drop(running))
+        for arch, evaluator in running.items():
+            standing.add(arch, evaluator)
+        dropped.append(standing.losers(list(running)))
         for arch in dropped[-1]:
             del running[arch]
     return dropped, standing
@@ -76,6 +78,8 @@ def test_values_per_sample():
     evaluator, = evaluators(right).values()
     metric = evaluator.metrics[0]
     assert per_sample(metric, 'accuracy/top1', metric.results).tolist() == (100.0 * right[0]).tolist()
+    half = [result | dict(pred_score=result['pred_score'].bfloat16()) for result in metric.results]
+    assert per_sample(metric, 'accuracy/top1', half).tolist() == (100.0 * right[0]).tolist()
     top2 = Accuracy(topk=(1, 2))
     assert per_sample(top2, 'accuracy/top2', metric.results).tolist() == [100.0] * 50, 'any metric, one sample at a time'
 
@@ -87,7 +91,7 @@ def test_a_metric_that_is_no_mean_over_samples_is_refused():
     with pytest.raises(InputError, match='race: single-label/f1-score is .* only metrics that are means over samples can be raced'):
         per_sample(metric, 'single-label/f1-score', metric.results)
     with pytest.raises(InputError, match=r"no metric gives 'coco/bbox', there are \['accuracy'\]"):
-        Race('coco/bbox').start([(0, )], 1).drop({(0, ): Evaluator([Accuracy()])})
+        Race('coco/bbox').start([(0, )], 1).add((0, ), Evaluator([Accuracy()]))
 
 
 @pytest.mark.parametrize('change', [dict(top_k=0), dict(confidence=1.0), dict(confidence=0)])

@@ -144,6 +144,15 @@ def test_an_arch_that_fails_is_recorded_and_the_search_goes_on(make, tmp_path):
     assert path.read_bytes() == history.path.read_bytes()
 
 
+def test_failures_in_a_row_are_counted_across_a_stop(tmp_path):
+    """Two, a stop, and a third."""
+    path = tmp_path / 'history.jsonl'
+    with pytest.raises(KeyboardInterrupt):
+        run(path, SEARCHERS['random'](), Evaluate(stop=9, results={6: FAILED, 7: FAILED}))
+    with pytest.raises(TooManyFailuresError):
+        run(path, SEARCHERS['random'](), Evaluate(results={0: FAILED}), resume=True)
+
+
 def test_three_failures_in_a_row_stop_it_with_the_cause(tmp_path):
     path = tmp_path / 'history.jsonl'
     evaluate = Evaluate(results={2: FAILED, 3: FAILED, 5: FAILED, 7: FAILED, 8: NAN, 9: FAILED})
