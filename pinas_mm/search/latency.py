@@ -14,7 +14,6 @@ import torch
 from mmengine.model import is_model_wrapper
 from scipy.stats import spearmanr
 from torch import Tensor, nn
-from torch.utils.benchmark import Timer
 
 from ..errors import InputError
 from ..fileio import write_atomic
@@ -155,6 +154,9 @@ def _check(archs: Sequence[Arch], predicted: np.ndarray, measured: np.ndarray) -
 def _interleaved(runs: dict[Any, Callable[[], Any]], rounds: int, device: torch.device,
                  on_progress: Callable[[int, int], None]) -> dict[Any, float]:
     """The median time of each run in ms over so many rounds, after one round of warm-up."""
+    # Here, since it looks for a CUDA compiler when it is imported, and warns where there is none.
+    from torch.utils.benchmark import Timer
+
     # Timer synchronises a GPU and by default sets one thread.
     timers = {key: Timer('run()', globals=dict(run=run), num_threads=torch.get_num_threads()) for key, run in runs.items()}
     times: dict[Any, list[float]] = {key: [] for key in runs}

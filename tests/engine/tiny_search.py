@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from conftest import Tiny
 from mmengine.registry import init_default_scope
+from tiny_runner import Tiny
 
 from pinas_mm.engine import ActiveGradientDataParallel
 from pinas_mm.search.evaluator import ArchEvaluator

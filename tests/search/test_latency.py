@@ -4,6 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+import torch.utils.benchmark
 from mmengine.registry import init_default_scope
 
 from pinas_mm.errors import InputError
@@ -48,7 +49,7 @@ def known(monkeypatch):
     backbone.run = run
     backbone.tail = torch.nn.Identity()
     backbone.stem.register_forward_hook(lambda *_: setattr(Clock, 'now', Clock.now + 0.001))
-    monkeypatch.setattr(module, 'Timer', Clock)
+    monkeypatch.setattr(torch.utils.benchmark, 'Timer', Clock)
     return measure_latency(backbone, IMAGES, rounds=9, num_check=20)
 
 

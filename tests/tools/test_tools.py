@@ -86,7 +86,7 @@ def processes(files):
     commands = dict(
         missing=['train.py', files / 'none.py'],
         misspelt=['search.py', files / 'search.py', files / 'supernet.pth', '--cfg-options', 'test_cfg.num_arch=3'],
-        unsafe=['test.py', files / 'linear.py', files / 'unsafe.pth'],
+        unsafe=['test.py', files / 'linear.py', files / 'unsafe.pth', '--arch', ARCHS[0]],
         arch=['test.py', files / 'linear.py', files / 'supernet.pth', '--arch', ARCHS[0], '--arch', ARCHS[1]],
         convert=['convert.py', files / 'published.pth', files / 'converted.pth'])
 
