@@ -288,6 +288,7 @@ def modes(setting: Macro, archs: list[Arch], repeats: int) -> list[dict]:
                 read(evaluator)  # fills it
             seconds, results = cpu_seconds(evaluator.evaluate, archs)
             times[name].append(seconds)
+            print(f'{name}: {seconds:.1f} s, {times["alone"][-1] / seconds:.2f} times as fast', flush=True)
             scores[name] = np.array([result['accuracy/top1'] for result in results])
     top = set(np.argsort(-scores['alone'], kind='stable')[:10].tolist())
     rows = []
