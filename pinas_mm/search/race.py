@@ -91,7 +91,7 @@ def per_sample(metric: BaseMetric, score: str, results: list[Any]) -> np.ndarray
     if isinstance(metric, Accuracy) and name == 'top1' and all('pred_score' in result for result in results):
         # Thousands of samples times archs: as one array.
         # topk as the metric has it, which breaks ties in its own way: half precision has many.
-        predicted = torch.stack([result['pred_score'] for result in results]).topk(max(metric.topk), dim=1).indices[:, 0]
+        predicted = torch.stack([result['pred_score'] for result in results]).float().topk(max(metric.topk), dim=1).indices[:, 0]
         values = 100.0 * (predicted == torch.cat([result['gt_label'] for result in results])).double().numpy(force=True)
     else:
         values = np.array([float(metric.compute_metrics([result])[name]) for result in results])

@@ -80,7 +80,7 @@ def test_values_per_sample():
     assert per_sample(metric, 'accuracy/top1', metric.results).tolist() == (100.0 * right[0]).tolist()
     half = [result | dict(pred_score=result['pred_score'].bfloat16()) for result in metric.results]
     assert per_sample(metric, 'accuracy/top1', half).tolist() == (100.0 * right[0]).tolist()
-    tied = [dict(pred_score=torch.zeros(10), gt_label=torch.tensor([i % 10])) for i in range(40)]
+    tied = [dict(pred_score=torch.full((10, ), 0.1), gt_label=torch.tensor([i % 10])) for i in range(40)]
     for one in (Accuracy(topk=(1, )), Accuracy(topk=(1, 5))):
         assert per_sample(one, 'accuracy/top1', tied).mean() == pytest.approx(one.compute_metrics(tied)['top1'])
     top2 = Accuracy(topk=(1, 2))
