@@ -49,6 +49,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument('--table', type=Path, required=True)
     options.add_argument('--seeds', type=int, default=20)
+    options.add_argument('--first-seed', type=int, default=1000, help='lower ones were used to choose defaults')
     options.add_argument('--archs', type=int, default=500)
     options.add_argument('--noise', type=float, default=1.0, help='standard deviation in points (default: 1.0)')
     options.add_argument('--ask-sizes', type=int, nargs='+', default=[8, 16, 32, 64])
@@ -60,8 +61,8 @@ def main() -> None:
         for noise in (0.0, args.noise):
             for name in SEARCHERS:
                 for ask_size in args.ask_sizes if name != 'random' else args.ask_sizes[:1]:
-                    runs = pool.map(regret, repeat(args.table), repeat(name), range(args.seeds), repeat(noise), repeat(ask_size),
-                                    repeat(args.archs))
+                    seeds = range(args.first_seed, args.first_seed + args.seeds)
+                    runs = pool.map(regret, repeat(args.table), repeat(name), seeds, repeat(noise), repeat(ask_size), repeat(args.archs))
                     regrets[f'{name} {ask_size} {noise:g}'] = np.array(list(runs))
                     print(f'{name} {ask_size} {noise:g}', regrets[f'{name} {ask_size} {noise:g}'][:, [99, 299]].mean(axis=0), flush=True)
     args.out.mkdir(parents=True, exist_ok=True)
