@@ -27,7 +27,7 @@ def test_killed_twenty_times_it_ends_as_if_never_killed(tmp_path):
     code, output = finish(start('killed', tmp_path, 20))
     assert code == 0, output
     batches = list(map(int, output.splitlines()[-1].split()))
-    assert len(batches) == 20 and len(set(batches)) > 3, f'kills at different stages of the search: {batches}'
+    assert len(batches) == 20 and len(set(batches)) >= 10, f'kills at different stages of the search: {batches}'
     for name in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
         assert (tmp_path / 'killed' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
     first, second = (load_checkpoint(tmp_path / folder / 'subnet.pth')['state_dict'] for folder in ('killed', 'whole'))
@@ -57,6 +57,6 @@ def test_a_lost_rank_ends_the_search_and_it_resumes_on_one(tmp_path, one_rank):
     codes = [finish(process, timeout=120)[0] for process in ranks]
     assert codes[1] == -9 and codes[0] not in (0, -9)
     history = tmp_path / 'ranks/history.jsonl'
-    assert len(read_history(history, NASBENCH_MACRO)[1]) == 6, 'the two batches before'
+    assert len(read_history(history, NASBENCH_MACRO)[1]) == 4, 'the two batches before'
     run(tmp_path / 'ranks', resume=True, num_archs=20, norm='SyncBN')
     assert history.read_bytes() == (one_rank[0] / 'history.jsonl').read_bytes()

@@ -20,7 +20,7 @@ from tiny_runner import Tiny
 from pinas_mm.engine import ActiveGradientDataParallel
 from pinas_mm.search.evaluator import ArchEvaluator
 
-NUM_ARCHS, ASK = 78, 3
+NUM_ARCHS, ASK = 78, 2
 
 
 def run(folder, resume=False, num_archs=NUM_ARCHS, norm='BN'):
@@ -57,24 +57,28 @@ def forked(folder):
     return pid
 
 
+def batches(folder):
+    history = folder / 'history.jsonl'
+    return history.read_bytes().count(b'"spent"') if history.exists() else 0
+
+
 def killed(folder, kills):
-    started = time.monotonic()
-    pid = forked(folder / 'whole')
-    while not (folder / 'whole/history.jsonl').exists():
-        time.sleep(0.01)
-    start_up = time.monotonic() - started
-    assert os.waitpid(pid, 0)[1] == 0
-    two_batches = 2 * (time.monotonic() - started - start_up) / (NUM_ARCHS / ASK)
+    assert os.waitpid(forked(folder / 'whole'), 0)[1] == 0
     random.seed(0)
     spent = []
     for number in range(kills):
+        before = batches(folder / 'killed')
         pid = forked(folder / 'killed')
-        time.sleep(random.uniform(0.7 * start_up, start_up + two_batches))
+        # By progress, so that it does not matter how busy the machine is: every other one a moment after its first batch, the others at
+        # any moment before that.
+        limit = time.monotonic() + (60 if number % 2 else random.uniform(0, 1.5))
+        while batches(folder / 'killed') == before and time.monotonic() < limit:
+            time.sleep(0.005)
+        time.sleep(random.uniform(0, 0.05))
         os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
         assert os.WIFSIGNALED(status), f'ended before it was killed for the {number + 1}th time: {status}'
-        history = folder / 'killed/history.jsonl'
-        spent.append(history.read_bytes().count(b'"spent"') if history.exists() else 0)
+        spent.append(batches(folder / 'killed'))
     assert os.waitpid(forked(folder / 'killed'), 0)[1] == 0
     print(*spent)
 
