@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.model import is_model_wrapper
-from scipy.stats import spearmanr
+from scipy.stats import spearmanr, theilslopes
 from torch import Tensor, nn
 
 from ..errors import InputError
@@ -131,7 +131,8 @@ def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch
     sums = np.array([sum(table[tuple(arch[slot] for slot in position.slots)] for position, table in zip(space.positions, tables))
                      for arch in subnets])
     measured = np.array([times['whole', arch] for arch in subnets])
-    factor, constant = np.polyfit(sums[:FIT_SUBNETS], measured[:FIT_SUBNETS], 1)
+    # Theil and Sen's fit by medians: a few timings of a busy moment do not bend it.
+    factor, constant, *_ = theilslopes(measured[:FIT_SUBNETS], sums[:FIT_SUBNETS])
     if factor <= 0:
         raise RuntimeError(f'whole subnets took the less time the longer their parts took (factor {factor:.2f}): the machine is too busy, '
                            'or rounds too few')
