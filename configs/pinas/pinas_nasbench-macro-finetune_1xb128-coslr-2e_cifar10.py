@@ -1,10 +1,4 @@
-_base_ = ['../_base_/models/linear_macro.py', '../_base_/datasets/image_folder_32.py', '../_base_/default_runtime.py']
-
-# The subnet with the weights it inherits; both files come from the search.
-model = dict(
-    backbone=dict(
-        arch='work_dirs/search/subnet.yaml', frozen_stages=-1, init_cfg=dict(checkpoint='work_dirs/search/subnet.pth')))
-custom_hooks = []
+_base_ = ['../_base_/models/finetune_macro.py', '../_base_/datasets/image_folder_32.py', '../_base_/default_runtime.py']
 
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=2, by_epoch=True)]

@@ -1,10 +1,4 @@
-_base_ = ['../_base_/models/linear_macro.py', '../_base_/datasets/digits.py', '../_base_/default_runtime.py']
-
-# The subnet with the weights it inherits; both files come from the search.
-model = dict(
-    backbone=dict(
-        arch='work_dirs/search/subnet.yaml', frozen_stages=-1, init_cfg=dict(checkpoint='work_dirs/search/subnet.pth')))
-custom_hooks = []
+_base_ = ['../_base_/models/finetune_macro.py', '../_base_/datasets/digits.py', '../_base_/default_runtime.py']
 
 train_dataloader = dict(
     dataset=dict(pipeline=[dict(type='RandomCrop', crop_size=32, padding=4), dict(type='PackInputs')]))

@@ -139,11 +139,10 @@ def supernet_borrowed(model: BaseModel, share_prefixes: bool = True, autocast: t
     """
     backbone = model.backbone
     modes = [(module, module.training) for module in model.modules()]
-    layers = _bn_layers([model])
-    kept = [(layer, layer.momentum, dict(layer._buffers)) for layer in layers]
-    synced = [layer for layer in layers if isinstance(layer, nn.SyncBatchNorm)]
     active = backbone._arch
     supernet = RecalibratedSupernet(model, autocast, share_prefixes, fold_bn)
+    momenta = {layer: layer.momentum for layer in supernet.original}
+    synced = [layer for layer in supernet.original if isinstance(layer, nn.SyncBatchNorm)]
     mixing = getattr(model.data_preprocessor, 'batch_augments', None)
     try:
         backbone.part_runner = supernet.memo
@@ -162,8 +161,8 @@ def supernet_borrowed(model: BaseModel, share_prefixes: bool = True, autocast: t
         backbone._arch = active
         for layer in synced:
             layer.__dict__.pop('forward', None)  # folding may have replaced it, and put it back
-        for layer, momentum, buffers in kept:
-            layer.momentum = momentum
+        for layer, buffers in supernet.original.items():
+            layer.momentum = momenta[layer]
             layer._buffers.update(buffers)
         for module, training in modes:
             module.training = training

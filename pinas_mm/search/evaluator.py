@@ -113,6 +113,8 @@ class ArchEvaluator:
         standing = None if self.race is None else self.race.start(archs, len(self.loader))
         total, done, running = len(archs), len(archs) * len(self.calibration_loader), dict(evaluators)
         for batch in self.loader:
+            if not running:  # every arch has failed
+                break
             supernet.memo.next_batch()
             with autocast(self.model, self.autocast):
                 for arch in list(running):
