@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from pinas_mm.search.searchers import EvolutionSearcher, NSGA2Searcher, Partitio
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')
-COLOURS = ('#999999', '#D55E00', '#0072B2', '#009E73', '#CC79A7')
+COLOURS = ('#999999', '#D55E00', '#E69F00', '#8C3A00', '#0072B2', '#56B4E9', '#009E73')
 
 
 class Macs:
@@ -39,10 +40,11 @@ class Macs:
         return np.array([self.macs[tuple(arch)] for arch in np.asarray(archs).tolist()])
 
 
+# "plain" and "published" are without the additive model.
 SEARCHERS: dict[str, Callable[..., Searcher]] = dict(
-    random=RandomSearcher, evolution=EvolutionSearcher,
-    ageing=lambda *args, **kwargs: EvolutionSearcher(*args, ageing=True, **kwargs),
-    partition_tree=PartitionTreeSearcher, nsga2=NSGA2Searcher)
+    random=RandomSearcher, evolution=EvolutionSearcher, ageing=partial(EvolutionSearcher, ageing=True),
+    evolution_plain=partial(EvolutionSearcher, additive=False), partition_tree=PartitionTreeSearcher,
+    partition_tree_published=partial(PartitionTreeSearcher, additive=False, exploration=0), nsga2=NSGA2Searcher)
 
 
 def main() -> None:

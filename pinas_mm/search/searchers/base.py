@@ -7,6 +7,7 @@ import numpy as np
 
 from ...errors import InputError
 from ...spaces import Arch, SearchSpace
+from ..additive import AdditiveModel
 
 MOST_FRUITLESS = 20
 POOL = 4096
@@ -85,6 +86,10 @@ class Searcher(ABC):
     @abstractmethod
     def propose(self, n: int) -> np.ndarray:
         """Candidates for about ``n`` archs to ask, best first, any number of rows ``(M, num_slots)``; counts in ``self.draws``."""
+
+    def additive_model(self) -> AdditiveModel:
+        """An additive model of all scores told."""
+        return AdditiveModel(self.space, self.archs, self.scores)
 
     def fresh(self, candidates: np.ndarray, n: int) -> list[Arch]:
         """The first ``n`` feasible new networks among the candidates, marked as asked."""

@@ -18,6 +18,8 @@ class EvolutionSearcher(Searcher):
         mutation: Probability per slot of another candidate, 0.1 as in SPOS.
         crossover: Probability that a child has two parents instead of one.
         ageing: Whether the population is the last archs told, so that old ones die, instead of the best.
+        additive: Whether fitness is what an :class:`~pinas_mm.search.additive.AdditiveModel` of all scores so far says, and children
+            are asked in its order. On since scores of supernets are noisy (docs/search.md); False is the plain algorithm.
         kwargs: See :class:`Searcher`.
 
     Raises:
@@ -25,7 +27,7 @@ class EvolutionSearcher(Searcher):
     """
 
     def __init__(self, *args: Any, population: int = 20, tournament: int = 5, mutation: float = 0.1, crossover: float = 0.5,
-                 ageing: bool = False, **kwargs: Any) -> None:
+                 ageing: bool = False, additive: bool = True, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if not 1 <= tournament <= population:
             raise InputError(f'EvolutionSearcher: tournament={tournament}, expected 1 to population={population}')
@@ -36,23 +38,27 @@ class EvolutionSearcher(Searcher):
         self.mutation = mutation
         self.crossover = crossover
         self.ageing = ageing
+        self.additive = additive
 
     def propose(self, n: int) -> np.ndarray:
         if len(self.archs) < self.population:
             return self.draw(4 * n)
+        model = self.additive_model() if self.additive else None
+        fitness = np.array(self.scores) if model is None else model.predict(self.archs)
         if self.ageing:
             members = np.arange(len(self.archs) - self.population, len(self.archs))
         else:
-            members = np.argsort(-np.array(self.scores), kind='stable')[:self.population]
+            members = np.argsort(-fitness, kind='stable')[:self.population]
         self.draws += 4 * n
-        return np.array([self._child(members) for _ in range(4 * n)])
+        children = np.array([self._child(members, fitness) for _ in range(4 * n)])
+        return children if model is None else model.best_first(children)
 
-    def _child(self, members: np.ndarray) -> Arch:
-        child = self._parent(members)
+    def _child(self, members: np.ndarray, fitness: np.ndarray) -> Arch:
+        child = self._parent(members, fitness)
         if self.rng.random() < self.crossover:
-            child = self.space.crossover(child, self._parent(members), self.rng)
+            child = self.space.crossover(child, self._parent(members, fitness), self.rng)
         return self.space.mutate(child, self.mutation, self.rng)
 
-    def _parent(self, members: np.ndarray) -> Arch:
+    def _parent(self, members: np.ndarray, fitness: np.ndarray) -> Arch:
         drawn = self.rng.choice(members, self.tournament, replace=False)
-        return self.archs[max(drawn.tolist(), key=self.scores.__getitem__)]
+        return self.archs[drawn[np.argmax(fitness[drawn])]]

@@ -64,6 +64,9 @@ class PartitionTreeSearcher(Searcher):
             scores). 0 always takes the better half, as the published code does; 0.5 leaves it for the other half of the better
             half every fifty walks or so.
         min_leaf: A part with fewer archs than twice this is not split.
+        additive: Whether accepted archs are asked in the order of an :class:`~pinas_mm.search.additive.AdditiveModel` instead of as drawn.
+            On since the tree alone learns slowly, and little from noisy scores (docs/search.md); the published one has
+            ``num_initial=80, additive=False, exploration=0``.
         kwargs: See :class:`Searcher`.
 
     Raises:
@@ -72,7 +75,7 @@ class PartitionTreeSearcher(Searcher):
 
     def __init__(self, *args: Any, num_initial: int = 80, refit_every: int = 8, depth: int = 2,
                  depth_thresholds: tuple[int, ...] = (400, 800, 1600, 3200), exploration: float = 0.5, min_leaf: int = 10,
-                 seed: int = 0, **kwargs: Any) -> None:
+                 additive: bool = True, seed: int = 0, **kwargs: Any) -> None:
         super().__init__(*args, seed=seed, **kwargs)
         for name, value, least in (('num_initial', num_initial, 2), ('refit_every', refit_every, 1), ('depth', depth, 1),
                                    ('exploration', exploration, 0), ('min_leaf', min_leaf, 1)):
@@ -84,6 +87,7 @@ class PartitionTreeSearcher(Searcher):
         self.depth_thresholds = tuple(depth_thresholds)
         self.exploration = exploration
         self.min_leaf = min_leaf
+        self.additive = additive
         self.seed = seed
         self.root: Node | None = None
         self.fitted = 0
@@ -124,8 +128,8 @@ class PartitionTreeSearcher(Searcher):
 
     def _accepted(self, way: list[tuple[lightgbm.LGBMClassifier, bool]], n: int) -> np.ndarray:
         """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest to being accepted."""
-        pools, probabilities, accepted = [], [], 0
-        while accepted < n and self.draws < self.max_draws:
+        pools, probabilities, found = [], [], 0
+        while found < n and self.draws < self.max_draws:
             pool = self.draw(POOL)
             if self.feasible is not None:
                 pool = pool[self.feasible.mask(pool)]
@@ -138,15 +142,17 @@ class PartitionTreeSearcher(Searcher):
             for classifier, better in way:
                 probability = classifier.booster_.predict(features)
                 least = np.minimum(least, probability if better else 1 - probability)
-            accepted += int((least >= 0.5).sum())
+            found += int((least >= 0.5).sum())
             pools.append(pool)
             probabilities.append(least)
         if not pools:
             return np.empty((0, self.space.num_slots), int)
         pool, least = np.concatenate(pools), np.concatenate(probabilities)
-        # Accepted archs in the order drawn, then the rest, nearest first.
-        order = np.lexsort((np.where(least >= 0.5, 0, -least), least < 0.5))
-        return pool[order]
+        accepted, rest = pool[least >= 0.5], np.flatnonzero(least < 0.5)
+        if self.additive and len(accepted):
+            accepted = self.additive_model().best_first(accepted)
+        # Then the rest, nearest first.
+        return np.concatenate([accepted, pool[rest[np.argsort(-least[rest], kind='stable')]]])
 
     def state_dict(self) -> dict[str, Any]:
         return super().state_dict() | dict(fitted=self.fitted, visits=dict(self.visits))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pinas_mm.errors import InputError
+from pinas_mm.search.additive import AdditiveModel
 from pinas_mm.search.searchers import EvolutionSearcher, RandomSearcher
 from pinas_mm.spaces import get_space
 
@@ -38,6 +39,36 @@ def test_parents_are_the_tournaments_winners_and_ageing_forgets(ageing, parent):
     """All four members compete; the old best is a member only without ageing."""
     searcher, archs = told(12, ageing=ageing, mutation=1e-12)
     assert {tuple(child) for child in searcher.propose(5).tolist()} == {archs[parent]}
+
+
+def noisy(count=64):
+    """An additive function of one slot, under noise that is larger than it, and one arch that is much too lucky."""
+    rng = np.random.default_rng(0)
+    archs = [SPACE.sample(rng) for _ in range(count)]
+    scores = np.array([float(arch[3] == 2) for arch in archs]) + rng.normal(size=count)
+    lucky = next(i for i, arch in enumerate(archs) if arch[3] != 2)
+    scores[lucky] += 3
+    return archs, scores.tolist(), archs[lucky]
+
+
+def test_additive_fitness_is_not_taken_in_by_luck():
+    archs, scores, lucky = noisy(400)
+    parents = {}
+    for additive in (False, True):
+        searcher = EvolutionSearcher(SPACE, population=5, tournament=5, mutation=1e-12, additive=additive)
+        searcher.tell(archs, scores)
+        parents[additive], = {tuple(child) for child in searcher.propose(5).tolist()}
+    assert parents[False] == lucky
+    assert parents[True] == archs[np.argmax(AdditiveModel(SPACE, archs, scores).predict(archs))] != lucky
+
+
+def test_children_are_asked_in_the_additive_models_order():
+    archs, scores, _ = noisy()
+    for additive in (False, True):
+        searcher = EvolutionSearcher(SPACE, additive=additive)
+        searcher.tell(archs, scores)
+        predicted = AdditiveModel(SPACE, archs, scores).predict(searcher.propose(20))
+        assert (np.diff(predicted) <= 1e-6).all() == additive
 
 
 def test_mutation_and_crossover_have_their_probabilities():

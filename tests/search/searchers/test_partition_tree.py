@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pinas_mm.errors import InputError
+from pinas_mm.search.additive import AdditiveModel
 from pinas_mm.search.searchers import PartitionTreeSearcher, RandomSearcher
 from pinas_mm.spaces import get_space
 
@@ -83,6 +84,13 @@ def test_proposals_are_accepted_on_the_whole_way():
     for classifier, better in way:
         assert (classifier.predict_proba(SPACE.one_hot(asked))[:, int(better)] >= 0.5).all()
     assert np.mean([additive(0)(arch) for arch in asked]) > np.mean(searcher.scores) + np.std(searcher.scores) / 2
+
+
+def test_accepted_archs_are_asked_in_the_additive_models_order():
+    for follows in (False, True):
+        searcher = fitted(200, num_initial=100, additive=follows)
+        predicted = AdditiveModel(SPACE, searcher.archs, searcher.scores).predict(searcher.ask(16))
+        assert (np.diff(predicted) <= 1e-6).all() == follows
 
 
 @pytest.mark.parametrize('count, depth', [(39, 2), (40, 3), (59, 3), (60, 4), (200, 4)])
