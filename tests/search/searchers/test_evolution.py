@@ -47,7 +47,7 @@ def noisy(count=64):
     archs = [SPACE.sample(rng) for _ in range(count)]
     scores = np.array([float(arch[3] == 2) for arch in archs]) + rng.normal(size=count)
     lucky = next(i for i, arch in enumerate(archs) if arch[3] != 2)
-    scores[lucky] += 3
+    scores[lucky] = scores.max() + 1
     return archs, scores.tolist(), archs[lucky]
 
 
