@@ -19,7 +19,7 @@ def main() -> None:
     options.add_argument('--images', type=int, nargs=4, metavar=('N', 'C', 'H', 'W'), required=True, help='shape of a batch to be served')
     options.add_argument('--dtype', choices=DTYPES, default='float32')
     options.add_argument('--threads', type=int, help='CPU threads (default: those torch takes)')
-    options.add_argument('--rounds', type=int, default=15, help='timings per entry, of which the median counts (default: 15)')
+    options.add_argument('--rounds', type=int, default=31, help='timings per entry, of which the median counts (default: 31)')
     options.add_argument('--check', type=int, default=20, help='whole subnets to check the table on (default: 20)')
     options.add_argument('--seed', type=int, default=0, help='seed of those subnets')
     options.add_argument('--out', required=True, help='file to write')

@@ -1,9 +1,10 @@
 """Latency of archs on the user's own device, from a table of measured parts."""
-import itertools
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,17 +13,15 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.model import is_model_wrapper
-from scipy.stats import spearmanr, theilslopes
+from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
-from ..spaces import Arch
+from ..spaces import Arch, SearchSpace
 from .bn_recalibration import autocast
 from .cost import blank_samples
-
-FIT_SUBNETS = 12
 
 
 @dataclass(frozen=True)
@@ -73,13 +72,14 @@ def read_latency(path: str | os.PathLike, backbone: SearchableBackbone) -> Laten
     return latency
 
 
-def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch.float32, rounds: int = 15, num_check: int = 20,
+def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch.float32, rounds: int = 31, num_check: int = 20,
                     seed: int = 0, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Latency:
     """Measures every (position, candidates read) on the device of ``images``, and checks the sum on whole subnets.
 
-    Each entry is timed once per round, so that a busy moment of the machine does not fall on one of them, and the median over the
-    rounds is taken. Parts timed alone find their data in the caches more often than within a network, so the sum is fitted (a factor and
-    a constant) to some whole subnets; the check uses others.
+    Each round runs random archs that together have every entry, and times the parts of these runs; medians over the rounds are taken, so
+    that a busy moment of the machine does not fall on one entry. A part run by itself again and again takes another time than within
+    a network, where its data come from other caches and its memory from another state of the allocator (docs/search.md). The subnets of the
+    check are timed as wholes, by ``torch.utils.benchmark``, in the same rounds.
 
     Args:
         model: A supernet, or an mm model with one as ``backbone``.
@@ -87,62 +87,118 @@ def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch
         dtype: ``torch.float32``, or another one to autocast to.
         rounds: Timings per entry.
         num_check: Whole subnets for the check.
-        seed: Seed of the subnets.
-        on_progress: Called as ``on_progress(done, total)`` after every timing.
+        seed: Seed of the archs.
+        on_progress: Called as ``on_progress(done, total)`` after every round.
 
     Raises:
         InputError: The model has no supernet.
-        RuntimeError: The measurements contradict each other.
     """
+    # Here, since it looks for a CUDA compiler when it is imported, and warns where there is none.
+    from torch.utils.benchmark import Timer
+
     model = model.module if is_model_wrapper(model) else model
     backbone = model if isinstance(model, SearchableBackbone) else getattr(model, 'backbone', None)
     if not isinstance(backbone, SearchableBackbone) or not backbone.is_supernet:
         raise InputError(f'{type(model).__name__} has no supernet to measure')
     space, rng = backbone.space, np.random.default_rng(seed)
-    subnets = [space.sample(rng) for _ in range(FIT_SUBNETS + num_check)]
     whole = model if model is backbone else partial(model, data_samples=blank_samples(images), mode='tensor')
-
-    def run_whole(arch: Arch) -> None:
-        backbone.set_arch(arch)
-        whole(images)
-
-    runs: dict[Any, Callable[[], Any]] = {('whole', arch): partial(run_whole, arch) for arch in subnets}
+    times: dict[tuple[int, ...], list[float]] = defaultdict(list)
+    laps: list[tuple[int, Any, Any]] = []
+    subnets: dict[Arch, list[float]] = {space.sample(rng): [] for _ in range(num_check)}
     active, modes = backbone._arch, [(module, module.training) for module in model.modules()]
+    stopwatch = Stopwatch(images.device)
+
+    def run_timed(part: int, arch: Arch, x: Tensor) -> Tensor:
+        before = stopwatch.mark()
+        x = backbone.run_part(part, arch, x)
+        laps.append((part - 1, before, stopwatch.mark()))
+        return x
+
+    def run_in_parts(arch: Arch) -> dict[tuple[int, ...], float]:
+        """What each entry on the path took in ms, and under () all else."""
+        laps.clear()
+        backbone.set_arch(arch)
+        backbone.part_runner = run_timed
+        start = stopwatch.mark()
+        whole(images)
+        total = stopwatch.milliseconds(start, stopwatch.mark())
+        backbone.part_runner = None
+        took = {(index, *(arch[slot] for slot in space.positions[index].slots)): stopwatch.milliseconds(before, after)
+                for index, before, after in laps if 0 <= index < len(space.positions)}
+        return took | {(): total - sum(took.values())}
+
+    def run_whole(arch: Arch) -> float:
+        backbone.set_arch(arch)
+        return 1000 * Timer('run(images)', globals=dict(run=whole, images=images), num_threads=torch.get_num_threads()).timeit(1).mean
+
     model.eval()
     try:
         with torch.no_grad(), autocast(model, None if dtype is torch.float32 else dtype):
-            x = backbone.stem(images)
-            for index, position in enumerate(space.positions):
-                for choices in itertools.product(*(range(space.num_candidates[slot]) for slot in position.slots)):
-                    arch = [0] * space.num_slots
-                    for slot, choice in zip(position.slots, choices):
-                        arch[slot] = choice
-                    runs[index, choices] = partial(backbone.run, index, tuple(arch), x)
-                x = backbone.run(index, (0, ) * space.num_slots, x)
-            times = _interleaved(runs, rounds, images.device, on_progress)
+            for number in range(rounds + 1):
+                found = [item for arch in covering_archs(space, rng) for item in run_in_parts(arch).items()]
+                wholes = [(arch, run_whole(arch)) for arch in subnets]
+                if number:  # the first round warms up
+                    for key, took in found:
+                        times[key].append(took)
+                    for arch, took in wholes:
+                        subnets[arch].append(took)
+                on_progress(number + 1, rounds + 1)
     finally:
-        backbone._arch = active
+        backbone._arch, backbone.part_runner = active, None
         for module, training in modes:
             module.training = training
     tables = [np.zeros([space.num_candidates[slot] for slot in position.slots]) for position in space.positions]
-    for index, table in enumerate(tables):
-        for choices in np.ndindex(table.shape):
-            table[choices] = times[index, choices]
-    sums = np.array([sum(table[tuple(arch[slot] for slot in position.slots)] for position, table in zip(space.positions, tables))
-                     for arch in subnets])
-    measured = np.array([times['whole', arch] for arch in subnets])
-    # Theil and Sen's fit by medians: a few timings of a busy moment do not bend it.
-    factor, constant, *_ = theilslopes(measured[:FIT_SUBNETS], sums[:FIT_SUBNETS])
-    if factor <= 0:
-        raise RuntimeError(f'whole subnets took the less time the longer their parts took (factor {factor:.2f}): the machine is too busy, '
-                           'or rounds too few')
-    predicted = factor * sums + constant
+    for key, values in times.items():
+        if key:
+            tables[key[0]][key[1:]] = np.median(values)
+    fixed = float(np.median(times[()]))
+    predicted = [fixed + sum(table[tuple(arch[slot] for slot in position.slots)] for position, table in zip(space.positions, tables))
+                 for arch in subnets]
     setting = dict(
         device=_device_name(images.device), threads=torch.get_num_threads(), dtype=str(dtype).removeprefix('torch.'),
         images=list(images.shape), channels_last=images.is_contiguous(memory_format=torch.channels_last), torch=torch.__version__,
         rounds=rounds, seed=seed)
-    return Latency(space.name, backbone.widen_factor, setting, float(constant), [(factor * table).tolist() for table in tables],
-                   _check(subnets[FIT_SUBNETS:], predicted[FIT_SUBNETS:], measured[FIT_SUBNETS:]))
+    check = _check(list(subnets), np.array(predicted), np.array([np.median(values) for values in subnets.values()]))
+    return Latency(space.name, backbone.widen_factor, setting, fixed, [table.tolist() for table in tables], check)
+
+
+def covering_archs(space: SearchSpace, rng: np.random.Generator) -> Iterator[Arch]:
+    """Random archs that together have every combination of candidates that any position reads; in a chain space as many as the
+    most candidates of a slot."""
+    left = [rng.permutation(list(np.ndindex(*(space.num_candidates[slot] for slot in position.slots)))).tolist()
+            for position in space.positions]
+    while any(left):
+        arch: list[int | None] = [None] * space.num_slots
+        for position, choices in zip(space.positions, left):
+            if choices and all(arch[slot] is None for slot in position.slots):
+                for slot, choice in zip(position.slots, choices[-1]):
+                    arch[slot] = choice
+        drawn = [choice if chosen is None else chosen for chosen, choice in zip(arch, space.sample(rng))]
+        for position, choices in zip(space.positions, left):
+            read = [drawn[slot] for slot in position.slots]
+            if read in choices:
+                choices.remove(read)
+        yield tuple(drawn)
+
+
+class Stopwatch:
+    """Marks moments on a device, and tells the time between two marks; on a GPU by events, so that marking does not wait for it."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.on_gpu = device.type == 'cuda'
+
+    def mark(self) -> Any:
+        if not self.on_gpu:
+            return time.perf_counter()
+        event = torch.cuda.Event(enable_timing=True)
+        event.record()
+        return event
+
+    def milliseconds(self, start: Any, end: Any) -> float:
+        if not self.on_gpu:
+            return 1000 * (end - start)
+        end.synchronize()
+        return start.elapsed_time(end)
 
 
 def _check(archs: Sequence[Arch], predicted: np.ndarray, measured: np.ndarray) -> dict[str, Any]:
@@ -150,28 +206,6 @@ def _check(archs: Sequence[Arch], predicted: np.ndarray, measured: np.ndarray) -
     return dict(
         median_error=float(np.median(error)), largest_error=float(error.max()), rank_correlation=float(spearmanr(predicted, measured)[0]),
         subnets=[dict(arch=list(arch), predicted=float(p), measured=float(m)) for arch, p, m in zip(archs, predicted, measured)])
-
-
-def _interleaved(runs: dict[Any, Callable[[], Any]], rounds: int, device: torch.device,
-                 on_progress: Callable[[int, int], None]) -> dict[Any, float]:
-    """The median time of each run in ms over so many rounds, after one round of warm-up."""
-    # Here, since it looks for a CUDA compiler when it is imported, and warns where there is none.
-    from torch.utils.benchmark import Timer
-
-    # Timer synchronises a GPU and by default sets one thread.
-    timers = {key: Timer('run()', globals=dict(run=run), num_threads=torch.get_num_threads()) for key, run in runs.items()}
-    times: dict[Any, list[float]] = {key: [] for key in runs}
-    repeats = {}
-    for number in range(rounds + 1):
-        for done, (key, timer) in enumerate(timers.items(), start=1):
-            # A timing of at least about 2 ms, so that the clock and Python's own time do not matter.
-            if key not in repeats:
-                repeats[key] = max(1, int(0.002 / max(timer.timeit(1).mean, 1e-6)))
-            took = timer.timeit(repeats[key]).mean
-            if number:
-                times[key].append(1000 * took)
-            on_progress(number * len(timers) + done, (rounds + 1) * len(timers))
-    return {key: float(np.median(values)) for key, values in times.items()}
 
 
 def _device_name(device: torch.device) -> str:
