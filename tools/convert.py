@@ -1,13 +1,17 @@
 #!/usr/bin/env python
-"""Turns a supernet checkpoint published with Pi-NAS into ours.
+"""Turns a checkpoint published with Pi-NAS into ours: the supernet, or a retrained backbone (alone, in a classifier or in a detector).
 
-    python tools/convert.py published.pth pinas_resnest50.pth
+    python tools/convert.py published_supernet.pth pinas_resnest50.pth
+    python tools/convert.py published_subnet.pth subnet.pth       # also writes subnet.yaml, with the arch that its shapes tell
 """
 import argparse
+from pathlib import Path
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.engine.command_line import run_tool
 from pinas_mm.models.backbones.reference_checkpoint import convert_reference
+from pinas_mm.models.backbones.retrained_checkpoint import convert_retrained, is_retrained
+from pinas_mm.spaces.subnet_file import SubnetFile
 
 
 def main() -> None:
@@ -15,8 +19,20 @@ def main() -> None:
     options.add_argument('source', help='the published checkpoint')
     options.add_argument('destination', help='where to write ours')
     args = options.parse_args()
-    converted = convert_reference(load_checkpoint(args.source)['state_dict'], args.source)
-    save_checkpoint(args.destination, converted, dict(space='resnest50', source=args.source))
+    checkpoint = load_checkpoint(args.source)
+    published = checkpoint['state_dict']
+    if is_retrained(published):
+        converted, arch, widen_factor, others = convert_retrained(published, args.source)
+        subnet = SubnetFile(space='resnest50', arch=arch, widen_factor=widen_factor)
+        save_checkpoint(args.destination, converted, dict(space=subnet.space, arch=list(arch), source=args.source))
+        path = Path(args.destination).with_suffix('.yaml')
+        subnet.write(path)
+        print(f"{path}: arch {','.join(map(str, arch))}")
+        if others:
+            print(f"not of the backbone, left out: {len(others)} keys: {', '.join(others)}")
+    else:
+        converted = convert_reference(published, args.source)
+        save_checkpoint(args.destination, converted, dict(space='resnest50', source=args.source))
     print(f'{args.destination}: {len(converted)} tensors')
 
 

@@ -1,9 +1,11 @@
 """The Pi-NAS supernet: split-attention bottlenecks (ResNeSt, Zhang et al., 2020, section 3) with a choice per position."""
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mmengine.dist import get_world_size
 from mmpretrain.models.backbones.resnest import SplitAttentionConv2d
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...errors import InputError
 from ...registry import MODELS
@@ -24,6 +26,8 @@ class SplitAttentionBottleneck(nn.Module):
         radix, groups: Splits and cardinality of the 3x3.
         base_width: Width of the 3x3 per group: ``int(out_channels / 4 * base_width / 64) * groups``.
         stride: Done by a 3x3 average pool after the 3x3 ("avd", not "avd_first").
+        dilation: Of the 3x3.
+        pool: Whether that average pool is there although the stride is 1.
         owner: The backbone, for its convolutions and norms.
 
     Raises:
@@ -31,7 +35,7 @@ class SplitAttentionBottleneck(nn.Module):
     """
 
     def __init__(self, in_channels: int, out_channels: int, radix: int, groups: int, base_width: int, stride: int,
-                 owner: SearchableBackbone) -> None:
+                 dilation: int, pool: bool, owner: SearchableBackbone) -> None:
         super().__init__()
         width = int(out_channels // EXPANSION * base_width / 64) * groups
         attention = max(width * radix // 4, 32)
@@ -42,17 +46,27 @@ class SplitAttentionBottleneck(nn.Module):
         self.conv1 = owner.conv(in_channels, width)
         self.bn1 = owner.norm(width)
         self.conv2 = SplitAttentionConv2d(
-            width, width, 3, padding=1, groups=groups, radix=radix, conv_cfg=owner.conv_cfg, norm_cfg=owner.norm_cfg)
-        self.avd = nn.AvgPool2d(3, stride, padding=1) if stride > 1 else nn.Identity()
+            width, width, 3, padding=dilation, dilation=dilation, groups=groups, radix=radix, conv_cfg=owner.conv_cfg,
+            norm_cfg=owner.norm_cfg)
+        self.avd = nn.AvgPool2d(3, stride, padding=1) if stride > 1 or pool else nn.Identity()
         self.conv3 = owner.conv(width, out_channels)
         self.bn3 = owner.norm(out_channels)
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor, shortcut: Tensor) -> Tensor:
         """``(N, in, H, W)`` and the shortcut ``(N, out, H / stride, W / stride)`` to the latter shape."""
+        if self.conv2.norm1.training and len(x) == 1 and _is_alone(self.conv2.norm1):
+            raise InputError('a training batch of 1 image: split attention pools each channel to one value, and BN needs more than one to '
+                             'normalise by; raise batch_size (or drop_last=True for a last batch of one), use SyncBN on several GPUs, or '
+                             'norm_eval=True')
         out = self.relu(self.bn1(self.conv1(x)))
         out = self.avd(self.conv2(out))
         return self.relu(self.bn3(self.conv3(out)) + shortcut)
+
+
+def _is_alone(norm: nn.Module) -> bool:
+    """Whether a norm layer takes its statistics from this rank's batch alone."""
+    return isinstance(norm, _BatchNorm) and not (isinstance(norm, nn.SyncBatchNorm) and get_world_size() > 1)
 
 
 @MODELS.register_module()
@@ -63,13 +77,35 @@ class SearchableResNeSt(SearchableBackbone):
     shortcut projections.
 
     Args:
+        strides, dilations: Of each stage, as in mm's ResNets: ``strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)`` for output stride 8.
+        contract_dilation: Whether the first block of a dilated stage has half its dilation, as published and in mmseg's configs.
+        avd_dilated: Whether the first block of a dilated stage keeps the average pool of its lost stride, with stride 1, as the
+            published backbones do and mmseg's ResNeSt does not. Set it for weights that were trained so.
         share_shortcut: Whether the candidates of a position share its shortcut projection, as published.
         kwargs: See :class:`SearchableBackbone`.
+
+    Raises:
+        InputError: Not one stride of 1 or 2 and one dilation from 1 up per stage.
     """
 
     space = RESNEST50
 
-    def __init__(self, *args: Any, share_shortcut: bool = True, **kwargs: Any) -> None:
+    def __init__(self,
+                 *args: Any,
+                 strides: Sequence[int] = (1, 2, 2, 2),
+                 dilations: Sequence[int] = (1, 1, 1, 1),
+                 contract_dilation: bool = False,
+                 avd_dilated: bool = False,
+                 share_shortcut: bool = True,
+                 **kwargs: Any) -> None:
+        self.strides, self.dilations = tuple(strides), tuple(dilations)
+        stages = self.space.num_stages
+        if len(self.strides) != stages or not set(self.strides) <= {1, 2}:
+            raise InputError(f'strides={self.strides} of {type(self).__name__}: expected {stages} of 1 or 2')
+        if len(self.dilations) != stages or min(self.dilations) < 1:
+            raise InputError(f'dilations={self.dilations} of {type(self).__name__}: expected {stages}, at least 1')
+        self.contract_dilation = contract_dilation
+        self.avd_dilated = avd_dilated
         self.share_shortcut = share_shortcut
         super().__init__(*args, **kwargs)
 
@@ -81,8 +117,12 @@ class SearchableResNeSt(SearchableBackbone):
         return nn.Sequential(*layers, nn.MaxPool2d(3, stride=2, padding=1))
 
     def build_candidate(self, position: Position, candidate: Candidate) -> nn.Module:
+        # A stage's first position is the one that changes the shape.
+        dilation = self.dilations[position.stage]
+        dilated = position.changes_shape and dilation > 1
         block = SplitAttentionBottleneck(
-            self.channels(position.in_channels), self.channels(position.out_channels), stride=position.stride, owner=self,
+            self.channels(position.in_channels), self.channels(position.out_channels), stride=self._stride(position),
+            dilation=dilation // 2 if dilated and self.contract_dilation else dilation, pool=dilated and self.avd_dilated, owner=self,
             **candidate.block)
         if position.changes_shape and not self.share_shortcut:
             block.shortcut = self._build_shortcut(position)
@@ -94,10 +134,13 @@ class SearchableResNeSt(SearchableBackbone):
             modules['shortcut'] = self._build_shortcut(position)
         return modules
 
+    def _stride(self, position: Position) -> int:
+        return self.strides[position.stage] if position.changes_shape else 1
+
     def _build_shortcut(self, position: Position) -> nn.Module:
-        out_channels = self.channels(position.out_channels)
+        out_channels, stride = self.channels(position.out_channels), self._stride(position)
         return nn.Sequential(
-            nn.AvgPool2d(position.stride, position.stride, ceil_mode=True, count_include_pad=False),
+            nn.AvgPool2d(stride, stride, ceil_mode=True, count_include_pad=False),
             self.conv(self.channels(position.in_channels), out_channels), self.norm(out_channels))
 
     def residual_norms(self) -> Iterator[nn.Module]:

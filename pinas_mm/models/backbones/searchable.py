@@ -1,6 +1,8 @@
 """One backbone class that is both the supernet (every candidate) and the subnet (one arch)."""
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from os import PathLike
 from typing import Any
 
@@ -8,6 +10,7 @@ from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmengine.model import BaseModule, constant_init
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.checkpoint import checkpoint
 
 from ...checkpoint import load_strict
 from ...errors import InputError
@@ -30,6 +33,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         frozen_norm_eval: Whether the BN layers of what is frozen run in eval mode, as in mmdet. False leaves them in train
             mode: the linear training of a supernet, where no running statistics fit all archs.
         norm_eval: Whether every BN layer runs in eval mode while training.
+        with_cp: Whether to keep only the positions' inputs while training and run them again in the backward pass: less memory, about a
+            third more time. BN statistics are those of one run.
         zero_init_residual: Whether the last BN of every residual branch starts at zero, so that every block starts as its
             shortcut. Published for Pi-NAS; without it and without BN in the projection head, learning stays at ln(K + 1).
         conv_cfg, norm_cfg: As in every mm backbone.
@@ -45,6 +50,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
                  frozen_stages: int = -1,
                  frozen_norm_eval: bool = True,
                  norm_eval: bool = False,
+                 with_cp: bool = False,
                  zero_init_residual: bool = True,
                  conv_cfg: dict | None = None,
                  norm_cfg: dict | None = None,
@@ -64,6 +70,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         self.frozen_stages = frozen_stages
         self.frozen_norm_eval = frozen_norm_eval
         self.norm_eval = norm_eval
+        self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
         self.part_runner: Callable[[int, Arch, Tensor], Tensor] | None = None
         self.conv_cfg = conv_cfg
@@ -147,7 +154,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             One ``(N, C_i, H_i, W_i)`` per entry of ``out_indices``.
         """
         arch, outs = self.arch, []
-        run_part = self.part_runner or self.run_part
+        run_part = self.part_runner or (self._run_checkpointed if self.with_cp and self.training else self.run_part)
         positions = self.space.positions
         x = run_part(0, arch, x)
         for index, position in enumerate(positions):
@@ -174,6 +181,13 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             return self.run(part - 1, arch, x)
         return self.tail(x)
 
+    def _run_checkpointed(self, part: int, arch: Arch, x: Tensor) -> Tensor:
+        """Runs one part so that its inner activations are not kept; the stem is not checkpointed, as in mm's ResNets."""
+        if part == 0 or not x.requires_grad:
+            return self.run_part(part, arch, x)
+        contexts = partial(_forward_and_rerun, self.part_path(part, arch))
+        return checkpoint(self.run_part, part, arch, x, use_reentrant=False, context_fn=contexts)
+
     def part_path(self, part: int, arch: Arch) -> list[nn.Module]:
         """The modules that one part runs for ``arch``."""
         if part == 0:
@@ -189,6 +203,12 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     def path(self, arch: Arch) -> list[nn.Module]:
         """The modules that run for ``arch``, in order: stem, the parts of every position, tail."""
         return [module for part in range(self.num_parts) for module in self.part_path(part, arch)]
+
+    @property
+    def out_channels(self) -> tuple[int, ...]:
+        """Channels of the feature maps returned, one per entry of ``out_indices``: a neck's ``in_channels``."""
+        stages = {position.stage: position.out_channels for position in self.space.positions}
+        return tuple(self.channels(stages.get(index, self.space.tail_channels)) for index in self.out_indices)
 
     def channels(self, full: int) -> int:
         """The channel count at this width."""
@@ -256,3 +276,23 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         elif arch is not None:
             arch = self.space.validate(arch, f'arch of {owner}')
         return arch, 1.0 if widen_factor is None else widen_factor
+
+
+def _forward_and_rerun(modules: list[nn.Module]) -> tuple[AbstractContextManager, AbstractContextManager]:
+    return nullcontext(), _statistics_kept(modules)
+
+
+@contextmanager
+def _statistics_kept(modules: list[nn.Module]) -> Iterator[None]:
+    """BN layers that train normalise by their batch, as ever, but leave their running statistics alone."""
+    layers = [layer for module in modules for layer in module.modules()
+              if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats]
+    momenta = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = 0.0
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, momenta):
+            layer.momentum = momentum
+            layer.num_batches_tracked -= 1

@@ -97,6 +97,25 @@ def test_frozen_stages(backbone):
     assert not any(m.training for m in backbone(widen_factor=WIDTH, norm_eval=True).train().modules() if isinstance(m, _BatchNorm))
 
 
+def test_checkpointing_changes_no_gradient_and_no_statistic(backbone, images):
+    """And keeps less: counted by the tensors that autograd saves."""
+    arch = (1, ) * backbone.space.num_slots
+    nets = {with_cp: randomise(backbone(arch=arch, widen_factor=WIDTH, with_cp=with_cp)) for with_cp in (False, True)}
+    nets[True].load_state_dict(nets[False].state_dict())
+    kept = {}
+    for with_cp, net in nets.items():
+        tensors = []
+        with torch.autograd.graph.saved_tensors_hooks(lambda tensor, to=tensors: to.append(tensor) or tensor, lambda tensor: tensor):
+            out = net(images)[0]
+        kept[with_cp] = sum(tensor.numel() for tensor in tensors)
+        out.square().sum().backward()
+    for ours, theirs in zip(nets[False].parameters(), nets[True].parameters()):
+        assert ours.grad is not None and torch.equal(ours.grad, theirs.grad)
+    state = nets[True].state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in nets[False].state_dict().items())
+    assert kept[True] < 0.5 * kept[False]
+
+
 def test_a_supernet_without_an_arch_says_so(backbone, images):
     with pytest.raises(RuntimeError, match='set_arch'):
         backbone(widen_factor=WIDTH)(images)
@@ -146,3 +165,9 @@ def test_pretrained_is_strict(backbone, tmp_path):
 def test_bad_arguments_are_named(backbone, arguments, message):
     with pytest.raises(InputError, match=message):
         backbone(widen_factor=WIDTH, **arguments)
+
+
+def test_out_channels_are_those_of_the_feature_maps(backbone, images):
+    stages = range(backbone.space.num_stages + bool(backbone.space.tail_channels))
+    net = backbone(arch=(1, ) * backbone.space.num_slots, widen_factor=WIDTH, out_indices=stages)
+    assert net.out_channels == tuple(out.shape[1] for out in net(images))
