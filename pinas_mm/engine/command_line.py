@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config, DictAction
 
 from ..errors import InputError
+from ..models.channels import check_channels
 from .safe_runner import SafeRunner
 
 
@@ -86,10 +87,22 @@ def load_config(path: str | os.PathLike, overrides: dict[str, Any]) -> Config:
 
 
 def build_runner(config: Config) -> SafeRunner:
-    """The runner of a config. Its model is in channels-last layout where there is no GPU; ``channels_last = False`` (or True) in a config
-    decides otherwise."""
+    """The runner of a config.
+
+    Its model is in channels-last layout where there is no GPU, unless it has operators of mmcv: on CPUs those read every input as if
+    it were contiguous (RoIAlign of a channels-last map is silently wrong). ``channels_last = False`` (or True) in a config decides.
+
+    Raises:
+        InputError: A neck or head does not take the backbone's channels, or channels-last is asked for with operators of mmcv on a CPU.
+    """
     runner = SafeRunner.from_cfg(config)
-    if config.get('channels_last', not torch.cuda.is_available()):
+    check_channels(runner.model)
+    on_gpu = torch.cuda.is_available()
+    operators = sorted({type(module).__name__ for module in runner.model.modules() if type(module).__module__.startswith('mmcv.ops')})
+    if config.get('channels_last', not on_gpu and not operators):
+        if operators and not on_gpu:
+            raise InputError(f"channels_last=True: on a CPU mmcv's {', '.join(operators)} would read such inputs as contiguous ones; leave "
+                             'it out')
         # Depthwise and grouped convolutions are 1.3 to 2.2 times as fast this way (docs/cpu.md); outputs follow the weights' layout.
         runner.model.to(memory_format=torch.channels_last)
     return runner

@@ -1,0 +1,33 @@
+"""Whether what follows a searchable backbone takes the channels that it gives: widths differ between spaces and widen factors."""
+from torch import nn
+
+from ..errors import InputError
+from .backbones import SearchableBackbone
+
+
+def check_channels(model: nn.Module) -> None:
+    """Checks the neck, or without one the heads, of any mm model with a searchable backbone.
+
+    Raises:
+        InputError: Other ``in_channels`` than the backbone gives; the message has the right ones. (torch's own comes from inside the first
+            forward pass and names neither.)
+    """
+    backbone, neck = getattr(model, 'backbone', None), getattr(model, 'neck', None)
+    if not isinstance(backbone, SearchableBackbone):
+        return
+    if getattr(neck, 'in_channels', None) is not None:
+        _check('neck', neck.in_channels, backbone, backbone.out_channels)
+    elif neck is None:
+        heads = [getattr(model, name, None) for name in ('decode_head', 'auxiliary_head')]
+        for head in (head for entry in heads for head in (entry if isinstance(entry, nn.ModuleList) else [entry])):
+            index = getattr(head, 'in_index', None)
+            # Where it joins several maps, mmseg's head knows the sum of their channels instead.
+            if isinstance(index, int) and -len(backbone.out_channels) <= index < len(backbone.out_channels):
+                _check(type(head).__name__, head.in_channels, backbone, (backbone.out_channels[index], ))
+
+
+def _check(name: str, in_channels: int | list[int], backbone: SearchableBackbone, expected: tuple[int, ...]) -> None:
+    found = (in_channels, ) if isinstance(in_channels, int) else tuple(in_channels)
+    if found != (expected[-1:] if isinstance(in_channels, int) else expected):
+        raise InputError(f'in_channels={in_channels} of the {name}: {type(backbone).__name__} with out_indices={backbone.out_indices} and '
+                         f'widen_factor={backbone.widen_factor:g} gives {list(expected)}')
