@@ -1,0 +1,3 @@
+from .semantic_encoding_head import SemanticEncodingHead
+
+__all__ = ['SemanticEncodingHead']
