@@ -1,0 +1,6 @@
+_base_ = [
+    __import__('pinas_mm').config_path('mmseg::upernet/upernet_r50_4xb4-160k_ade20k-512x512.py'),
+    '../_base_/models/searched_resnest50.py',
+]
+
+model = dict(pretrained=None, backbone=dict(_delete_=True, norm_cfg=_base_.norm_cfg, **_base_.searched_backbone))
