@@ -11,14 +11,20 @@ from mmengine.registry import HOOKS, LOOPS, MODELS, OPTIMIZERS, PARAM_SCHEDULERS
 from mmengine.visualization import Visualizer
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import pinas_mm  # noqa: F401
+from pinas_mm import config_path
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.engine.search_loop import build_searcher
 from pinas_mm.models.backbones import SearchableBackbone, SearchableResNeSt
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 TOP = Path(__file__).parents[1] / 'configs'
-CONFIGS = sorted(str(path.relative_to(TOP)) for path in TOP.rglob('*.py') if '_base_' not in path.parts)
+# Those of mmpretrain's scope; detection and segmentation: test_transfer_configs.py.
+CONFIGS = sorted(str(path.relative_to(TOP)) for folder in ('pinas', 'quickstart') for path in (TOP / folder).glob('*.py'))
+RETRAIN = [name for name in CONFIGS if 'retrain' in name]
+SUBNETS = {
+    'pinas_mm.SearchableMacroNet': SubnetFile(space='nasbench_macro', arch=(1, 2, 0, 1, 2, 0, 1, 2), widen_factor=0.25),
+    'pinas_mm.SearchableResNeSt': SubnetFile(space='resnest50', arch=(0, 1, 2, 3) * 4, widen_factor=1.0),
+}
 PUBLISHED = 'pinas/pinas_resnest50{}_in1k.py'
 
 
@@ -28,10 +34,10 @@ def read(name):
 
 
 def build_model(config, folder, device='meta'):
-    """The model, uninitialised; the subnet of a fine-tuning config is one written here."""
+    """The model, uninitialised; where a config reads the found subnet, one is written here."""
     model = config.model.to_dict()
     if str(model['backbone'].get('arch', '')).endswith('.yaml'):
-        SubnetFile(space='nasbench_macro', arch=(1, 2, 0, 1, 2, 0, 1, 2), widen_factor=0.25).write(folder / 'subnet.yaml')
+        SUBNETS[model['backbone']['type']].write(folder / 'subnet.yaml')
         model['backbone']['arch'] = str(folder / 'subnet.yaml')
     model.setdefault('data_preprocessor', config.data_preprocessor.to_dict())
     with torch.device(device):
@@ -59,14 +65,18 @@ def test_the_model_builds_and_all_else_that_is_named_exists(name, tmp_path):
     config = read(name)
     model = build_model(config, tmp_path)
     assert isinstance(model.backbone, SearchableBackbone)
-    assert config.model_wrapper_cfg.type == 'pinas_mm.ActiveGradientDataParallel' and config.randomness.seed == 0
+    assert config.randomness.seed == 0
+    # A retrained subnet runs all of its parameters in every step: mmengine's own wrapper.
+    wrapper = config.get('model_wrapper_cfg', dict(type=None))['type']
+    assert wrapper == (None if name in RETRAIN else 'pinas_mm.ActiveGradientDataParallel')
 
     if config.get('optim_wrapper'):
         parameters = [torch.nn.Parameter(torch.zeros(1))]
         OPTIMIZERS.build(dict(config.optim_wrapper.optimizer, params=parameters))
         optimiser = torch.optim.SGD(parameters, lr=1)
         for scheduler in config.param_scheduler:
-            PARAM_SCHEDULERS.build(dict(scheduler), default_args=dict(optimizer=optimiser))
+            length = dict(epoch_length=10) if scheduler.get('convert_to_iter_based') else {}
+            PARAM_SCHEDULERS.build(dict(scheduler), default_args=dict(optimizer=optimiser, **length))
     Visualizer.get_instance('configs')  # the visualisation hook wants one
     for hook in [*config.default_hooks.values(), *config.get('custom_hooks', [])]:
         HOOKS.build(dict(hook))
@@ -95,7 +105,8 @@ def test_pipelines_run(name):
         inputs = Compose(steps)(dict(img=image, img_shape=image.shape[:2], gt_label=1))['inputs']
         for tensor in inputs if isinstance(inputs, list) else [inputs]:
             sizes.add(tuple(tensor.shape))
-    assert sizes == {(3, 224, 224) if 'in1k' in name else (3, 32, 32)}
+    expected = {224, 256} if name in RETRAIN else {224} if 'in1k' in name else {32}  # mmpretrain's recipe tests at 256
+    assert sizes == {(3, size, size) for size in expected}
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if 'pinas_mm.PiNAS' in str(read(name).model.type)])
@@ -202,3 +213,23 @@ def test_the_held_out_part_of_imagenet():
         assert config.train_dataloader.dataset.held_out == config.held_out_dataloader.dataset.held_out == 50000
         assert config.train_dataloader.dataset.dataset.split == config.held_out_dataloader.dataset.dataset.split == 'train'
         assert config.train_dataloader.drop_last
+
+
+def test_retraining_is_the_recipe_of_mmpretrain_with_another_backbone(tmp_path):
+    theirs = Config.fromfile(config_path('mmpretrain::resnest/resnest50_32xb64_in1k.py'))
+    added = {'custom_imports', 'searched_backbone', 'randomness', 'val_cfg', 'test_cfg'}
+    for name in RETRAIN:
+        config = read(name)
+        assert {key for key in config if config[key] != theirs.get(key)} == added | {'model', 'default_hooks'}
+        assert {key for key in config.model if config.model[key] != theirs.model.get(key)} == {'backbone'}
+        assert dict(config.default_hooks, epoch_seed=None) == dict(theirs.default_hooks, epoch_seed=None)
+        assert '270e' in name and config.train_cfg.max_epochs == 270 and config.auto_scale_lr.base_batch_size == 32 * 64
+        model = build_model(config, tmp_path)
+        assert not model.backbone.is_supernet and all(parameter.requires_grad for parameter in model.parameters())
+        assert model.backbone.out_indices == (3, ) and model.head.fc.in_features == model.backbone.space.positions[-1].out_channels
+    published = build_model(read(min(RETRAIN, key=len)), tmp_path)
+    assert sum(parameter.numel() for parameter in published.parameters()) == 24_997_278 + 2048 * 1000 + 1000  # 27.1 M as published
+    scratch, inherited = (read(name).model.backbone for name in sorted(RETRAIN, key=len))
+    assert scratch.init_cfg is None and scratch.arch == [3, 0, 1, 3, 2, 3, 1, 2, 0, 3, 2, 1, 3, 0, 3, 2]
+    assert inherited.arch == 'work_dirs/search/subnet.yaml'
+    assert inherited.init_cfg == dict(type='Pretrained', checkpoint='work_dirs/search/subnet.pth', prefix='backbone.')
