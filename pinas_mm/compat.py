@@ -40,7 +40,7 @@ def check_environment() -> None:
 
 
 def config_path(name: str) -> str:
-    """The file of a config shipped inside an mm package, for use as a base.
+    """The file of a config shipped inside an mm package, or inside this one, for use as a base.
 
     A text config's own ``_base_ = 'mmseg::...'`` fails where the package is installed under another distribution name than
     mmengine's table has. ``_base_`` is evaluated, so this serves in its place with every build::
@@ -48,13 +48,13 @@ def config_path(name: str) -> str:
         _base_ = __import__('pinas_mm').config_path('mmseg::deeplabv3/deeplabv3_r50-d8_4xb2-40k_cityscapes-512x1024.py')
 
     Args:
-        name: ``'module::path below its configs folder'``.
+        name: ``'module::path below its configs folder'``; ``'pinas_mm::mmdet/...'`` for ours.
 
     Raises:
         FileNotFoundError: The module is not installed, or ships no such config.
     """
     module, _, relative = name.partition('::')
-    spec = find_spec(module) if module in SUPPORTED and relative else None
+    spec = find_spec(module) if relative and module in (*SUPPORTED, 'pinas_mm') else None
     if spec is None or spec.origin is None:
         raise FileNotFoundError(f"{name!r}: expected 'module::path/to/config.py' of an installed mm package")
     path = Path(spec.origin).parent / '.mim' / 'configs' / relative

@@ -1,0 +1,73 @@
+"""model-index.yml and the metafiles: what mim and mmengine's hub read, and whether it is true."""
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+from mmengine.hub import get_config
+
+import pinas_mm
+from pinas_mm import config_path
+
+ROOT = Path(__file__).parents[1]
+INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())
+METAFILES = {name: yaml.safe_load((ROOT / name).read_text()) for name in INDEX['Import']}
+MODELS = [model for metafile in METAFILES.values() for model in metafile['Models']]
+PUBLISHED = {
+    'pinas_resnest50-retrain_32xb64-coslr-270e_in1k': {('Image Classification', 'ImageNet-1k'): {'published Top 1 Accuracy': 81.6}},
+    'mask-rcnn_pinas-resnest50_fpn_syncbn-all_ms-1x_coco': {
+        ('Object Detection', 'COCO'): {'published box AP': 44.07}, ('Instance Segmentation', 'COCO'): {'published mask AP': 39.5}},
+    'pinas-resnest50-d8_deeplabv3_4xb4-160k_ade20k-512x512': {
+        ('Semantic Segmentation', 'ADE20K'): {'published mIoU': 45.47, 'published pixel accuracy': 81.27}},
+    'pinas-resnest50-d8_deeplabv3_4xb2-80k_cityscapes-768x768': {('Semantic Segmentation', 'Cityscapes'): {'published mIoU': 80.7}},
+}
+
+
+def test_every_config_is_named_once_and_every_name_is_a_config():
+    shipped = sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+    assert sorted(model['Config'] for model in MODELS) == shipped
+    assert sorted(INDEX['Import']) == sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('metafile.yml'))
+    for name, metafile in METAFILES.items():
+        assert {Path(model['Config']).parent for model in metafile['Models']} == {Path(name).parent}
+
+
+def test_the_collection():
+    collections = [collection for metafile in METAFILES.values() for collection in metafile.get('Collections', [])]
+    assert [collection['Name'] for collection in collections] == ['Pi-NAS']
+    assert collections[0]['Paper'] == dict(
+        Title='Pi-NAS: Improving Neural Architecture Search by Reducing Supernet Training Consistency Shift',
+        URL='https://arxiv.org/abs/2108.09671')
+    assert (ROOT / collections[0]['Code']).is_file() and (ROOT / 'configs/pinas' / collections[0]['README']).is_file()
+
+
+@pytest.mark.parametrize('model', MODELS, ids=lambda model: model['Name'])
+def test_what_a_metafile_says_is_true(model):
+    assert {'Name', 'In Collection', 'Config', 'Metadata'} <= set(model) <= {'Name', 'In Collection', 'Config', 'Metadata', 'Results'}
+    path = Path(model['Config'])
+    assert model['Name'] == ('quickstart-' if path.parent.name == 'quickstart' else '') + path.stem and model['In Collection'] == 'Pi-NAS'
+    config, metadata = Config.fromfile(ROOT / path), model['Metadata']
+    trained = 'SearchLoop' not in str((config.get('test_cfg') or {}).get('type'))
+    assert trained == bool(metadata.get('Epochs') or metadata.get('Iterations')) == ('Batch Size' in metadata) and metadata['Training Data']
+    if trained:
+        assert metadata.get('Epochs') == config.train_cfg.get('max_epochs')
+        assert metadata.get('Iterations') == config.train_cfg.get('max_iters')
+        batch = config.auto_scale_lr.base_batch_size if 'auto_scale_lr' in config else 4 * config.train_dataloader.batch_size
+        assert metadata['Batch Size'] == batch
+
+
+def test_published_numbers_are_marked_and_nothing_else_is_claimed():
+    assert {model['Name'] for model in MODELS if 'Results' in model} == set(PUBLISHED)
+    for model in MODELS:
+        results = {(result['Task'], result['Dataset']): result['Metrics'] for result in model.get('Results', [])}
+        assert results == PUBLISHED.get(model['Name'], {})
+        assert ('paper' in model['Metadata'].get('Results From', '')) == bool(results)
+        assert 'Weights' not in model, 'no weights of ours exist'
+
+
+@pytest.mark.parametrize('name', ['mmdet/mask-rcnn_pinas-resnest50_fpn_1x_coco.py', 'quickstart/learn.py'])
+def test_the_hub_and_config_path_find_the_configs(name):
+    """From the installed package; where it is the repository, ``pinas_mm/.mim`` links to the files tested here."""
+    assert Path(config_path(f'pinas_mm::{name}')).read_text() == (ROOT / 'configs' / name).read_text()
+    assert get_config(f'pinas_mm::{name}').to_dict() == Config.fromfile(ROOT / 'configs' / name).to_dict()
+    mim = Path(pinas_mm.__file__).parent / '.mim'
+    assert (mim / 'model-index.yml').read_text() == (ROOT / 'model-index.yml').read_text()
