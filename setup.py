@@ -22,4 +22,5 @@ setup(
     install_requires=[
         'numpy', 'packaging', 'torch>=2.7', 'PyYAML', 'lightgbm>=4', 'scikit-learn>=1.3', 'scipy', 'pymoo>=0.6.1', 'matplotlib', 'rich'
     ],
+    extras_require={'export': ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20']},  # tools/export.py, for ONNX
 )
