@@ -1,0 +1,148 @@
+"""From a subnet file and a config to the built subnet and to a config that needs neither file."""
+import os
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmpretrain.models import ImageClassifier
+
+from ..checkpoint import load_checkpoint, load_strict
+from ..errors import InputError
+from ..models import backbones
+from ..models.backbones import SearchableBackbone
+from ..spaces.subnet_file import SubnetFile
+
+# Parts of a config that refuse a subnet.
+SUPERNET_HOOKS = ('ArchSamplingHook', 'ArchSearchHook')
+SUPERNET_LOOPS = ('ArchValLoop', 'ArchTestLoop', 'SearchLoop')
+
+
+def subnet_classifier(config: Config, subnet: str | os.PathLike, checkpoint: str | os.PathLike) -> tuple[Config, ImageClassifier]:
+    """The classifier of a config with the arch of a subnet file, and the config that builds the same from nothing else.
+
+    In that config the arch is a list, ``init_cfg`` names no checkpoint, and what is for a supernet alone (its hooks and loops, and frozen
+    stages where the given config has no arch) is gone; all else, such as datasets and schedules, stays.
+
+    Args:
+        config: A config whose model is an ``ImageClassifier`` on a searchable backbone: the search's own, or that of the fine-tuning.
+        subnet: The subnet file. It replaces whatever arch the config names.
+        checkpoint: The classifier's weights: ``subnet.pth`` of the search, or a checkpoint of the fine-tuning.
+
+    Returns:
+        The config, and the classifier in eval mode on the CPU.
+
+    Raises:
+        InputError: No such model in the config, a subnet of another space or width, or a checkpoint that does not fit.
+    """
+    data = config.to_dict()
+    init_default_scope(data.get('default_scope') or 'mmpretrain')
+    backbone = _searchable(data, config)
+    kind = data['model'].get('type')
+    if not issubclass(_class(kind), ImageClassifier):
+        raise InputError(f'{config.filename}: its model is a {kind}, expected an ImageClassifier; of any other, the backbone alone '
+                         'can be exported')
+    model = _without_pretrained(data['model'])
+    backbone = model['backbone'] = _without_pretrained(backbone) | {'arch': os.fspath(subnet)}
+    preprocessor = model.get('data_preprocessor') or data.get('data_preprocessor')
+    built = MODELS.build(model | {'data_preprocessor': preprocessor})
+    _load_subnet(built, built.backbone, checkpoint, 'backbone.')
+    backbone |= dict(arch=list(built.backbone.arch), widen_factor=built.backbone.widen_factor)
+
+    data['model'] = model
+    data['custom_imports'] = _with_pinas_mm(data.get('custom_imports'))
+    data['custom_hooks'] = [hook for hook in data.get('custom_hooks') or [] if _name(hook) not in SUPERNET_HOOKS]
+    for loop in ('val_cfg', 'test_cfg'):
+        if _name(data.get(loop)) in SUPERNET_LOOPS:
+            data[loop] = {}
+    for key in ('arch_evaluation', 'work_dir', 'launcher'):
+        data.pop(key, None)
+    return Config(data | dict(load_from=None, resume=False)), built
+
+
+def subnet_backbone(subnet: str | os.PathLike, checkpoint: str | os.PathLike, config: Config | None = None,
+                    out_indices: Sequence[int] | None = None) -> tuple[Config, SearchableBackbone]:
+    """The backbone of a subnet file, and a config whose ``model`` builds it from nothing else.
+
+    Args:
+        subnet: The subnet file.
+        checkpoint: Its weights, below ``backbone.`` or bare.
+        config: A config whose model has a searchable backbone, for arguments other than the defaults (dilations, norms). The model may
+            be of any kind.
+        out_indices: Stages to return. Defaults to every stage and, where the space has one, the tail.
+
+    Returns:
+        The config, and the backbone in eval mode on the CPU.
+
+    Raises:
+        InputError: A subnet of another space or width, stages out of range, or a checkpoint that does not fit.
+    """
+    if config is None:
+        space = SubnetFile.read(subnet).space
+        classes = [cls for cls in vars(backbones).values() if getattr(getattr(cls, 'space', None), 'name', None) == space]
+        if not classes:
+            raise InputError(f'{subnet}: no backbone of pinas_mm has the space {space!r}; give a config whose model.backbone has it')
+        arguments: dict[str, Any] = dict(type=f'pinas_mm.{classes[0].__name__}')
+    else:
+        arguments = _without_pretrained(_searchable(config.to_dict(), config))
+    arguments['arch'] = os.fspath(subnet)
+    space = _class(arguments['type']).space
+    arguments['out_indices'] = list(range(space.num_stages + bool(space.tail_channels)) if out_indices is None else out_indices)
+    backbone = MODELS.build(arguments)
+    prefix = 'backbone.' if any(key.startswith('backbone.') for key in load_checkpoint(checkpoint)['state_dict']) else ''
+    _load_subnet(backbone, backbone, checkpoint, prefix)
+    arguments |= dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor)
+    return Config(dict(custom_imports=_with_pinas_mm(None), model=arguments)), backbone
+
+
+def _searchable(data: dict, config: Config) -> dict:
+    """The backbone of a config's model, without what it has for the training of a supernet's classifier: frozen stages."""
+    backbone = (data.get('model') or {}).get('backbone') or {}
+    kind = backbone.get('type')
+    if not issubclass(_class(kind), SearchableBackbone):
+        raise InputError(f'{config.filename}: its model.backbone is {kind!r}, expected a searchable one of pinas_mm')
+    frozen = ('frozen_stages', 'frozen_norm_eval') if backbone.get('arch') is None else ()
+    return {key: value for key, value in backbone.items() if key not in frozen}
+
+
+def _load_subnet(model: torch.nn.Module, backbone: SearchableBackbone, checkpoint: str | os.PathLike, prefix: str) -> None:
+    load_strict(model, checkpoint, '' if model is not backbone else prefix)
+    wanted = backbone.state_dict()
+    beyond = [key for key in load_checkpoint(checkpoint)['state_dict']
+              if key.startswith(f'{prefix}layers.') and key.removeprefix(prefix) not in wanted]
+    if beyond:
+        # Its BN statistics are of no single arch, so that outputs would be noise.
+        raise InputError(f'{checkpoint}: a supernet ({len(beyond)} tensors of other candidates, such as {beyond[0]}), expected the subnet '
+                         f'{backbone.space.encode(backbone.arch)} alone: the subnet.pth of a search, or a checkpoint trained from it')
+    model.eval()
+
+
+def _without_pretrained(config: Any) -> Any:
+    """A copy without any ``init_cfg`` that names a checkpoint: the exported one holds every tensor."""
+    if isinstance(config, dict):
+        config = {key: _without_pretrained(value) for key, value in config.items() if key != 'pretrained'}
+        init = config.get('init_cfg')
+        if any(isinstance(entry, dict) and entry.get('type') == 'Pretrained' for entry in (init if isinstance(init, list) else [init])):
+            del config['init_cfg']
+        return config
+    return [_without_pretrained(entry) for entry in config] if isinstance(config, list) else config
+
+
+def _with_pinas_mm(custom_imports: dict | None) -> dict:
+    imports = (custom_imports or {}).get('imports', [])
+    imports = [imports] if isinstance(imports, str) else list(imports)
+    return (custom_imports or dict(allow_failed_imports=False)) | {'imports': list(dict.fromkeys([*imports, 'pinas_mm']))}
+
+
+def _class(kind: Any) -> type:
+    """The class that ``type`` of a config names; ``object`` where it names none."""
+    with MODELS.switch_scope_and_registry(None) as registry:  # names without a scope are of the default one
+        cls = registry.get(kind) if isinstance(kind, str) else kind
+    return cls if isinstance(cls, type) else object
+
+
+def _name(config: dict | None) -> str:
+    """The class a config names, without its scope or module."""
+    kind = (config or {}).get('type', '')
+    return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
