@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from mmengine.config import Config
@@ -14,7 +15,8 @@ from mmengine.registry import MODELS, init_default_scope
 
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
-from pinas_mm.models.backbones import SearchableResNeSt
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
+from pinas_mm.search.subnet import subnet_state_dict
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 TOP = Path(__file__).parents[2]
@@ -137,7 +139,8 @@ def tool(monkeypatch, capsys, tmp_path):
 
     def run(name, *arguments, work_dir=tmp_path / 'work'):
         monkeypatch.setenv('LOCAL_RANK', '0')
-        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments), *(['--work-dir', str(work_dir)] if name != 'convert.py' else [])])
+        where = [] if name in ('convert.py', 'export.py') else ['--work-dir', str(work_dir)]
+        monkeypatch.setattr(sys, 'argv', [name, *map(str, arguments), *where])
         capsys.readouterr()
         try:
             runpy.run_path(str(TOP / 'tools' / name), run_name='__main__')
@@ -246,3 +249,68 @@ def test_a_search_from_the_command_line(tool, files, tmp_path):
     assert code == 0
     result, = (json.loads(path.read_text()) for path in (tmp_path / 'tested').glob('*/*.json'))
     assert 0 <= result['accuracy/top1'] <= 100 and np.isfinite(result['accuracy/top1'])
+
+
+@pytest.fixture
+def found(files, tmp_path):
+    """A subnet as a search leaves it."""
+    arch = (0, 1, 0, 0, 0, 0, 0, 0)
+    SubnetFile(space='nasbench_macro', arch=arch, widen_factor=0.25).write(tmp_path / 'subnet.yaml')
+    state = subnet_state_dict(classifier(), arch)
+    save_checkpoint(tmp_path / 'subnet.pth', state, dict(dataset_meta=dict(classes=list('abcdefghij'))))
+    return tmp_path
+
+
+@torch.no_grad()
+def test_a_subnet_is_exported(tool, found, monkeypatch):
+    monkeypatch.chdir(found)
+    code, stderr = tool('export.py', 'subnet.yaml', '--config', CONFIGS / 'search.py', '--parts', 'classifier', '--input-size', '33')
+    assert code == 0, stderr
+    assert {path.name for path in found.glob('export/*')} == {
+        'classifier.py', 'classifier.pth', 'classifier.pt2', 'classifier.onnx', 'export.json'}
+    description = json.loads((found / 'export/export.json').read_text())['classifier']
+    assert description['arch'] == [0, 1, 0, 0, 0, 0, 0, 0] and description['classes'] == list('abcdefghij')
+    assert description['differences']['torch'] <= 1e-5 and description['differences']['onnx'] <= 1e-4
+
+    supernet = classifier().eval()
+    supernet.backbone.set_arch(description['arch'])
+    image = torch.rand(1, 3, 32, 32) * 255
+    expected = supernet((image - 127.5) / 127.5)
+    torch.testing.assert_close(torch.export.load(found / 'export/classifier.pt2').module()(image), expected, atol=1e-5, rtol=0)
+    session = onnxruntime.InferenceSession(found / 'export/classifier.onnx', providers=['CPUExecutionProvider'])
+    np.testing.assert_allclose(session.run(['logits'], {'images': image.numpy()})[0], expected.numpy(), atol=1e-4, rtol=0)
+    config = Config.fromfile(found / 'export/classifier.py')
+    model = MODELS.build(dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict())).eval()
+    model.load_state_dict(load_checkpoint(found / 'export/classifier.pth')['state_dict'])
+    assert torch.equal(model((image - 127.5) / 127.5), expected)
+
+
+def test_a_program_that_computes_something_else_is_not_written(tool, found, monkeypatch):
+    monkeypatch.setattr('pinas_mm.engine.export.export_program', lambda model: model)
+    monkeypatch.setattr('pinas_mm.engine.export.export_onnx', lambda *args: b'data')
+    monkeypatch.setattr('pinas_mm.engine.export.onnx_runner', lambda data: SearchableMacroNet(arch='01000000', widen_factor=0.25).eval())
+    with pytest.raises(RuntimeError, match='backbone.onnx: not written: it differs from the subnet by .*, allowed are 1e-04'):
+        tool('export.py', found / 'subnet.yaml', '--formats', 'onnx', '--out-indices', '3', '--input-size', '32')
+    assert not (found / 'export').exists()
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['none.yaml'], 'none.yaml: no such file'),
+    (['subnet.yaml', '--parts', 'classifier'], '--parts classifier needs --config'),
+    (['subnet.yaml', '--checkpoint', '{}/supernet.pth'], r'supernet.pth: a supernet \(\d+ tensors of other candidates'),
+    (['subnet.yaml', '--checkpoint', '{}/unsafe.pth'], 'unsafe.pth: not loadable'),
+    (['subnet.yaml', '--input-size', '8'], '--input-size 8: the last feature map is smaller than 2 x 2'),
+    (['subnet.yaml', '--config', 'none.py'], 'none.py: no such config file'),
+    (['subnet.yaml', '--config', CONFIGS / 'search.py', '--cfg-options', 'model.backbone.widen_factor=1.0'], 'found at widen_factor=0.25'),
+])
+def test_what_cannot_be_exported(tool, files, found, monkeypatch, arguments, message):
+    monkeypatch.chdir(found)
+    code, stderr = tool('export.py', *(str(argument).format(files) for argument in arguments), '--formats', 'torch')
+    assert code == 2 and re.fullmatch(f'error: .*{message}.*', stderr.splitlines()[-1])
+    assert not (found / 'export').exists()
+
+
+def test_a_missing_package_is_named(tool, found, monkeypatch):
+    monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
+    code, stderr = tool('export.py', found / 'subnet.yaml')
+    assert code == 2 and 'needs onnx, onnxscript, onnxruntime: pip install' in stderr
