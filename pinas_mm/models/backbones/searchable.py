@@ -28,7 +28,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     Args:
         arch: None for the supernet; an arch (a list or text such as ``'22212220'``) or the path of a subnet file for a subnet.
         widen_factor: Multiplies every channel count. Defaults to the subnet file's, else 1.0.
-        out_indices: Stages whose feature maps are returned; ``space.num_stages`` stands for the tail. Defaults to the last of these.
+        out_indices: Stages whose feature maps are returned; ``space.num_stages`` stands for the tail, which is only built then. Defaults
+            to the last of these.
         frozen_stages: -1 freezes nothing, 0 the stem, ``k`` also the first ``k`` stages (the tail counts as one more).
         frozen_norm_eval: Whether the BN layers of what is frozen run in eval mode, as in mmdet. False leaves them in train
             mode: the linear training of a supernet, where no running statistics fit all archs.
@@ -78,7 +79,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
         self.stem = self.build_stem()
         self.layers = nn.ModuleList(self.build_position(position) for position in self.space.positions)
-        self.tail = self.build_tail() if self.space.tail_channels else None
+        # Without gradients for a tail that nothing reads, plain data parallel training would stop.
+        self.tail = self.build_tail() if self.space.num_stages in self.out_indices else None
         self._freeze()
 
     # What a space adds: its modules and how a position runs them.
@@ -162,7 +164,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             if index + 1 == len(positions) or positions[index + 1].stage != position.stage:
                 if position.stage in self.out_indices:
                     outs.append(x)
-        if self.space.num_stages in self.out_indices:
+        if self.tail is not None:
             outs.append(run_part(len(positions) + 1, arch, x))
         return tuple(outs)
 

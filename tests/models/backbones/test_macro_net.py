@@ -43,3 +43,11 @@ def test_parameters_of_a_subnet_by_hand():
     assert sum(p.numel() for p in net.layers[0].parameters()) == expand + depthwise + project
     assert sum(p.numel() for p in net.layers[1].parameters()) == 0
     assert len(list(itertools.chain(*(layer.keys() for layer in net.layers)))) == 8
+
+
+def test_a_detectors_backbone_has_no_tail():
+    """Nothing would read it, and it would never get a gradient."""
+    net = SearchableMacroNet('1' * 8, widen_factor=0.25, out_indices=(1, 2))
+    assert net.tail is None and net.num_parts == 9
+    sum(out.sum() for out in net(torch.zeros(2, 3, 32, 32))).backward()
+    assert all(parameter.grad is not None for parameter in net.parameters())
