@@ -14,8 +14,12 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     packages=find_packages(include=['pinas_mm', 'pinas_mm.*']),
-    # The configs and their index, where mim and mmengine's hub look for them; in the repository these are links.
-    package_data={'pinas_mm': ['.mim/model-index.yml', '.mim/configs/**/*.py', '.mim/configs/**/metafile.yml']},
+    # .mim is where mim and mmengine's hub look: links to configs/, tools/ and model-index.yml, which become files in a wheel.
+    package_data={
+        'pinas_mm': [
+            'configs/**/*.py', '.mim/model-index.yml', '.mim/configs/**/*.py', '.mim/configs/**/metafile.yml', '.mim/tools/*.py'
+        ]
+    },
     python_requires='>=3.10',
     # mmengine, mmcv and mmpretrain are not named here: they exist under two distribution names (the originals and the
     # maintained builds), and naming one would install it beside the other. pinas_mm/compat.py checks them at import.
