@@ -40,23 +40,29 @@ def check_environment() -> None:
 
 
 def config_path(name: str) -> str:
-    """The file of a config shipped inside an mm package, or inside this one, for use as a base.
+    """The file of a config shipped inside an mm package or this one, for use as a base.
 
     A text config's own ``_base_ = 'mmseg::...'`` fails where the package is installed under another distribution name than
     mmengine's table has. ``_base_`` is evaluated, so this serves in its place with every build::
 
         _base_ = __import__('pinas_mm').config_path('mmseg::deeplabv3/deeplabv3_r50-d8_4xb2-40k_cityscapes-512x1024.py')
 
+    For a config of ours there is no other way: mmengine looks for every type of a base ``'pinas_mm::...'`` in our scope, where
+    mmpretrain's, mmdet's and mmseg's types are not.
+
     Args:
-        name: ``'module::path below its configs folder'``; ``'pinas_mm::mmdet/...'`` for ours.
+        name: ``'module::path below its configs folder'``; the module is one of ``SUPPORTED`` or ``pinas_mm``.
 
     Raises:
-        FileNotFoundError: The module is not installed, or ships no such config.
+        FileNotFoundError: The module is not one of these, or ships no such config.
+        ModuleNotFoundError: The module is not installed.
     """
     module, _, relative = name.partition('::')
-    spec = find_spec(module) if relative and module in (*SUPPORTED, 'pinas_mm') else None
+    if not relative or module not in (*SUPPORTED, 'pinas_mm'):
+        raise FileNotFoundError(f"{name!r}: expected 'module::path/to/config.py' of an mm package")
+    spec = find_spec(module)
     if spec is None or spec.origin is None:
-        raise FileNotFoundError(f"{name!r}: expected 'module::path/to/config.py' of an installed mm package")
+        raise ModuleNotFoundError(f'{name!r}: {module} is not installed: pip install ' + ' or '.join(SUPPORTED[module][2]), name=module)
     path = Path(spec.origin).parent / '.mim' / 'configs' / relative
     if not path.is_file():
         raise FileNotFoundError(f'{name!r}: {module} ships no such config ({path})')

@@ -99,7 +99,8 @@ def test_a_shipped_config_is_found_and_serves_as_base(tmp_path, name, key):
 @pytest.mark.parametrize('name, message', [
     ('mmseg::no/such.py', 'mmseg ships no such config'),
     ('mmseg::deeplabv3', 'mmseg ships no such config'),
-    ('no_such_module::x.py', 'of an installed mm package'),
+    ('pinas_mm::no/such.py', 'pinas_mm ships no such config'),
+    ('no_such_module::x.py', "expected 'module::path.* of an mm package"),
     ('deeplabv3/x.py', "expected 'module::path"),
     ('mmseg::', "expected 'module::path"),
 ])
@@ -107,6 +108,26 @@ def test_what_is_not_found_is_named(name, message):
     with pytest.raises(FileNotFoundError, match=message) as error:
         compat.config_path(name)
     assert repr(name) in str(error.value)
+
+
+@pytest.mark.parametrize('module, names', [
+    ('mmdet', 'onedl-mmdetection or mmdet'),
+    ('mmseg', 'onedl-mmsegmentation or mmsegmentation'),
+    ('mmpretrain', 'onedl-mmpretrain or mmpretrain'),
+])
+def test_a_base_of_a_missing_package_says_what_to_install(monkeypatch, module, names):
+    missing(monkeypatch, module)
+    with pytest.raises(ModuleNotFoundError, match=f"^'{module}::x/y.py': {module} is not installed: pip install {names}$") as error:
+        compat.config_path(f'{module}::x/y.py')
+    assert error.value.name == module
+
+
+def test_a_config_of_ours_is_found_and_serves_as_base(tmp_path):
+    """Here from the repo, as in an editable install; tests/test_wheel.py does it from a wheel."""
+    name = 'pinas/pinas_nasbench-macro-search_cifar10.py'
+    theirs = Config.fromfile(ROOT / 'configs' / name)
+    (tmp_path / 'ours.py').write_text(f"_base_ = __import__('pinas_mm').config_path('pinas_mm::{name}')\ntest_cfg = dict(num_archs=7)\n")
+    assert Config.fromfile(tmp_path / 'ours.py').to_dict() == theirs.to_dict() | dict(test_cfg=theirs.test_cfg | dict(num_archs=7))
 
 
 WITHOUT_TORCH = """
