@@ -1,10 +1,10 @@
 from .active_gradients import ActiveGradientDataParallel
 from .arch_loops import ArchTestLoop, ArchValLoop
-from .hooks import ArchSamplingHook, ArchSearchHook, EpochSeedHook, KNNHook
+from .hooks import ArchSamplingHook, ArchSearchHook, EpochSeedHook, KNNHook, PredictionPictureHook
 from .safe_runner import SafeRunner
 from .search_loop import SearchLoop
 
 __all__ = [
     'ActiveGradientDataParallel', 'ArchSamplingHook', 'ArchSearchHook', 'ArchTestLoop', 'ArchValLoop', 'EpochSeedHook', 'KNNHook',
-    'SafeRunner', 'SearchLoop'
+    'PredictionPictureHook', 'SafeRunner', 'SearchLoop'
 ]
