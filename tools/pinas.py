@@ -1,10 +1,15 @@
 #!/usr/bin/env python
-"""Runs the whole Pi-NAS method from four configs and prints one table.
+"""Runs the whole Pi-NAS method from four configs, and what the found subnet is put to from more, and prints tables.
 
 Learn without labels, train the linear classifier, search, fine-tune the found subnet with its inherited weights, and fine-tune
 archs of equal cost (MACs within 5 %) the same way: the median-scored of nine drawn at random, and the first of the others.
 
     python tools/pinas.py configs/quickstart/{learn,linear,search,finetune}.py --work-dir work_dirs/quickstart
+    python tools/pinas.py configs/quickstart/{learn,linear,search,finetune}.py --work-dir work_dirs/quickstart \
+        --transfer configs/quickstart/detect.py configs/quickstart/segment.py
+
+Each --transfer is a training config of any mm package whose model has a searchable backbone; it is trained with the found subnet and its
+inherited weights, then tested. Its data must be there: for the two above, python tools/digit_scenes.py data/digit_scenes.
 
 Run again with the same work dir, it goes on where it stopped: finished stages are kept, the search resumes, a stage that was training
 starts again. To change one stage alone, pass a config of your own that inherits it.
@@ -31,6 +36,8 @@ from pinas_mm.spaces import Arch
 STAGES = ('learn', 'linear', 'search', 'finetune')
 EQUAL = 0.05
 DRAWN = 9
+# What is shown of a transfer's metrics; results.json has all.
+HEADLINES = ('mAP', 'mIoU', 'accuracy/top1')
 
 
 def main() -> None:
@@ -40,13 +47,24 @@ def main() -> None:
     options.add_argument('--work-dir', type=Path, required=True)
     options.add_argument('--seed', type=int, default=0)
     options.add_argument('--random', type=int, default=1, help='random archs of equal cost to fine-tune (default: 1)')
-    options.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='overrides for all four configs')
+    options.add_argument('--transfer', type=Path, nargs='+', default=[], help='configs that put the found subnet to use')
+    options.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='overrides for all configs but the transfers\'')
     args = options.parse_args()
-    configs = {stage: getattr(args, stage) for stage in STAGES}
-    rows = Pipeline(configs, args.work_dir, args.seed, args.cfg_options).run(args.random)
-    text = json.dumps(dict(seed=args.seed, configs={stage: str(path) for stage, path in configs.items()}, rows=rows), indent=1)
-    write_atomic(args.work_dir / 'results.json', lambda file: file.write(text.encode()))
-    show(rows, args.work_dir)
+    configs = {stage: getattr(args, stage) for stage in STAGES} | {path.stem: path for path in args.transfer}
+    if len(configs) < len(STAGES) + len(args.transfer):
+        raise InputError(f'--transfer {" ".join(map(str, args.transfer))}: names of files that differ from each other and from {STAGES} '
+                         'expected, since each has its folder in the work dir')
+    started = time.time()
+    pipeline = Pipeline(configs, args.work_dir, args.seed, args.cfg_options)
+    results = dict(seed=args.seed, configs={stage: str(path) for stage, path in configs.items()}, rows=pipeline.run(args.random))
+    show(results['rows'], args.work_dir)
+    for path in args.transfer:
+        results.setdefault('transfers', {})[path.stem] = pipeline.transfer(path.stem)
+    write_atomic(args.work_dir / 'results.json', lambda file: file.write(json.dumps(results, indent=1).encode()))
+    if args.transfer:
+        show(results['rows'], args.work_dir)
+        show_transfers(results['transfers'])
+    print(f'whole run: {(time.time() - started) / 60:.1f} minutes')
 
 
 class Pipeline:
@@ -57,7 +75,6 @@ class Pipeline:
 
     def run(self, num_random: int) -> list[dict]:
         """All stages; returns one row per fine-tuned arch."""
-        started = time.time()
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train('linear', {'model.backbone.init_cfg.checkpoint': learned, 'custom_hooks.0.seed': self.seed})
         print('--- search', flush=True)
@@ -77,14 +94,15 @@ class Pipeline:
             loop.save_subnet(record, folder)
             accuracy = self.finetune(folder)
             rows.append(dict(name=name, arch=loop.backbone.space.encode(record.arch), **record.costs, score=record.score, test=accuracy))
-        print(f'whole run: {(time.time() - started) / 60:.1f} minutes')
         return rows
 
     def config(self, stage: str, changes: dict, folder: str | None = None) -> Config:
         """The stage's config with the seed, the overrides and ``changes``."""
-        config = load_config(self.configs[stage], self.overrides)
+        config = load_config(self.configs[stage], self.overrides if stage in STAGES else {})
         config.merge_from_dict({'randomness.seed': self.seed, 'work_dir': str(self.work_dir / (folder or stage))} | changes)
         config.experiment_name = f'{self.work_dir.name}_{folder or stage}_{time.time_ns()}'
+        # By default it has the experiment's name; where a config names it, as mmdet's do, the runners of all stages would share one.
+        config.get('visualizer', {}).pop('name', None)
         return config
 
     def train(self, stage: str, changes: dict, folder: str | None = None) -> str:
@@ -95,7 +113,9 @@ class Pipeline:
         """
         print(f'--- {folder or stage}', flush=True)
         config = self.config(stage, changes, folder)
-        checkpoint = Path(config.work_dir) / f'epoch_{config.train_cfg.max_epochs}.pth'
+        loop = config.train_cfg
+        last = f'epoch_{loop.max_epochs}.pth' if 'max_epochs' in loop else f'iter_{loop.max_iters}.pth'
+        checkpoint = Path(config.work_dir) / last
         trained = Path(config.work_dir) / 'trained.json'
         wanted = {key: value for key, value in json.loads(json.dumps(config.to_dict(), default=str)).items() if key != 'experiment_name'}
         if checkpoint.exists() and trained.exists():
@@ -126,14 +146,32 @@ class Pipeline:
 
     def finetune(self, folder: Path) -> float:
         """Fine-tunes a subnet from its inherited weights; returns its test accuracy in %."""
-        changes = {
+        return self.put_to_use('finetune', folder, f'finetune/{folder.name}')['accuracy/top1']
+
+    def transfer(self, stage: str) -> dict[str, float]:
+        """Trains a config with the found subnet as its backbone; returns its test metrics. What is done is kept."""
+        tested = self.work_dir / stage / 'tested.json'
+        if tested.exists():
+            self.train(stage, self.with_subnet(self.work_dir / 'search'))  # refuses another config or seed
+            return json.loads(tested.read_text())
+        metrics = self.put_to_use(stage, self.work_dir / 'search', stage)
+        write_atomic(tested, lambda file: file.write(json.dumps(metrics).encode()))
+        return metrics
+
+    def put_to_use(self, stage: str, subnet: Path, folder: str) -> dict[str, float]:
+        """Trains a stage with a subnet and its inherited weights as backbone; returns its test metrics."""
+        changes = self.with_subnet(subnet)
+        checkpoint = self.train(stage, changes, folder)
+        runner = build_runner(self.config(stage, changes, folder))
+        load_strict(runner.model, checkpoint)
+        return {key: float(value) for key, value in runner.test().items()}
+
+    def with_subnet(self, folder: Path) -> dict[str, str]:
+        """What a config changes for the subnet of a folder."""
+        return {
             'model.backbone.arch': str(folder / 'subnet.yaml'),
             'model.backbone.init_cfg.checkpoint': str(folder / 'subnet.pth'),
         }
-        checkpoint = self.train('finetune', changes, f'finetune/{folder.name}')
-        runner = build_runner(self.config('finetune', changes, f'finetune/{folder.name}'))
-        load_strict(runner.model, checkpoint)
-        return runner.test()['accuracy/top1']
 
 
 def show(rows: list[dict], work_dir: Path) -> None:
@@ -144,6 +182,18 @@ def show(rows: list[dict], work_dir: Path) -> None:
     for row in rows:
         table.add_row(row['name'], row['arch'], f"{row['params'] / 1e6:.3f}", f"{row['macs'] / 1e6:.2f}", f"{row['score']:.2f}",
                       f"{row['test']:.2f}")
+    Console(width=120).print(table)
+
+
+def show_transfers(transfers: dict[str, dict[str, float]]) -> None:
+    """Prints the headline metrics of the transfers, as their evaluators give them: COCO's from 0 to 1, mmseg's in %."""
+    table = Table(title='The found subnet as backbone, on its test set')
+    for title in ('config', 'metric', 'value'):
+        table.add_column(title, justify='right' if title == 'value' else 'left')
+    for name, metrics in transfers.items():
+        headline = [key for key in metrics if key.endswith(HEADLINES)] or list(metrics)
+        for key in headline:
+            table.add_row(name, key, f'{metrics[key]:.3f}')
     Console(width=120).print(table)
 
 
