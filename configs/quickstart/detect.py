@@ -45,11 +45,11 @@ val_evaluator = dict(ann_file=root + 'annotations/instances_val2017.json')
 test_evaluator = dict(ann_file=root + 'annotations/instances_test2017.json')
 
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.05), clip_grad=dict(max_norm=10))
-train_cfg = dict(max_epochs=6, val_interval=6)
+train_cfg = dict(max_epochs=5, val_interval=5)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', T_max=6, by_epoch=True, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=5, by_epoch=True, convert_to_iter_based=True),
 ]
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=6, max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=5, max_keep_ckpts=1))
 auto_scale_lr = dict(base_batch_size=8)
 custom_hooks = [dict(type='pinas_mm.PredictionPictureHook')]
