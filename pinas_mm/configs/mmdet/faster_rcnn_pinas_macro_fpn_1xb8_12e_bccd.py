@@ -1,5 +1,5 @@
 """Do not edit. python tools/generate_configs.py wrote it from
-configs/mmdet/pinas-macro_faster-rcnn_fpn_1xb8-12e_bccd.py
+configs/mmdet/faster-rcnn_pinas-macro_fpn_1xb8-12e_bccd.py
 """
 
 model = {
