@@ -47,7 +47,7 @@ PARENTS = {
     'mmseg/pinas-resnest50_upernet_4xb2-80k_cityscapes-512x1024.py':
         ('mmseg::upernet/upernet_r50_4xb2-80k_cityscapes-512x1024.py', SEGMENTOR),
 }
-BCCD = 'mmdet/faster-rcnn_pinas-macro_fpn_1xb8-12e_bccd.py'  # of another space and size; its backbone is what a search found
+BCCD = 'mmdet/faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd.py'  # of another space and size; its backbone is what a search found
 SEGMENTATION = [name for name in PARENTS if name.startswith('mmseg')]
 
 

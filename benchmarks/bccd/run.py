@@ -22,7 +22,7 @@ from pinas_mm.fileio import write_atomic
 HERE = Path(__file__).resolve().parent
 TOP = HERE.parents[1]
 DETECTORS = dict(
-    searched=TOP / 'configs/mmdet/faster-rcnn_pinas-macro_fpn_1xb8-12e_bccd.py',
+    searched=TOP / 'configs/mmdet/faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd.py',
     resnet18=HERE / 'faster-rcnn_resnet18.py',
     resnest50=HERE / 'faster-rcnn_resnest50.py')
 COLOURS = dict(searched='#D55E00', resnet18='#0072B2', resnest50='#009E73')

@@ -1,7 +1,7 @@
 _base_ = __import__('pinas_mm').config_path('mmseg::upernet/upernet_r50_4xb4-80k_ade20k-512x512.py')
 custom_imports = dict(imports=['pinas_mm', 'pinas_mm.datasets.digit_scene_sets'])
 
-# The found backbone, its tail as the fourth stage; both files come from the search.
+# The found backbone: its stages of stride 4 and 8, and its tail; both files come from the search.
 norm_cfg = dict(type='BN', requires_grad=True)
 # Six of seven pixels are background.
 class_weight = [0.2] + [1.0] * 10
@@ -9,11 +9,13 @@ model = dict(
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3, size=(96, 96)),
     pretrained=None,
     backbone=dict(
-        _delete_=True, type='pinas_mm.SearchableMacroNet', arch='work_dirs/search/subnet.yaml', out_indices=(0, 1, 2, 3),
+        _delete_=True, type='pinas_mm.SearchableMacroNet', arch='work_dirs/search/subnet.yaml', out_indices=(1, 2, 3),
         init_cfg=dict(type='Pretrained', checkpoint='work_dirs/search/subnet.pth', prefix='backbone.')),
     decode_head=dict(
-        in_channels=[16, 32, 64, 320], channels=32, num_classes=11, norm_cfg=norm_cfg, loss_decode=dict(class_weight=class_weight)),
-    auxiliary_head=dict(in_channels=64, channels=32, num_classes=11, norm_cfg=norm_cfg, loss_decode=dict(class_weight=class_weight)))
+        in_channels=[32, 64, 320], in_index=[0, 1, 2], channels=64, num_classes=11, norm_cfg=norm_cfg,
+        loss_decode=dict(class_weight=class_weight)),
+    auxiliary_head=dict(
+        in_channels=64, in_index=1, channels=32, num_classes=11, norm_cfg=norm_cfg, loss_decode=dict(class_weight=class_weight)))
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),

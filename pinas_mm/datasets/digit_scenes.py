@@ -15,7 +15,7 @@ SOURCES: dict[Split, str] = dict(train='learning', val='held_out', test='test')
 CLASSES = ('background', *'0123456789')
 BACKGROUND = 0
 # A digit that would leave less than this of an earlier one visible goes elsewhere.
-LEAST_VISIBLE = 0.6
+LEAST_VISIBLE = 0.85
 TRIES = 20
 
 
@@ -54,20 +54,20 @@ class DigitScenes:
     """Scene ``i`` of a split, a function of (seed, split, i) alone.
 
     A digit is 28 to 50 % of the image high, turned by up to 12 degrees, in a colour brighter than the background of soft blotches and
-    noise; later digits may cover up to 40 % of earlier ones.
+    noise; later digits may cover up to 15 % of earlier ones.
 
     Args:
         split: Which digits the scenes are made of: see ``SOURCES``.
         num_scenes: How many scenes.
         size: Height and width in pixels.
         seed: Seed of the composition (not of the split of the digits, which is ``Digits``' own).
-        max_digits: A scene has 2 to this many digits.
+        max_digits: A scene has 2 to this many digits; with more the image is full.
 
     Raises:
         InputError: An unknown split, or a size or number that cannot be.
     """
 
-    def __init__(self, split: Split, num_scenes: int, size: int = 96, seed: int = 0, max_digits: int = 5) -> None:
+    def __init__(self, split: Split, num_scenes: int, size: int = 96, seed: int = 0, max_digits: int = 4) -> None:
         if split not in SOURCES:
             raise InputError(f'DigitScenes: split={split!r}, expected one of {list(SOURCES)}')
         for name, value, least in (('num_scenes', num_scenes, 1), ('size', size, 48), ('seed', seed, 0), ('max_digits', max_digits, 2)):

@@ -52,10 +52,10 @@ test_evaluator = dict(ann_file=data_root + 'annotations/test.json')
 # AdamW, since half of the runs compared start from random weights.
 optim_wrapper = dict(
     _delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05), clip_grad=dict(max_norm=10))
-train_cfg = dict(max_epochs=12)
+train_cfg = dict(max_epochs=6)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.01, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', T_max=12, by_epoch=True, convert_to_iter_based=True),
+    dict(type='CosineAnnealingLR', T_max=6, by_epoch=True, convert_to_iter_based=True),
 ]
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1), logger=dict(interval=10))
 auto_scale_lr = dict(base_batch_size=8)
