@@ -59,3 +59,4 @@ param_scheduler = [
 ]
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1), logger=dict(interval=10))
 auto_scale_lr = dict(base_batch_size=8)
+custom_hooks = [dict(type='pinas_mm.PredictionPictureHook', num_images=4, scale=1)]

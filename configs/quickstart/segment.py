@@ -29,11 +29,11 @@ test_dataloader = dict(
     batch_size=10, num_workers=0, persistent_workers=False,
     dataset=dict(data_prefix=dict(img_path='images/test', seg_map_path='annotations/test'), **data))
 
-optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.01))
-train_cfg = dict(max_iters=400, val_interval=400)
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=3e-3, weight_decay=0.01))
+train_cfg = dict(max_iters=700, val_interval=700)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
-    dict(type='CosineAnnealingLR', T_max=400, by_epoch=False),
+    dict(type='CosineAnnealingLR', T_max=700, by_epoch=False),
 ]
-default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=400, max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=700, max_keep_ckpts=1))
 custom_hooks = [dict(type='pinas_mm.PredictionPictureHook')]

@@ -208,3 +208,4 @@ resume = False
 custom_imports = {'imports': ['pinas_mm']}
 metainfo = {'classes': ('RBC', 'WBC', 'Platelets')}
 part = {'data_root': 'data/bccd/', 'metainfo': {'classes': ('RBC', 'WBC', 'Platelets')}}
+custom_hooks = [{'type': 'pinas_mm.PredictionPictureHook', 'num_images': 4, 'scale': 1}]

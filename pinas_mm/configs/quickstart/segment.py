@@ -149,19 +149,19 @@ load_from = None
 resume = False
 tta_model = {'type': 'SegTTAModel'}
 optimizer = {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9, 'weight_decay': 0.0005}
-optim_wrapper = {'type': 'OptimWrapper', 'optimizer': {'type': 'AdamW', 'lr': 0.001, 'weight_decay': 0.01}, 'clip_grad': None}
+optim_wrapper = {'type': 'OptimWrapper', 'optimizer': {'type': 'AdamW', 'lr': 0.003, 'weight_decay': 0.01}, 'clip_grad': None}
 param_scheduler = [
     {'type': 'LinearLR', 'start_factor': 0.1, 'by_epoch': False, 'begin': 0, 'end': 50},
-    {'type': 'CosineAnnealingLR', 'T_max': 400, 'by_epoch': False},
+    {'type': 'CosineAnnealingLR', 'T_max': 700, 'by_epoch': False},
 ]
-train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 400, 'val_interval': 400}
+train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 700, 'val_interval': 700}
 val_cfg = {'type': 'ValLoop'}
 test_cfg = {'type': 'TestLoop'}
 default_hooks = {
     'timer': {'type': 'IterTimerHook'},
     'logger': {'type': 'LoggerHook', 'interval': 10, 'log_metric_by_epoch': False},
     'param_scheduler': {'type': 'ParamSchedulerHook'},
-    'checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 400, 'max_keep_ckpts': 1},
+    'checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 700, 'max_keep_ckpts': 1},
     'sampler_seed': {'type': 'DistSamplerSeedHook'},
     'visualization': {'type': 'SegVisualizationHook'},
 }
