@@ -37,3 +37,4 @@ param_scheduler = [
 ]
 default_hooks = dict(logger=dict(interval=10), checkpoint=dict(interval=700, max_keep_ckpts=1))
 custom_hooks = [dict(type='pinas_mm.PredictionPictureHook')]
+auto_scale_lr = dict(enable=False, base_batch_size=8)

@@ -173,3 +173,4 @@ data = {
     'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'reduce_zero_label': True}, {'type': 'PackSegInputs'}],
 }
 custom_hooks = [{'type': 'pinas_mm.PredictionPictureHook'}]
+auto_scale_lr = {'enable': False, 'base_batch_size': 8}
