@@ -38,7 +38,7 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Reads a checkpoint (a local path or any URI mmengine reads) onto the CPU.
 
     Returns:
-        The checkpoint's dict; a bare state dict comes back as ``{'state_dict': ...}``.
+        The checkpoint's dict; a bare state dict, or one under ``model`` as detectron2 saves it, comes back under ``state_dict``.
 
     Raises:
         InputError: Missing, damaged, not a checkpoint, or holding objects that could run code.
@@ -55,7 +55,8 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         raise InputError(f'{path}: not loadable as a checkpoint of plain tensors: {reason}') from error
     if not isinstance(checkpoint, dict):
         raise InputError(f'{path}: holds a {type(checkpoint).__name__}, expected a dict of tensors')
-    checkpoint = checkpoint if 'state_dict' in checkpoint else {'state_dict': checkpoint}
+    if 'state_dict' not in checkpoint:
+        checkpoint = {'state_dict': checkpoint['model'] if isinstance(checkpoint.get('model'), dict) else checkpoint}
     state = checkpoint['state_dict']
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f'{path}: its state_dict is not a dict of tensors')

@@ -39,6 +39,17 @@ def check_environment() -> None:
                           'build it with MMCV_WITH_OPS=1 and pip install --no-build-isolation, or run bash tools/setup.sh')
 
 
+def require(module: str, source: str) -> None:
+    """Checks that one of ``SUPPORTED`` is installed.
+
+    Raises:
+        ModuleNotFoundError: It is not; the message has what to install, and ``source``, which asked for it.
+    """
+    spec = find_spec(module)
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError(f'{source}: {module} is not installed: pip install ' + ' or '.join(SUPPORTED[module][2]), name=module)
+
+
 def config_path(name: str) -> str:
     """The file of a config shipped inside an mm package or this one, for use as a base.
 
@@ -60,10 +71,9 @@ def config_path(name: str) -> str:
     module, _, relative = name.partition('::')
     if not relative or module not in (*SUPPORTED, 'pinas_mm'):
         raise FileNotFoundError(f"{name!r}: expected 'module::path/to/config.py' of an mm package")
-    spec = find_spec(module)
-    if spec is None or spec.origin is None:
-        raise ModuleNotFoundError(f'{name!r}: {module} is not installed: pip install ' + ' or '.join(SUPPORTED[module][2]), name=module)
-    path = Path(spec.origin).parent / '.mim' / 'configs' / relative
+    if module in SUPPORTED:
+        require(module, repr(name))
+    path = Path(find_spec(module).origin).parent / '.mim' / 'configs' / relative
     if not path.is_file():
         raise FileNotFoundError(f'{name!r}: {module} ships no such config ({path})')
     return str(path)

@@ -2,8 +2,8 @@
 """Exports a found subnet: as an mm config and checkpoint, as a torch.export program, as ONNX. Each is compared with the subnet itself.
 
     python tools/export.py work_dirs/search/subnet.yaml                          # the backbone: feature maps of every stage
-    python tools/export.py work_dirs/search/subnet.yaml --config configs/quickstart/search.py            # and the classifier
-    python tools/export.py subnet.yaml --checkpoint epoch_10.pth --config configs/quickstart/finetune.py --formats onnx --out exported
+    python tools/export.py work_dirs/search/subnet.yaml --config SEARCH_CONFIG                           # and the classifier
+    python tools/export.py subnet.yaml --checkpoint epoch_2.pth --config FINETUNE_CONFIG --formats onnx --out exported
 
 Programs take any batch and any image size above the network's total stride. The classifier takes images as they are loaded, values 0 to
 255, and returns logits; the backbone takes normalised images and returns one feature map per stage. export.json says it in full.

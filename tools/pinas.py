@@ -124,6 +124,7 @@ class Pipeline:
             if changed:
                 raise InputError(f'{checkpoint}: trained with another config ({", ".join(changed)} changed); choose another --work-dir')
         else:
+            (Path(config.work_dir) / 'tested.json').unlink(missing_ok=True)  # of the weights before
             build_runner(config).train()
             write_atomic(trained, lambda file: file.write(json.dumps(wanted).encode()))
         return str(checkpoint)

@@ -26,15 +26,17 @@ model = dict(
 
 root = 'data/digit_scenes/coco/'
 metainfo = dict(classes=tuple('0123456789'))
-loading = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True, with_mask=True)]
+load = dict(type='LoadImageFromFile')
+resize = dict(type='Resize', scale=(96, 96))
+annotations = dict(type='LoadAnnotations', with_bbox=True, with_mask=True)
+train_pipeline = [load, annotations, resize, dict(type='PackDetInputs')]
 test_pipeline = [
-    *loading,
-    dict(type='Resize', scale=(96, 96)),
+    load, resize, annotations,
     dict(type='PackDetInputs', meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')),
 ]
 loader = dict(num_workers=0, persistent_workers=False)
 train_dataloader = dict(
-    batch_size=8, dataset=dict(data_root=root, metainfo=metainfo, pipeline=[*loading, dict(type='PackDetInputs')]), **loader)
+    batch_size=8, dataset=dict(data_root=root, metainfo=metainfo, pipeline=train_pipeline), **loader)
 val_dataloader = dict(batch_size=10, dataset=dict(data_root=root, metainfo=metainfo, pipeline=test_pipeline), **loader)
 test_dataloader = dict(
     batch_size=10,

@@ -1,5 +1,5 @@
 _base_ = __import__('pinas_mm').config_path('mmseg::upernet/upernet_r50_4xb4-80k_ade20k-512x512.py')
-custom_imports = dict(imports=['pinas_mm', 'pinas_mm.datasets.digit_scene_sets'])
+custom_imports = dict(imports=['pinas_mm', 'pinas_mm.datasets.digit_scene_datasets'])
 
 # The found backbone: its stages of stride 4 and 8, and its tail; both files come from the search.
 norm_cfg = dict(type='BN', requires_grad=True)

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from mmengine.config import Config, DictAction
 
+from ..compat import SUPPORTED, require
 from ..errors import InputError
 from ..models.channels import check_channels
 from .safe_runner import SafeRunner
@@ -81,6 +82,8 @@ def load_config(path: str | os.PathLike, overrides: dict[str, Any]) -> Config:
     try:
         config = Config.fromfile(path)
         config.merge_from_dict(overrides)
+        if config.get('default_scope') in SUPPORTED:
+            require(config.default_scope, f'default_scope={config.default_scope!r}')
     except Exception as error:  # a config is the user's own code: whatever it raises, the user can mend
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
     return config

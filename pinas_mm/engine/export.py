@@ -75,7 +75,8 @@ def describe(model: ImageClassifier | SearchableBackbone, config: Config | None)
         model: The classifier, or the backbone.
         config: The config with the data preprocessor of its training, where there is one.
     """
-    preprocessor = config and (config.get('data_preprocessor') or config.model.get('data_preprocessor')) or {}
+    # The model's own comes first, as in mmengine's Runner.
+    preprocessor = config and ((config.get('model') or {}).get('data_preprocessor') or config.get('data_preprocessor')) or {}
     if preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb'):
         channels = 'RGB'
     else:

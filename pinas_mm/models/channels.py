@@ -1,4 +1,5 @@
 """Whether what follows a searchable backbone takes the channels that it gives: widths differ between spaces and widen factors."""
+from mmengine.model import is_model_wrapper
 from torch import nn
 
 from ..errors import InputError
@@ -12,6 +13,7 @@ def check_channels(model: nn.Module) -> None:
         InputError: Other ``in_channels`` than the backbone gives; the message has the right ones. (torch's own comes from inside the first
             forward pass and names neither.)
     """
+    model = model.module if is_model_wrapper(model) else model
     backbone, neck = getattr(model, 'backbone', None), getattr(model, 'neck', None)
     if not isinstance(backbone, SearchableBackbone):
         return

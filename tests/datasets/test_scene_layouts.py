@@ -12,7 +12,7 @@ from mmseg.evaluation import IoUMetric
 from pycocotools.coco import COCO
 
 from pinas_mm.datasets import scene_layouts
-from pinas_mm.datasets.digit_scene_sets import DigitScenesADE20K, DigitScenesCityscapes
+from pinas_mm.datasets.digit_scene_datasets import DigitScenesADE20K, DigitScenesCityscapes
 from pinas_mm.datasets.digit_scenes import CLASSES, DigitScenes
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.errors import InputError

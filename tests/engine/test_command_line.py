@@ -6,8 +6,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from pinas_mm import config_path
-from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
+from pinas_mm import compat, config_path
+from pinas_mm.engine.command_line import build_runner, load_config, parser, read_config, run_tool
 from pinas_mm.errors import InputError
 
 
@@ -104,6 +104,14 @@ def test_runners_on_cpus_use_channels_last(tiny, monkeypatch):
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     weight = build_runner(cfg).model.backbone.stem[0].weight
     assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+
+
+def test_a_config_of_a_package_that_is_missing_says_what_to_install(tmp_path, monkeypatch):
+    """A generated config names no file of that package, so nothing else would notice before its types are looked for."""
+    (tmp_path / 'detector.py').write_text("default_scope = 'mmdet'\n")
+    monkeypatch.setattr(compat, 'find_spec', lambda name: None)
+    with pytest.raises(InputError, match="default_scope='mmdet': mmdet is not installed: pip install onedl-mmdetection or mmdet"):
+        load_config(tmp_path / 'detector.py', {})
 
 
 def faster_rcnn():

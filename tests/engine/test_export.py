@@ -209,6 +209,8 @@ def test_the_description_says_what_to_feed(models):
     assert list(found['outputs']) == ['logits']
     detector = Config(dict(model=dict(data_preprocessor=dict(mean=[1., 2., 3.], std=[4., 5., 6.], bgr_to_rgb=True))))
     assert describe(models['resnest'], detector)['input']['channels'] == 'RGB'
+    detector.data_preprocessor = dict(mean=[9.] * 3, std=[9.] * 3, to_rgb=False)
+    assert describe(models['resnest'], detector)['input']['mean'] == [1., 2., 3.]
     assert list(describe(models['resnest'], None)['outputs']) == ['stage0', 'stage1']
     assert 'BGR' in describe(models['resnest'], Config(dict(data_preprocessor=dict(to_rgb=False))))['input']['channels']
     json.dumps(found)

@@ -33,6 +33,15 @@ def test_heads_of_segmentors():
     check_channels(model(decode_head=joined))
 
 
+def test_a_wrapped_model_is_checked_too():
+    """As every model is on more than one GPU."""
+    mmdet = pytest.importorskip('mmdet.models')
+    inside = nn.Module()
+    inside.backbone, inside.neck = SearchableMacroNet('1' * 8, 0.25, out_indices=(1, 2)), mmdet.FPN([64, 32], 16, 2)
+    with pytest.raises(InputError, match=r'gives \[32, 64\]'):
+        check_channels(nn.DataParallel(inside))
+
+
 def test_other_models_are_left_alone():
     check_channels(nn.Conv2d(3, 3, 1))
     check_channels(SimpleNamespace(backbone=nn.Conv2d(3, 3, 1), neck=SimpleNamespace(in_channels=[1])))

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 import pinas_mm  # noqa: F401
-from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
+from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
 from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
 from pinas_mm.search.subnet import subnet_state_dict
 from pinas_mm.spaces.subnet_file import SubnetFile
@@ -131,6 +131,26 @@ def test_a_published_checkpoint_is_converted(processes, files):
     assert {key: value for key, value in found['state_dict'].items()}.keys() == {f'backbone.{key}' for key in expected}
     assert all(torch.equal(value, found['state_dict'][f'backbone.{key}']) for key, value in expected.items())
     assert process.stdout == f"{files / 'converted.pth'}: {len(expected)} tensors\n"
+
+
+def test_a_published_detector_becomes_a_subnet_and_its_file(tool, tmp_path, capsys):
+    """As detectron2 saves it; the arch is what the shapes tell."""
+    arch = (3, 3, 3, 3, 1, 1, 3, 3, 3, 0, 0, 1, 1, 0, 2, 1)
+    subnet = SearchableResNeSt(arch, widen_factor=0.25)
+    state = {'backbone.fpn_lateral2.weight': torch.zeros(1)}
+    for key, value in subnet.state_dict().items():
+        part, index, *rest = key.split('.')
+        if part == 'stem':
+            name = f'stem.bn1.{rest[0]}' if index == '7' else f'stem.conv1.{index}.{rest[0]}'
+        else:
+            stage, block = [(s, b) for s, depth in enumerate((3, 4, 6, 3)) for b in range(depth)][int(index)]
+            name = '.'.join([f'res{stage + 2}.{block}', *(['downsample', *rest[1:]] if rest[0] == 'shortcut' else rest[1:])])
+        state[f'backbone.bottom_up.{name}'] = value
+    torch.save(dict(model=state, iteration=90000), tmp_path / 'detector.pth')
+    assert tool('convert.py', tmp_path / 'detector.pth', tmp_path / 'subnet.pth') == (0, '')
+    found = SubnetFile.read(tmp_path / 'subnet.yaml')
+    assert (found.space, found.arch, found.widen_factor) == ('resnest50', arch, 0.25)
+    load_strict(SearchableResNeSt(tmp_path / 'subnet.yaml'), tmp_path / 'subnet.pth', 'backbone.')
 
 
 @pytest.fixture

@@ -104,16 +104,15 @@ dataset_type = 'CocoDataset'
 data_root = 'data/coco/'
 backend_args = None
 train_pipeline = [
-    {'type': 'LoadImageFromFile', 'backend_args': None},
+    {'type': 'LoadImageFromFile'},
     {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
-    {'type': 'Resize', 'scale': (1333, 800), 'keep_ratio': True},
-    {'type': 'RandomFlip', 'prob': 0.5},
+    {'type': 'Resize', 'scale': (96, 96)},
     {'type': 'PackDetInputs'},
 ]
 test_pipeline = [
     {'type': 'LoadImageFromFile'},
-    {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
     {'type': 'Resize', 'scale': (96, 96)},
+    {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
     {'type': 'PackDetInputs', 'meta_keys': ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')},
 ]
 train_dataloader = {
@@ -131,6 +130,7 @@ train_dataloader = {
         'pipeline': [
             {'type': 'LoadImageFromFile'},
             {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
+            {'type': 'Resize', 'scale': (96, 96)},
             {'type': 'PackDetInputs'},
         ],
         'backend_args': None,
@@ -151,8 +151,8 @@ val_dataloader = {
         'test_mode': True,
         'pipeline': [
             {'type': 'LoadImageFromFile'},
-            {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
             {'type': 'Resize', 'scale': (96, 96)},
+            {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
             {'type': 'PackDetInputs', 'meta_keys': ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')},
         ],
         'backend_args': None,
@@ -173,8 +173,8 @@ test_dataloader = {
         'test_mode': True,
         'pipeline': [
             {'type': 'LoadImageFromFile'},
-            {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
             {'type': 'Resize', 'scale': (96, 96)},
+            {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True},
             {'type': 'PackDetInputs', 'meta_keys': ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')},
         ],
         'backend_args': None,
@@ -225,6 +225,8 @@ channels = 32
 rois = {'featmap_strides': [4, 8], 'out_channels': 32, 'finest_scale': 24}
 root = 'data/digit_scenes/coco/'
 metainfo = {'classes': ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')}
-loading = [{'type': 'LoadImageFromFile'}, {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True}]
+load = {'type': 'LoadImageFromFile'}
+resize = {'type': 'Resize', 'scale': (96, 96)}
+annotations = {'type': 'LoadAnnotations', 'with_bbox': True, 'with_mask': True}
 loader = {'num_workers': 0, 'persistent_workers': False}
 custom_hooks = [{'type': 'pinas_mm.PredictionPictureHook'}]

@@ -165,7 +165,7 @@ default_hooks = {
     'sampler_seed': {'type': 'DistSamplerSeedHook'},
     'visualization': {'type': 'SegVisualizationHook'},
 }
-custom_imports = {'imports': ['pinas_mm', 'pinas_mm.datasets.digit_scene_sets']}
+custom_imports = {'imports': ['pinas_mm', 'pinas_mm.datasets.digit_scene_datasets']}
 class_weight = [0.2, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0]
 data = {
     'type': 'pinas_mm.DigitScenesADE20K',

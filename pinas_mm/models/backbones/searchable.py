@@ -1,7 +1,7 @@
 """One backbone class that is both the supernet (every candidate) and the subnet (one arch)."""
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from os import PathLike
 from typing import Any
@@ -64,8 +64,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         self._arch = self.fixed_arch
         last = self.space.num_stages if self.space.tail_channels else self.space.num_stages - 1
         self.out_indices = (last, ) if out_indices is None else tuple(out_indices)
-        if not self.out_indices or not all(0 <= index <= last for index in self.out_indices):
-            raise InputError(f'out_indices={self.out_indices} of {type(self).__name__}: expected stages 0 to {last}')
+        if not self.out_indices or [index for index in range(last + 1) if index in self.out_indices] != [*self.out_indices]:
+            raise InputError(f'out_indices={self.out_indices} of {type(self).__name__}: expected stages 0 to {last}, each once, in order')
         if not -1 <= frozen_stages <= last + 1:
             raise InputError(f'frozen_stages={frozen_stages} of {type(self).__name__}: expected -1 to {last + 1}')
         self.frozen_stages = frozen_stages
@@ -281,20 +281,24 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
 
 def _forward_and_rerun(modules: list[nn.Module]) -> tuple[AbstractContextManager, AbstractContextManager]:
-    return nullcontext(), _statistics_kept(modules)
+    return nullcontext(), _StatisticsKept(modules)
 
 
-@contextmanager
-def _statistics_kept(modules: list[nn.Module]) -> Iterator[None]:
-    """BN layers that train normalise by their batch, as ever, but leave their running statistics alone."""
-    layers = [layer for module in modules for layer in module.modules()
-              if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats]
-    momenta = [layer.momentum for layer in layers]
-    for layer in layers:
-        layer.momentum = 0.0
-    try:
-        yield
-    finally:
-        for layer, momentum in zip(layers, momenta):
+class _StatisticsKept(AbstractContextManager):
+    """Within it BN layers that train normalise by their batch, as ever, but leave their running statistics alone. It can be entered
+    again, since a graph can be gone through twice."""
+
+    def __init__(self, modules: list[nn.Module]) -> None:
+        self.modules = modules
+
+    def __enter__(self) -> None:
+        layers = [layer for module in self.modules for layer in module.modules()
+                  if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats]
+        self.momenta = [(layer, layer.momentum) for layer in layers]
+        for layer in layers:
+            layer.momentum = 0.0
+
+    def __exit__(self, *error: object) -> None:
+        for layer, momentum in self.momenta:
             layer.momentum = momentum
             layer.num_batches_tracked -= 1

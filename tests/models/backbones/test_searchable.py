@@ -113,6 +113,12 @@ def test_checkpointing_changes_no_gradient_and_no_statistic(backbone, images):
         assert ours.grad is not None and torch.equal(ours.grad, theirs.grad)
     state = nets[True].state_dict()
     assert all(torch.equal(value, state[key]) for key, value in nets[False].state_dict().items())
+    # A graph can be gone through twice.
+    loss = nets[True](images)[0].sum()
+    state = {key: value.clone() for key, value in nets[True].state_dict().items()}
+    loss.backward(retain_graph=True)
+    loss.backward()
+    assert all(torch.equal(value, state[key]) for key, value in nets[True].state_dict().items())
     assert kept[True] < 0.5 * kept[False]
 
 
@@ -158,6 +164,8 @@ def test_pretrained_is_strict(backbone, tmp_path):
 
 @pytest.mark.parametrize('arguments, message', [
     (dict(out_indices=(9, )), 'out_indices'),
+    (dict(out_indices=(1, 0)), r'out_indices=\(1, 0\) .* each once, in order'),
+    (dict(out_indices=(1, 1)), r'out_indices=\(1, 1\) .* each once, in order'),
     (dict(frozen_stages=9), 'frozen_stages=9'),
     (dict(arch=[0, 1]), '2 entries'),
     (dict(arch='no/such/subnet.yaml'), 'no/such/subnet.yaml'),

@@ -1,7 +1,7 @@
 """mmseg's ADE20K and Cityscapes datasets with the classes of digit scenes.
 
 Not imported by ``pinas_mm`` itself, which works without mmseg: ``custom_imports = dict(imports=['pinas_mm',
-'pinas_mm.datasets.digit_scene_sets'])``. mmseg's classes take only their own class names from a config's ``metainfo``, so that other
+'pinas_mm.datasets.digit_scene_datasets'])``. mmseg's classes take only their own class names from a config's ``metainfo``, so that other
 classes in their layout are a subclass each.
 """
 from mmseg.datasets import ADE20KDataset, CityscapesDataset
