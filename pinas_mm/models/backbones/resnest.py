@@ -78,6 +78,7 @@ class SearchableResNeSt(SearchableBackbone):
 
     Args:
         strides, dilations: Of each stage, as in mm's ResNets: ``strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)`` for output stride 8.
+            Default to the space's strides, (1, 2, 2, 2), and no dilation.
         contract_dilation: Whether the first block of a dilated stage has half its dilation, as published and in mmseg's configs.
         avd_dilated: Whether the first block of a dilated stage keeps the average pool of its lost stride, with stride 1, as the
             published backbones do and mmseg's ResNeSt does not. Set it for weights that were trained so.
@@ -92,14 +93,16 @@ class SearchableResNeSt(SearchableBackbone):
 
     def __init__(self,
                  *args: Any,
-                 strides: Sequence[int] = (1, 2, 2, 2),
-                 dilations: Sequence[int] = (1, 1, 1, 1),
+                 strides: Sequence[int] | None = None,
+                 dilations: Sequence[int] | None = None,
                  contract_dilation: bool = False,
                  avd_dilated: bool = False,
                  share_shortcut: bool = True,
                  **kwargs: Any) -> None:
-        self.strides, self.dilations = tuple(strides), tuple(dilations)
         stages = self.space.num_stages
+        firsts = [next(position for position in self.space.positions if position.stage == stage) for stage in range(stages)]
+        self.strides = tuple(position.stride for position in firsts) if strides is None else tuple(strides)
+        self.dilations = (1, ) * stages if dilations is None else tuple(dilations)
         if len(self.strides) != stages or not set(self.strides) <= {1, 2}:
             raise InputError(f'strides={self.strides} of {type(self).__name__}: expected {stages} of 1 or 2')
         if len(self.dilations) != stages or min(self.dilations) < 1:
