@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Detection of blood cells: the searched subnet against mmdet's ResNet and ResNeSt of equal MACs, from random and from learned weights.
+"""Detection of blood cells: the searched subnet against mmdet's ResNet and ResNeSt of its MACs, from random and from learned weights.
 
     python benchmarks/cifar10_table.py --work-dir work_dirs/cifar10 --seeds 0 1     # learns and searches
     python benchmarks/bccd/run.py --searched work_dirs/cifar10 --work-dir work_dirs/bccd     # data/bccd, data/cifar10
@@ -16,6 +16,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
+from mmengine.analysis import get_model_complexity_info
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 
 from pinas_mm.fileio import write_atomic
 
@@ -38,13 +41,25 @@ def main() -> None:
     for seed in args.seeds:
         for start in ('random', 'learned'):
             for name in DETECTORS:
-                runs.append(dict(network=name, start=start, seed=seed, **train(args, name, start, seed)))
+                runs.append(dict(network=name, start=start, seed=seed, **size(args, name, seed), **train(args, name, start, seed)))
                 print(json.dumps(runs[-1]), flush=True)
     text = table(runs)
     write_atomic(args.work_dir / 'table.md', lambda file: file.write(text.encode()))
     write_atomic(args.work_dir / 'results.json', lambda file: file.write(json.dumps(runs, indent=1).encode()))
     plot(runs, args.work_dir / 'curves.png')
     print(text)
+
+
+def size(args: argparse.Namespace, name: str, seed: int) -> dict[str, int]:
+    """MACs at 320x240, by mmengine's count (BN included), and params of a backbone."""
+    backbone = Config.fromfile(DETECTORS[name]).model.backbone
+    if name == 'searched':
+        backbone.update(arch=str(args.searched.resolve() / f'seed{seed}/search/subnet.yaml'), init_cfg=None)
+    init_default_scope('mmdet')
+    net = MODELS.build(backbone)
+    net.eval()  # of mmdet's it returns None
+    found = get_model_complexity_info(net, (3, 240, 320), show_table=False, show_arch=False)
+    return dict(macs=found['flops'], params=found['params'])
 
 
 def train(args: argparse.Namespace, name: str, start: str, seed: int) -> dict[str, Any]:
@@ -95,15 +110,24 @@ def scalars(work_dir: Path) -> list[dict[str, Any]]:
 
 def table(runs: list[dict[str, Any]]) -> str:
     """Markdown: per network and start the box mAP in points, every seed and the mean."""
-    lines = ['| network | start | val mAP, each seed | test mAP, each seed | test mAP | test mAP at IoU 0.5 |', '|' + ' --- |' * 6]
+    lines = ['| network | params (M) | MACs (M) | start | val mAP, each seed | test mAP, each seed | mean | mean at IoU 0.5 |',
+             '|' + ' --- |' * 8]
     for start in ('random', 'learned'):
         for name in DETECTORS:
             mine = [run for run in runs if (run['network'], run['start']) == (name, start)]
-            val, test = ([100 * value for value in values] for values in ([run['val'][-1] for run in mine], [run['test'] for run in mine]))
-            lines.append(
-                f"| {name} | {start} | {' '.join(f'{value:.1f}' for value in val)} | {' '.join(f'{value:.1f}' for value in test)} | "
-                f"{np.mean(test):.1f} | {np.mean([100 * run['test_50'] for run in mine]):.1f} |")
+            if not mine:
+                continue
+            val, test, half = ([100 * value for value in values] for values in zip(
+                *((run['val'][-1], run['test'], run['test_50']) for run in mine)))
+            sizes = [' to '.join(f'{number / 1e6:.{digits}f}' for number in sorted({run[key] for run in mine}))
+                     for key, digits in (('params', 2), ('macs', 0))]
+            cells = [name, *sizes, start, each(val), each(test), f'{np.mean(test):.1f}', f'{np.mean(half):.1f}']
+            lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines) + '\n'
+
+
+def each(values: list[float]) -> str:
+    return ' '.join(f'{value:.1f}' for value in values)
 
 
 def plot(runs: list[dict[str, Any]], path: Path) -> None:
@@ -115,7 +139,7 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
         label = f"{run['network']}, {run['start']}" if run['seed'] == runs[0]['seed'] else None
         axes.plot(epochs, 100 * np.array(run['val']), color=COLOURS[run['network']], label=label,
                   linestyle='-' if run['start'] == 'learned' else ':')
-    axes.set(xlabel='epoch', ylabel='box mAP on val (%)', title='BCCD, Faster R-CNN at 320x240, equal MACs')
+    axes.set(xlabel='epoch', ylabel='box mAP on val (%)', title='BCCD, Faster R-CNN at 320x240')
     axes.spines[['top', 'right']].set_visible(False)
     axes.grid(color='#eeeeee')
     axes.legend(frameon=False)
