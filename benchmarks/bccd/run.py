@@ -80,8 +80,7 @@ def train(args: argparse.Namespace, name: str, start: str, seed: int) -> dict[st
     run('train.py', DETECTORS[name], work_dir, seed, overrides)
     val = [line['coco/bbox_mAP'] for line in scalars(work_dir) if 'coco/bbox_mAP' in line]
     run('test.py', DETECTORS[name], work_dir / 'test', seed, overrides, work_dir / f'epoch_{len(val)}.pth')
-    test = next((work_dir / 'test').glob('*/*.json'))
-    metrics = json.loads(test.read_text())
+    metrics = json.loads(sorted((work_dir / 'test').glob('*/*.json'))[-1].read_text())  # the last, if one before was stopped
     result = dict(val=val, test=metrics['coco/bbox_mAP'], test_50=metrics['coco/bbox_mAP_50'])
     write_atomic(finished, lambda file: file.write(json.dumps(result).encode()))
     return result

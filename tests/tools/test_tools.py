@@ -133,19 +133,11 @@ def test_a_published_checkpoint_is_converted(processes, files):
     assert process.stdout == f"{files / 'converted.pth'}: {len(expected)} tensors\n"
 
 
-def test_a_published_detector_becomes_a_subnet_and_its_file(tool, tmp_path, capsys):
+def test_a_published_detector_becomes_a_subnet_and_its_file(tool, published_names, tmp_path):
     """As detectron2 saves it; the arch is what the shapes tell."""
     arch = (3, 3, 3, 3, 1, 1, 3, 3, 3, 0, 0, 1, 1, 0, 2, 1)
-    subnet = SearchableResNeSt(arch, widen_factor=0.25)
-    state = {'backbone.fpn_lateral2.weight': torch.zeros(1)}
-    for key, value in subnet.state_dict().items():
-        part, index, *rest = key.split('.')
-        if part == 'stem':
-            name = f'stem.bn1.{rest[0]}' if index == '7' else f'stem.conv1.{index}.{rest[0]}'
-        else:
-            stage, block = [(s, b) for s, depth in enumerate((3, 4, 6, 3)) for b in range(depth)][int(index)]
-            name = '.'.join([f'res{stage + 2}.{block}', *(['downsample', *rest[1:]] if rest[0] == 'shortcut' else rest[1:])])
-        state[f'backbone.bottom_up.{name}'] = value
+    state = published_names(SearchableResNeSt(arch, widen_factor=0.25), 'backbone.bottom_up.', 'stem.', 'res', 2)
+    state['backbone.fpn_lateral2.weight'] = torch.zeros(1)
     torch.save(dict(model=state, iteration=90000), tmp_path / 'detector.pth')
     assert tool('convert.py', tmp_path / 'detector.pth', tmp_path / 'subnet.pth') == (0, '')
     found = SubnetFile.read(tmp_path / 'subnet.yaml')

@@ -46,6 +46,7 @@ class Searcher(ABC):
         self.scores: list[float] = []
         self.asked: set[Arch] = set()
         self.draws = 0
+        self._additive: AdditiveModel | None = None
 
     def ask(self, n: int) -> list[Arch]:
         """Up to ``n`` archs that keep the limits and are new networks (in canonical form); fewer, or none, where the space has no
@@ -82,14 +83,17 @@ class Searcher(ABC):
         self.archs += [self.space.validate(arch, 'tell') for arch in archs]
         self.scores += [float(score) for score in scores]
         self.asked.update(self.space.canonical(tuple(arch)) for arch in archs)
+        self._additive = None
 
     @abstractmethod
     def propose(self, n: int) -> np.ndarray:
         """Candidates for about ``n`` archs to ask, best first, any number of rows ``(M, num_slots)``; counts in ``self.draws``."""
 
     def additive_model(self) -> AdditiveModel:
-        """An additive model of all scores told."""
-        return AdditiveModel(self.space, self.archs, self.scores)
+        """An additive model of all scores told; fitted once per ``tell``, since a batch may take many proposals."""
+        if self._additive is None:
+            self._additive = AdditiveModel(self.space, self.archs, self.scores)
+        return self._additive
 
     def fresh(self, candidates: np.ndarray, n: int) -> list[Arch]:
         """The first ``n`` feasible new networks among the candidates, marked as asked."""
@@ -123,3 +127,4 @@ class Searcher(ABC):
         self.archs = [tuple(arch) for arch in state['archs']]
         self.scores = list(state['scores'])
         self.asked = {tuple(arch) for arch in state['asked']}
+        self._additive = None

@@ -6,26 +6,6 @@ from pinas_mm.models.backbones import SearchableResNeSt
 from pinas_mm.models.backbones.retrained_checkpoint import convert_retrained, is_retrained
 
 ARCH = (3, 3, 3, 3, 1, 1, 3, 3, 3, 0, 0, 1, 1, 0, 2, 1)
-BLOCKS = [(stage, index) for stage, depth in enumerate((3, 4, 6, 3)) for index in range(depth)]
-
-
-def published(net, prefix='', stem='', stage_name='layer', first=1):
-    """The tensors of a subnet under published names, written out by hand."""
-    state = {}
-    for key, value in net.state_dict().items():
-        part, *rest = key.split('.')
-        if part == 'stem':
-            number, name = rest
-            key = f'{stem}bn1.{name}' if number == '7' else f'{stem}conv1.{number}.{name}'
-        else:
-            position, choice, *rest = rest
-            stage, index = BLOCKS[int(position)]
-            rest = ['downsample', *rest] if choice == 'shortcut' else rest
-            key = '.'.join([f'{stage_name}{stage + first}', str(index), *rest])
-        state[f'{prefix}{key}'] = value
-    return state
-
-
 @pytest.fixture(scope='module')
 def subnet():
     torch.manual_seed(0)
@@ -36,8 +16,8 @@ def subnet():
     dict(), dict(prefix='module.'), dict(prefix='backbone.'), dict(prefix='module.backbone.'),
     dict(prefix='backbone.bottom_up.', stem='stem.', stage_name='res', first=2),
 ])
-def test_every_published_layout_gives_the_subnet_and_its_arch(subnet, layout):
-    state = published(subnet, **layout)
+def test_every_published_layout_gives_the_subnet_and_its_arch(subnet, published_names, layout):
+    state = published_names(subnet, **layout)
     assert is_retrained(state)
     converted, arch, widen_factor, others = convert_retrained(state)
     assert (arch, widen_factor, others) == (ARCH, 0.25, [])
@@ -45,19 +25,19 @@ def test_every_published_layout_gives_the_subnet_and_its_arch(subnet, layout):
     assert converted.keys() == expected.keys() and all(torch.equal(converted[key], value) for key, value in expected.items())
 
 
-def test_a_classifier_is_kept_and_the_rest_of_a_detector_is_named(subnet):
-    state = published(subnet) | {'fc.weight': torch.ones(5, 512), 'fc.bias': torch.ones(5)}
+def test_a_classifier_is_kept_and_the_rest_of_a_detector_is_named(subnet, published_names):
+    state = published_names(subnet) | {'fc.weight': torch.ones(5, 512), 'fc.bias': torch.ones(5)}
     converted, *_ = convert_retrained(state)
     assert converted['head.fc.weight'].shape == (5, 512) and converted['head.fc.bias'].shape == (5, )
-    detector = published(subnet, 'backbone.bottom_up.', 'stem.', 'res', 2)
+    detector = published_names(subnet, 'backbone.bottom_up.', 'stem.', 'res', 2)
     detector = {key: value for key, value in detector.items() if not key.endswith('num_batches_tracked')}
     converted, _, _, others = convert_retrained(detector | {'backbone.fpn_lateral2.weight': torch.zeros(1)})
     assert others == ['backbone.fpn_lateral2.weight']
     assert converted.keys() == {f'backbone.{key}' for key in subnet.state_dict()}
 
 
-def test_unknown_and_missing_keys_and_foreign_shapes_are_listed(subnet):
-    state = published(subnet)
+def test_unknown_and_missing_keys_and_foreign_shapes_are_listed(subnet, published_names):
+    state = published_names(subnet)
     extra = state | {'layer1.3.conv1.weight': torch.zeros(1), 'layer2.0.se.weight': torch.zeros(1), 'ema': torch.zeros(1)}
     with pytest.raises(InputError, match=r'x.pth: .*layer1.3.conv1.weight, ema, layers.3.3.se.weight \(1,\)$'):
         convert_retrained(extra, 'x.pth')
