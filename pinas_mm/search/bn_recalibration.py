@@ -56,7 +56,7 @@ class RecalibratedSupernet:
         self.folded = self.calibrating = False
         self.original = {layer: dict(layer._buffers) for layer in _bn_layers([model])}
         self.statistics: dict[Hashable, list[tuple[_BatchNorm, dict[str, Tensor]]]] = {}
-        self.outside = [layer for module in _outside_backbone(model) for layer in _bn_layers([module])]
+        self.outside = _outside_backbone(model)
 
     def recalibrate(self, archs: Sequence[Arch], loader: DataLoader) -> Iterator[None]:
         """Recalibrates sorted ``archs``, stopping after every arch and batch so that a caller can show progress.
@@ -192,7 +192,7 @@ def recalibrated_bn(model: BaseModel, arch: Sequence[int], loader: DataLoader, a
 
 def active_bn_layers(model: BaseModel, arch: Sequence[int]) -> list[_BatchNorm]:
     """The BN layers with running statistics that the model runs for ``arch``: on the backbone's path, in the neck and in the head."""
-    return _bn_layers([*model.backbone.path(tuple(arch)), *_outside_backbone(model)])
+    return _bn_layers(model.backbone.path(tuple(arch))) + _outside_backbone(model)
 
 
 def autocast(model: nn.Module, dtype: torch.dtype | None) -> Any:
@@ -200,8 +200,11 @@ def autocast(model: nn.Module, dtype: torch.dtype | None) -> Any:
     return torch.autocast(next(model.parameters()).device.type, dtype=dtype, enabled=dtype is not None)
 
 
-def _outside_backbone(model: BaseModel) -> list[nn.Module]:
-    return [child for child in model.children() if child is not model.backbone and child is not getattr(model, 'teacher', None)]
+def _outside_backbone(model: BaseModel) -> list[_BatchNorm]:
+    """The BN layers that are neither in the backbone nor in a teacher, however deep: a strategy's model holds the one with the head."""
+    teacher = getattr(model, 'teacher', None)
+    apart = set(_bn_layers([model.backbone] if teacher is None else [model.backbone, teacher]))
+    return [layer for layer in _bn_layers([model]) if layer not in apart]
 
 
 def _bn_layers(modules: Iterable[nn.Module]) -> list[_BatchNorm]:
