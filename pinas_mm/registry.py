@@ -10,7 +10,7 @@ from mmengine.registry import Registry
 
 SCOPE = 'pinas_mm'
 
-MODELS = Registry('model', parent=ROOT_MODELS, scope=SCOPE, locations=['pinas_mm.models'])
+MODELS = Registry('model', parent=ROOT_MODELS, scope=SCOPE, locations=['pinas_mm.models', 'pinas_mm.strategies'])
 MODEL_WRAPPERS = Registry('model wrapper', parent=ROOT_MODEL_WRAPPERS, scope=SCOPE, locations=['pinas_mm.engine'])
 DATASETS = Registry('dataset', parent=ROOT_DATASETS, scope=SCOPE, locations=['pinas_mm.datasets'])
 DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope=SCOPE, locations=['pinas_mm.datasets'])

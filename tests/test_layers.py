@@ -42,6 +42,8 @@ def wrong(text, file):
     ('from mmengine import runner', 'models/x.py', {'mmengine.runner'}),
     ('from ...spaces import Arch\nfrom .searchable import X\nfrom ...searching import y', 'models/backbones/x.py', set()),
     ('from ..search import search', 'engine/x.py', set()),
+    ('from ..search.cost import measure_costs', 'strategies/x.py', set()),
+    ('from ..strategies import fair', 'search/x.py', {'pinas_mm.strategies', 'pinas_mm.strategies.fair'}),
 ])
 def test_the_check_itself(line, file, found):
     assert wrong(line, file) == found

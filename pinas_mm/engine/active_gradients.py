@@ -7,6 +7,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from ..registry import MODEL_WRAPPERS
+from ..strategies import PathOptimWrapper, Strategy
 
 
 @MODEL_WRAPPERS.register_module()
@@ -40,23 +41,31 @@ class ActiveGradientDataParallel(nn.Module):
         """One training step; as in ``BaseModel.train_step``, with the active gradients averaged before the update.
 
         They are averaged before the optimiser wrapper unscales and checks them, so that under AMP every rank takes or skips the
-        same steps; with gradient accumulation, once per update.
+        same steps; with gradient accumulation, once per update, and so for a strategy's several passes.
         """
+        log_vars = self._accumulate_gradients(data, optim_wrapper)
+        if optim_wrapper.should_update():
+            self.average_gradients(optim_wrapper)
+            optim_wrapper.step()
+            optim_wrapper.zero_grad()
+        return log_vars
+
+    def _accumulate_gradients(self, data: dict | tuple | list, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        if isinstance(self.module, Strategy):
+            return self.module.accumulate_gradients(data, optim_wrapper)
         with optim_wrapper.optim_context(self):
             data = self.module.data_preprocessor(data, training=True)
             losses = self.module(**data, mode='loss') if isinstance(data, dict) else self.module(*data, mode='loss')
         loss, log_vars = self.module.parse_losses(losses)
         optim_wrapper.backward(optim_wrapper.scale_loss(loss))
-        if optim_wrapper.should_update():
-            self.average_gradients()
-            optim_wrapper.step()
-            optim_wrapper.zero_grad()
         return log_vars
 
-    def average_gradients(self) -> None:
-        """Averages over the ranks every gradient that exists."""
+    def average_gradients(self, optim_wrapper: OptimWrapper) -> None:
+        """Averages over the ranks every gradient that exists, those included that a :class:`PathOptimWrapper` keeps by itself."""
         if get_world_size() > 1:
             gradients = [parameter.grad for parameter in self.module.parameters() if parameter.grad is not None]
+            if isinstance(optim_wrapper, PathOptimWrapper):
+                gradients += optim_wrapper.held_gradients()
             all_reduce_params(gradients, bucket_size_mb=self.bucket_size_mb, op='mean')
 
     def val_step(self, data: dict | tuple | list) -> list:

@@ -1,0 +1,38 @@
+"""Strict fairness (Chu et al., "FairNAS: Rethinking Evaluation Fairness of Weight Sharing Neural Architecture Search", ICCV 2021)."""
+from collections.abc import Iterator
+
+from ..errors import InputError
+from ..registry import MODELS
+from ..spaces import Arch
+from .base import Pass, Strategy
+
+
+@MODELS.register_module()
+class FairStrategy(Strategy):
+    """Per step, every candidate of every slot runs exactly once on the same batch; the gradients are summed for one update (section 3,
+    "strict fairness").
+
+    With m candidates a slot these are m paths, no two of which share a candidate; what is not chosen (stem, tail, head) gets the sum of m
+    gradients. Works around any mm model.
+
+    Args:
+        model, arch_seed, data_preprocessor: See :class:`Strategy`.
+
+    Raises:
+        InputError: Slots with different numbers of candidates, or see :class:`Strategy`.
+    """
+
+    def __init__(self, model: dict, arch_seed: int = 0, data_preprocessor: dict | None = None) -> None:
+        super().__init__(model, arch_seed, data_preprocessor)
+        if len(set(self.space.num_candidates)) > 1:
+            raise InputError(f'FairStrategy runs every candidate of every slot once per step, but the slots of space {self.space.name!r} '
+                             f'have different numbers of candidates: {self.space.num_candidates}')
+
+    def draw_archs(self) -> list[Arch]:
+        """The archs of the present step: per slot, a random permutation of its candidates."""
+        return self.space.sample_disjoint(self.arch_rng(), self.space.num_candidates[0])
+
+    def passes(self, data: dict | tuple | list) -> Iterator[Pass]:
+        for arch in self.draw_archs():
+            self.backbone.set_arch(arch)
+            yield arch, self.model._run_forward(data, mode='loss')
