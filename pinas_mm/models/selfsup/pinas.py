@@ -56,7 +56,7 @@ class PiNAS(BaseSelfSupervisor):
             raise InputError(f'PiNAS trains a supernet, but its backbone was given arch={self.backbone.fixed_arch}')
         if queue_len < 1:
             raise InputError(f'queue_len={queue_len} of PiNAS: expected at least 1')
-        self.teacher = MeanTeacher(self.backbone, self.neck, momentum)
+        self.teacher = MeanTeacher(self, momentum=momentum)
         self.arch_seed = arch_seed
         self.decay_inactive = decay_inactive
         self.register_buffer('queue', F.normalize(torch.randn(queue_len, feat_dim), dim=1))
@@ -66,7 +66,7 @@ class PiNAS(BaseSelfSupervisor):
     def init_weights(self) -> None:
         """Initialises the student, also from ``Pretrained`` weights, and then makes the teacher equal to it."""
         super().init_weights()
-        self.teacher.copy_student(self.backbone, self.neck)
+        self.teacher.copy_student(self)
 
     def loss(self, inputs: list[Tensor], data_samples: list[DataSample] | None = None,
              archs: Sequence[Arch] | None = None) -> dict[str, Tensor]:
@@ -129,13 +129,13 @@ class PiNAS(BaseSelfSupervisor):
         self.backbone.set_arch(arch)
         query = F.normalize(self.neck(self.backbone(query_view))[0], dim=1)
         with torch.no_grad():
-            self.teacher.update(self.backbone, self.neck, arch)
+            self.teacher.update(self, arch)
             self.teacher.backbone.set_arch(arch)
             # BN must not see the queries' own batch: keys are computed in batches mixed over the ranks.
             shuffle = get_world_size() > 1
             if shuffle:
                 key_view, restore = batch_shuffle_ddp(key_view)
-            key = F.normalize(self.teacher(key_view), dim=1)
+            key = F.normalize(self.teacher(key_view)[0], dim=1)
             if shuffle:
                 key = batch_unshuffle_ddp(key, restore)
         return query, key
