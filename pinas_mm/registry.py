@@ -5,6 +5,7 @@ from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
 from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -15,6 +16,7 @@ MODEL_WRAPPERS = Registry('model wrapper', parent=ROOT_MODEL_WRAPPERS, scope=SCO
 DATASETS = Registry('dataset', parent=ROOT_DATASETS, scope=SCOPE, locations=['pinas_mm.datasets'])
 DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope=SCOPE, locations=['pinas_mm.datasets'])
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope=SCOPE, locations=['pinas_mm.datasets'])
+OPTIM_WRAPPERS = Registry('optimizer wrapper', parent=ROOT_OPTIM_WRAPPERS, scope=SCOPE, locations=['pinas_mm.strategies'])
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope=SCOPE, locations=['pinas_mm.engine'])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope=SCOPE, locations=['pinas_mm.engine'])
 # Searchers have no root in mmengine; a user's own is named with its scope all the same.
