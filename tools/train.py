@@ -18,7 +18,8 @@ def main() -> None:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
     if args.amp:
-        config.optim_wrapper.type = 'AmpOptimWrapper'
+        subnet_aware = config.optim_wrapper.get('type') == 'pinas_mm.SubnetAwareOptimWrapper'
+        config.optim_wrapper.type = 'pinas_mm.SubnetAwareAmpOptimWrapper' if subnet_aware else 'AmpOptimWrapper'
         config.optim_wrapper.setdefault('loss_scale', 'dynamic')
     if args.auto_scale_lr:
         config.auto_scale_lr.enable = True
