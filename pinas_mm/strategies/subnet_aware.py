@@ -18,6 +18,7 @@ from torch.optim import SGD, Optimizer
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
+from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
 from ..search.cost import CostTable, measure_costs
 from ..spaces import Arch
@@ -159,10 +160,14 @@ class SubnetAwareDynamics:
         """Called by the Runner before training: takes the supernet, and measures the complexity of its archs.
 
         Raises:
-            InputError: The model has no supernet, or its space has no slot ``momentum_slot``.
+            InputError: The model has no supernet, its space has no slot ``momentum_slot``, or it is :class:`PiNAS`, whose loss has
+                both paths in one backward pass.
         """
         super().initialize_count_status(model, init_counts, max_counts)
         model = model.module if is_model_wrapper(model) else model
+        if isinstance(model, PiNAS):
+            raise InputError(f'{type(self).__name__}: the gradients of the two paths of PiNAS come in one backward pass and cannot be kept '
+                             'apart; expected an mm model with ArchSamplingHook, or a strategy')
         self.costs = measure_costs(model, self.input_size)
         self.cost_range = cost_range(self.costs, self.complexity)
         self.backbone: SearchableBackbone = model.backbone

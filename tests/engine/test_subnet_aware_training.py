@@ -98,6 +98,12 @@ def test_a_subnet_is_refused(tiny):
         runner.train()
 
 
+def test_two_paths_in_one_backward_pass_are_refused(tiny):
+    runner = tiny.training(**config(tiny, model=tiny.pinas()))
+    with pytest.raises(InputError, match='the two paths of PiNAS come in one backward pass'):
+        runner.train()
+
+
 class StoppedError(Exception):
     """As if the machine went down."""
 
