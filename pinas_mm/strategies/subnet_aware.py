@@ -106,8 +106,8 @@ class SubnetAwareDynamics:
     warm-up is left as it is, and without a decay nothing changes. The log shows the scheduled LR.
 
     Momentum separation. Archs with the same candidate in slot ``momentum_slot`` share momentum buffers, and the others have their own,
-    from the first iteration. The authors do so with an edge of the cell that they draw at random once; here it is chosen, slot 0 by
-    default, so that runs can be compared.
+    from the first iteration; each group takes the memory of a momentum buffer per parameter that ran in it. The authors group by an edge
+    of the cell that they draw at random once; here the slot is chosen, 0 by default, so that runs can be compared.
 
     Several passes before an update (a strategy's, or gradient accumulation): gradients are all of the same weights; each goes with its
     own arch's LR into its own group's buffers; then ``p -= sum over groups of lr * buffer``. Where passes fall into one group, its
