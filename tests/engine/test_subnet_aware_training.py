@@ -87,6 +87,20 @@ def test_on_top_of_strict_fairness(tiny, shared_slot):
     assert runner.optim_wrapper.buffers.keys() == (shared if shared_slot == 0 else {0, 1, 2}) and len(shared) > 1
 
 
+def test_on_top_of_the_supervised_pi_model(tiny):
+    """Two paths a step that differ in every slot: two groups, each with the LR of its path."""
+    runner = tiny.training(**config(tiny, model=dict(type='pinas_mm.SupervisedPiStrategy', model=model(tiny))))
+    archs, steps = watch(runner)
+    for iteration in range(ITERATIONS):
+        first, second = archs[iteration]
+        (lr0, groups), (lr1, _) = steps[iteration]
+        assert groups == [first[0], second[0]] and first[0] != second[0]
+        assert [lr0, lr1] == pytest.approx([authors_lr(runner, arch, iteration) for arch in (first, second)])
+    assert runner.optim_wrapper.buffers.keys() == {0, 1, 2}
+    teachers = {id(p) for p in runner.model.teacher.parameters()}
+    assert not any(id(p) in teachers for each in runner.optim_wrapper.buffers.values() for p in each)
+
+
 def test_a_shared_slot_that_is_not_there_is_refused(tiny):
     with pytest.raises(InputError, match="shared_slot=8, but space 'nasbench_macro' has slots 0 to 7"):
         tiny.training(**fair(tiny, shared_slot=8))
