@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 import two_ranks
-from two_ranks import LR, MICRO_STEPS, PINAS_STEPS, arch, classifier, copies, labelled, optimiser
+from two_ranks import LR, MICRO_STEPS, PINAS_STEPS, arch, classifier, copies, labelled, optimiser, strategy
 
 from pinas_mm.engine import ActiveGradientDataParallel
 
@@ -104,6 +104,42 @@ def test_pinas_leaves_inactive_candidates_without_gradient(ranks):
             for name, gradient in gradients.items():
                 if name.startswith('backbone.layers.'):
                     assert (gradient is not None) == name.startswith(active), name
+
+
+@pytest.mark.parametrize('run, kind, accumulative_counts', [
+    ('fair', 'FairStrategy', 1), ('fair_accumulated', 'FairStrategy', 2), ('fair_apart', 'FairStrategy', 1),
+    ('sandwich', 'SandwichStrategy', 1), ('supervised_pi', 'SupervisedPiStrategy', 1)
+])
+def test_a_strategys_passes_are_averaged_once_per_update(ranks, run, kind, accumulative_counts):
+    """Against two models in one process, one per rank, that get the mean of both their gradients."""
+    models = [strategy(kind), strategy(kind)]
+    wrappers = [optimiser(model, [], accumulative_counts=accumulative_counts) for model in models]
+    updates = []
+    for step in range(2):
+        for rank, (model, wrapper) in enumerate(zip(models, wrappers)):
+            model.accumulate_gradients(labelled(rank, step), wrapper)
+        if wrappers[0].should_update():
+            pairs = [(a.grad, b.grad) for a, b in zip(*(model.parameters() for model in models)) if a.grad is not None]
+            for first, second in pairs:
+                first.copy_((first + second) / 2)
+                second.copy_(first)
+            updates.append({name: None if p.grad is None else p.grad.clone() for name, p in models[0].named_parameters()})
+            for wrapper in wrappers:
+                wrapper.step()
+                wrapper.zero_grad()
+
+    for rank, model in enumerate(models):
+        result = ranks[rank][run]
+        assert len(result['updates']) == len(result['calls']) == len(updates) == 2 // accumulative_counts
+        for ours, expected in zip(result['updates'], updates):
+            assert {name for name, value in ours.items() if value is None} == {name for name, value in expected.items() if value is None}
+            for name, value in ours.items():
+                if value is not None:
+                    torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4)
+        torch.testing.assert_close(result['state'], copies(model.state_dict().items()), rtol=1e-3, atol=1e-4)
+    statistics = ('running_mean', 'running_var')
+    parameters = [{name: value for name, value in rank[run]['state'].items() if not name.endswith(statistics)} for rank in ranks]
+    assert same(*parameters), 'also the teacher: its student is the same on both'
 
 
 @pytest.mark.parametrize('accumulative_counts', [1, 2])

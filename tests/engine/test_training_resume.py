@@ -40,12 +40,12 @@ def run(tiny, folder, loader, stopped=False, **kwargs):
     return runner
 
 
-def pair(tiny, loader):
+def pair(tiny, loader, **kwargs):
     """Two epochs in one go, and one epoch, then another in a new Runner."""
-    whole = run(tiny, 'whole', loader)
-    middle = state(run(tiny, 'parts', loader, stopped=True))
+    whole = run(tiny, 'whole', loader, **kwargs)
+    middle = state(run(tiny, 'parts', loader, stopped=True, **kwargs))
     torch.manual_seed(99)  # whatever ran in between
-    return whole, middle, run(tiny, 'parts', loader, resume=True)
+    return whole, middle, run(tiny, 'parts', loader, resume=True, **kwargs)
 
 
 def test_a_resumed_learning_stage_ends_as_one_never_stopped(tiny):
@@ -60,6 +60,20 @@ def test_a_resumed_learning_stage_ends_as_one_never_stopped(tiny):
     momenta = [[entry['momentum_buffer'] for entry in runner.optim_wrapper.optimizer.state.values() if 'momentum_buffer' in entry]
                for runner in (whole, resumed)]
     assert len(momenta[0]) == len(momenta[1]) > 0 and all(map(torch.equal, *momenta))
+
+
+def test_a_resumed_strategy_ends_as_one_never_stopped(tiny):
+    """Its step, which the archs and the ramp depend on, and its teacher are in the checkpoint."""
+    strategy = dict(type='pinas_mm.SupervisedPiStrategy', ramp_steps=8, model=tiny.classifier(widen_factor=0.125))
+    strategy['model']['head']['in_channels'] = 160
+    whole, middle, resumed = pair(tiny, tiny.digits(shuffle=True, indices=48), model=strategy)
+    assert resumed.iter == whole.iter == 6 and int(resumed.model.step) == 6 and int(middle['step']) == 3
+    ours, expected = state(resumed), state(whole)
+    assert ours.keys() == expected.keys() == middle.keys()
+    for key, value in ours.items():
+        assert torch.equal(value, expected[key]), key
+    for key in ('step', 'teacher.backbone.stem.0.weight', 'teacher.backbone.stem.1.running_mean', 'backbone.stem.0.weight', 'head.fc.bias'):
+        assert not torch.equal(ours[key], middle[key]), f'{key} moved in the second epoch'
 
 
 def test_random_augmentation_resumes_too(tiny):

@@ -38,6 +38,15 @@ def pinas(seed=0):
     return model.train()
 
 
+def strategy(kind, seed=0):
+    init_default_scope('mmpretrain')
+    torch.manual_seed(seed)
+    inner = dict(
+        type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125, zero_init_residual=False),
+        neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=160))
+    return MODELS.build(dict(type=f'pinas_mm.{kind}', model=inner) | (dict(input_size=32) if kind == 'SandwichStrategy' else {})).train()
+
+
 def labelled(rank, step):
     generator = torch.Generator().manual_seed(100 * rank + step)
     images = torch.randn(BATCH, 3, 32, 32, generator=generator)
@@ -58,12 +67,12 @@ def copies(tensors):
     return {name: value.clone() for name, value in tensors}
 
 
-def optimiser(model, updates, **kwargs):
+def optimiser(model, updates, wrapper=OptimWrapper, **kwargs):
     """A real optimiser wrapper; ``updates`` gets the gradients that each update is made with."""
     sgd = torch.optim.SGD(model.parameters(), lr=LR)
     sgd.register_step_pre_hook(lambda *_: updates.append(
         {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}))
-    return OptimWrapper(sgd, **kwargs)
+    return wrapper(sgd, **kwargs)
 
 
 def train_classifier(accumulative_counts, rank):
@@ -93,11 +102,55 @@ def train_pinas(rank):
     return dict(own=own, start=start, archs=archs, keys=keys, updates=updates, state=copies(model.state_dict().items()))
 
 
+class ApartOptimWrapper(OptimWrapper):
+    """Keeps the gradients of each pass in tensors of its own until the update."""
+
+    def __init__(self, optimizer):
+        super().__init__(optimizer)
+        self.held = []
+
+    def begin_pass(self, arch):
+        self.held.append({})
+
+    def backward(self, loss):
+        super().backward(loss)
+        parameters = [parameter for group in self.optimizer.param_groups for parameter in group['params']]
+        self.held[-1].update({parameter: parameter.grad for parameter in parameters if parameter.grad is not None})
+        self.zero_grad()
+
+    def held_gradients(self):
+        return [gradient for path in self.held for gradient in path.values()]
+
+    def step(self):
+        for path in self.held:
+            for parameter, gradient in path.items():
+                parameter.grad = gradient if parameter.grad is None else parameter.grad + gradient
+        self.held.clear()
+        super().step()
+
+
+def train_strategy(kind, rank, accumulative_counts=1, apart=False):
+    """Two batches; every rank begins with other weights than rank 0's."""
+    model, updates, calls = ActiveGradientDataParallel(strategy(kind, seed=rank)), [], []
+    average = active_gradients.all_reduce_params
+    active_gradients.all_reduce_params = lambda gradients, **kwargs: (calls.append(len(gradients)), average(gradients, **kwargs))
+    kwargs = dict(wrapper=ApartOptimWrapper) if apart else dict(accumulative_counts=accumulative_counts)
+    wrapper = optimiser(model.module, updates, **kwargs)
+    for step in range(2):
+        model.train_step(labelled(rank, step), wrapper)
+    active_gradients.all_reduce_params = average
+    return dict(updates=updates, state=copies(model.module.state_dict().items()), calls=calls)
+
+
 def main():
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
     dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
-    results = dict(single=train_classifier(1, rank), accumulated=train_classifier(2, rank), pinas=train_pinas(rank))
+    results = dict(
+        single=train_classifier(1, rank), accumulated=train_classifier(2, rank), pinas=train_pinas(rank),
+        fair=train_strategy('FairStrategy', rank), fair_accumulated=train_strategy('FairStrategy', rank, accumulative_counts=2),
+        fair_apart=train_strategy('FairStrategy', rank, apart=True), sandwich=train_strategy('SandwichStrategy', rank),
+        supervised_pi=train_strategy('SupervisedPiStrategy', rank))
     torch.save(results, folder / f'{rank}.pth')
     dist.destroy_process_group()
 
