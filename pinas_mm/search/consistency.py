@@ -33,8 +33,8 @@ class PositionShift:
         input_mean_distance, input_variance_distance: Cosine distance of their means and variances per channel.
         output_distance, output_cka_distance: The first two of the output, over those of the pairs that make the same choices at the
             position.
-        gradient_cosine: Cosine of the gradients of the parameters that two paths share there, over pairs that agree in a slot it reads: 1
-            where both want the same update, negative where the updates contradict each other.
+        gradient_cosine: Cosine of the gradients of the parameters that two paths share there, over pairs that agree in a slot it reads
+            (all, where it reads none): 1 where both want the same update, negative where the updates contradict each other.
         gradient_conflicts: Share of these pairs with a negative cosine.
     """
     position: int
@@ -111,7 +111,7 @@ def cosines(vectors: Tensor) -> Tensor:
     norms = vectors.norm(dim=1)
     units = vectors / norms.clamp_min(torch.finfo(norms.dtype).tiny)[:, None]
     zero = norms == 0
-    return units @ units.T + (zero[:, None] & zero)
+    return (units @ units.T + (zero[:, None] & zero)).clamp(-1, 1)
 
 
 def linear_cka(maps: Sequence[Tensor]) -> Tensor:
@@ -190,7 +190,7 @@ def _parameter_shift(backbone: SearchableBackbone, index: int, archs: list[Arch]
     slots = backbone.space.positions[index].slots
     found = []
     for a, b in itertools.combinations(range(len(archs)), 2):
-        if any(archs[a][slot] == archs[b][slot] for slot in slots):
+        if not slots or any(archs[a][slot] == archs[b][slot] for slot in slots):
             other = set(_parameters(backbone, index, archs[b]))
             shared = [parameter for parameter in _parameters(backbone, index, archs[a]) if parameter in other]
             first, second = (_joined(gradients[i], shared) for i in (a, b))
