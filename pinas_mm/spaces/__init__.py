@@ -1,10 +1,11 @@
 """What can be searched. Plain data and pure functions; nothing here imports torch."""
 from ..errors import InputError
 from .base import Arch, Candidate, Position, SearchSpace, arch_rng, chain
+from .nasbench201 import NASBENCH201
 from .nasbench_macro import NASBENCH_MACRO
 from .resnest50 import RESNEST50
 
-SPACES: dict[str, SearchSpace] = {space.name: space for space in (RESNEST50, NASBENCH_MACRO)}
+SPACES: dict[str, SearchSpace] = {space.name: space for space in (RESNEST50, NASBENCH_MACRO, NASBENCH201)}
 
 
 def get_space(name: str, source: str = 'space') -> SearchSpace:

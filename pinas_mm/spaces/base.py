@@ -28,13 +28,16 @@ class Position:
         stage: Index of the stage it belongs to; the last position of a stage gives that stage's feature map.
         in_channels, out_channels: Channels at full width, before ``widen_factor``.
         stride: Spatial stride of the position.
-        slots: The slots it reads. In a chain space, position ``i`` reads slot ``i`` alone.
+        slots: The slots it reads. In a chain space, position ``i`` reads slot ``i`` alone; a position that is no choice reads none.
+        parallel: Whether every slot is a block of its own beside the others, as the edges of a cell are: what the position costs is then
+            the sum of what its slots cost.
     """
     stage: int
     in_channels: int
     out_channels: int
     stride: int
     slots: tuple[int, ...]
+    parallel: bool = False
 
     @property
     def changes_shape(self) -> bool:
@@ -72,6 +75,13 @@ class SearchSpace:
     @property
     def num_stages(self) -> int:
         return self.positions[-1].stage + 1
+
+    @property
+    def cost_terms(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """What the cost of an arch is the sum of: pairs of a position and the slots of it that one term depends on. A position is one term,
+        a parallel one has a term per slot."""
+        return tuple((index, slots) for index, position in enumerate(self.positions)
+                     for slots in ([(slot, ) for slot in position.slots] if position.parallel else [position.slots]))
 
     @property
     def size(self) -> int:
@@ -141,6 +151,10 @@ class SearchSpace:
     def encode(self, arch: Arch) -> str:
         """The arch as text, one digit per slot: ``'22212220'``. :meth:`decode` reads it back."""
         return ''.join(map(str, arch))
+
+    def is_arch_text(self, text: str) -> bool:
+        """Whether a text is meant as an arch, right or wrong, and not as the name of a file."""
+        return text.replace(',', '').replace(' ', '').isdecimal()
 
     def decode(self, text: str, source: str = 'arch') -> Arch:
         """Reads ``'22212220'`` or ``'2,2,2,1,2,2,2,0'``.

@@ -34,7 +34,7 @@ def test_disjoint_archs_differ_in_every_slot_and_are_uniform(space):
 
 def test_disjoint_archs_cannot_outnumber_candidates(space):
     with pytest.raises(InputError, match='differ in every slot'):
-        space.sample_disjoint(np.random.default_rng(0), 5)
+        space.sample_disjoint(np.random.default_rng(0), min(space.num_candidates) + 1)
 
 
 def test_mutation_changes_a_slot_with_its_probability(space):
