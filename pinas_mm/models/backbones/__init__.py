@@ -1,5 +1,6 @@
 from .macro_net import SearchableMacroNet
+from .nasbench201 import SearchableNASBench201
 from .resnest import SearchableResNeSt
 from .searchable import SearchableBackbone
 
-__all__ = ['SearchableBackbone', 'SearchableMacroNet', 'SearchableResNeSt']
+__all__ = ['SearchableBackbone', 'SearchableMacroNet', 'SearchableNASBench201', 'SearchableResNeSt']

@@ -26,7 +26,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')``. That loading is strict for what the subnet has.
 
     Args:
-        arch: None for the supernet; an arch (a list or text such as ``'22212220'``) or the path of a subnet file for a subnet.
+        arch: None for the supernet; for a subnet an arch (a list, or text that the space's ``decode`` reads) or the path of a subnet file.
         widen_factor: Multiplies every channel count. Defaults to the subnet file's, else 1.0.
         out_indices: Stages whose feature maps are returned; ``space.num_stages`` stands for the tail, which is only built then. Defaults
             to the last of these.
@@ -94,8 +94,15 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         """The block of one candidate at one position."""
 
     def build_position(self, position: Position) -> nn.ModuleDict:
-        """The modules of one position: candidates by index, and what they share by name."""
+        """The modules of one position: candidates by index, and what they share by name.
+
+        Here and in :meth:`run` and :meth:`position_path` a position reads one slot; backbones of other spaces have their own.
+        """
         slot, = position.slots
+        return self.build_candidates(position, slot)
+
+    def build_candidates(self, position: Position, slot: int) -> nn.ModuleDict:
+        """The blocks of one slot at one position by index: every candidate's in a supernet, the chosen one's in a subnet."""
         chosen = range(len(self.space.candidates[slot])) if self.fixed_arch is None else (self.fixed_arch[slot], )
         return nn.ModuleDict({str(choice): self.build_candidate(position, self.space.candidates[slot][choice]) for choice in chosen})
 
@@ -200,7 +207,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
     def prefix(self, part: int, arch: Arch) -> tuple[int, tuple[int, ...]]:
         """What the output of a part depends on: the part, and the choices read up to it."""
-        return part, tuple(arch[slot] for position in self.space.positions[:part] for slot in position.slots)
+        read = dict.fromkeys(slot for position in self.space.positions[:part] for slot in position.slots)
+        return part, tuple(arch[slot] for slot in read)
 
     def path(self, arch: Arch) -> list[nn.Module]:
         """The modules that run for ``arch``, in order: stem, the parts of every position, tail."""
@@ -266,7 +274,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
     def _read_arch(self, arch: Any, widen_factor: float | None) -> tuple[Arch | None, float]:
         owner = type(self).__name__
-        if isinstance(arch, PathLike) or (isinstance(arch, str) and not arch.replace(',', '').replace(' ', '').isdecimal()):
+        if isinstance(arch, PathLike) or (isinstance(arch, str) and not self.space.is_arch_text(arch)):
             subnet = SubnetFile.read(arch)
             if subnet.space != self.space.name:
                 raise InputError(f'{arch}: a subnet of space {subnet.space!r}, but {owner} needs one of {self.space.name!r}')

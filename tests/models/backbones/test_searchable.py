@@ -6,10 +6,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt
 from pinas_mm.spaces.subnet_file import SubnetFile
 
-BACKBONES = [SearchableMacroNet, SearchableResNeSt]
+BACKBONES = [SearchableMacroNet, SearchableResNeSt, SearchableNASBench201]
 WIDTH = 0.25
 
 
@@ -99,7 +99,7 @@ def test_frozen_stages(backbone):
 
 def test_checkpointing_changes_no_gradient_and_no_statistic(backbone, images):
     """And keeps less: counted by the tensors that autograd saves."""
-    arch = (1, ) * backbone.space.num_slots
+    arch = (2, ) * backbone.space.num_slots
     nets = {with_cp: randomise(backbone(arch=arch, widen_factor=WIDTH, with_cp=with_cp)) for with_cp in (False, True)}
     nets[True].load_state_dict(nets[False].state_dict())
     kept = {}

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt
 from pinas_mm.models.selfsup import MeanTeacher
 
 MOMENTUM = 0.9
@@ -20,14 +20,18 @@ def student_and_teacher(backbone_class):
     return student, teacher
 
 
-@pytest.mark.parametrize('backbone_class', [SearchableMacroNet, SearchableResNeSt])
+@pytest.mark.parametrize('backbone_class', [SearchableMacroNet, SearchableResNeSt, SearchableNASBench201])
 def test_update_moves_the_path_and_nothing_else(backbone_class):
     student, teacher = student_and_teacher(backbone_class)
     space, before = student.backbone.space, copy.deepcopy(teacher.state_dict())
     arch = tuple(slot % min(space.num_candidates) for slot in range(space.num_slots))
     teacher.update(student, arch)
 
-    chosen = [f'layers.{i}.{choice}.' for i, choice in enumerate(arch)] + [f'layers.{i}.shortcut.' for i in range(len(arch))]
+    if backbone_class is SearchableNASBench201:
+        chosen = ['layers.5.block.', 'layers.11.block.']
+        chosen += [f'layers.{i}.{edge}.{choice}.' for i in range(17) for edge, choice in enumerate(arch)]
+    else:
+        chosen = [f'layers.{i}.{choice}.' for i, choice in enumerate(arch)] + [f'layers.{i}.shortcut.' for i in range(len(arch))]
     moved = 0
     for name, value in teacher.named_parameters():
         on_path = name.startswith(('backbone.stem.', 'backbone.tail.', 'neck.', *(f'backbone.{part}' for part in chosen)))
