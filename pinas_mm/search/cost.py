@@ -1,5 +1,4 @@
 """What an arch costs: MACs and parameters from tables per (position, candidates read), measured on the real modules."""
-import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -17,12 +16,13 @@ from ..spaces import Arch, SearchSpace
 
 
 class CostTable:
-    """Sums per-position costs to the costs of whole archs, in microseconds an arch.
+    """Sums the costs of positions, or of their parallel slots, to the costs of whole archs, in microseconds an arch.
 
     Args:
         space: The space.
         fixed: For each cost, what every arch pays: stem, tail, and whatever else the model runs.
-        tables: For each cost, one array per position, indexed by the candidates of the slots it reads.
+        tables: For each cost, one array per term of ``space.cost_terms``, indexed by the candidates of the slots it depends on; in a
+            chain space that is one per position.
     """
 
     def __init__(self, space: SearchSpace, fixed: dict[str, float], tables: dict[str, list[np.ndarray]]) -> None:
@@ -49,8 +49,8 @@ class CostTable:
             raise InputError(f'unknown cost {name!r}, expected one of {sorted(self.fixed)}')
         choices = np.asarray(archs)
         total = np.full(len(choices), self.fixed[name])
-        for position, table in zip(self.space.positions, self.tables[name]):
-            total += table[tuple(choices[:, slot] for slot in position.slots)]
+        for (_, slots), table in zip(self.space.cost_terms, self.tables[name], strict=True):
+            total += table[tuple(choices[:, slot] for slot in slots)]
         return total
 
 
@@ -122,34 +122,36 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     space = backbone.space
     height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
     images = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
-    tables = {name: [np.zeros([space.num_candidates[slot] for slot in position.slots], np.int64) for position in space.positions]
+    tables = {name: [np.zeros([space.num_candidates[slot] for slot in slots], np.int64) for _, slots in space.cost_terms]
               for name in ('macs', 'params')}
+    base = backbone.fixed_arch or (0, ) * space.num_slots
     modes, active = [(module, module.training) for module in model.modules()], backbone._arch
     model.eval()
     try:
         with torch.no_grad():
-            x = backbone.stem(images)
-            for index, position in enumerate(space.positions):
-                for choices in itertools.product(*(range(space.num_candidates[slot]) for slot in position.slots)):
-                    if not backbone.is_supernet and any(backbone.fixed_arch[s] != c for s, c in zip(position.slots, choices)):
+            inputs = [backbone.stem(images)]
+            for index in range(len(space.positions)):
+                inputs.append(backbone.run(index, base, inputs[index]))
+            for term, (index, slots) in enumerate(space.cost_terms):
+                for choices in np.ndindex(tables['macs'][term].shape):
+                    if not backbone.is_supernet and any(backbone.fixed_arch[s] != c for s, c in zip(slots, choices)):
                         continue
-                    arch = list(backbone.fixed_arch or (0, ) * space.num_slots)
-                    for slot, choice in zip(position.slots, choices):
+                    arch = list(base)
+                    for slot, choice in zip(slots, choices):
                         arch[slot] = choice
-                    out, macs, params = _count(backbone, x, partial(backbone.run, index, tuple(arch)))
-                    tables['macs'][index][choices] = macs
-                    tables['params'][index][choices] = params
-                x = out
-            arch = backbone.fixed_arch or (0, ) * space.num_slots
-            backbone.set_arch(arch)
+                    # Of a parallel position this counts the other slots' base too, at every term the same: `fixed` makes up for it.
+                    macs, params = _count(backbone.layers[index], inputs[index], partial(backbone.run, index, tuple(arch)))
+                    tables['macs'][term][choices] = macs
+                    tables['params'][term][choices] = params
+            backbone.set_arch(base)
             run = model if model is backbone else partial(model, data_samples=blank_samples(images), mode='tensor')
-            _, macs, params = _count(model, images, run)
+            macs, params = _count(model, images, run)
     finally:
         backbone._arch = active
         for module, training in modes:
             module.training = training
     table = CostTable(space, dict(macs=0, params=0), tables)
-    chosen = table.arch_costs(arch)
+    chosen = table.arch_costs(base)
     table.fixed = dict(macs=macs - chosen['macs'], params=params - chosen['params'])
     return table
 
@@ -161,11 +163,11 @@ def blank_samples(images: Tensor) -> list[BaseDataElement]:
             for _ in images]
 
 
-def _count(module: nn.Module, x: Tensor, run: Callable[[Tensor], Any]) -> tuple[Any, int, int]:
-    """Calls ``run(x)`` and counts what ran inside ``module``: output, MACs, parameters."""
+def _count(module: nn.Module, x: Tensor, run: Callable[[Tensor], Any]) -> tuple[int, int]:
+    """Calls ``run(x)`` and counts what ran inside ``module``: MACs, parameters."""
     with _counting(module) as ran:
-        out = run(x)
-    return out, sum(macs for macs, _ in ran.values()), sum(params for _, params in ran.values())
+        run(x)
+    return sum(macs for macs, _ in ran.values()), sum(params for _, params in ran.values())
 
 
 @contextmanager

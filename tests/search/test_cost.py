@@ -8,9 +8,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pinas_mm  # noqa: F401
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt
 from pinas_mm.search.cost import Constraints, CostTable, measure_costs
-from pinas_mm.spaces import SearchSpace
+from pinas_mm.spaces import Position, SearchSpace
 
 WIDTH, SIZE = 0.25, (64, 96)
 
@@ -44,7 +44,7 @@ def test_published_costs(resnest, arch, macs, params):
     assert resnest.arch_costs(resnest.space.decode(arch)) == dict(macs=macs, params=params)
 
 
-@pytest.mark.parametrize('backbone', [SearchableMacroNet, SearchableResNeSt])
+@pytest.mark.parametrize('backbone', [SearchableMacroNet, SearchableResNeSt, SearchableNASBench201])
 def test_macs_are_mmengines_counts_of_convolutions_and_linear_layers(backbone):
     """Per operator: its total also counts BN and pooling."""
     supernet = backbone(widen_factor=WIDTH)
@@ -60,10 +60,11 @@ def test_macs_are_mmengines_counts_of_convolutions_and_linear_layers(backbone):
     (SearchableMacroNet, {}),
     (SearchableResNeSt, {}),
     (SearchableResNeSt, dict(share_shortcut=False)),
+    (SearchableNASBench201, {}),
 ])
 def test_a_supernets_table_gives_the_costs_of_the_built_subnets(backbone, kwargs):
     def build(arch=None):
-        with torch.device('meta'):
+        with torch.device('cpu' if backbone is SearchableNASBench201 else 'meta'):  # many small operations are slow on the latter
             return backbone(arch=arch, widen_factor=WIDTH, **kwargs)
 
     table = measure_costs(build(), SIZE)
@@ -173,6 +174,16 @@ def test_limits_are_inclusive_and_all_hold(table, limits, kept):
 def test_wrong_limits_are_named(table, limits, message):
     with pytest.raises(InputError, match=message):
         Constraints(table, **limits)
+
+
+def test_parallel_slots_add_up_and_a_position_may_read_none():
+    """Two cells of two edges, with a block between them that is no choice."""
+    base = SearchableMacroNet.space
+    cell, block = Position(0, 8, 8, 1, (0, 1), parallel=True), Position(0, 8, 8, 1, ())
+    space = SearchSpace('cells', base.candidates[:2], (cell, block, cell), 8)
+    edges = [np.arange(3), 10 * np.arange(3)]
+    table = CostTable(space, dict(macs=1), dict(macs=[*edges, np.array(1000), *edges]))
+    assert table.array('macs', [(0, 0), (1, 2), (2, 1)]).tolist() == [1001, 1043, 1025]
 
 
 def test_limits_are_readable(table):
