@@ -9,11 +9,11 @@ import torch.utils.benchmark
 from mmengine.registry import init_default_scope
 
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt
 from pinas_mm.search import latency as module
 from pinas_mm.search.cost import Constraints, measure_costs
 from pinas_mm.search.latency import measure_latency, read_latency
-from pinas_mm.spaces import Candidate, get_space
+from pinas_mm.spaces import Candidate, Position, SearchSpace, get_space
 
 IMAGES = torch.zeros(1, 3, 32, 32)
 KNOWN = np.random.default_rng(0).uniform(0.001, 0.004, (8, 3))
@@ -41,20 +41,28 @@ def backbone():
 
 
 @pytest.fixture
-def known(monkeypatch):
-    """A table of a backbone whose positions take known times, with 1 ms for the stem; 5 % of the time varies."""
-    backbone, rng = SearchableMacroNet(widen_factor=0.125), np.random.default_rng(1)
+def measure_known(monkeypatch):
+    """Measures a backbone whose positions take known times, with 1 ms for the stem; 5 % of the time varies."""
+    def measure(backbone, seconds):
+        rng = np.random.default_rng(1)
 
-    def run(index, arch, x):
-        Clock.now += KNOWN[index, arch[index]] * rng.uniform(0.95, 1.05)
-        return x
+        def run(index, arch, x):
+            Clock.now += seconds(index, arch) * rng.uniform(0.95, 1.05)
+            return x
 
-    backbone.run = run
-    backbone.tail = torch.nn.Identity()
-    backbone.stem.register_forward_hook(lambda *_: setattr(Clock, 'now', Clock.now + 0.001))
-    monkeypatch.setattr(torch.utils.benchmark, 'Timer', Clock)
-    monkeypatch.setattr(module.time, 'perf_counter', lambda: Clock.now)
-    return measure_latency(backbone, IMAGES, rounds=9, num_check=20)
+        backbone.run = run
+        backbone.tail = torch.nn.Identity()
+        backbone.stem.register_forward_hook(lambda *_: setattr(Clock, 'now', Clock.now + 0.001))
+        monkeypatch.setattr(torch.utils.benchmark, 'Timer', Clock)
+        monkeypatch.setattr(module.time, 'perf_counter', lambda: Clock.now)
+        return measure_latency(backbone, IMAGES, rounds=9, num_check=20)
+
+    return measure
+
+
+@pytest.fixture
+def known(measure_known):
+    return measure_known(SearchableMacroNet(widen_factor=0.125), lambda index, arch: KNOWN[index, arch[index]])
 
 
 def test_known_times_are_found(known):
@@ -65,6 +73,26 @@ def test_known_times_are_found(known):
     for subnet in known.check['subnets']:
         total = 1 + 1000 * KNOWN[range(8), subnet['arch']].sum()
         assert subnet['measured'] == pytest.approx(total, rel=0.05) == subnet['predicted']
+
+
+def test_known_times_of_edges_that_run_together_are_found(measure_known, tmp_path):
+    """A table per edge; the differences between its entries are what can be known of an edge alone."""
+    backbone = SearchableNASBench201(widen_factor=0.125)
+    edges = np.random.default_rng(2).uniform(0, 0.004, (6, 5))
+    found = measure_known(
+        backbone, lambda index, arch: (index + 1) * (0.003 if index in (5, 11) else 0.002 + edges[range(6), arch].sum()))
+    tables = iter(found.arrays())
+    for index, position in enumerate(backbone.space.positions):
+        if position.parallel:
+            cell = np.array([next(tables) for _ in range(6)])
+            steps = cell - cell[:, :1]
+            np.testing.assert_allclose(steps, 1000 * (index + 1) * (edges - edges[:, :1]), atol=1.5 * (index + 1))
+        else:
+            np.testing.assert_allclose(next(tables), 1000 * (index + 1) * 0.003, rtol=0.05)
+    assert next(tables, None) is None
+    assert found.check['median_error'] < 0.03 and found.check['rank_correlation'] > 0.9
+    found.write(tmp_path / 'latency.json')
+    assert read_latency(tmp_path / 'latency.json', backbone) == found
 
 
 def test_it_becomes_a_cost_and_a_limit(known, backbone, tmp_path):
@@ -90,7 +118,7 @@ def test_a_real_backbone_is_measured_and_left_as_it_was(backbone):
     assert backbone.part_runner is None and seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-@pytest.mark.parametrize('name, count', [('nasbench_macro', 3), ('resnest50', 4)])
+@pytest.mark.parametrize('name, count', [('nasbench_macro', 3), ('resnest50', 4), ('nasbench201', 5)])
 def test_a_round_of_archs_has_every_candidate_of_every_position(name, count):
     space = get_space(name)
     for seed in range(3):
@@ -101,10 +129,7 @@ def test_a_round_of_archs_has_every_candidate_of_every_position(name, count):
 
 def test_a_round_of_archs_has_every_combination_that_a_cell_reads():
     candidates = (Candidate('a', {}), Candidate('b', {}))
-    positions = [SimpleNamespace(slots=(0, 1)), SimpleNamespace(slots=(2, )), SimpleNamespace(slots=(0, 1))]
-    space = SimpleNamespace(
-        positions=positions, num_slots=3, num_candidates=(2, 2, 2), candidates=(candidates, ) * 3,
-        sample=lambda rng: tuple(rng.integers(0, 2, 3).tolist()))
+    space = SearchSpace('cells', (candidates, ) * 3, tuple(Position(0, 8, 8, 1, slots) for slots in ((0, 1), (2, ), (0, 1))), 8)
     archs = list(module.covering_archs(space, np.random.default_rng(0)))
     assert len(archs) == 4 and len({arch[:2] for arch in archs}) == 4 and {arch[2] for arch in archs} == {0, 1}
 
