@@ -89,3 +89,20 @@ def test_a_wrong_arch_is_named_before_anything_runs(tiny, arch, message):
         tiny.runner(**validation(tiny, archs=[arch])).val()
     with pytest.raises(InputError, match='built with arch=22222222'):
         tiny.runner(model=tiny.classifier(arch='22222222'), **validation(tiny)).val()
+
+
+def test_a_supernet_of_cells_is_trained_and_scored(tiny):
+    """One of the archs gives the same for every image."""
+    model = tiny.classifier(type='pinas_mm.SearchableNASBench201', widen_factor=0.125)
+    model['head'] |= dict(in_channels=8)
+    archs = ['|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|', '314023', [0] * 6]
+    runner = tiny.training(
+        model=model, loader=tiny.digits(indices=32), custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
+        **validation(tiny, archs=archs))
+    before = copy.deepcopy(runner.model.state_dict())
+    runner.train()
+    moved = {name for name, value in runner.model.named_parameters() if not torch.equal(value, before[name])}
+    assert any(name.startswith('backbone.layers.') for name in moved) and len(moved) < len(before)
+    found = scores(tiny, runner.model, [runner.model.backbone.space.decode(''.join(map(str, arch))) for arch in archs])
+    assert len(found) == 3 and all(np.isfinite(metrics['accuracy/top1']) for metrics in found)
+    assert logged(tiny) == ['334123', '314023', '000000']

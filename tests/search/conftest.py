@@ -16,14 +16,14 @@ def dataloader(split, batch_size, **kwargs):
     return dict(batch_size=batch_size, num_workers=0, dataset=dataset, sampler=None) | kwargs
 
 
-def build(arch=None):
+def build(arch=None, backbone='SearchableMacroNet', channels=160):
     """BN in the neck too; affine parameters and statistics are random, so that none is trivial. Channels last is faster on CPUs."""
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
     model = MODELS.build(dict(
         type='ImageClassifier',
-        backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125, arch=arch),
-        neck=dict(type='LinearNeck', in_channels=160, out_channels=24, gap_dim=2, norm_cfg=dict(type='BN1d')),
+        backbone=dict(type=f'pinas_mm.{backbone}', widen_factor=0.125, arch=arch),
+        neck=dict(type='LinearNeck', in_channels=channels, out_channels=24, gap_dim=2, norm_cfg=dict(type='BN1d')),
         head=dict(type='LinearClsHead', num_classes=10, in_channels=24),
         data_preprocessor=dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False)))
     for layer in model.modules():

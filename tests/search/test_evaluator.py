@@ -75,6 +75,23 @@ def test_many_archs_together_equal_each_alone(model, loaders):
     assert not torch.allclose(torch.stack(log[archs[0]]['scores']), torch.stack(log[archs[3]]['scores']))
 
 
+def test_archs_of_cells_together_equal_each_alone(nets, loaders):
+    """All cells read the same slots, so that archs share the stem only. The third arch gives a constant."""
+    model = nets.build(backbone='SearchableNASBench201', channels=8)
+    archs = [(3, 1, 2, 4, 3, 2), (0, 2, 3, 1, 1, 4), (0, ) * 6, (3, 1, 2, 4, 3, 3)]
+    stems = []
+    model.backbone.stem.register_forward_hook(lambda *_: stems.append(1))
+    together, log = evaluate(model, loaders, archs)
+    batches = sum(map(len, loaders))
+    assert len(stems) == batches
+    for index, arch in enumerate(archs):
+        (alone, ), alone_log = evaluate(model, loaders, [arch])
+        assert alone == together[index] and np.isfinite(alone['accuracy/top1'])
+        assert_equal(log[arch], alone_log[arch])
+    assert len(stems) == 5 * batches
+    assert torch.stack(log[archs[2]]['scores']).std(dim=0).max() < 1e-6 < torch.stack(log[archs[0]]['scores']).std(dim=0).max()
+
+
 class InPlace(nn.Module):
     """A neck that changes the backbone's output; mmseg and mmdet have such."""
 

@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import pinas_mm  # noqa: F401
 from pinas_mm.search.subnet import subnet_state_dict
 
-BACKBONES = dict(SearchableMacroNet=320, SearchableResNeSt=512)
+BACKBONES = dict(SearchableMacroNet=320, SearchableResNeSt=512, SearchableNASBench201=16)
 
 
 def classifier(backbone, arch=None, seed=0, **kwargs):
@@ -27,6 +27,7 @@ def classifier(backbone, arch=None, seed=0, **kwargs):
     ('SearchableMacroNet', {}),
     ('SearchableResNeSt', {}),
     ('SearchableResNeSt', dict(share_shortcut=False)),
+    ('SearchableNASBench201', {}),
 ])
 def test_a_subnet_with_these_tensors_gives_the_supernets_outputs(backbone, kwargs):
     supernet = classifier(backbone, **kwargs)
