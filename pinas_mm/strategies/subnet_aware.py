@@ -41,11 +41,11 @@ def decay_ratio(complexity: float, least: float, most: float, gamma_max: float =
 def cost_range(table: CostTable, name: str) -> tuple[float, float]:
     """The least and the most that an arch of the table's space costs.
 
-    Exact where two positions read either the same slots or none in common, as in every space here; else the range is too wide.
+    Exact where two terms depend either on the same slots or on none in common, as in every space here; else the range is too wide.
     """
     joint: dict[tuple[int, ...], Any] = {}
-    for position, costs in zip(table.space.positions, table.tables[name]):
-        joint[position.slots] = joint.get(position.slots, 0) + costs
+    for (_, slots), costs in zip(table.space.cost_terms, table.tables[name], strict=True):
+        joint[slots] = joint.get(slots, 0) + costs
     least = table.fixed[name] + sum(costs.min() for costs in joint.values())
     return float(least), float(table.fixed[name] + sum(costs.max() for costs in joint.values()))
 

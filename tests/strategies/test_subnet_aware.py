@@ -122,6 +122,14 @@ def test_the_range_is_that_of_all_archs_also_where_positions_share_slots(slots):
     assert cost_range(table, 'macs') == (costs.min(), costs.max())
 
 
+def test_the_range_of_cells_whose_edges_cost_by_themselves():
+    cell, block = Position(0, 1, 1, 1, (0, 1), parallel=True), Position(0, 1, 1, 1, ())
+    space = SearchSpace('toy', ((Candidate('a', {}), Candidate('b', {})), ) * 2, (cell, block, cell), 1)
+    table = CostTable(space, dict(macs=7), dict(macs=[np.array(each) for each in ([1, 5], [9, 2], 100, [6, 3], [0, 4])]))
+    costs = table.array('macs', list(itertools.product(range(2), repeat=2)))
+    assert cost_range(table, 'macs') == (costs.min(), costs.max()) == (120, 124)
+
+
 # One pass per update.
 
 
