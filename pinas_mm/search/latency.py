@@ -87,8 +87,8 @@ def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch
         model: A supernet, or an mm model with one as ``backbone``.
         images: A batch ``(N, 3, H, W)``, of the size to be served.
         dtype: ``torch.float32``, or another one to autocast to.
-        rounds: Timings per entry. With parallel positions no fewer than the default on a busy machine: a round has no more archs than a slot
-            has candidates, and a regression has all the slots' entries to find in them.
+        rounds: Timings per entry. With parallel positions no fewer than the default on a busy machine: a round has no more archs than a
+            slot has candidates, and a regression has all the slots' entries to find in them.
         num_check: Whole subnets for the check.
         seed: Seed of the archs.
         on_progress: Called as ``on_progress(done, total)`` after every round.

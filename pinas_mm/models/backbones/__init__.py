@@ -1,5 +1,5 @@
 from .macro_net import SearchableMacroNet
-from .nasbench201 import SearchableNASBench201
+from .nasbench201_net import SearchableNASBench201
 from .resnest import SearchableResNeSt
 from .searchable import SearchableBackbone
 
