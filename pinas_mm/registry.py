@@ -3,6 +3,7 @@ from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import LOOPS as ROOT_LOOPS
+from mmengine.registry import METRICS as ROOT_METRICS
 from mmengine.registry import MODEL_WRAPPERS as ROOT_MODEL_WRAPPERS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
@@ -18,6 +19,7 @@ DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope=SCOPE,
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope=SCOPE, locations=['pinas_mm.datasets'])
 OPTIM_WRAPPERS = Registry('optimizer wrapper', parent=ROOT_OPTIM_WRAPPERS, scope=SCOPE, locations=['pinas_mm.strategies'])
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope=SCOPE, locations=['pinas_mm.engine'])
+METRICS = Registry('metric', parent=ROOT_METRICS, scope=SCOPE, locations=['pinas_mm.search.score_metrics'])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope=SCOPE, locations=['pinas_mm.engine'])
 # Searchers have no root in mmengine; a user's own is named with its scope all the same.
 SEARCHERS = Registry('searcher', scope=SCOPE, locations=['pinas_mm.engine'])

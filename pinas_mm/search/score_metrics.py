@@ -1,0 +1,48 @@
+"""Scores of an arch beside its accuracy, as an mm metric: how likely the true labels are, and by how much."""
+from collections.abc import Sequence
+
+import torch
+from mmengine.evaluator import BaseMetric
+
+from ..errors import InputError
+from ..registry import METRICS
+
+
+@METRICS.register_module()
+class LabelLikelihood(BaseMetric):
+    """Scores classifiers by the log-probabilities they give to the true labels; higher is better in both.
+
+    ``score/neg_loss`` is the negative cross-entropy, ``score/margin`` the log-probability of the true label minus that of the best
+    other one, both in nats and averaged over the samples. An accuracy of n samples has n + 1 values and ignores how sure a supernet
+    is; these tell archs apart that have equal accuracies. A config names it beside the accuracy and chooses by ``score='score/margin'``.
+
+    Args:
+        collect_device, prefix: As in every mm metric.
+    """
+
+    default_prefix = 'score'
+
+    def __init__(self, collect_device: str = 'cpu', prefix: str | None = None) -> None:
+        super().__init__(collect_device, prefix)
+
+    def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
+        """Takes mmpretrain's predictions.
+
+        Raises:
+            InputError: A sample without class probabilities, or not of exactly one class.
+        """
+        for sample in data_samples:
+            if 'pred_score' not in sample or sample.get('gt_label') is None or len(sample['gt_label']) != 1:
+                raise InputError(f"{type(self).__name__} needs 'pred_score' and exactly one 'gt_label' of every sample, as mmpretrain's "
+                                 f'classifiers give them, but a sample has {sorted(sample)}')
+            label = int(sample['gt_label'])
+            # A probability that is zero in float32 would make the mean infinite.
+            scores = sample['pred_score'].double()
+            logs = scores.clamp(min=torch.finfo(torch.float32).tiny).log()
+            others = torch.cat([logs[:label], logs[label + 1:]])
+            self.results.append((float(logs[label]), float(logs[label] - others.max())))
+
+    def compute_metrics(self, results: list[tuple[float, float]]) -> dict[str, float]:
+        """The means over all samples."""
+        neg_loss, margin = torch.tensor(results, dtype=torch.float64).mean(dim=0).tolist()
+        return dict(neg_loss=neg_loss, margin=margin)
