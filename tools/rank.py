@@ -85,7 +85,7 @@ def trained_archs(table: TruthTable, ranked: list[Arch], count: int, seed: int) 
         print(f'few_truths is left out: {len(others)} networks of the table are not ranked, {count} asked')
         return []
     drawn = np.random.default_rng(seed).permutation(len(others))[:max(POOL, count)]
-    return archs_to_train(table.space, [others[i] for i in drawn], count, seed)
+    return archs_to_train(table.space, [others[i] for i in drawn], count)
 
 
 def measured(runner: Runner, archs: list[Arch], seed: int, names: list[str] | None) -> dict[str, np.ndarray]:

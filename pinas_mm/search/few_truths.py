@@ -47,16 +47,15 @@ class FewTruths:
         return np.concatenate([self.space.one_hot(archs), (scores - self._mean) / self._spread], axis=1)
 
 
-def archs_to_train(space: SearchSpace, pool: Sequence[Arch], count: int, seed: int = 0) -> list[Arch]:
+def archs_to_train(space: SearchSpace, pool: Sequence[Arch], count: int) -> list[Arch]:
     """Which archs of a pool to train, so that every candidate of every slot is covered evenly.
 
     One after another, the arch that a linear model over slots knows least about: the greedy D-optimal design (Fedorov, 1972).
 
     Args:
         space: The archs' space.
-        pool: Archs to choose from.
+        pool: Archs to choose from; among equally unknown ones the first is taken.
         count: How many, at most ``len(pool)``.
-        seed: Seed that breaks ties.
 
     Raises:
         InputError: More asked than there are.
@@ -65,11 +64,10 @@ def archs_to_train(space: SearchSpace, pool: Sequence[Arch], count: int, seed: i
         raise InputError(f'{count} archs to train asked of a pool of {len(pool)}')
     features = space.one_hot(pool).astype(float)
     features -= features.mean(axis=0)
-    tie = 1e-9 * np.random.default_rng(seed).random(len(pool))
     covariance = 10 * np.eye(features.shape[1])  # of the weights, before anything is known: wide against a noise of 1
     chosen: list[int] = []
     for _ in range(count):
-        variance = np.einsum('ni,ij,nj->n', features, covariance, features) + tie
+        variance = np.einsum('ni,ij,nj->n', features, covariance, features)
         variance[chosen] = -1
         chosen.append(int(variance.argmax()))
         gain = covariance @ features[chosen[-1]]

@@ -1,0 +1,120 @@
+import json
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from PIL import Image
+from scipy.stats import kendalltau
+
+import pinas_mm  # noqa: F401
+from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.spaces import get_space
+
+TOP = Path(__file__).parents[2]
+LINEAR = TOP / 'configs/quickstart/linear.py'
+SPACE = get_space('nasbench_macro')
+BASELINES = ['macs', 'params', 'depth', 'synflow', 'naswot']
+MEASURED = ['accuracy/top1', 'score/neg_loss', 'score/margin']
+
+
+@pytest.fixture(scope='module')
+def files(tmp_path_factory):
+    """A supernet, a config whose sets are small, a table of 30 networks, and the folder they are in."""
+    folder = tmp_path_factory.mktemp('files')
+    init_default_scope('mmpretrain')
+    torch.manual_seed(0)
+    config = Config.fromfile(LINEAR)
+    model = MODELS.build(dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict()))
+    save_checkpoint(folder / 'supernet.pth', model.state_dict(), {})
+    (folder / 'linear.py').write_text(f'''_base_ = {str(LINEAR)!r}
+val_dataloader = dict(dataset=dict(indices=40))
+test_dataloader = dict(dataset=dict(data_root='the test set must not be read', split='none'))
+arch_evaluation = dict(calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)), calibration_batches=1)
+''')
+    rng = np.random.default_rng(0)
+    networks = list(dict.fromkeys(SPACE.canonical(SPACE.sample(rng)) for _ in range(33)))[:30]
+    rows = [f"{SPACE.encode(arch)},{','.join(f'{80 + sum(arch) + rng.normal():.3f}' for _ in range(2))}" for arch in networks]
+    (folder / 'truth.csv').write_text('\n'.join(['arch,first,second', *rows]))
+    (folder / 'few.csv').write_text('\n'.join(rows[:8]))
+    (folder / 'other.csv').write_text('0123012301230123,80\n')
+    (folder / 'nan.csv').write_text('\n'.join([*rows, '00000000,nan']))
+    return folder
+
+
+@pytest.fixture
+def rank(monkeypatch, capsys, files, tmp_path):
+    """Runs the tool in this process; returns its exit code, what it printed, and the last line of its errors."""
+
+    def run(*arguments):
+        monkeypatch.setenv('LOCAL_RANK', '0')
+        monkeypatch.chdir(files)
+        monkeypatch.setattr(sys, 'argv', ['rank.py', *map(str, arguments), '--work-dir', str(tmp_path / 'work')])
+        capsys.readouterr()
+        try:
+            runpy.run_path(str(TOP / 'tools/rank.py'), run_name='__main__')
+            code = 0
+        except SystemExit as error:
+            code = error.code
+        out, err = capsys.readouterr()
+        return code, out, (err.splitlines() or [''])[-1]
+
+    return run
+
+
+def test_a_supernet_against_a_table(rank, tmp_path):
+    code, out, err = rank('linear.py', 'supernet.pth', '--truth', 'truth.csv', '--archs', '12', '--few-truths', '6',
+                          '--plot', tmp_path / 'plot.png')
+    assert code == 0, err
+    data = json.loads((tmp_path / 'work/ranking.json').read_text())
+    assert list(data['samples']) == ['uniform', 'stratified'] and len(data['trained']) == 6
+    ranked = {entry['arch'] for entry in data['archs']}
+    assert not ranked & set(data['trained']), 'few_truths is judged on archs it has not seen'
+    for sample, found in data['samples'].items():
+        archs = [entry for entry in data['archs'] if sample in entry['samples']]
+        assert len(archs) == 12 and list(found['rankings']) == [
+            *MEASURED, *(f'{name}, smoothed' for name in MEASURED), *(f'{name}, MACs corrected' for name in MEASURED), *BASELINES,
+            'few_truths (6)']
+        for name, ranking in found['rankings'].items():
+            tau = kendalltau([arch['scores'][name] for arch in archs], [arch['truth'] for arch in archs]).statistic
+            assert np.isnan(tau) if ranking['tau']['value'] is None else ranking['tau']['value'] == pytest.approx(tau)
+        first, second = zip(*(arch['trainings'] for arch in archs))
+        assert found['ceiling'] == pytest.approx(kendalltau(first, second).statistic)
+    text = (tmp_path / 'work/ranking.md').read_text()
+    assert text in out and len(re.findall('ceiling, tau between two trainings', text)) == 2
+    assert Image.open(tmp_path / 'plot.png').format == 'PNG'
+
+
+def test_the_baselines_alone_and_a_metric_by_name(rank, tmp_path):
+    arguments = ['--truth', 'truth.csv', '--archs', '10', '--sampling', 'uniform']
+    code, out, _ = rank('linear.py', *arguments)
+    assert code == 0 and 'few_truths is left out: 20 networks of the table are not ranked, 30 asked' in out
+    data = json.loads((tmp_path / 'work/ranking.json').read_text())
+    assert list(data['samples']) == ['uniform'] and list(data['samples']['uniform']['rankings']) == BASELINES
+    code, _, _ = rank('linear.py', 'supernet.pth', *arguments, '--scores', 'score/margin')
+    data = json.loads((tmp_path / 'work/ranking.json').read_text())
+    assert code == 0 and [name for name in data['samples']['uniform']['rankings'] if name not in BASELINES] == [
+        'score/margin', 'score/margin, smoothed', 'score/margin, MACs corrected']
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['linear.py', '--truth', 'none.json'], 'none.json: no such file'),
+    (['linear.py', '--truth', 'other.csv'], 'other.csv: neither JSON nor a CSV with a column of archs of space .nasbench_macro.'),
+    (['linear.py', '--truth', 'nan.csv'], 'nan.csv: accuracy nan of arch 00000000'),
+    (['linear.py', '--truth', 'few.csv'], '8 archs asked of few.csv: expected at least 10'),
+    (['linear.py', '--truth', 'truth.csv', '--archs', '31'], '31 archs asked of truth.csv: .* at most the 30 distinct networks'),
+    (['linear.py', '--truth', 'truth.csv', '--scores', 'accuracy/top1'], 'there are none without a checkpoint'),
+    (['linear.py', 'none.pth', '--truth', 'truth.csv'], 'none.pth: no such checkpoint'),
+    (['linear.py', 'supernet.pth', '--truth', 'truth.csv', '--archs', '10', '--scores', 'bbox/mAP'],
+     r"--scores bbox/mAP: expected one of \['accuracy/top1', 'score/neg_loss', 'score/margin'\]"),
+    ([TOP / 'configs/quickstart/learn.py', '--truth', 'truth.csv'], 'learn.py: no arch_evaluation, val_dataloader, val_evaluator'),
+    ([TOP / 'configs/quickstart/finetune.py', '--truth', 'truth.csv'], 'finetune.py: no arch_evaluation'),
+])
+def test_wrong_input(rank, arguments, message):
+    code, _, err = rank(*arguments)
+    assert code == 2 and re.fullmatch(f'error: .*{message}.*', err), err
