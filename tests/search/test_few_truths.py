@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from sklearn.linear_model import BayesianRidge
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.few_truths import FewTruths, archs_to_train, macs_corrected, smoothed
@@ -18,15 +19,20 @@ def archs():
 
 @pytest.fixture
 def truth(archs):
-    """Errors that multiply along the network."""
+    """What is lacking of about 95 % multiplies along the network."""
     weights = np.random.default_rng(1).uniform(-0.3, 0.3, size=(8, 3))
-    return 100 - 20 * np.exp(weights[range(8), np.array(archs)].sum(axis=1))
+    return 95 - 20 * np.exp(weights[range(8), np.array(archs)].sum(axis=1))
 
 
-def test_log_errors_that_add_up_are_predicted_in_percent(archs, truth):
+def test_accuracies_that_saturate_are_predicted_in_percent(archs, truth):
     nothing = np.empty((len(archs), 0))
     model = FewTruths(SPACE, archs[:60], truth[:60], nothing[:60])
-    np.testing.assert_allclose(model.predict(archs[60:], nothing[60:]), truth[60:], atol=0.1)
+    best, median = truth[:60].max(), np.median(truth[:60])
+    predicted = model.predict(archs[60:], nothing[60:])
+    assert kendall_tau(predicted, truth[60:]) > 0.9 and np.abs(predicted - truth[60:]).mean() < 2
+    lacking = best + (best - median) / 2 - truth
+    ridge = BayesianRidge().fit(SPACE.one_hot(archs[:60]), np.log(lacking[:60]))
+    np.testing.assert_allclose(predicted, best + (best - median) / 2 - np.exp(ridge.predict(SPACE.one_hot(archs[60:]))), rtol=1e-6)
 
 
 def test_scores_tell_what_few_truths_cannot(archs, truth):
@@ -47,8 +53,8 @@ def test_the_unit_of_a_score_and_a_constant_one_do_not_matter(archs, truth):
     np.testing.assert_allclose(first, second, rtol=1e-6)
 
 
-def test_a_perfect_accuracy_is_no_error(archs, truth):
-    assert np.isfinite(FewTruths(SPACE, archs[:10], [100.0] * 5 + [90.0] * 5, truth[:10, None]).predict(archs, truth[:, None])).all()
+def test_equal_accuracies_are_predicted_as_they_are(archs, truth):
+    np.testing.assert_allclose(FewTruths(SPACE, archs[:10], [90.0] * 10, truth[:10, None]).predict(archs, truth[:, None]), 90)
 
 
 @pytest.mark.parametrize('archs_, truths, rows', [(4, 4, 4), (10, 9, 10), (10, 10, 9)])
@@ -61,7 +67,7 @@ def test_archs_to_train_cover_every_candidate_evenly(archs):
     chosen = archs_to_train(SPACE, archs, 18)
     assert len(set(chosen)) == 18 and set(chosen) <= set(archs)
     counts = np.array([[sum(arch[slot] == choice for arch in chosen) for choice in range(3)] for slot in range(8)])
-    assert counts.min() >= 4 and counts.max() <= 8
+    assert counts.min() >= 3 and counts.max() <= 9
     x = SPACE.one_hot(archs).astype(float) - SPACE.one_hot(archs).mean(axis=0)
 
     def information(rows):
@@ -112,4 +118,4 @@ def test_on_the_benchmark(shared):
         others = [arch for arch in networks if arch not in set(chosen)]
         model = FewTruths(SPACE, chosen, [truth[arch] for arch in chosen], np.empty((30, 0)))
         taus.append(kendall_tau(model.predict(others, np.empty((len(others), 0))), np.array([truth[arch] for arch in others])))
-    assert np.mean(taus) > 0.77
+    assert np.mean(taus) > 0.79
