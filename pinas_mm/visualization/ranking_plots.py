@@ -34,7 +34,7 @@ def plot_rankings(scores: dict[str, np.ndarray], taus: dict[str, float], truth: 
         axes.set_axisbelow(True)
         axes.spines[['top', 'right']].set_visible(False)
         axes.locator_params(axis='x', nbins=5)
-        axes.set_title(name if math.isnan(taus[name]) else f'{name}: tau {taus[name]:.2f}', fontsize=10)
+        axes.set_title(name if math.isnan(taus[name]) else f'{name}: tau {taus[name]:.2f}', fontsize=8.5)
     for axes in panels.flat[len(scores):]:
         axes.set_visible(False)
     for row in panels:

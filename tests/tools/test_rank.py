@@ -112,8 +112,10 @@ def test_the_baselines_alone_and_a_metric_by_name(rank, tmp_path):
     (['linear.py', 'none.pth', '--truth', 'truth.csv'], 'none.pth: no such checkpoint'),
     (['linear.py', 'supernet.pth', '--truth', 'truth.csv', '--archs', '10', '--scores', 'bbox/mAP'],
      r"--scores bbox/mAP: expected one of \['accuracy/top1', 'score/neg_loss', 'score/margin'\]"),
-    ([TOP / 'configs/quickstart/learn.py', '--truth', 'truth.csv'], 'learn.py: no arch_evaluation, val_dataloader, val_evaluator'),
-    ([TOP / 'configs/quickstart/finetune.py', '--truth', 'truth.csv'], 'finetune.py: no arch_evaluation'),
+    ([TOP / 'configs/quickstart/learn.py', '--truth', 'truth.csv'],
+     'learn.py: no val_dataloader, val_evaluator: expected a config of a supernet'),
+    ([TOP / 'configs/quickstart/finetune.py', '--truth', 'truth.csv', '--cfg-options', 'model.backbone.arch=22212220'],
+     'a supernet .arch=None. is needed'),
 ])
 def test_wrong_input(rank, arguments, message):
     code, _, err = rank(*arguments)
