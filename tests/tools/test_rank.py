@@ -114,7 +114,7 @@ def test_the_baselines_alone_and_a_metric_by_name(rank, tmp_path):
      r"--scores bbox/mAP: expected one of \['accuracy/top1', 'score/neg_loss', 'score/margin'\]"),
     ([TOP / 'configs/quickstart/learn.py', '--truth', 'truth.csv'],
      'learn.py: no val_dataloader, val_evaluator: expected a config of a supernet'),
-    ([TOP / 'configs/quickstart/finetune.py', '--truth', 'truth.csv', '--cfg-options', 'model.backbone.arch=22212220'],
+    ([TOP / 'configs/quickstart/finetune.py', '--truth', 'truth.csv', '--cfg-options', 'model.backbone.arch=[2,2,2,1,2,2,2,0]'],
      'a supernet .arch=None. is needed'),
 ])
 def test_wrong_input(rank, arguments, message):
