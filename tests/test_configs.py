@@ -21,13 +21,17 @@ TOP = Path(__file__).parents[1] / 'configs'
 # Those of mmpretrain's scope; detection and segmentation: test_transfer_configs.py.
 # What the found subnet is put to, in other mm packages: tests/test_quickstart_transfers.py.
 TRANSFERS = ('quickstart/detect.py', 'quickstart/segment.py')
-CONFIGS = sorted({str(path.relative_to(TOP)) for folder in ('pinas', 'quickstart') for path in (TOP / folder).glob('*.py')} - {*TRANSFERS})
+FOLDERS = ('pinas', 'quickstart', 'ranking')
+CONFIGS = sorted({str(path.relative_to(TOP)) for folder in FOLDERS for path in (TOP / folder).glob('*.py')} - {*TRANSFERS})
 RETRAIN = [name for name in CONFIGS if 'retrain' in name]
 SUBNETS = {
     'pinas_mm.SearchableMacroNet': SubnetFile(space='nasbench_macro', arch=(1, 2, 0, 1, 2, 0, 1, 2), widen_factor=0.25),
     'pinas_mm.SearchableResNeSt': SubnetFile(space='resnest50', arch=(0, 1, 2, 3) * 4, widen_factor=1.0),
 }
 PUBLISHED = 'pinas/pinas_resnest50{}_in1k.py'
+RANKING = 'ranking/{}_nasbench-macro_1xb128-200k_cifar10.py'
+# Image passes per image and step: paths, and a third for each forward pass of a teacher or of a frozen backbone.
+PASSES = {'uniform': 1, 'fair': 3, 'sandwich': 4, 'pinas-supervised': 2 + 2 / 3, 'pinas': 2 + 2 / 3, 'pinas-linear': 1 / 3}
 
 
 def read(name):
@@ -38,9 +42,10 @@ def read(name):
 def build_model(config, folder, device='meta'):
     """The model, uninitialised; where a config reads the found subnet, one is written here."""
     model = config.model.to_dict()
-    if str(model['backbone'].get('arch', '')).endswith('.yaml'):
-        SUBNETS[model['backbone']['type']].write(folder / 'subnet.yaml')
-        model['backbone']['arch'] = str(folder / 'subnet.yaml')
+    backbone = model.get('model', model)['backbone']  # a strategy holds the model
+    if str(backbone.get('arch', '')).endswith('.yaml'):
+        SUBNETS[backbone['type']].write(folder / 'subnet.yaml')
+        backbone['arch'] = str(folder / 'subnet.yaml')
     model.setdefault('data_preprocessor', config.data_preprocessor.to_dict())
     with torch.device(device):
         return MODELS.build(model)
@@ -124,9 +129,11 @@ def test_learning_reads_four_views_and_nothing_held_out(name, tmp_path):
     assert config.train_dataloader.batch_size <= config.model.queue_len
     width = model.backbone.channels(model.backbone.space.tail_channels or model.backbone.space.positions[-1].out_channels)
     assert config.model.neck.in_channels == width and config.model.neck.out_channels == config.model.feat_dim
-    hook, = [hook for hook in config.custom_hooks if hook.type == 'pinas_mm.KNNHook']
-    assert hook.bank_dataloader.dataset.get('part', hook.bank_dataloader.dataset.get('split')) == 'learning'
-    assert hook.query_dataloader.dataset.get('part', hook.query_dataloader.dataset.get('split')) == 'held_out'
+    hooks = [hook for hook in config.custom_hooks if hook.type == 'pinas_mm.KNNHook']
+    assert len(hooks) == (not name.startswith('ranking/'))  # which count image passes
+    for hook in hooks:
+        assert hook.bank_dataloader.dataset.get('part', hook.bank_dataloader.dataset.get('split')) == 'learning'
+        assert hook.query_dataloader.dataset.get('part', hook.query_dataloader.dataset.get('split')) == 'held_out'
 
 
 def splits(dataset):
@@ -235,3 +242,21 @@ def test_retraining_is_the_recipe_of_mmpretrain_with_another_backbone(tmp_path):
     assert scratch.init_cfg is None and scratch.arch == [3, 0, 1, 3, 2, 3, 1, 2, 0, 3, 2, 1, 3, 0, 3, 2]
     assert inherited.arch == 'work_dirs/search/subnet.yaml'
     assert inherited.init_cfg == dict(type='Pretrained', checkpoint='work_dirs/search/subnet.pth', prefix='backbone.')
+
+
+def test_strategies_are_compared_at_equal_image_passes(tmp_path):
+    uniform = read(RANKING.format('uniform'))
+    for name in (name for name in CONFIGS if name.startswith('ranking/')):
+        config, stage = read(name), name.split('/')[1].split('_')[0]
+        iterations = config.train_cfg.max_iters
+        assert {iterations} == {config.train_cfg.val_interval, config.param_scheduler[0].T_max, config.default_hooks.checkpoint.interval}
+        # pinas and its classifier share them.
+        share = dict(pinas=0.9).get(stage, 1.0) if stage != 'pinas-linear' else 0.1
+        spent = iterations * config.train_dataloader.batch_size * PASSES[stage.removesuffix('-subnet-aware')]
+        assert 0.98 * share < spent / 200_000 <= share
+        if stage.startswith('pinas') and 'supervised' not in stage:
+            continue
+        changed = {key for key in config if config[key] != uniform.get(key)}
+        assert changed <= {'model', 'custom_hooks', 'iterations', 'param_scheduler', 'train_cfg', 'default_hooks', 'optim_wrapper'}
+        assert config.model.get('model', config.model) == uniform.model
+        assert config.optim_wrapper.optimizer == uniform.optim_wrapper.optimizer

@@ -8,7 +8,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..models.selfsup import MeanTeacher
 from ..registry import MODELS
-from ..spaces import Arch
+from ..spaces import Arch, arch_rng
 from .base import Pass
 from .classifier import ClassifierStrategy, soft_divergence
 
@@ -50,7 +50,7 @@ class SupervisedPiStrategy(ClassifierStrategy):
         self.ramp_steps = ramp_steps
         self.teacher = MeanTeacher(self.model, ('backbone', 'neck', 'head'), momentum)
         self.register_load_state_dict_pre_hook(_teacher_of_plain_model)
-        self.draw_archs()  # a space without two such paths is an error now, not at the first step
+        self.space.sample_disjoint(arch_rng(arch_seed, 0), 2)  # a space without two such paths is an error now, not at the first step
 
     def init_weights(self) -> None:
         """Initialises the student, also from ``Pretrained`` weights, and then makes the teacher equal to it."""

@@ -51,12 +51,13 @@ def shapes(config, folder):
     """Names and shapes of everything in the model of a config, which is not allocated."""
     init_default_scope(config.default_scope)
     model = copy.deepcopy(config.model)
-    if str(model['backbone'].get('arch', '')).endswith('.yaml'):
-        space = MODELS.get(model['backbone']['type']).space
+    backbone = model.get('model', model)['backbone']  # a strategy holds the model
+    if str(backbone.get('arch', '')).endswith('.yaml'):
+        space = MODELS.get(backbone['type']).space
         SubnetFile(
             space=space.name, arch=tuple(count - 1 for count in space.num_candidates),
-            widen_factor=model['backbone'].get('widen_factor', 1.0)).write(folder / 'subnet.yaml')
-        model['backbone']['arch'] = str(folder / 'subnet.yaml')
+            widen_factor=backbone.get('widen_factor', 1.0)).write(folder / 'subnet.yaml')
+        backbone['arch'] = str(folder / 'subnet.yaml')
     if 'data_preprocessor' in config:
         model.setdefault('data_preprocessor', config.data_preprocessor)
     with torch.device('meta'):

@@ -1,0 +1,120 @@
+#!/usr/bin/env python
+"""How well supernets trained by each strategy order archs, at equal image passes: the table of docs/ranking.md.
+
+    python benchmarks/ranking.py --truth nas-bench-macro_cifar10.json --work-dir work_dirs/ranking --jobs 2     # data/cifar10
+
+Trains each strategy of configs/ranking/ once per seed with tools/train.py, and ranks the same archs with each by tools/rank.py. An image
+pass is the forward and backward pass of one image through one path; a forward pass alone, as the teacher's, is a third. What is finished is
+not run again; what was training starts again. Writes table.md, results.json and, per run, what rank.py writes.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinas_mm.fileio import write_atomic
+
+TOP = Path(__file__).resolve().parents[1]
+BATCH = 128
+# Image passes per image and step.
+PASSES = {
+    'uniform': 1, 'uniform-subnet-aware': 1, 'fair': 3, 'fair-subnet-aware': 3, 'sandwich': 4, 'pinas-supervised': 2 + 2 / 3,
+    'pinas-supervised-subnet-aware': 2 + 2 / 3, 'pinas': 2 + 2 / 3, 'pinas-linear': 1 / 3}
+STRATEGIES = [name for name in PASSES if name != 'pinas-linear']
+# Of the image passes of pinas, what its linear classifier gets.
+LINEAR_SHARE = 0.1
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument('--truth', type=Path, required=True, help='nas-bench-macro_cifar10.json')
+    options.add_argument('--work-dir', type=Path, required=True)
+    options.add_argument('--strategies', nargs='+', choices=STRATEGIES, default=STRATEGIES)
+    options.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
+    options.add_argument('--passes', type=int, nargs='+', default=[200_000], help='image passes; several show how tau grows with them')
+    options.add_argument('--archs', type=int, default=120)
+    options.add_argument('--jobs', type=int, default=1, help='runs side by side, each on one thread')
+    args = options.parse_args()
+    tasks = [(strategy, passes, seed) for seed in args.seeds for passes in args.passes for strategy in args.strategies]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        runs = list(pool.map(lambda task: run(args, *task), tasks))
+    text = table(runs)
+    write_atomic(args.work_dir / 'table.md', lambda file: file.write(text.encode()))
+    write_atomic(args.work_dir / 'results.json', lambda file: file.write(json.dumps(runs, indent=1).encode()))
+    print(text)
+
+
+def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict[str, Any]:
+    """One strategy, trained and ranked: its statistics for every ranker, and CPU seconds."""
+    folder = args.work_dir.resolve() / f'{strategy}-{passes}-{seed}'
+    finished = folder / 'finished.json'
+    if not finished.exists():
+        shares = {strategy: 1.0} if strategy != 'pinas' else {'pinas': 1 - LINEAR_SHARE, 'pinas-linear': LINEAR_SHARE}
+        checkpoint, train_seconds = None, 0.0
+        for stage, share in shares.items():
+            iterations = round(passes * share / PASSES[stage] / BATCH)
+            lengths = ('train_cfg.max_iters', 'train_cfg.val_interval', 'param_scheduler.0.T_max', 'default_hooks.checkpoint.interval')
+            overrides = [*(f'{key}={iterations}' for key in lengths), f'randomness.seed={seed}', *arch_seed(stage, seed)]
+            if checkpoint is not None:
+                overrides.append(f'model.backbone.init_cfg.checkpoint={checkpoint}')
+            train_seconds += tool('train.py', config(stage), '--work-dir', folder / stage, '--cfg-options', *overrides)
+            checkpoint = folder / stage / f'iter_{iterations}.pth'
+        rank_seconds = tool('rank.py', config(stage), checkpoint, '--truth', args.truth.resolve(), '--archs', args.archs, '--sampling',
+                            'uniform', '--work-dir', folder / 'rank', '--plot', folder / 'rank/ranking.png')
+        spent = json.dumps(dict(train_seconds=train_seconds, rank_seconds=rank_seconds))
+        write_atomic(finished, lambda file: file.write(spent.encode()))
+    sample = json.loads((folder / 'rank/ranking.json').read_text())['samples']['uniform']
+    return dict(strategy=strategy, passes=passes, seed=seed, **json.loads(finished.read_text()), **sample)
+
+
+def config(stage: str) -> Path:
+    return TOP / f'configs/ranking/{stage}_nasbench-macro_1xb128-200k_cifar10.py'
+
+
+def arch_seed(stage: str, seed: int) -> list[str]:
+    """The override that makes the sequence of archs that seed's: hook or model draws them."""
+    drawn_by_hook = stage in ('uniform', 'uniform-subnet-aware', 'pinas-linear')
+    return [f'custom_hooks.0.seed={seed}' if drawn_by_hook else f'model.arch_seed={seed}']
+
+
+def tool(name: str, *arguments: Any) -> float:
+    """Runs a tool on one thread; its CPU seconds, loader workers included."""
+    process = subprocess.Popen(
+        [sys.executable, TOP / 'tools' / name, *map(str, arguments)], cwd=TOP, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return usage.ru_utime + usage.ru_stime
+
+
+def table(runs: list[dict[str, Any]]) -> str:
+    """Markdown: tau of every strategy and ranker, mean and standard deviation over seeds, then the rankers that need no supernet."""
+    taus: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    seconds = defaultdict(list)
+    for found in runs:
+        key = found['strategy'], found['passes']
+        seconds[key].append((found['train_seconds'], found['rank_seconds']))
+        for ranker, statistics in found['rankings'].items():
+            taus[key][ranker].append(np.nan if statistics['tau']['value'] is None else statistics['tau']['value'])
+    rankers = list(runs[0]['rankings'])
+    lines = [f"tau over {runs[0]['archs']} archs, {len({found['seed'] for found in runs})} seed(s); ceiling {runs[0]['ceiling']:.3f}", '',
+             '| strategy | passes | CPU min, training + ranking | ' + ' | '.join(rankers) + ' |', '|' + ' --- |' * (3 + len(rankers))]
+    for (strategy, passes), found in taus.items():
+        spent = ' + '.join(f'{value / 60:.1f}' for value in np.mean(seconds[strategy, passes], axis=0))
+        cells = [f'{np.mean(found[ranker]):.3f}' + (f' ± {np.std(found[ranker], ddof=1):.3f}' if len(found[ranker]) > 1 else '')
+                 for ranker in rankers]
+        lines.append(f'| {strategy} | {passes:,} | {spent} | ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+if __name__ == '__main__':
+    main()
