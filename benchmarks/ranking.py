@@ -25,8 +25,8 @@ TOP = Path(__file__).resolve().parents[1]
 BATCH = 128
 # Image passes per image and step.
 PASSES = {
-    'uniform': 1, 'uniform-subnet-aware': 1, 'fair': 3, 'fair-subnet-aware': 3, 'sandwich': 4, 'pinas-supervised': 2 + 2 / 3,
-    'pinas-supervised-subnet-aware': 2 + 2 / 3, 'pinas': 2 + 2 / 3, 'pinas-linear': 1 / 3}
+    'uniform': 1, 'uniform-subnet-aware': 1, 'rare-identity': 1, 'fair': 3, 'fair-subnet-aware': 3, 'sandwich': 4,
+    'pinas-supervised': 2 + 2 / 3, 'pinas-supervised-subnet-aware': 2 + 2 / 3, 'pinas': 2 + 2 / 3, 'pinas-linear': 1 / 3}
 STRATEGIES = [name for name in PASSES if name != 'pinas-linear']
 # Of the image passes of pinas, what its linear classifier gets.
 LINEAR_SHARE = 0.1
@@ -80,7 +80,7 @@ def config(stage: str) -> Path:
 
 def arch_seed(stage: str, seed: int) -> list[str]:
     """The override that makes the sequence of archs that seed's: hook or model draws them."""
-    drawn_by_hook = stage in ('uniform', 'uniform-subnet-aware', 'pinas-linear')
+    drawn_by_hook = stage in ('uniform', 'uniform-subnet-aware', 'rare-identity', 'pinas-linear')
     return [f'custom_hooks.0.seed={seed}' if drawn_by_hook else f'model.arch_seed={seed}']
 
 

@@ -31,7 +31,8 @@ SUBNETS = {
 PUBLISHED = 'pinas/pinas_resnest50{}_in1k.py'
 RANKING = 'ranking/{}_nasbench-macro_1xb128-200k_cifar10.py'
 # Image passes per image and step: paths, and a third for each forward pass of a teacher or of a frozen backbone.
-PASSES = {'uniform': 1, 'fair': 3, 'sandwich': 4, 'pinas-supervised': 2 + 2 / 3, 'pinas': 2 + 2 / 3, 'pinas-linear': 1 / 3}
+PASSES = {
+    'uniform': 1, 'rare-identity': 1, 'fair': 3, 'sandwich': 4, 'pinas-supervised': 2 + 2 / 3, 'pinas': 2 + 2 / 3, 'pinas-linear': 1 / 3}
 
 
 def read(name):

@@ -18,8 +18,9 @@ from pinas_mm.engine.command_line import build_runner, parser, read_config, run_
 from pinas_mm.engine.hooks.arch_sampling_hook import supernet_of
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
-from pinas_mm.search.few_truths import FewTruths, archs_to_train, macs_corrected, smoothed
+from pinas_mm.search.few_truths import FewTruths, archs_to_train
 from pinas_mm.search.ranking_report import RankingReport, write_scores
+from pinas_mm.search.score_corrections import joined, macs_corrected, smoothed
 from pinas_mm.search.search import Failure
 from pinas_mm.search.truth import SAMPLINGS, TruthTable
 from pinas_mm.spaces import Arch
@@ -112,8 +113,10 @@ def all_rankers(runner: Runner, table: TruthTable, ranked: list[Arch], trained: 
     costs, baselines = baseline_scores(runner, archs, seed)
     macs = costs.array('macs', archs).astype(float)
     rankers = dict(scores)
-    rankers |= {f'{name}, smoothed': smoothed(space, archs, values) for name, values in scores.items()}
+    smooth = {name: smoothed(space, archs, values) for name, values in scores.items()}
+    rankers |= {f'{name}, smoothed': values for name, values in smooth.items()}
     rankers |= {f'{name}, MACs corrected': macs_corrected(values, macs) for name, values in scores.items()}
+    rankers |= {f'{name}, smoothed + naswot': joined(values, baselines['naswot']) for name, values in smooth.items()}
     rankers |= baselines
     if trained:
         features = np.stack([*scores.values(), *baselines.values()], axis=1)

@@ -2,12 +2,10 @@
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.stats import linregress
 from sklearn.linear_model import BayesianRidge
 
 from ..errors import InputError
 from ..spaces import Arch, SearchSpace
-from .additive import AdditiveModel
 
 LEAST_TRUTHS = 5
 
@@ -77,16 +75,3 @@ def archs_to_train(space: SearchSpace, pool: Sequence[Arch], count: int) -> list
         gain = covariance @ features[chosen[-1]]
         covariance -= np.outer(gain, gain) / (1 + features[chosen[-1]] @ gain)
     return [pool[i] for i in chosen]
-
-
-def smoothed(space: SearchSpace, archs: Sequence[Arch], scores: np.ndarray) -> np.ndarray:
-    """Scores without truth, smoothed over archs that share candidates: the additive model fitted to them, ``(N, )``."""
-    return AdditiveModel(space, archs, scores).predict(archs)
-
-
-def macs_corrected(scores: np.ndarray, macs: np.ndarray) -> np.ndarray:
-    """What is left of scores ``(N, )`` after what the logarithm of MACs explains of them linearly."""
-    if np.ptp(macs) == 0:
-        return scores
-    fit = linregress(np.log(macs), scores)
-    return scores - fit.intercept - fit.slope * np.log(macs)

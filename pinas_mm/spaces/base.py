@@ -119,6 +119,29 @@ class SearchSpace:
         """One uniformly drawn arch."""
         return tuple(self.sample_array(rng, 1)[0].tolist())
 
+    def sample_by(self, rng: np.random.Generator, probabilities: Sequence[Sequence[float]]) -> Arch:
+        """One arch whose slots are drawn by ``probabilities``, one per candidate of every slot (:meth:`slot_probabilities`)."""
+        return tuple(int(rng.choice(len(slot), p=slot)) for slot in probabilities)
+
+    def slot_probabilities(self, weights: Sequence[float] | Sequence[Sequence[float]], source: str = 'probabilities') -> list[np.ndarray]:
+        """The probabilities of the candidates of every slot, each slot's summing to 1.
+
+        Args:
+            weights: What they are proportional to: one number per candidate, for all slots alike, or a list of them for every slot.
+            source: Where they came from, for the message.
+
+        Raises:
+            InputError: Not one number of at least 0 per candidate, or a slot without any above 0.
+        """
+        slots = list(weights) if np.ndim(weights[0]) else [weights] * self.num_slots
+        if [len(slot) for slot in slots] != [*self.num_candidates]:
+            raise InputError(f'{source}: {[len(slot) for slot in slots]} numbers for the slots of space {self.name!r}, which have '
+                             f'{[*self.num_candidates]} candidates')
+        for slot in slots:
+            if not np.isfinite(slot).all() or min(slot) < 0 or max(slot) == 0:
+                raise InputError(f'{source}: {list(slot)}, expected numbers of at least 0, one of them above')
+        return [np.asarray(slot, float) / np.sum(slot) for slot in slots]
+
     def sample_disjoint(self, rng: np.random.Generator, n: int = 2) -> list[Arch]:
         """``n`` archs no two of which agree in any slot: per slot, ``n`` candidates drawn without replacement.
 

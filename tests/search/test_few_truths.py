@@ -3,7 +3,7 @@ import pytest
 from sklearn.linear_model import BayesianRidge
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.few_truths import FewTruths, archs_to_train, macs_corrected, smoothed
+from pinas_mm.search.few_truths import FewTruths, archs_to_train
 from pinas_mm.search.ranking import kendall_tau
 from pinas_mm.search.truth import TruthTable
 from pinas_mm.spaces import get_space
@@ -92,17 +92,6 @@ def test_each_arch_to_train_is_the_one_that_adds_most(archs):
 def test_more_to_train_than_there_are(archs):
     with pytest.raises(InputError, match='11 archs to train asked of a pool of 10'):
         archs_to_train(SPACE, archs[:10], 11)
-
-
-def test_smoothing_averages_noise_out(archs, truth):
-    noisy = truth + truth.std() * np.random.default_rng(3).normal(size=len(archs))
-    assert kendall_tau(smoothed(SPACE, archs, noisy), truth) > kendall_tau(noisy, truth) + 0.2
-
-
-def test_what_macs_explain_is_taken_off():
-    macs, rest = np.array([1e6, 2e6, 4e6, 8e6]), np.array([1.0, -1.0, -1.0, 1.0])
-    np.testing.assert_allclose(macs_corrected(5 + 3 * np.log2(macs) + rest, macs), rest, atol=1e-9)
-    np.testing.assert_array_equal(macs_corrected(rest, np.full(4, 1e6)), rest)
 
 
 def test_on_the_benchmark(shared):

@@ -78,7 +78,7 @@ def test_a_supernet_against_a_table(rank, tmp_path):
     for sample, found in data['samples'].items():
         archs = [entry for entry in data['archs'] if sample in entry['samples']]
         assert len(archs) == 12 and list(found['rankings']) == [
-            *MEASURED, *(f'{name}, smoothed' for name in MEASURED), *(f'{name}, MACs corrected' for name in MEASURED), *BASELINES,
+            *MEASURED, *(f'{name}, {how}' for how in ('smoothed', 'MACs corrected', 'smoothed + naswot') for name in MEASURED), *BASELINES,
             'few_truths (6)']
         for name, ranking in found['rankings'].items():
             tau = kendalltau([arch['scores'][name] for arch in archs], [arch['truth'] for arch in archs]).statistic
@@ -99,7 +99,7 @@ def test_the_baselines_alone_and_a_metric_by_name(rank, tmp_path):
     code, _, _ = rank('linear.py', 'supernet.pth', *arguments, '--scores', 'score/margin')
     data = json.loads((tmp_path / 'work/ranking.json').read_text())
     assert code == 0 and [name for name in data['samples']['uniform']['rankings'] if name not in BASELINES] == [
-        'score/margin', 'score/margin, smoothed', 'score/margin, MACs corrected']
+        'score/margin', 'score/margin, smoothed', 'score/margin, MACs corrected', 'score/margin, smoothed + naswot']
 
 
 @pytest.mark.parametrize('arguments, message', [

@@ -1,4 +1,6 @@
 """Turns the training of any mm model with a searchable backbone into single-path supernet training."""
+from collections.abc import Sequence
+
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -11,23 +13,33 @@ from ...spaces import arch_rng
 
 @HOOKS.register_module()
 class ArchSamplingHook(Hook):
-    """Sets a uniformly sampled arch before every training iteration (SPOS, Guo et al., ECCV 2020).
+    """Sets a sampled arch before every training iteration: uniformly, as in SPOS (Guo et al., ECCV 2020), or with given probabilities.
 
     The arch of iteration t is a pure function of (seed, t): the same on every rank and after a resume.
 
     Args:
         seed: Seed of the archs.
+        probabilities: What the candidates' probabilities are proportional to: one number per candidate, for all slots alike, or a list
+            of them for every slot. Defaults to uniform. Candidates without weights learn nothing when they are drawn: drawing them
+            less equalises training, and archs with them no longer set what all others adapt to (docs/ranking.md).
+
+    Raises:
+        InputError: Before training, a model without a supernet, or not one number of at least 0 per candidate.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None) -> None:
         self.seed = seed
+        self.probabilities = probabilities
 
     def before_train(self, runner: Runner) -> None:
-        supernet_of(runner)
+        space = supernet_of(runner).space
+        self._slots = None
+        if self.probabilities is not None:
+            self._slots = space.slot_probabilities(self.probabilities, 'probabilities of ArchSamplingHook')
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
-        backbone = supernet_of(runner)
-        backbone.set_arch(backbone.space.sample(arch_rng(self.seed, runner.iter)))
+        backbone, rng = supernet_of(runner), arch_rng(self.seed, runner.iter)
+        backbone.set_arch(backbone.space.sample(rng) if self._slots is None else backbone.space.sample_by(rng, self._slots))
 
 
 def supernet_of(runner: Runner) -> SearchableBackbone:

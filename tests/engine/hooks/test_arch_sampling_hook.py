@@ -45,6 +45,27 @@ def test_an_iteration_based_run_has_them_too(tiny):
     assert watch(tiny.training(loader=loader, train_cfg=dict(by_epoch=False, max_iters=6), **config())) == expected(0, 6)
 
 
+def test_candidates_can_be_drawn_with_other_probabilities(tiny):
+    hook = dict(type='pinas_mm.ArchSamplingHook', probabilities=[0, 3, 1])
+    archs = watch(tiny.training(epochs=2, custom_hooks=[hook]))
+    drawn = [np.random.default_rng((0, t, 0)) for t in range(2 * ITERATIONS)]
+    assert archs == [tuple(int(rng.choice(3, p=[0, 0.75, 0.25])) for _ in range(8)) for rng in drawn]
+    assert set(sum(archs, ())) == {1, 2}
+
+
+@pytest.mark.parametrize('probabilities, message', [
+    ([0.5, 0.5], r'probabilities of ArchSamplingHook: \[2, 2, 2, 2, 2, 2, 2, 2\] numbers .* have \[3, 3, 3, 3, 3, 3, 3, 3\] candidates'),
+    ([[1, 1, 1]] * 7, r'\[3, 3, 3, 3, 3, 3, 3\] numbers'),
+    ([1, 1, -1], r'\[1, 1, -1\], expected numbers of at least 0'),
+    ([0, 0, 0], 'one of them above'),
+])
+def test_wrong_probabilities_are_refused_before_the_first_step(tiny, probabilities, message):
+    runner = tiny.training(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook', probabilities=probabilities)])
+    with pytest.raises(InputError, match=message):
+        runner.train()
+    assert runner.iter == 0
+
+
 @pytest.mark.parametrize('backbone, message', [
     (dict(arch='22222222'), r'built with arch=22222222: a supernet \(arch=None\) is needed'),
     (None, 'ImageClassifier has no searchable backbone'),
