@@ -6,7 +6,7 @@ from os import getenv
 
 model = {
     'type': 'ImageClassifier',
-    'backbone': {'type': 'pinas_mm.SearchableMacroNet', 'widen_factor': 0.25},
+    'backbone': {'type': 'pinas_mm.SearchableMacroNet', 'widen_factor': 0.25, 'zero_init_residual': False},
     'neck': {'type': 'GlobalAveragePooling'},
     'head': {
         'type': 'LinearClsHead',
