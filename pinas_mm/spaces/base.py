@@ -142,16 +142,29 @@ class SearchSpace:
                 raise InputError(f'{source}: {list(slot)}, expected numbers of at least 0, one of them above')
         return [np.asarray(slot, float) / np.sum(slot) for slot in slots]
 
-    def sample_disjoint(self, rng: np.random.Generator, n: int = 2) -> list[Arch]:
+    def sample_disjoint(self, rng: np.random.Generator, n: int = 2, probabilities: Sequence[Sequence[float]] | None = None) -> list[Arch]:
         """``n`` archs no two of which agree in any slot: per slot, ``n`` candidates drawn without replacement.
 
+        Args:
+            rng: The generator.
+            n: How many.
+            probabilities: One per candidate of every slot (:meth:`slot_probabilities`), for one draw after the other; all archs have equal
+                chances. Uniform by default.
+
         Raises:
-            InputError: A slot has fewer than ``n`` candidates.
+            InputError: A slot has fewer than ``n`` candidates, or fewer with a probability above 0.
         """
         if n > min(self.num_candidates):
             raise InputError(f'{n} archs that differ in every slot asked of space {self.name!r}, '
                              f'where a slot has only {min(self.num_candidates)} candidates')
-        columns = [rng.permutation(count)[:n].tolist() for count in self.num_candidates]
+        if probabilities is None:
+            columns = [rng.permutation(count)[:n].tolist() for count in self.num_candidates]
+        elif n > min(np.count_nonzero(slot) for slot in probabilities):
+            raise InputError(f'{n} archs that differ in every slot asked of space {self.name!r}, but a slot has fewer candidates with a '
+                             'probability above 0')
+        else:
+            # In the order of drawing the likely ones come first.
+            columns = [rng.permutation(rng.choice(len(slot), n, replace=False, p=slot)).tolist() for slot in probabilities]
         return list(zip(*columns))
 
     def mutate(self, arch: Arch, prob: float, rng: np.random.Generator) -> Arch:

@@ -1,5 +1,5 @@
 """Pi-NAS with labels: its cross-path consistency and its mean teacher (Peng et al., ICCV 2021, section 3) beside the task's own loss."""
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -31,13 +31,16 @@ class SupervisedPiStrategy(ClassifierStrategy):
             ``consistency`` the teacher has time to learn first (Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS
             2017, ramp up over the first epochs); above it, agreement fades.
         ramp_steps: Length of that ramp in steps; 0 for the full weight from the start.
+        probabilities: As in :class:`~pinas_mm.models.selfsup.PiNAS`.
 
     Raises:
         InputError: An argument out of range, a slot with one candidate, no classifier, or see :class:`Strategy`.
     """
 
     def __init__(self, model: dict, consistency: float = 1.0, momentum: float = 0.99, temperature: float = 1.0,
-                 initial_consistency: float = 0.0, ramp_steps: int = 0, arch_seed: int = 0, data_preprocessor: dict | None = None) -> None:
+                 initial_consistency: float = 0.0, ramp_steps: int = 0,
+                 probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None, arch_seed: int = 0,
+                 data_preprocessor: dict | None = None) -> None:
         super().__init__(model, arch_seed, data_preprocessor)
         for name, value, right in (('consistency', consistency, consistency >= 0), ('temperature', temperature, temperature > 0),
                                    ('initial_consistency', initial_consistency, initial_consistency >= 0),
@@ -50,7 +53,11 @@ class SupervisedPiStrategy(ClassifierStrategy):
         self.ramp_steps = ramp_steps
         self.teacher = MeanTeacher(self.model, ('backbone', 'neck', 'head'), momentum)
         self.register_load_state_dict_pre_hook(_teacher_of_plain_model)
-        self.space.sample_disjoint(arch_rng(arch_seed, 0), 2)  # a space without two such paths is an error now, not at the first step
+        self.probabilities = None
+        if probabilities is not None:
+            self.probabilities = self.space.slot_probabilities(probabilities, 'probabilities of SupervisedPiStrategy')
+        # A space without two such paths is an error now, not at the first step.
+        self.space.sample_disjoint(arch_rng(arch_seed, 0), 2, self.probabilities)
 
     def init_weights(self) -> None:
         """Initialises the student, also from ``Pretrained`` weights, and then makes the teacher equal to it."""
@@ -59,7 +66,7 @@ class SupervisedPiStrategy(ClassifierStrategy):
 
     def draw_archs(self) -> list[Arch]:
         """The two archs of the present step."""
-        return self.space.sample_disjoint(self.arch_rng(), 2)
+        return self.space.sample_disjoint(self.arch_rng(), 2, self.probabilities)
 
     def passes(self, data: dict) -> Iterator[Pass]:
         images, weight = data['inputs'], self.consistency_weight()

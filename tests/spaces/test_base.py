@@ -1,3 +1,4 @@
+import itertools
 from collections import Counter
 
 import numpy as np
@@ -30,6 +31,38 @@ def test_disjoint_archs_differ_in_every_slot_and_are_uniform(space):
     seen = Counter((pair[0][0], pair[1][0]) for pair in pairs)
     assert len(seen) == count * (count - 1)
     assert max(abs(n / len(pairs) - 1 / len(seen)) for n in seen.values()) < 0.02
+
+
+def test_disjoint_archs_by_probabilities(space):
+    rng, count = np.random.default_rng(0), space.num_candidates[0]
+    weights = [0, 1, 3, 2, 2][:count]
+    slots = space.slot_probabilities(weights)
+    pairs = [space.sample_disjoint(rng, 2, slots) for _ in range(6000)]
+    assert all(a != b for pair in pairs for a, b in zip(*pair))
+    seen = Counter((pair[0][0], pair[1][0]) for pair in pairs)
+    p = np.array(weights) / sum(weights)
+    for a, b in itertools.permutations(range(count), 2):
+        # Either of the two may have been drawn first, and either may be the first path.
+        likely = p[a] * p[b] * (1 / (1 - p[a]) + 1 / (1 - p[b])) / 2
+        assert abs(seen[a, b] / len(pairs) - likely) < 0.02
+    with pytest.raises(InputError, match='fewer candidates with a probability above 0'):
+        space.sample_disjoint(rng, 2, space.slot_probabilities([0] * (count - 1) + [1]))
+
+
+def test_an_arch_by_probabilities(space):
+    counts = space.num_candidates
+    slots = space.slot_probabilities([[1.0] + [0.0] * (count - 2) + [3.0] for count in counts])
+    archs = np.array([space.sample_by(np.random.default_rng(seed), slots) for seed in range(2000)])
+    assert set(archs.ravel()) == {0, max(counts) - 1} and np.abs((archs == 0).mean(axis=0) - 0.25).max() < 0.04
+
+
+@pytest.mark.parametrize('weights, message', [
+    (lambda count: [1] * (count + 1), 'numbers for the slots'), (lambda count: [-1] + [1] * (count - 1), 'numbers of at least 0'),
+    (lambda count: [0] * count, 'one of them above'), (lambda count: [float('nan')] * count, 'numbers of at least 0'),
+])
+def test_wrong_probabilities(space, weights, message):
+    with pytest.raises(InputError, match=message):
+        space.slot_probabilities(weights(space.num_candidates[0]))
 
 
 def test_disjoint_archs_cannot_outnumber_candidates(space):

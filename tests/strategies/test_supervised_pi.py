@@ -81,6 +81,13 @@ def test_archs_are_a_function_of_seed_and_step(nets):
     assert strategy.draw_archs() == strategy.space.sample_disjoint(arch_rng(3, 5), 2) == strategy.draw_archs()
 
 
+def test_archs_can_be_drawn_by_probabilities(nets):
+    strategy = nets.build('supervised_pi', probabilities=[0, 1, 1])
+    assert all({a, b} == {1, 2} for a, b in zip(*strategy.draw_archs()))
+    with pytest.raises(InputError, match='fewer candidates with a probability above 0'):
+        nets.build('supervised_pi', probabilities=[0, 1, 0])
+
+
 @pytest.mark.parametrize('arguments, weights', [
     ({}, [1.0, 1.0, 1.0]), (dict(ramp_steps=4), [0.0, 0.25, 1.0]),
     (dict(consistency=0.5, initial_consistency=2.5, ramp_steps=4), [2.5, 2.0, 0.5])

@@ -33,6 +33,9 @@ class PiNAS(BaseSelfSupervisor):
         arch_seed: The archs of step t are a pure function of (arch_seed, t), the same on every rank and after a resume.
         decay_inactive: Candidates off both paths keep ``.grad`` None, so neither weight decay nor momentum moves them. The
             published code filled in zero gradients, which did; True gives that behaviour.
+        probabilities: What the candidates' probabilities are proportional to, for one path after the other: one number per candidate, for
+            all slots alike, or a list of them for every slot. Uniform as published (None). Agreement with a path that can do little pulls
+            the other towards what that one can do: drawing candidates without weights less is ours.
         data_preprocessor, init_cfg: As in every mmpretrain self-supervised model. Pretrained weights go into the backbone's ``init_cfg``.
 
     Raises:
@@ -48,6 +51,7 @@ class PiNAS(BaseSelfSupervisor):
                  momentum: float = 0.999,
                  arch_seed: int = 0,
                  decay_inactive: bool = False,
+                 probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None,
                  data_preprocessor: dict | None = None,
                  init_cfg: dict | list[dict] | None = None) -> None:
         super().__init__(
@@ -59,6 +63,8 @@ class PiNAS(BaseSelfSupervisor):
         self.teacher = MeanTeacher(self, momentum=momentum)
         self.arch_seed = arch_seed
         self.decay_inactive = decay_inactive
+        space = self.backbone.space
+        self.probabilities = None if probabilities is None else space.slot_probabilities(probabilities, 'probabilities of PiNAS')
         self.register_buffer('queue', F.normalize(torch.randn(queue_len, feat_dim), dim=1))
         self.register_buffer('queue_pointer', torch.zeros((), dtype=torch.long))
         self.register_buffer('step', torch.zeros((), dtype=torch.long))
@@ -112,7 +118,7 @@ class PiNAS(BaseSelfSupervisor):
 
     def draw_archs(self) -> list[Arch]:
         """The two archs of this step, and moves to the next step."""
-        archs = self.backbone.space.sample_disjoint(arch_rng(self.arch_seed, int(self.step)), 2)
+        archs = self.backbone.space.sample_disjoint(arch_rng(self.arch_seed, int(self.step)), 2, self.probabilities)
         self.step += 1
         return archs
 

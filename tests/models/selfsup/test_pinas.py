@@ -100,6 +100,13 @@ def test_drawn_archs_differ_in_every_slot_and_depend_on_the_step():
     assert build(arch_seed=1).draw_archs() != draws[0]
 
 
+def test_archs_can_be_drawn_by_probabilities():
+    model = build(probabilities=[0, 1, 1])
+    assert all({a, b} == {1, 2} for _ in range(5) for a, b in zip(*model.draw_archs()))
+    with pytest.raises(InputError, match='probabilities of PiNAS: .* numbers for the slots'):
+        build(probabilities=[1, 1])
+
+
 @pytest.mark.parametrize('amp', [False, True])
 def test_what_did_not_run_is_not_moved(amp):
     model = build(backbone=dict(zero_init_residual=False))  # every gradient on a path is then nonzero
