@@ -26,8 +26,9 @@ BATCH = 128
 # Image passes per image and step.
 PASSES = {
     'uniform': 1, 'uniform-subnet-aware': 1, 'rare-identity': 1, 'fair': 3, 'fair-subnet-aware': 3, 'sandwich': 4,
-    'pinas-supervised': 2 + 2 / 3, 'pinas-supervised-subnet-aware': 2 + 2 / 3, 'pinas': 2 + 2 / 3, 'pinas-linear': 1 / 3}
-STRATEGIES = [name for name in PASSES if name != 'pinas-linear']
+    **dict.fromkeys(('pinas-supervised', 'pinas-supervised-subnet-aware', 'pinas-supervised-rare-identity'), 2 + 2 / 3),
+    **dict.fromkeys(('pinas', 'pinas-rare-identity'), 2 + 2 / 3), **dict.fromkeys(('pinas-linear', 'pinas-rare-identity-linear'), 1 / 3)}
+STRATEGIES = [name for name in PASSES if not name.endswith('-linear')]
 # Of the image passes of pinas, what its linear classifier gets.
 LINEAR_SHARE = 0.1
 
@@ -56,7 +57,8 @@ def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict
     folder = args.work_dir.resolve() / f'{strategy}-{passes}-{seed}'
     finished = folder / 'finished.json'
     if not finished.exists():
-        shares = {strategy: 1.0} if strategy != 'pinas' else {'pinas': 1 - LINEAR_SHARE, 'pinas-linear': LINEAR_SHARE}
+        unsupervised = f'{strategy}-linear' in PASSES
+        shares = {strategy: 1 - LINEAR_SHARE, f'{strategy}-linear': LINEAR_SHARE} if unsupervised else {strategy: 1.0}
         checkpoint, train_seconds = None, 0.0
         for stage, share in shares.items():
             iterations = round(passes * share / PASSES[stage] / BATCH)
@@ -80,7 +82,7 @@ def config(stage: str) -> Path:
 
 def arch_seed(stage: str, seed: int) -> list[str]:
     """The override that makes the sequence of archs that seed's: hook or model draws them."""
-    drawn_by_hook = stage in ('uniform', 'uniform-subnet-aware', 'rare-identity', 'pinas-linear')
+    drawn_by_hook = stage.startswith(('uniform', 'rare-identity')) or stage.endswith('-linear')
     return [f'custom_hooks.0.seed={seed}' if drawn_by_hook else f'model.arch_seed={seed}']
 
 

@@ -1,0 +1,3 @@
+_base_ = './pinas_nasbench-macro_1xb128-200k_cifar10.py'
+
+model = dict(probabilities=[0.1, 0.45, 0.45])
