@@ -42,28 +42,34 @@ def convert_retrained(state_dict: dict[str, Tensor], source: str = 'checkpoint')
     prefix = next((prefix for prefix in PREFIXES for stem in ('', 'stem.') if f'{prefix}{stem}conv1.0.weight' in bare), None)
     if prefix is None:
         raise InputError(f"{source}: no key 'conv1.0.weight' or 'stem.conv1.0.weight' below any of {PREFIXES}: "
-                         'not a retrained '
-                         'Pi-NAS backbone')
+                         'not a retrained Pi-NAS backbone')
     ours: dict[str, Tensor] = {}
     blocks: dict[int, dict[str, Tensor]] = {}
     unknown, others = [], []
     for key, value in bare.items():
         name = key.removeprefix(prefix)
         if _FC.fullmatch(name) or _FC.fullmatch(key):
-            ours[f'head.{name}'] = value
+            kept, part = f'head.{name}', ours
         elif not key.startswith(prefix):
             others.append(key)
+            continue
         elif match := _STEM.fullmatch(name):
             module = 'stem.7' if match[1] == 'bn1' else match[1].replace('conv1', 'stem')
-            ours[f'backbone.{module}.{match[2]}'] = value
+            kept, part = f'backbone.{module}.{match[2]}', ours
         elif (match := _BLOCK.fullmatch(name)) and (position := _position(match)) is not None:
-            blocks.setdefault(position, {})[match[4].replace('downsample', 'shortcut')] = value
+            kept, part = match[4].replace('downsample', 'shortcut'), blocks.setdefault(position, {})
         else:
             unknown.append(key)
+            continue
+        if kept in part:
+            unknown.append(f'{key} (a second name of the same tensor)')
+        part[kept] = value
 
     widen_factor = bare.get(f'{prefix}conv1.0.weight', bare.get(f'{prefix}stem.conv1.0.weight')).shape[0] * 2 / RESNEST50.stem_channels
     with torch.device('meta'):
         shapes = {key: tuple(value.shape) for key, value in SearchableResNeSt(widen_factor=widen_factor).state_dict().items()}
+    unknown += [f'{key} {tuple(value.shape)}' for key, value in ours.items()
+                if key.startswith('backbone.') and shapes.get(key.removeprefix('backbone.')) != tuple(value.shape)]
     arch = []
     for position in range(sum(DEPTHS)):
         block = blocks.get(position, {})

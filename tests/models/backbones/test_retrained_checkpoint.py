@@ -6,6 +6,8 @@ from pinas_mm.models.backbones import SearchableResNeSt
 from pinas_mm.models.backbones.retrained_checkpoint import convert_retrained, is_retrained
 
 ARCH = (3, 3, 3, 3, 1, 1, 3, 3, 3, 0, 0, 1, 1, 0, 2, 1)
+
+
 @pytest.fixture(scope='module')
 def subnet():
     torch.manual_seed(0)
@@ -47,8 +49,20 @@ def test_unknown_and_missing_keys_and_foreign_shapes_are_listed(subnet, publishe
     wide = state | {'layer4.2.conv3.weight': torch.zeros(512, 33, 1, 1)}
     with pytest.raises(InputError, match=r'unknown keys or shapes: layers.15.1.conv3.weight \(512, 33, 1, 1\)$'):
         convert_retrained(wide)
+    stem = state | {'conv1.0.bias': torch.zeros(8), 'conv1.3.weight': torch.zeros(9, 8, 3, 3), 'bn1.momentum': torch.zeros(1)}
+    listed = r'unknown keys or shapes: backbone.stem.3.weight \(9, 8, 3, 3\), backbone.stem.0.bias \(8,\), backbone.stem.7.momentum \(1,\)$'
+    with pytest.raises(InputError, match=listed):
+        convert_retrained(stem)
     with pytest.raises(InputError, match="x.pth: no key 'conv1.0.weight'"):
         convert_retrained({'layer1.0.conv1.weight': torch.zeros(1)}, 'x.pth')
+
+
+def test_a_tensor_under_two_names_is_listed(subnet, published_names):
+    """Neither is the one to drop."""
+    twice = published_names(subnet, 'backbone.bottom_up.', 'stem.', 'res', 2)
+    twice |= {'backbone.bottom_up.bn1.bias': torch.zeros(16), 'backbone.bottom_up.layer1.0.bn3.bias': torch.zeros(64)}
+    with pytest.raises(InputError, match=r'up.bn1.bias \(a second name of the same tensor\), .*layer1.0.bn3.bias \(a second name'):
+        convert_retrained(twice)
 
 
 def test_a_supernet_is_not_a_retrained_backbone():
