@@ -91,7 +91,7 @@ def save_checkpoint(path: str | os.PathLike, state_dict: dict[str, torch.Tensor]
     write_atomic(path, lambda file: torch.save({'meta': meta, 'state_dict': state}, file))
 
 
-def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> None:
+def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> set[str]:
     """Loads into ``module`` every tensor it has; what the checkpoint has beyond that is left.
 
     So a subnet inherits from a supernet's checkpoint without a converter.
@@ -101,8 +101,11 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
         path: Checkpoint path or URI.
         prefix: Prefix of the module's keys in the checkpoint, such as ``'backbone.'``.
 
+    Returns:
+        The names below the prefix that were left, without it.
+
     Raises:
-        InputError: A key is missing or has another shape; the message lists them.
+        InputError: A key is missing or has another shape; the message lists them, and where keys are missing those that are there instead.
     """
     module = module.module if is_model_wrapper(module) else module
     found = load_checkpoint(path)['state_dict']
@@ -113,10 +116,13 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
         f"{prefix}{key} {tuple(found[f'{prefix}{key}'].shape)} instead of {tuple(value.shape)}" for key, value in wanted.items()
         if f'{prefix}{key}' in found and found[f'{prefix}{key}'].shape != value.shape
     ]
+    left = [key for key in found if key.startswith(prefix) and key.removeprefix(prefix) not in wanted]
     if missing or shapes:
-        raise InputError(f'{path}: does not fit this {type(module).__name__}'
-                         + _listing('; missing: ', missing) + _listing('; wrong shape: ', shapes))
+        # Another arch's weights stand under the names of other candidates.
+        raise InputError(f'{path}: does not fit this {type(module).__name__}' + _listing('; missing: ', missing)
+                         + _listing('; there instead: ', left if missing else []) + _listing('; wrong shape: ', shapes))
     module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
+    return {key.removeprefix(prefix) for key in left}
 
 
 def _listing(title: str, keys: list[str], most: int = 8) -> str:

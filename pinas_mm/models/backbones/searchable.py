@@ -6,6 +6,7 @@ from functools import partial
 from os import PathLike
 from typing import Any
 
+import torch
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmengine.model import BaseModule, constant_init
 from torch import Tensor, nn
@@ -234,21 +235,41 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         """Initialises as every mm module does, except that ``Pretrained`` is strict and cannot run code.
 
         Raises:
-            InputError: A pretrained checkpoint that lacks a key of this backbone or has another shape for it, or ``Pretrained`` among
-                other entries.
+            InputError: A pretrained checkpoint that lacks a key of this backbone or has another shape for it, one of another subnet, or
+                ``Pretrained`` among other entries.
         """
         configs = [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg
         pretrained = [config for config in configs if config['type'] == 'Pretrained']
         if pretrained:
             if len(configs) > 1:
                 raise InputError(f"init_cfg of {type(self).__name__}: 'Pretrained' fills everything, but is one of {len(configs)} entries")
-            load_strict(self, pretrained[0]['checkpoint'], pretrained[0].get('prefix', ''))
+            path = pretrained[0]['checkpoint']
+            self._refuse_another_subnet(load_strict(self, path, pretrained[0].get('prefix', '')), path)
             self._is_init = True
             return
         super().init_weights()
         if self.zero_init_residual:
             for norm in self.residual_norms():
                 constant_init(norm, 0)
+
+    def _refuse_another_subnet(self, left: set[str], path: str | PathLike) -> None:
+        """Raises where ``left``, what a checkpoint has beyond this subnet, is of some other candidates: a supernet has all of them.
+
+        No key is missing where this arch chooses a candidate without weights, such as an identity, in place of one that has some.
+        """
+        if self.fixed_arch is None or not any(key.startswith('layers.') for key in left):
+            return
+        arch, self.fixed_arch = self.fixed_arch, None
+        try:
+            with torch.device('meta'):
+                every = nn.ModuleDict({'layers': nn.ModuleList(self.build_position(position) for position in self.space.positions)})
+        finally:
+            self.fixed_arch = arch
+        others = every.state_dict().keys() - self.state_dict().keys()
+        foreign = sorted(others & left)
+        if foreign and len(foreign) < len(others):
+            raise InputError(f'{path}: the weights of another subnet than {self.space.encode(arch)}: it has {len(foreign)} tensors of '
+                             f'candidates that this one does not choose, such as {foreign[0]}')
 
     def train(self, mode: bool = True) -> 'SearchableBackbone':
         super().train(mode)

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -160,6 +162,41 @@ def test_pretrained_is_strict(backbone, tmp_path):
     save_checkpoint(tmp_path / 'net.pth', {f'backbone.{k}': v for k, v in state.items()}, {})
     with pytest.raises(InputError, match=r'wrong shape: .*stem.0.weight \(8, 3, 3, 3\)|wrong shape'):
         backbone(arch=arch, widen_factor=0.5, init_cfg=init).init_weights()
+
+
+def test_a_checkpoint_of_another_arch_is_told_by_its_keys(backbone, tmp_path):
+    """A candidate's index is in its names: what is wanted and what is there instead differ in it."""
+    first, second = (3, 2) if backbone is SearchableNASBench201 else (2, 1)  # candidates with weights
+    other, arch = ((choice, ) + (2, ) * (backbone.space.num_slots - 1) for choice in (first, second))
+    theirs, net = (backbone(arch=choices, widen_factor=WIDTH) for choices in (other, arch))
+    state = {f'backbone.{k}': v for k, v in theirs.state_dict().items()} | {'head.weight': torch.zeros(1)}
+    save_checkpoint(tmp_path / 'net.pth', state, {})
+    net.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'net.pth'), prefix='backbone.')
+    with pytest.raises(InputError) as error:
+        net.init_weights()
+    ours, theirs = ({f'backbone.{key}' for key in module.state_dict()} for module in (net, theirs))
+    for title, keys in (('missing', ours - theirs), ('there instead', theirs - ours)):
+        names = re.search(f'; {title}: ([^;]*)', str(error.value))[1].partition(' and ')[0].split(', ')
+        assert set(names) <= keys and len(names) == min(8, len(keys))
+
+
+@pytest.mark.parametrize('backbone, arch, other', [
+    (SearchableMacroNet, '10010220', '10010222'),  # an identity where the other has a convolution
+    (SearchableNASBench201, '333331', '333333'),
+])
+def test_a_checkpoint_of_another_subnet_is_refused_though_it_has_every_key(backbone, arch, other, images, tmp_path):
+    net, theirs = backbone(arch, WIDTH), backbone(other, WIDTH)
+    assert net.state_dict().keys() < theirs.state_dict().keys()
+    net.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'net.pth'), prefix='backbone.')
+    save_checkpoint(tmp_path / 'net.pth', {f'backbone.{key}': value for key, value in theirs.state_dict().items()}, {})
+    state = torch.get_rng_state()
+    with pytest.raises(InputError, match=rf'net.pth: the weights of another subnet than {arch}: it has \d+ tensors .* such as layers'):
+        net.init_weights()
+    assert net.arch == net.fixed_arch == backbone.space.decode(arch) and torch.equal(torch.get_rng_state(), state)
+    # Its own weights, with or without a tail that is not read, and a supernet's.
+    for source in (net, backbone(arch, WIDTH, out_indices=range(net.space.num_stages + 1)), backbone(None, WIDTH)):
+        save_checkpoint(tmp_path / 'net.pth', {f'backbone.{key}': value for key, value in source.state_dict().items()}, {})
+        net.init_weights()
 
 
 @pytest.mark.parametrize('arguments, message', [
