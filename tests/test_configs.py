@@ -10,7 +10,9 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import HOOKS, LOOPS, MODELS, OPTIMIZERS, PARAM_SCHEDULERS, init_default_scope
 from mmengine.visualization import Visualizer
+from mmpretrain.structures import DataSample
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.flop_counter import FlopCounterMode
 
 from pinas_mm import config_path
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
@@ -243,6 +245,30 @@ def test_retraining_is_the_recipe_of_mmpretrain_with_another_backbone(tmp_path):
     assert scratch.init_cfg is None and scratch.arch == [3, 0, 1, 3, 2, 3, 1, 2, 0, 3, 2, 1, 3, 0, 3, 2]
     assert inherited.arch == 'work_dirs/search/subnet.yaml'
     assert inherited.init_cfg == dict(type='Pretrained', checkpoint='work_dirs/search/subnet.pth', prefix='backbone.')
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if 'resnest50' in name])
+def test_one_step_at_full_size(name, tmp_path):
+    """On two small images; with parameters, and MACs of one arch at 224x224 (-s prints them)."""
+    torch.manual_seed(0)
+    model = build_model(read(name), tmp_path, 'cpu').train()
+    supernet, learns = model.backbone.is_supernet, hasattr(model, 'teacher')
+    if supernet and not learns:
+        model.backbone.set_arch((0, 1, 2, 3) * 4)
+    images = list(torch.randint(0, 256, (8 if learns else 2, 3, 64, 64), dtype=torch.uint8))
+    data = dict(inputs=[torch.stack(images[view::4]) for view in range(4)] if learns else images,
+                data_samples=[DataSample().set_gt_label(label) for label in (3, 5)])
+    loss, _ = model.parse_losses(model(**model.data_preprocessor(data, training=True), mode='loss'))
+    loss.backward()
+    # In a supernet that learns, two paths have gradients; else everything that is not frozen.
+    silent = {key.partition('.')[0] for key, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None}
+    assert torch.isfinite(loss) and silent == ({'backbone'} if learns else set())
+
+    with FlopCounterMode(display=False) as flops, torch.no_grad():
+        model.backbone.to('meta').eval()(torch.empty(1, 3, 224, 224, device='meta'))
+    macs, parameters = flops.get_total_flops() / 2e9, sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    print(f'{name}: {parameters:.1f} M parameters, {macs:.3g} G MACs at 224x224')
+    assert 4 < macs < 6 and (parameters < 30) == (not supernet)
 
 
 def test_strategies_are_compared_at_equal_image_passes(tmp_path):

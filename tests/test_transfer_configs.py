@@ -125,7 +125,7 @@ def test_published_mask_rcnn():
     assert config.train_dataloader.batch_size == 2 and config.auto_scale_lr.base_batch_size == 16
     net = build(MASK_RCNN, 'meta')
     assert norm_layers(net.backbone) and len(norm_layers(net.neck)) == 8 and len(norm_layers(net.roi_head)) == 4 + 4
-    assert all(isinstance(layer, SyncBatchNorm) for layer in norm_layers(net))
+    assert all(isinstance(layer, SyncBatchNorm) and layer.training for layer in norm_layers(net.train()))
     assert all(parameter.requires_grad for parameter in net.parameters())
 
 
