@@ -27,7 +27,7 @@ def main() -> None:
         save_checkpoint(args.destination, converted, dict(space=subnet.space, arch=list(arch), source=args.source))
         path = Path(args.destination).with_suffix('.yaml')
         subnet.write(path)
-        print(f"{path}: arch {','.join(map(str, arch))}")
+        print(f"{path}: arch {','.join(map(str, arch))}; dilated it needs avd_dilated=True, contract_dilation=True")
         if others:
             print(f"not of the backbone, left out: {len(others)} keys: {', '.join(others)}")
     else:
