@@ -72,6 +72,25 @@ def test_it_computes_what_mmsegs_resnest_does_dilated_or_not(mmseg_resnest, argu
             torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4 * expected.abs().max().item())
 
 
+@pytest.mark.parametrize('norm_eval', [False, True])
+@pytest.mark.parametrize('package', ['mmdet', 'mmseg'])
+def test_the_same_is_frozen_as_in_their_resnest(package, norm_eval):
+    """Parameters by number and size, norm layers by whether they train."""
+    resnest = pytest.importorskip(f'{package}.models.backbones').ResNeSt
+    for frozen_stages in range(-1, 5):
+        arguments = dict(out_indices=(0, 1, 2, 3), frozen_stages=frozen_stages, norm_eval=norm_eval, norm_cfg=dict(type='SyncBN'))
+        with torch.device('meta'):
+            theirs = resnest(depth=50, radix=2, stem_channels=64, avg_down_stride=True, **arguments)
+            ours = SearchableResNeSt('1' * 16, **arguments)
+        found = []
+        for net in (theirs, ours):
+            net.train()
+            norms = [layer for layer in net.modules() if isinstance(layer, nn.SyncBatchNorm)]
+            found.append((sorted(parameter.numel() for parameter in net.parameters() if parameter.requires_grad),
+                          sorted(layer.num_features for layer in norms if layer.training), len(norms)))
+        assert found[0] == found[1] and found[1][2] == 3 + 16 * 4 + 4
+
+
 def test_the_published_pool_of_dilated_stages_is_in_their_first_block():
     net = SearchableResNeSt('1' * 16, 0.25, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), avd_dilated=True, contract_dilation=True)
     blocks = [layer['1'] for layer in net.layers]
