@@ -13,8 +13,8 @@ PREFIXES = ('', 'backbone.', 'module.backbone.', 'encoder_q.0.', 'module.encoder
 _BLOCK = re.compile(r'layer(\d+)\.(\d+)\.(\d+)\.(.+)')
 
 
-def convert_reference(state_dict: dict[str, Tensor], source: str = 'checkpoint') -> dict[str, Tensor]:
-    """Our keys, below ``backbone.``, for a published supernet checkpoint.
+def convert_reference(state_dict: dict[str, Tensor], source: str = 'checkpoint') -> tuple[dict[str, Tensor], list[str]]:
+    """Our keys, below ``backbone.``, for a published supernet checkpoint, and the keys that are none of the backbone's.
 
     The published network holds the shortcut projection of a position once per candidate, always the same tensor; ours has it once.
 
@@ -29,9 +29,11 @@ def convert_reference(state_dict: dict[str, Tensor], source: str = 'checkpoint')
     if prefix is None:
         raise InputError(f"{source}: no key 'conv1.0.weight' below any of {PREFIXES}: not a published Pi-NAS supernet")
     converted: dict[str, Tensor] = {}
+    others = []
     for key, value in state_dict.items():
         name = _our_name(key.removeprefix(prefix)) if key.startswith(prefix) else None
         if name is None:
+            others.append(key)
             continue
         if name in converted and not torch.equal(converted[name], value):
             raise InputError(f'{source}: {key} differs from another candidate\'s copy of the same shortcut')
@@ -44,7 +46,7 @@ def convert_reference(state_dict: dict[str, Tensor], source: str = 'checkpoint')
     if wrong:
         raise InputError(f'{source}: {len(wrong)} tensors do not fit resnest50 at widen_factor={widen_factor:g}, '
                          f'such as {sorted(wrong)[:4]}')
-    return {f'backbone.{key}': value for key, value in converted.items()}
+    return {f'backbone.{key}': value for key, value in converted.items()}, others
 
 
 def _our_name(key: str) -> str | None:
