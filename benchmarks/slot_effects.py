@@ -3,8 +3,8 @@
 
     python benchmarks/slot_effects.py work_dirs/ranking/uniform-200000-0/rank/ranking.json --score score/neg_loss
 
-An effect is what a candidate is worth against the first one of its slot, by least squares over all archs of the file, in standard deviations
-of the truth or of the scores, so that columns compare.
+An effect is what a candidate is worth against the first one of its slot, by least squares over all archs of the file, in standard
+deviations of the truth or of the scores, so that columns compare.
 """
 import argparse
 import json
