@@ -93,16 +93,6 @@ def kendall_tau(x: np.ndarray, y: np.ndarray) -> float:
     return float(stats.kendalltau(x, y, method='asymptotic').statistic)  # the method is that of the p-value: the exact one is slow
 
 
-def spearman_rho(x: np.ndarray, y: np.ndarray) -> float:
-    """Spearman's rank correlation; NaN where either is constant."""
-    return float(_spearman(x, y))
-
-
-def pearson_r(x: np.ndarray, y: np.ndarray) -> float:
-    """Pearson's correlation; NaN where either is constant."""
-    return float(_pearson(x, y))
-
-
 def expected_best(scores: np.ndarray, truth: np.ndarray, count: int) -> float:
     """The best truth to expect among the ``count`` best-scored archs, where archs of equal score are taken at random.
 
