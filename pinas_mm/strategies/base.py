@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
+from ..models.selfsup import PiNAS
 from ..registry import MODELS
 from ..spaces import Arch, SearchSpace, arch_rng
 
@@ -48,7 +49,7 @@ class Strategy(BaseModel):
         data_preprocessor: Goes to the inner model where that has none: mmengine's Runner gives a config's own to the outermost model.
 
     Raises:
-        InputError: The inner model has no supernet.
+        InputError: The inner model has no supernet, or is :class:`PiNAS`, which draws its paths itself.
     """
 
     def __init__(self, model: dict, arch_seed: int = 0, data_preprocessor: dict | None = None) -> None:
@@ -57,6 +58,8 @@ class Strategy(BaseModel):
         if data_preprocessor is not None:
             model.setdefault('data_preprocessor', data_preprocessor)
         self.model: BaseModel = MODELS.build(model)
+        if isinstance(self.model, PiNAS):
+            raise InputError(f'{type(self).__name__}: PiNAS draws two paths per step itself; expected an mm model with a task loss')
         backbone = getattr(self.model, 'backbone', None)
         if not isinstance(backbone, SearchableBackbone):
             raise InputError(f'{type(self).__name__}: its {type(self.model).__name__} has no searchable backbone, '

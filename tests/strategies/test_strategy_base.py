@@ -246,6 +246,11 @@ def test_a_model_without_a_supernet_is_refused(nets):
         nets.build('fair', model=dict(type='ImageClassifier', backbone=dict(type='LeNet5', num_classes=-1)))
     with pytest.raises(InputError, match=r'FairStrategy trains a supernet, but model.model.backbone was given arch=\(1, 1'):
         nets.build('fair', model=nets.classifier(arch='11111111'))
+    with pytest.raises(InputError, match='FairStrategy: PiNAS draws two paths per step itself'):
+        nets.build('fair', model=dict(
+            type='pinas_mm.PiNAS', backbone=nets.classifier()['backbone'],
+            neck=dict(type='MoCoV2Neck', in_channels=160, hid_channels=16, out_channels=8), feat_dim=8, queue_len=8,
+            head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'))))
 
 
 @KINDS
