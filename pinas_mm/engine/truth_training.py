@@ -148,9 +148,10 @@ class TruthFile:
         meta = self.path.with_suffix('.meta.json')
         settings = {key: value for key, value in config.to_dict().items() if key not in INCIDENTAL} | settings
         settings = json.loads(json.dumps(settings, default=str))
-        if self.path.exists() and not meta.exists():
-            raise InputError(f'{self.path} exists, but not {meta}, which would say how it was made: choose another --out')
-        if meta.exists():
+        self.trainings: dict[Arch, list[float]] = {}
+        if self.path.exists():
+            if not meta.exists():
+                raise InputError(f'{self.path} exists, but not {meta}, which would say how it was made: choose another --out')
             try:
                 found = dict(json.loads(meta.read_text()))
             except ValueError as error:
@@ -158,12 +159,10 @@ class TruthFile:
             changed = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
             if changed:
                 raise InputError(f'{self.path}: made with other settings ({", ".join(changed)} changed); choose another --out')
-        else:
-            write_atomic(meta, lambda file: file.write(json.dumps(settings, indent=1).encode()))
-        self.trainings: dict[Arch, list[float]] = {}
-        if self.path.exists():
             table = TruthTable.read(self.path, self.space)
             self.trainings = {arch: list(accuracies) for arch, accuracies in table.trainings.items()}
+        else:  # what was left by a command that finished no training binds nobody
+            write_atomic(meta, lambda file: file.write(json.dumps(settings, indent=1).encode()))
 
     def left(self, archs: Sequence[Arch], repeats: int) -> list[Training]:
         """The trainings that are not in the table, first repeats first."""

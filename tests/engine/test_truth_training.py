@@ -105,7 +105,8 @@ def test_limits_are_those_of_the_configs_width(config):
 
 def test_a_table_goes_on_only_with_its_own_settings(config, tmp_path):
     path = tmp_path / 'truth.json'
-    table = TruthFile(path, from_scratch(config), dict(seed=0))
+    TruthFile(path, from_scratch(config), dict(seed=3))
+    table = TruthFile(path, from_scratch(config), dict(seed=0))  # without a training, the settings may still be mended
     assert table.left([FIRST, SECOND], 2) == [(FIRST, 0), (SECOND, 0), (FIRST, 1), (SECOND, 1)] and not path.exists()
     table.add(FIRST, 51.5)
     table.add(SECOND, 40.25)
