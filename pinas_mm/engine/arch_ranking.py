@@ -18,6 +18,7 @@ from ..search.evaluator import Metrics
 from ..search.search import Failure
 from ..search.zero_cost import zero_cost_scores
 from ..spaces import Arch
+from ..strategies import Strategy
 from .arch_loops import build_arch_evaluator, evaluate_on_ranks
 from .hooks.arch_sampling_hook import supernet_of
 from .loaders import calibration_loader, whole_set_loader
@@ -58,8 +59,7 @@ def supernet_scores(runner: Runner, archs: Sequence[Arch], seed: int = 0) -> lis
     config, settings = runner.cfg, dict(runner.cfg.arch_evaluation)
     metrics = config.val_evaluator if isinstance(config.val_evaluator, list | tuple) else [config.val_evaluator]
     likelihood = dict(type='pinas_mm.LabelLikelihood')
-    model = _bare_model(runner)
-    if isinstance(model, BaseClassifier) and likelihood['type'] not in [metric['type'] for metric in metrics]:
+    if isinstance(_mm_model(runner), BaseClassifier) and likelihood['type'] not in [metric['type'] for metric in metrics]:
         metrics = [*metrics, likelihood]
     calibration = calibration_loader(settings.pop('calibration_dataloader'), settings.pop('calibration_batches', 49), seed)
     evaluator = build_arch_evaluator(runner, calibration, whole_set_loader(config.val_dataloader), list(metrics), **settings)
@@ -98,9 +98,10 @@ def _advance(progress: Progress, task: TaskID, before: int, size: int, done: int
 @torch.no_grad()
 def _minibatch(runner: Runner, seed: int) -> Tensor:
     loader = calibration_loader(runner.cfg.arch_evaluation['calibration_dataloader'], 1, seed)
-    model = _bare_model(runner)
-    return model.data_preprocessor(next(iter(loader)), False)['inputs'][:MINIBATCH]
+    return _mm_model(runner).data_preprocessor(next(iter(loader)), False)['inputs'][:MINIBATCH]
 
 
-def _bare_model(runner: Runner) -> BaseModel:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+def _mm_model(runner: Runner) -> BaseModel:
+    """The runner's model, without the wrapper for several ranks and the strategy that trained it."""
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return model.model if isinstance(model, Strategy) else model

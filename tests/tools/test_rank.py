@@ -32,10 +32,15 @@ def files(tmp_path_factory):
     config = Config.fromfile(LINEAR)
     model = MODELS.build(dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict()))
     save_checkpoint(folder / 'supernet.pth', model.state_dict(), {})
+    save_checkpoint(folder / 'fair.pth', dict(model.state_dict(), step=torch.tensor(7)), {})
     (folder / 'linear.py').write_text(f'''_base_ = {str(LINEAR)!r}
 val_dataloader = dict(dataset=dict(indices=40))
 test_dataloader = dict(dataset=dict(data_root='the test set must not be read', split='none'))
 arch_evaluation = dict(calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)), calibration_batches=1)
+''')
+    (folder / 'fair.py').write_text('''_base_ = './linear.py'
+model = dict(_delete_=True, type='pinas_mm.FairStrategy', model=_base_.model)
+custom_hooks = []
 ''')
     rng = np.random.default_rng(0)
     networks = list(dict.fromkeys(SPACE.canonical(SPACE.sample(rng)) for _ in range(33)))[:30]
@@ -100,6 +105,13 @@ def test_the_baselines_alone_and_a_metric_by_name(rank, tmp_path):
     data = json.loads((tmp_path / 'work/ranking.json').read_text())
     assert code == 0 and [name for name in data['samples']['uniform']['rankings'] if name not in BASELINES] == [
         'score/margin', 'score/margin, smoothed', 'score/margin, MACs corrected', 'score/margin, smoothed + naswot']
+
+
+def test_a_supernet_that_a_strategy_trained_is_scored_by_likelihood_too(rank, tmp_path):
+    code, _, err = rank('fair.py', 'fair.pth', '--truth', 'truth.csv', '--archs', '10', '--sampling', 'uniform', '--few-truths', '0',
+                        '--scores', 'score/margin')
+    assert code == 0, err
+    assert 'score/margin' in json.loads((tmp_path / 'work/ranking.json').read_text())['samples']['uniform']['rankings']
 
 
 @pytest.mark.parametrize('arguments, message', [
