@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pinas_mm.checkpoint import load_strict
-from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
+from pinas_mm.engine.command_line import build_runner, non_negative, parser, read_config, run_tool
 from pinas_mm.engine.hooks.arch_sampling_hook import supernet_of
 from pinas_mm.engine.loaders import calibration_loader
 from pinas_mm.errors import InputError
@@ -34,7 +34,7 @@ def main() -> None:
     options.add_argument('--names', nargs='+', help='what to call them (default: their paths)')
     options.add_argument('--archs', type=int, default=24, help='paths to compare, each with each (default: 24)')
     options.add_argument('--images', type=int, default=64, help='images they are run on, one batch (default: 64)')
-    options.add_argument('--seed', type=int, default=0, help='seed of the paths, the images and their augmentation')
+    options.add_argument('--seed', type=non_negative, default=0, help='seed of the paths, the images and their augmentation')
     options.add_argument('--plot', help='PNG to write')
     args = options.parse_args()
     names = args.names or args.checkpoints

@@ -2,8 +2,8 @@
 """Trains archs of a space from scratch under one schedule, and writes their test accuracies: the truth for rankings.
 
 CONFIG is one that trains a subnet; its arch and pretrained weights are left out, and its test set gives the accuracies. The archs are
-distinct networks, drawn uniformly by --seed. The table is JSON of {arch: [accuracy of every repeat]} and grows with every training; the
-same command goes on where it stopped, also with more --archs or --repeats.
+drawn uniformly by --seed, one per distinct network. The table is JSON of {arch: [accuracy of every repeat]} and grows with every
+training; the same command goes on where it stopped, also with more --archs or --repeats.
 
     python tools/make_truth.py configs/pinas/pinas_nasbench-macro-finetune_1xb128-coslr-2e_cifar10.py --out truth.json --jobs 2
     python tools/make_truth.py CONFIG --out truth.json --archs 80 --repeats 3 --constraints macs=4e6 --input-size 32
@@ -14,7 +14,7 @@ from datetime import timedelta
 
 from mmengine.config import DictAction
 
-from pinas_mm.engine.command_line import parser, read_config, run_tool
+from pinas_mm.engine.command_line import non_negative, parser, read_config, run_tool
 from pinas_mm.engine.truth_training import TruthFile, constraints_of, from_scratch, space_of, train_all
 from pinas_mm.errors import InputError
 from pinas_mm.search.ranking import ceiling
@@ -26,7 +26,7 @@ def main() -> None:
     options.add_argument('--out', required=True, help='the table; <name>.meta.json beside it says how it was made')
     options.add_argument('--archs', type=int, default=40, help='archs to train (default: 40)')
     options.add_argument('--repeats', type=int, default=2, help='trainings of each, with other seeds; two tell the ceiling (default: 2)')
-    options.add_argument('--seed', type=int, default=0, help='seed of the draw and of the trainings')
+    options.add_argument('--seed', type=non_negative, default=0, help='seed of the draw and of the trainings')
     options.add_argument('--constraints', nargs='+', action=DictAction, default={},
                          help='limits on the archs, such as macs=4e6 or macs=1e6,4e6')
     options.add_argument('--input-size', type=int, help='side of the images in pixels, which --constraints are counted at')

@@ -14,11 +14,11 @@ from mmengine.runner import Runner
 
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.arch_ranking import baseline_scores, check_ranking_config, supernet_scores
-from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
+from pinas_mm.engine.command_line import build_runner, non_negative, parser, read_config, run_tool
 from pinas_mm.engine.hooks.arch_sampling_hook import supernet_of
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
-from pinas_mm.search.few_truths import FewTruths, archs_to_train
+from pinas_mm.search.few_truths import LEAST_TRUTHS, FewTruths, archs_to_train
 from pinas_mm.search.ranking_report import RankingReport, write_scores
 from pinas_mm.search.score_corrections import joined, macs_corrected, smoothed
 from pinas_mm.search.search import Failure
@@ -36,19 +36,24 @@ def main() -> None:
     options.add_argument('checkpoint', nargs='?', help='the supernet with its classifier (default: none, the baselines alone)')
     options.add_argument('--truth', required=True, help='table of true accuracies: JSON or CSV')
     options.add_argument('--archs', type=int, help=f'archs to compare (default: {MOST_ARCHS}, or all where the table has fewer networks)')
-    options.add_argument('--seed', type=int, default=0, help='seed of the archs, the calibration samples and the intervals (default: 0)')
+    options.add_argument('--seed', type=non_negative, default=0,
+                         help='seed of the archs, the calibration samples and the intervals (default: 0)')
     options.add_argument('--sampling', choices=(*SAMPLINGS, 'both'), default='both', help='how archs are drawn (default: both)')
     options.add_argument('--scores', nargs='+', metavar='NAME', help='metrics to rank by, higher is better (default: all measured)')
     options.add_argument('--few-truths', type=int, default=30, metavar='N',
                          help='true accuracies of other archs that the row few_truths learns from, 0 for none (default: 30)')
     options.add_argument('--plot', help='PNG to write: true accuracies against the scores of every ranker')
     args = options.parse_args()
+    if args.few_truths != 0 and args.few_truths < LEAST_TRUTHS:
+        raise InputError(f'--few-truths {args.few_truths}: expected at least {LEAST_TRUTHS}, or 0 for none')
+    if args.scores and not args.checkpoint:
+        raise InputError(f'--scores {" ".join(args.scores)}: there are none without a checkpoint')
     config = read_config(args)
     check_ranking_config(config)
     config.load_from, config.resume = None, False
     runner = build_runner(config)
     table = TruthTable.read(args.truth, supernet_of(runner).space)
-    count = args.archs or min(MOST_ARCHS, len(table.networks()))
+    count = min(MOST_ARCHS, len(table.networks())) if args.archs is None else args.archs
     samples = {sampling: table.sample(count, args.seed, sampling) for sampling in SAMPLINGS if args.sampling in (sampling, 'both')}
     ranked = sorted({arch for archs in samples.values() for arch in archs})
     trained = trained_archs(table, ranked, args.few_truths, args.seed)
@@ -56,8 +61,6 @@ def main() -> None:
     if args.checkpoint:
         load_strict(runner.model, args.checkpoint)
         scores = measured(runner, [*ranked, *trained], args.seed, args.scores)
-    elif args.scores:
-        raise InputError(f'--scores {" ".join(args.scores)}: there are none without a checkpoint')
     if not is_main_process():
         return
     rankers, macs = all_rankers(runner, table, ranked, trained, scores, args.seed)
@@ -82,7 +85,7 @@ def main() -> None:
 def trained_archs(table: TruthTable, ranked: list[Arch], count: int, seed: int) -> list[Arch]:
     """Archs of the table whose true accuracy a ranker may know: none of those that are ranked, or none where the table has too few."""
     others = sorted(set(table.networks()) - set(ranked))
-    if count < 0 or count > len(others):
+    if count > len(others):
         print(f'few_truths is left out: {len(others)} networks of the table are not ranked, {count} asked')
         return []
     drawn = np.random.default_rng(seed).permutation(len(others))[:max(POOL, count)]
@@ -93,16 +96,23 @@ def measured(runner: Runner, archs: list[Arch], seed: int, names: list[str] | No
     """The supernet's scores of archs by metric, ``(len(archs), )`` each.
 
     Raises:
-        InputError: An arch could not be evaluated, or there is no such metric.
+        InputError: An arch could not be evaluated, there is no such metric, or one is not finite.
     """
+    space = supernet_of(runner).space
     results = supernet_scores(runner, archs, seed)
     failed = [(arch, result.error) for arch, result in zip(archs, results) if isinstance(result, Failure)]
     if failed:
-        raise InputError(f'{len(failed)} of {len(archs)} archs could not be evaluated, the first is {failed[0][0]}: {failed[0][1]}')
+        arch, error = failed[0]
+        raise InputError(f'{len(failed)} of {len(archs)} archs could not be evaluated, the first is {space.encode(arch)}: {error}')
     known = list(results[0])
     for name in names or []:
         if name not in known:
             raise InputError(f'--scores {name}: expected one of {known}')
+    for name in names or known:
+        wrong = [arch for arch, result in zip(archs, results) if not np.isfinite(result[name])]
+        if wrong:
+            raise InputError(f'{name} of {len(wrong)} of {len(archs)} archs is not a finite number, the first is '
+                             f'{space.encode(wrong[0])}: the supernet has diverged; --scores names other metrics')
     return {name: np.array([result[name] for result in results]) for name in names or known}
 
 

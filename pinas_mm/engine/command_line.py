@@ -58,6 +58,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     return result
 
 
+def non_negative(text: str) -> int:
+    """The type of an option such as ``--seed``, for :meth:`argparse.ArgumentParser.add_argument`."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f'{text!r}, expected a whole number of at least 0')
+    return int(text)
+
+
 def read_config(args: argparse.Namespace) -> Config:
     """The config with the command line's overrides and a work dir.
 

@@ -33,6 +33,7 @@ def files(tmp_path_factory):
     model = MODELS.build(dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict()))
     save_checkpoint(folder / 'supernet.pth', model.state_dict(), {})
     save_checkpoint(folder / 'fair.pth', dict(model.state_dict(), step=torch.tensor(7)), {})
+    save_checkpoint(folder / 'nan.pth', dict(model.state_dict(), **{'head.fc.bias': torch.full((10, ), torch.nan)}), {})
     (folder / 'linear.py').write_text(f'''_base_ = {str(LINEAR)!r}
 val_dataloader = dict(dataset=dict(indices=40))
 test_dataloader = dict(dataset=dict(data_root='the test set must not be read', split='none'))
@@ -115,6 +116,11 @@ def test_a_supernet_that_a_strategy_trained_is_scored_by_likelihood_too(rank, tm
 
 
 @pytest.mark.parametrize('arguments, message', [
+    (['linear.py', '--truth', 'truth.csv', '--archs', '0'], '0 archs asked of truth.csv: expected at least 10'),
+    (['linear.py', '--truth', 'truth.csv', '--seed', '-1'], "argument --seed: '-1', expected a whole number of at least 0"),
+    (['linear.py', '--truth', 'truth.csv', '--few-truths', '4'], '--few-truths 4: expected at least 5, or 0 for none'),
+    (['linear.py', 'nan.pth', '--truth', 'truth.csv', '--archs', '10', '--sampling', 'uniform'],
+     'score/neg_loss of 10 of 10 archs is not a finite number, the first is [012]{8}: .* --scores'),
     (['linear.py', '--truth', 'none.json'], 'none.json: no such file'),
     (['linear.py', '--truth', 'other.csv'], 'other.csv: neither JSON nor a CSV with a column of archs of space .nasbench_macro.'),
     (['linear.py', '--truth', 'nan.csv'], 'nan.csv: accuracy nan of arch 00000000'),
@@ -131,4 +137,4 @@ def test_a_supernet_that_a_strategy_trained_is_scored_by_likelihood_too(rank, tm
 ])
 def test_wrong_input(rank, arguments, message):
     code, _, err = rank(*arguments)
-    assert code == 2 and re.fullmatch(f'error: .*{message}.*', err), err
+    assert code == 2 and re.fullmatch(f'(rank.py: )?error: .*{message}.*', err), err
