@@ -133,14 +133,17 @@ class SearchSpace:
         Raises:
             InputError: Not one number of at least 0 per candidate, or a slot without any above 0.
         """
-        slots = list(weights) if np.ndim(weights[0]) else [weights] * self.num_slots
+        try:
+            slots = [np.array(slot, float) for slot in (weights if np.ndim(weights[0]) else [weights] * self.num_slots)]
+        except (TypeError, ValueError, IndexError) as error:
+            raise InputError(f'{source}={weights!r}: expected one number per candidate, or a list of them for every slot') from error
         if [len(slot) for slot in slots] != [*self.num_candidates]:
             raise InputError(f'{source}: {[len(slot) for slot in slots]} numbers for the slots of space {self.name!r}, which have '
                              f'{[*self.num_candidates]} candidates')
         for slot in slots:
-            if not np.isfinite(slot).all() or min(slot) < 0 or max(slot) == 0:
-                raise InputError(f'{source}: {list(slot)}, expected numbers of at least 0, one of them above')
-        return [np.asarray(slot, float) / np.sum(slot) for slot in slots]
+            if not np.isfinite(slot).all() or slot.min() < 0 or slot.max() == 0:
+                raise InputError(f'{source}: [{", ".join(map("{:g}".format, slot))}], expected numbers of at least 0, one of them above')
+        return [slot / slot.sum() for slot in slots]
 
     def sample_disjoint(self, rng: np.random.Generator, n: int = 2, probabilities: Sequence[Sequence[float]] | None = None) -> list[Arch]:
         """``n`` archs no two of which agree in any slot: per slot, ``n`` candidates drawn without replacement.

@@ -59,6 +59,8 @@ def test_an_arch_by_probabilities(space):
 @pytest.mark.parametrize('weights, message', [
     (lambda count: [1] * (count + 1), 'numbers for the slots'), (lambda count: [-1] + [1] * (count - 1), 'numbers of at least 0'),
     (lambda count: [0] * count, 'one of them above'), (lambda count: [float('nan')] * count, 'numbers of at least 0'),
+    (lambda count: 0.5, '=0.5: expected one number per candidate'), (lambda count: [], '=.*: expected one number per candidate'),
+    (lambda count: [[0.5], 'x'], "'x'.: expected one number per candidate"),
 ])
 def test_wrong_probabilities(space, weights, message):
     with pytest.raises(InputError, match=message):
