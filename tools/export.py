@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from torch import nn
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.engine import export as programs
-from pinas_mm.engine.command_line import load_config, run_tool
+from pinas_mm.engine.command_line import KeyValues, load_config, run_tool
 from pinas_mm.engine.subnet_config import subnet_backbone, subnet_classifier
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
@@ -38,7 +38,7 @@ def main() -> None:
     options.add_argument('subnet', help='the subnet file')
     options.add_argument('--checkpoint', help='its weights (default: the .pth beside it)')
     options.add_argument('--config', help="config with the model around the subnet: the search's, or that of the fine-tuning")
-    options.add_argument('--cfg-options', nargs='+', action=DictAction, help='overrides of the config')
+    options.add_argument('--cfg-options', nargs='+', action=KeyValues, help='overrides of the config')
     options.add_argument('--formats', nargs='+', choices=FORMATS, default=FORMATS, help='default: all')
     options.add_argument('--parts', nargs='+', choices=PARTS, help='default: both with --config, else the backbone')
     options.add_argument('--out-indices', type=int, nargs='+', help='stages the backbone returns (default: all)')

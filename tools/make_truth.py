@@ -12,9 +12,7 @@ import math
 import time
 from datetime import timedelta
 
-from mmengine.config import DictAction
-
-from pinas_mm.engine.command_line import non_negative, parser, read_config, run_tool
+from pinas_mm.engine.command_line import KeyValues, non_negative, parser, read_config, run_tool
 from pinas_mm.engine.truth_training import TruthFile, constraints_of, from_scratch, space_of, train_all
 from pinas_mm.errors import InputError
 from pinas_mm.search.ranking import ceiling
@@ -27,7 +25,7 @@ def main() -> None:
     options.add_argument('--archs', type=int, default=40, help='archs to train (default: 40)')
     options.add_argument('--repeats', type=int, default=2, help='trainings of each, with other seeds; two tell the ceiling (default: 2)')
     options.add_argument('--seed', type=non_negative, default=0, help='seed of the draw and of the trainings')
-    options.add_argument('--constraints', nargs='+', action=DictAction, default={},
+    options.add_argument('--constraints', nargs='+', action=KeyValues, default={},
                          help='limits on the archs, such as macs=4e6 or macs=1e6,4e6')
     options.add_argument('--input-size', type=int, help='side of the images in pixels, which --constraints are counted at')
     options.add_argument('--score', default='accuracy/top1', help='the test metric that is the accuracy in %% (default: accuracy/top1)')

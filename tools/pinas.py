@@ -20,13 +20,13 @@ import time
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine import SearchLoop
-from pinas_mm.engine.command_line import build_runner, load_config, run_tool
+from pinas_mm.engine.command_line import KeyValues, build_runner, load_config, run_tool
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
 from pinas_mm.search.history import Record
@@ -48,7 +48,7 @@ def main() -> None:
     options.add_argument('--seed', type=int, default=0)
     options.add_argument('--random', type=int, default=1, help='random archs of equal cost to fine-tune (default: 1)')
     options.add_argument('--transfer', type=Path, nargs='+', default=[], help='configs that put the found subnet to use')
-    options.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, help='overrides for all configs but the transfers\'')
+    options.add_argument('--cfg-options', nargs='+', action=KeyValues, default={}, help='overrides for all configs but the transfers\'')
     args = options.parse_args()
     configs = {stage: getattr(args, stage) for stage in STAGES} | {path.stem: path for path in args.transfer}
     if len(configs) < len(STAGES) + len(args.transfer):

@@ -52,10 +52,20 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     result = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     result.add_argument('config', help='config file')
     result.add_argument('--work-dir', help='where logs and results go (default: work_dirs/<config name>)')
-    result.add_argument('--cfg-options', nargs='+', action=DictAction, help='overrides, such as train_cfg.max_epochs=10')
+    result.add_argument('--cfg-options', nargs='+', action=KeyValues, help='overrides, such as train_cfg.max_epochs=10')
     result.add_argument('--launcher', choices=('none', 'pytorch', 'slurm', 'mpi'), default='none', help='job launcher')
     result.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return result
+
+
+class KeyValues(DictAction):
+    """mmengine's action for ``key=value`` options; anything else is an error of the command line, not a traceback."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, values: list[str], *args: Any) -> None:
+        wrong = [value for value in values if '=' not in value]
+        if wrong:
+            raise argparse.ArgumentError(self, f'{wrong[0]!r}, expected key=value')
+        super().__call__(parser, namespace, values, *args)
 
 
 def non_negative(text: str) -> int:

@@ -118,6 +118,7 @@ def test_a_supernet_that_a_strategy_trained_is_scored_by_likelihood_too(rank, tm
 @pytest.mark.parametrize('arguments, message', [
     (['linear.py', '--truth', 'truth.csv', '--archs', '0'], '0 archs asked of truth.csv: expected at least 10'),
     (['linear.py', '--truth', 'truth.csv', '--seed', '-1'], "argument --seed: '-1', expected a whole number of at least 0"),
+    (['linear.py', '--truth', 'truth.csv', '--cfg-options', 'a=1', 'b'], "argument --cfg-options: 'b', expected key=value"),
     (['linear.py', '--truth', 'truth.csv', '--few-truths', '4'], '--few-truths 4: expected at least 5, or 0 for none'),
     (['linear.py', 'nan.pth', '--truth', 'truth.csv', '--archs', '10', '--sampling', 'uniform'],
      'score/neg_loss of 10 of 10 archs is not a finite number, the first is [012]{8}: .* --scores'),
