@@ -61,7 +61,7 @@ def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict
         shares = {strategy: 1 - LINEAR_SHARE, f'{strategy}-linear': LINEAR_SHARE} if unsupervised else {strategy: 1.0}
         checkpoint, train_seconds = None, 0.0
         for stage, share in shares.items():
-            iterations = round(passes * share / PASSES[stage] / BATCH)
+            iterations = int(passes * share / PASSES[stage] / BATCH + 1e-6)  # whole ones, whatever thirds add up to
             lengths = ('train_cfg.max_iters', 'train_cfg.val_interval', 'param_scheduler.0.T_max', 'default_hooks.checkpoint.interval')
             overrides = [*(f'{key}={iterations}' for key in lengths), f'randomness.seed={seed}', *arch_seed(stage, seed)]
             if checkpoint is not None:

@@ -42,6 +42,7 @@ def main() -> None:
         raise InputError(f'{" ".join(args.checkpoints)} --names {" ".join(names)} --archs {args.archs}: expected one or two checkpoints, '
                          'a name of its own for each, and at least 2 archs')
     config = read_config(args)
+    config.log_level = 'WARNING'  # the table is what one wants to read
     config.load_from, config.resume = None, False
     if not config.get('train_dataloader'):
         raise InputError(f'{args.config}: no train_dataloader, from which the images come')

@@ -51,6 +51,7 @@ def main() -> None:
     config = read_config(args)
     check_ranking_config(config)
     config.load_from, config.resume = None, False
+    config.log_level = 'WARNING'  # the table is what one wants to read
     runner = build_runner(config)
     table = TruthTable.read(args.truth, supernet_of(runner).space)
     count = min(MOST_ARCHS, len(table.networks())) if args.archs is None else args.archs

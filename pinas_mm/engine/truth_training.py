@@ -83,7 +83,8 @@ def from_scratch(config: Config) -> Config:
     Nothing is validated in between, and no checkpoint is kept.
 
     Raises:
-        InputError: The config does not train and test a model with a searchable backbone, or part of the backbone is frozen.
+        InputError: The config does not train and test a model with a searchable backbone, trains a supernet, or freezes part of the
+            backbone.
     """
     source = config.filename or 'config'
     needed = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'test_dataloader', 'test_evaluator')
@@ -91,6 +92,9 @@ def from_scratch(config: Config) -> Config:
     if missing or config.get('test_cfg') is None:
         raise InputError(f'{source}: no {", ".join(missing) or "test_cfg"}: expected a config that trains and tests a subnet')
     space_of(config)
+    if any('ArchSamplingHook' in str(hook.type) for hook in config.get('custom_hooks') or []):
+        raise InputError(f'{source}: trains a supernet (ArchSamplingHook): expected a config that trains a subnet, such as one that '
+                         'fine-tunes a found one')
     config = copy.deepcopy(config)
     backbone = config.model.backbone
     if backbone.get('frozen_stages', -1) >= 0:

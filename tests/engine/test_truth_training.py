@@ -93,6 +93,12 @@ def test_frozen_stages_and_unknown_metrics_are_refused(config):
         from_scratch(config)
 
 
+def test_the_training_of_a_supernet_is_refused(config):
+    config.custom_hooks = [dict(type='pinas_mm.ArchSamplingHook')]
+    with pytest.raises(InputError, match=r'trains a supernet \(ArchSamplingHook\): expected a config that trains a subnet'):
+        from_scratch(config)
+
+
 def test_limits_are_those_of_the_configs_width(config):
     limits = constraints_of(from_scratch(config), dict(params=(None, 20000)), 32)
     for arch in (FIRST, (2, ) * 8):

@@ -65,6 +65,7 @@ class PiNAS(BaseSelfSupervisor):
         self.decay_inactive = decay_inactive
         space = self.backbone.space
         self.probabilities = None if probabilities is None else space.slot_probabilities(probabilities, 'probabilities of PiNAS')
+        space.sample_disjoint(arch_rng(arch_seed, 0), 2, self.probabilities)  # too few candidates are an error now, not at the first step
         self.register_buffer('queue', F.normalize(torch.randn(queue_len, feat_dim), dim=1))
         self.register_buffer('queue_pointer', torch.zeros((), dtype=torch.long))
         self.register_buffer('step', torch.zeros((), dtype=torch.long))

@@ -105,6 +105,8 @@ def test_archs_can_be_drawn_by_probabilities():
     assert all({a, b} == {1, 2} for _ in range(5) for a, b in zip(*model.draw_archs()))
     with pytest.raises(InputError, match='probabilities of PiNAS: .* numbers for the slots'):
         build(probabilities=[1, 1])
+    with pytest.raises(InputError, match='fewer candidates with a probability above 0'):
+        build(probabilities=[0, 1, 0])
 
 
 @pytest.mark.parametrize('amp', [False, True])
