@@ -1,6 +1,7 @@
 """True accuracies: archs trained from scratch under one schedule, each several times, and tested."""
 import copy
 import json
+import logging
 import multiprocessing
 import os
 import time
@@ -64,7 +65,9 @@ class TruthTrainer:
             runner.train()
             metrics = runner.test()
         finally:
-            for handler in runner.logger.handlers:  # or each training would leave a file open
+            # Each training would leave a file open; and a closed one may stay with no logger: mmengine writes to its stream.
+            for handler in [handler for handler in runner.logger.handlers if isinstance(handler, logging.FileHandler)]:
+                runner.logger.removeHandler(handler)
                 handler.close()
         if self.score not in metrics:
             raise InputError(f'the test gives no {self.score!r}, but {", ".join(metrics)}: choose one with --score')
