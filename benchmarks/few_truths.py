@@ -12,12 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from pinas_mm.search.additive import AdditiveModel
-from pinas_mm.search.few_truths import FewTruths, archs_to_train
+from pinas_mm.search.few_truths import POOL, FewTruths, archs_to_train
 from pinas_mm.search.ranking import kendall_tau
 from pinas_mm.search.truth import TruthTable
 from pinas_mm.spaces import Arch, get_space
-
-POOL = 300
 
 
 def main() -> None:

@@ -18,7 +18,7 @@ from pinas_mm.engine.command_line import build_runner, non_negative, parser, rea
 from pinas_mm.engine.hooks.arch_sampling_hook import supernet_of
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
-from pinas_mm.search.few_truths import LEAST_TRUTHS, FewTruths, archs_to_train
+from pinas_mm.search.few_truths import LEAST_TRUTHS, POOL, FewTruths, archs_to_train
 from pinas_mm.search.ranking_report import RankingReport, write_scores
 from pinas_mm.search.score_corrections import joined, macs_corrected, smoothed
 from pinas_mm.search.search import Failure
@@ -27,8 +27,6 @@ from pinas_mm.spaces import Arch
 from pinas_mm.visualization import plot_rankings
 
 MOST_ARCHS = 120
-# Archs that those to be trained are chosen from.
-POOL = 300
 
 
 def main() -> None:

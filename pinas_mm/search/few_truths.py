@@ -8,6 +8,8 @@ from ..errors import InputError
 from ..spaces import Arch, SearchSpace
 
 LEAST_TRUTHS = 5
+# Archs that those to be trained are chosen from: enough for an even design, and few enough to look at one by one.
+POOL = 300
 
 
 class FewTruths:

@@ -81,7 +81,7 @@ def test_the_ceiling_is_told(make_truth, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize('config, arguments, message', [
-    ('linear.py', [], 'linear.py: trains a supernet \(ArchSamplingHook\)'),
+    ('linear.py', [], r'linear.py: trains a supernet \(ArchSamplingHook\)'),
     ('learn.py', [], 'learn.py: no test_dataloader, test_evaluator'),
     ('none.py', [], 'none.py: no such config file'),
     ('finetune.py', ['--repeats', 0], '--archs 40 --repeats 0 --jobs 1: expected at least 1 of each'),
