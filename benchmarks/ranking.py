@@ -12,7 +12,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -99,22 +98,22 @@ def tool(name: str, *arguments: Any) -> float:
 
 
 def table(runs: list[dict[str, Any]]) -> str:
-    """Markdown: tau of every strategy and ranker, mean and standard deviation over seeds, then the rankers that need no supernet."""
-    taus: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    seconds = defaultdict(list)
-    for found in runs:
-        key = found['strategy'], found['passes']
-        seconds[key].append((found['train_seconds'], found['rank_seconds']))
-        for ranker, statistics in found['rankings'].items():
-            taus[key][ranker].append(np.nan if statistics['tau']['value'] is None else statistics['tau']['value'])
-    rankers = list(runs[0]['rankings'])
+    """Markdown: tau of every strategy (columns) and ranker (rows), mean and standard deviation over seeds, and CPU minutes."""
+    strategies = list(dict.fromkeys((found['strategy'], found['passes']) for found in runs))
+    columns = {key: [found for found in runs if (found['strategy'], found['passes']) == key] for key in strategies}
     lines = [f"tau over {runs[0]['archs']} archs, {len({found['seed'] for found in runs})} seed(s); ceiling {runs[0]['ceiling']:.3f}", '',
-             '| strategy | passes | CPU min, training + ranking | ' + ' | '.join(rankers) + ' |', '|' + ' --- |' * (3 + len(rankers))]
-    for (strategy, passes), found in taus.items():
-        spent = ' + '.join(f'{value / 60:.1f}' for value in np.mean(seconds[strategy, passes], axis=0))
-        cells = [f'{np.mean(found[ranker]):.3f}' + (f' ± {np.std(found[ranker], ddof=1):.3f}' if len(found[ranker]) > 1 else '')
-                 for ranker in rankers]
-        lines.append(f'| {strategy} | {passes:,} | {spent} | ' + ' | '.join(cells) + ' |')
+             '| ranker | ' + ' | '.join(f'{strategy}, {passes:,} passes' for strategy, passes in strategies) + ' |',
+             '|' + ' --- |' * (1 + len(strategies))]
+    for kind in ('train', 'rank'):
+        minutes = [np.mean([found[f'{kind}_seconds'] for found in column]) / 60 for column in columns.values()]
+        lines.append(f'| CPU min to {kind} | ' + ' | '.join(f'{value:.1f}' for value in minutes) + ' |')
+    for ranker in runs[0]['rankings']:
+        cells = []
+        for column in columns.values():
+            taus = [found['rankings'][ranker]['tau']['value'] for found in column]
+            taus = [np.nan if tau is None else tau for tau in taus]  # undefined: all scores are equal
+            cells.append(f'{np.mean(taus):.3f}' + (f' ± {np.std(taus, ddof=1):.3f}' if len(taus) > 1 else ''))
+        lines.append(f'| {ranker} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines) + '\n'
 
 
