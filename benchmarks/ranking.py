@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ def main() -> None:
     options.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     options.add_argument('--passes', type=int, nargs='+', default=[200_000], help='image passes; several show how tau grows with them')
     options.add_argument('--archs', type=int, default=120)
+    options.add_argument('--arch-seed', type=int, default=0, help='seed of the archs that are ranked')
     options.add_argument('--jobs', type=int, default=1, help='runs side by side, each on one thread')
     args = options.parse_args()
     tasks = [(strategy, passes, seed) for seed in args.seeds for passes in args.passes for strategy in args.strategies]
@@ -54,25 +56,37 @@ def main() -> None:
 def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict[str, Any]:
     """One strategy, trained and ranked: its statistics for every ranker, and CPU seconds."""
     folder = args.work_dir.resolve() / f'{strategy}-{passes}-{seed}'
-    finished = folder / 'finished.json'
-    if not finished.exists():
-        unsupervised = f'{strategy}-linear' in PASSES
-        shares = {strategy: 1 - LINEAR_SHARE, f'{strategy}-linear': LINEAR_SHARE} if unsupervised else {strategy: 1.0}
-        checkpoint, train_seconds = None, 0.0
-        for stage, share in shares.items():
-            iterations = int(passes * share / PASSES[stage] / BATCH + 1e-6)  # whole ones, whatever thirds add up to
-            lengths = ('train_cfg.max_iters', 'train_cfg.val_interval', 'param_scheduler.0.T_max', 'default_hooks.checkpoint.interval')
-            overrides = [*(f'{key}={iterations}' for key in lengths), f'randomness.seed={seed}', *arch_seed(stage, seed)]
-            if checkpoint is not None:
-                overrides.append(f'model.backbone.init_cfg.checkpoint={checkpoint}')
-            train_seconds += tool('train.py', config(stage), '--work-dir', folder / stage, '--cfg-options', *overrides)
-            checkpoint = folder / stage / f'iter_{iterations}.pth'
-        rank_seconds = tool('rank.py', config(stage), checkpoint, '--truth', args.truth.resolve(), '--archs', args.archs, '--sampling',
-                            'uniform', '--work-dir', folder / 'rank', '--plot', folder / 'rank/ranking.png')
-        spent = json.dumps(dict(train_seconds=train_seconds, rank_seconds=rank_seconds))
-        write_atomic(finished, lambda file: file.write(spent.encode()))
-    sample = json.loads((folder / 'rank/ranking.json').read_text())['samples']['uniform']
-    return dict(strategy=strategy, passes=passes, seed=seed, **json.loads(finished.read_text()), **sample)
+    training = once(folder / 'trained.json', lambda: train(folder, strategy, passes, seed))
+    out = folder / f'rank-{args.archs}-{args.arch_seed}'
+    ranking = once(out / 'finished.json', lambda: dict(rank_seconds=tool(
+        'rank.py', config(training['stage']), training['checkpoint'], '--truth', args.truth.resolve(), '--archs', args.archs, '--seed',
+        args.arch_seed, '--sampling', 'uniform', '--work-dir', out, '--plot', out / 'ranking.png')))
+    sample = json.loads((out / 'ranking.json').read_text())['samples']['uniform']
+    return dict(strategy=strategy, passes=passes, seed=seed, **training, **ranking, **sample)
+
+
+def train(folder: Path, strategy: str, passes: int, seed: int) -> dict[str, Any]:
+    """Trains a strategy; the last stage, its checkpoint, and CPU seconds."""
+    unsupervised = f'{strategy}-linear' in PASSES
+    shares = {strategy: 1 - LINEAR_SHARE, f'{strategy}-linear': LINEAR_SHARE} if unsupervised else {strategy: 1.0}
+    checkpoint, seconds = None, 0.0
+    for stage, share in shares.items():
+        iterations = int(passes * share / PASSES[stage] / BATCH + 1e-6)  # whole ones, whatever thirds add up to
+        lengths = ('train_cfg.max_iters', 'train_cfg.val_interval', 'param_scheduler.0.T_max', 'default_hooks.checkpoint.interval')
+        overrides = [*(f'{key}={iterations}' for key in lengths), f'randomness.seed={seed}', *arch_seed(stage, seed)]
+        if checkpoint is not None:
+            overrides.append(f'model.backbone.init_cfg.checkpoint={checkpoint}')
+        seconds += tool('train.py', config(stage), '--work-dir', folder / stage, '--cfg-options', *overrides)
+        checkpoint = folder / stage / f'iter_{iterations}.pth'
+    return dict(stage=stage, checkpoint=str(checkpoint), train_seconds=seconds)
+
+
+def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``make`` returned, also when that was in an earlier run."""
+    if not path.exists():
+        made = json.dumps(make())
+        write_atomic(path, lambda file: file.write(made.encode()))
+    return json.loads(path.read_text())
 
 
 def config(stage: str) -> Path:
