@@ -72,8 +72,8 @@ def train(folder: Path, strategy: str, passes: int, seed: int) -> dict[str, Any]
     checkpoint, seconds = None, 0.0
     for stage, share in shares.items():
         iterations = int(passes * share / PASSES[stage] / BATCH + 1e-6)  # whole ones, whatever thirds add up to
-        lengths = ('train_cfg.max_iters', 'train_cfg.val_interval', 'param_scheduler.0.T_max', 'default_hooks.checkpoint.interval')
-        overrides = [*(f'{key}={iterations}' for key in lengths), f'randomness.seed={seed}', *arch_seed(stage, seed)]
+        overrides = [f'train_cfg.max_iters={iterations}', f'param_scheduler.0.T_max={iterations}', f'randomness.seed={seed}',
+                     arch_seed(stage, seed)]
         if checkpoint is not None:
             overrides.append(f'model.backbone.init_cfg.checkpoint={checkpoint}')
         seconds += tool('train.py', config(stage), '--work-dir', folder / stage, '--cfg-options', *overrides)
@@ -93,10 +93,10 @@ def config(stage: str) -> Path:
     return TOP / f'configs/ranking/{stage}_nasbench-macro_1xb128-200k_cifar10.py'
 
 
-def arch_seed(stage: str, seed: int) -> list[str]:
+def arch_seed(stage: str, seed: int) -> str:
     """The override that makes the sequence of archs that seed's: hook or model draws them."""
     drawn_by_hook = stage.startswith(('uniform', 'rare-identity')) or stage.endswith('-linear')
-    return [f'custom_hooks.0.seed={seed}' if drawn_by_hook else f'model.arch_seed={seed}']
+    return f'custom_hooks.0.seed={seed}' if drawn_by_hook else f'model.arch_seed={seed}'
 
 
 def tool(name: str, *arguments: Any) -> float:

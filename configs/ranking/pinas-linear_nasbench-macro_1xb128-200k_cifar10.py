@@ -4,5 +4,5 @@ _base_ = '../pinas/pinas_nasbench-macro-linear_1xb128-coslr-3e_cifar10.py'
 iterations = 200_000 // 10 * 3 // 128
 train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=iterations, by_epoch=False)]
-train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
-default_hooks = dict(logger=dict(interval=100), checkpoint=dict(by_epoch=False, interval=iterations, max_keep_ckpts=1))
+train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters=iterations, val_interval=10**9)
+default_hooks = dict(logger=dict(interval=100), checkpoint=dict(by_epoch=False, interval=-1))

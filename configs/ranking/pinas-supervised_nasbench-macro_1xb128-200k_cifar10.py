@@ -4,5 +4,4 @@ model = dict(_delete_=True, type='pinas_mm.SupervisedPiStrategy', model=_base_.m
 custom_hooks = []  # the strategy draws the paths
 iterations = _base_.iterations * 3 // 8
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=iterations, by_epoch=False)]
-train_cfg = dict(max_iters=iterations, val_interval=iterations)
-default_hooks = dict(checkpoint=dict(interval=iterations))
+train_cfg = dict(max_iters=iterations)

@@ -2,7 +2,6 @@ _base_ = './uniform_nasbench-macro_1xb128-200k_cifar10.py'
 
 model = dict(_delete_=True, type='pinas_mm.SandwichStrategy', input_size=32, model=_base_.model)
 custom_hooks = []  # the strategy draws the paths
-iterations = _base_.iterations * 1 // 4
+iterations = _base_.iterations // 4
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=iterations, by_epoch=False)]
-train_cfg = dict(max_iters=iterations, val_interval=iterations)
-default_hooks = dict(checkpoint=dict(interval=iterations))
+train_cfg = dict(max_iters=iterations)

@@ -5,6 +5,6 @@ _base_ = [
 ]
 
 train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
-default_hooks = dict(logger=dict(interval=100), checkpoint=dict(by_epoch=False, interval=_base_.iterations, max_keep_ckpts=1))
+default_hooks = dict(logger=dict(interval=100), checkpoint=dict(by_epoch=False, interval=-1))
 val_cfg = dict(type='pinas_mm.ArchValLoop', **_base_.arch_evaluation)
 test_cfg = dict()

@@ -115,12 +115,10 @@ class SearchSpace:
         """``n`` uniformly drawn archs, an int array of shape ``(n, num_slots)``."""
         return rng.integers(0, self.num_candidates, size=(n, self.num_slots))
 
-    def sample(self, rng: np.random.Generator) -> Arch:
-        """One uniformly drawn arch."""
-        return tuple(self.sample_array(rng, 1)[0].tolist())
-
-    def sample_by(self, rng: np.random.Generator, probabilities: Sequence[Sequence[float]]) -> Arch:
-        """One arch whose slots are drawn by ``probabilities``, one per candidate of every slot (:meth:`slot_probabilities`)."""
+    def sample(self, rng: np.random.Generator, probabilities: Sequence[Sequence[float]] | None = None) -> Arch:
+        """One arch, drawn uniformly, or by ``probabilities``, one per candidate of every slot (:meth:`slot_probabilities`)."""
+        if probabilities is None:
+            return tuple(self.sample_array(rng, 1)[0].tolist())
         return tuple(int(rng.choice(len(slot), p=slot)) for slot in probabilities)
 
     def slot_probabilities(self, weights: Sequence[float] | Sequence[Sequence[float]], source: str = 'probabilities') -> list[np.ndarray]:

@@ -184,7 +184,7 @@ class SubnetAwareDynamics:
 
     def gamma(self, arch: Arch) -> float:
         """The decay ratio of an arch."""
-        return decay_ratio(self.costs.arch_costs(arch)[self.complexity], *self.cost_range, self.gamma_max)
+        return decay_ratio(self.costs.array(self.complexity, [arch])[0].item(), *self.cost_range, self.gamma_max)
 
     def lr_factors(self, gamma: float) -> list[float]:
         """What CaLR multiplies the scheduled LR of each parameter group with: ``(lr / peak) ** (gamma - 1)``."""

@@ -52,7 +52,7 @@ def test_disjoint_archs_by_probabilities(space):
 def test_an_arch_by_probabilities(space):
     counts = space.num_candidates
     slots = space.slot_probabilities([[1.0] + [0.0] * (count - 2) + [3.0] for count in counts])
-    archs = np.array([space.sample_by(np.random.default_rng(seed), slots) for seed in range(2000)])
+    archs = np.array([space.sample(np.random.default_rng(seed), slots) for seed in range(2000)])
     assert set(archs.ravel()) == {0, max(counts) - 1} and np.abs((archs == 0).mean(axis=0) - 0.25).max() < 0.04
 
 

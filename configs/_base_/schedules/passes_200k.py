@@ -4,5 +4,5 @@
 iterations = 200_000 // 128
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9, weight_decay=5e-4, nesterov=True))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=iterations, by_epoch=False)]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=iterations)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=10**9)  # and once at the end, as checkpoints
 auto_scale_lr = dict(base_batch_size=128)

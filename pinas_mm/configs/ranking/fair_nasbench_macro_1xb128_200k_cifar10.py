@@ -122,14 +122,14 @@ arch_evaluation = {
 iterations = 520
 optim_wrapper = {'optimizer': {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9, 'weight_decay': 0.0005, 'nesterov': True}}
 param_scheduler = [{'type': 'CosineAnnealingLR', 'T_max': 520, 'by_epoch': False}]
-train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 520, 'val_interval': 520}
+train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 520, 'val_interval': 1000000000}
 auto_scale_lr = {'base_batch_size': 128}
 default_scope = 'mmpretrain'
 default_hooks = {
     'timer': {'type': 'IterTimerHook', '_scope_': 'mmpretrain'},
     'logger': {'type': 'LoggerHook', 'interval': 100, '_scope_': 'mmpretrain'},
     'param_scheduler': {'type': 'ParamSchedulerHook', '_scope_': 'mmpretrain'},
-    'checkpoint': {'type': 'CheckpointHook', 'interval': 520, '_scope_': 'mmpretrain', 'by_epoch': False, 'max_keep_ckpts': 1},
+    'checkpoint': {'type': 'CheckpointHook', 'interval': -1, '_scope_': 'mmpretrain', 'by_epoch': False},
     'sampler_seed': {'type': 'DistSamplerSeedHook', '_scope_': 'mmpretrain'},
     'visualization': {'type': 'VisualizationHook', 'enable': False, '_scope_': 'mmpretrain'},
     'epoch_seed': {'type': 'pinas_mm.EpochSeedHook'},

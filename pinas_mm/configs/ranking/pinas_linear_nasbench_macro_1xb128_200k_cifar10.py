@@ -127,7 +127,7 @@ default_hooks = {
     'timer': {'type': 'IterTimerHook', '_scope_': 'mmpretrain'},
     'logger': {'type': 'LoggerHook', 'interval': 100, '_scope_': 'mmpretrain'},
     'param_scheduler': {'type': 'ParamSchedulerHook', '_scope_': 'mmpretrain'},
-    'checkpoint': {'type': 'CheckpointHook', 'interval': 468, '_scope_': 'mmpretrain', 'max_keep_ckpts': 1, 'by_epoch': False},
+    'checkpoint': {'type': 'CheckpointHook', 'interval': -1, '_scope_': 'mmpretrain', 'max_keep_ckpts': 2, 'by_epoch': False},
     'sampler_seed': {'type': 'DistSamplerSeedHook', '_scope_': 'mmpretrain'},
     'visualization': {'type': 'VisualizationHook', 'enable': False, '_scope_': 'mmpretrain'},
     'epoch_seed': {'type': 'pinas_mm.EpochSeedHook'},
@@ -143,7 +143,7 @@ custom_imports = {'imports': ['pinas_mm']}
 model_wrapper_cfg = {'type': 'pinas_mm.ActiveGradientDataParallel'}
 optim_wrapper = {'optimizer': {'type': 'Adam', 'lr': 0.01}}
 param_scheduler = [{'type': 'CosineAnnealingLR', 'T_max': 468, 'by_epoch': False}]
-train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 468, 'val_interval': 468}
+train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 468, 'val_interval': 1000000000}
 val_cfg = {
     'type': 'pinas_mm.ArchValLoop',
     'calibration_dataloader': {

@@ -106,7 +106,7 @@ default_hooks = {
     'timer': {'type': 'IterTimerHook', '_scope_': 'mmpretrain'},
     'logger': {'type': 'LoggerHook', 'interval': 100, '_scope_': 'mmpretrain'},
     'param_scheduler': {'type': 'ParamSchedulerHook', '_scope_': 'mmpretrain'},
-    'checkpoint': {'type': 'CheckpointHook', 'interval': 527, '_scope_': 'mmpretrain', 'max_keep_ckpts': 1, 'by_epoch': False},
+    'checkpoint': {'type': 'CheckpointHook', 'interval': -1, '_scope_': 'mmpretrain', 'max_keep_ckpts': 2, 'by_epoch': False},
     'sampler_seed': {'type': 'DistSamplerSeedHook', '_scope_': 'mmpretrain'},
     'visualization': {'type': 'VisualizationHook', 'enable': False, '_scope_': 'mmpretrain'},
     'epoch_seed': {'type': 'pinas_mm.EpochSeedHook'},
@@ -132,7 +132,7 @@ view = [
 ]
 optim_wrapper = {'optimizer': {'type': 'SGD', 'lr': 0.12, 'momentum': 0.9, 'weight_decay': 0.0005}}
 param_scheduler = [{'type': 'CosineAnnealingLR', 'T_max': 527, 'by_epoch': False}]
-train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 527, 'val_interval': 527}
+train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 527, 'val_interval': 1000000000}
 custom_hooks = []
 val_cfg = None
 test_cfg = None

@@ -39,7 +39,7 @@ class ArchSamplingHook(Hook):
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
         backbone, rng = supernet_of(runner), arch_rng(self.seed, runner.iter)
-        backbone.set_arch(backbone.space.sample(rng) if self._slots is None else backbone.space.sample_by(rng, self._slots))
+        backbone.set_arch(backbone.space.sample(rng, self._slots))
 
 
 def supernet_of(runner: Runner) -> SearchableBackbone:
