@@ -35,12 +35,11 @@ class LabelLikelihood(BaseMetric):
             if 'pred_score' not in sample or sample.get('gt_label') is None or len(sample['gt_label']) != 1:
                 raise InputError(f"{type(self).__name__} needs 'pred_score' and exactly one 'gt_label' of every sample, as mmpretrain's "
                                  f'classifiers give them, but a sample has {sorted(sample)}')
-            label = int(sample['gt_label'])
-            # A probability that is zero in float32 would make the mean infinite.
-            scores = sample['pred_score'].double()
-            logs = scores.clamp(min=torch.finfo(torch.float32).tiny).log()
-            others = torch.cat([logs[:label], logs[label + 1:]])
-            self.results.append((float(logs[label]), float(logs[label] - others.max())))
+        labels = torch.cat([sample['gt_label'] for sample in data_samples])[:, None]
+        # A probability that is zero in float32 would make the mean infinite.
+        logs = torch.stack([sample['pred_score'] for sample in data_samples]).double().clamp(min=torch.finfo(torch.float32).tiny).log()
+        true, others = logs.gather(1, labels)[:, 0], logs.scatter(1, labels, -torch.inf).amax(dim=1)
+        self.results += zip(true.tolist(), (true - others).tolist())
 
     def compute_metrics(self, results: list[tuple[float, float]]) -> dict[str, float]:
         """The means over all samples."""
