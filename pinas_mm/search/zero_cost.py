@@ -123,8 +123,9 @@ def naswot(fresh: SearchableBackbone, arch: Arch, images: Tensor) -> float:
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
 
     def add(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-        code = (output > 0).flatten(1).float()  # sums of ones, exact up to 2**24 units
-        kernel.add_(code @ code.T).add_((1 - code) @ (1 - code).T)
+        # Of signs +1 and -1 the product counts agreements less disagreements, exact in float32 up to 2**24 units.
+        signs = (output > 0).flatten(1).float().mul_(2).sub_(1)
+        kernel.add_((signs @ signs.T).add_(signs.shape[1]).div_(2))
 
     hooks = [module.register_forward_hook(add) for module in fresh.modules() if isinstance(module, ACTIVATIONS)]
     try:
