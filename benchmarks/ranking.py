@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from pinas_mm.fileio import write_atomic
+from pinas_mm.search.ranking import kendall_tau
 
 TOP = Path(__file__).resolve().parents[1]
 BATCH = 128
@@ -29,6 +30,7 @@ PASSES = {
     **dict.fromkeys(('pinas-supervised', 'pinas-supervised-subnet-aware', 'pinas-supervised-rare-identity'), 2 + 2 / 3),
     **dict.fromkeys(('pinas', 'pinas-rare-identity'), 2 + 2 / 3), **dict.fromkeys(('pinas-linear', 'pinas-rare-identity-linear'), 1 / 3)}
 STRATEGIES = [name for name in PASSES if not name.endswith('-linear')]
+BASELINES = ('macs', 'params', 'depth', 'synflow', 'naswot')
 # Of the image passes of pinas, what its linear classifier gets.
 LINEAR_SHARE = 0.1
 
@@ -49,7 +51,8 @@ def main() -> None:
         runs = list(pool.map(lambda task: run(args, *task), tasks))
     text = table(runs)
     write_atomic(args.work_dir / 'table.md', lambda file: file.write(text.encode()))
-    write_atomic(args.work_dir / 'results.json', lambda file: file.write(json.dumps(runs, indent=1).encode()))
+    results = [{key: value for key, value in found.items() if key != 'scored'} for found in runs]
+    write_atomic(args.work_dir / 'results.json', lambda file: file.write(json.dumps(results, indent=1).encode()))
     print(text)
 
 
@@ -61,8 +64,8 @@ def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict
     ranking = once(out / 'finished.json', lambda: dict(rank_seconds=tool(
         'rank.py', config(training['stage']), training['checkpoint'], '--truth', args.truth.resolve(), '--archs', args.archs, '--seed',
         args.arch_seed, '--sampling', 'uniform', '--work-dir', out, '--plot', out / 'ranking.png')))
-    sample = json.loads((out / 'ranking.json').read_text())['samples']['uniform']
-    return dict(strategy=strategy, passes=passes, seed=seed, **training, **ranking, **sample)
+    data = json.loads((out / 'ranking.json').read_text())
+    return dict(strategy=strategy, passes=passes, seed=seed, **training, **ranking, **data['samples']['uniform'], scored=data['archs'])
 
 
 def train(folder: Path, strategy: str, passes: int, seed: int) -> dict[str, Any]:
@@ -111,24 +114,78 @@ def tool(name: str, *arguments: Any) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def resampled(runs: list[dict[str, Any]], resamples: int = 1000) -> dict[tuple[str, int, str], np.ndarray]:
+    """For each strategy, budget and ranker the mean tau over seeds, of all archs first and then of bootstrap samples of them.
+
+    All runs have ranked the same archs, and all draws are the same for all: the differences of two rankers are paired.
+    """
+    archs = [entry['arch'] for entry in runs[0]['scored']]
+    draws = [np.arange(len(archs)), *np.random.default_rng(0).integers(len(archs), size=(resamples, len(archs)))]
+    taus: dict[tuple[str, int, str], list[np.ndarray]] = {}
+    for found in runs:
+        entries = {entry['arch']: entry for entry in found['scored']}
+        truth = np.array([entries[arch]['truth'] for arch in archs])
+        for ranker in found['rankings']:
+            scores = np.array([entries[arch]['scores'][ranker] for arch in archs])
+            # A baseline is the same in every run.
+            key = ('any', 0, ranker) if ranker in BASELINES else (found['strategy'], found['passes'], ranker)
+            if ranker not in BASELINES or key not in taus:
+                taus.setdefault(key, []).append(np.array([kendall_tau(scores[draw], truth[draw]) for draw in draws]))
+    return {key: np.mean(values, axis=0) for key, values in taus.items()}
+
+
 def table(runs: list[dict[str, Any]]) -> str:
-    """Markdown: tau of every strategy (columns) and ranker (rows), mean and standard deviation over seeds, and CPU minutes."""
+    """Markdown: tau of every strategy (columns) and ranker (rows), and what the best one has over all others."""
     strategies = list(dict.fromkeys((found['strategy'], found['passes']) for found in runs))
     columns = {key: [found for found in runs if (found['strategy'], found['passes']) == key] for key in strategies}
-    lines = [f"tau over {runs[0]['archs']} archs, {len({found['seed'] for found in runs})} seed(s); ceiling {runs[0]['ceiling']:.3f}", '',
+    taus = resampled(runs)
+    seeds = len({found['seed'] for found in runs})
+    lines = [f"tau over {runs[0]['archs']} archs: mean over {seeds} seed(s) ± standard deviation over them, [95 % interval of that mean "
+             f"over samples of archs]; ceiling {runs[0]['ceiling']:.3f}", '',
              '| ranker | ' + ' | '.join(f'{strategy}, {passes:,} passes' for strategy, passes in strategies) + ' |',
              '|' + ' --- |' * (1 + len(strategies))]
     for kind in ('train', 'rank'):
         minutes = [np.mean([found[f'{kind}_seconds'] for found in column]) / 60 for column in columns.values()]
         lines.append(f'| CPU min to {kind} | ' + ' | '.join(f'{value:.1f}' for value in minutes) + ' |')
     for ranker in runs[0]['rankings']:
+        if ranker in BASELINES:
+            lines.append(f"| {ranker} | {interval(taus['any', 0, ranker])}{' | ' * len(strategies)}|")
+            continue
         cells = []
-        for column in columns.values():
-            taus = [found['rankings'][ranker]['tau']['value'] for found in column]
-            taus = [np.nan if tau is None else tau for tau in taus]  # undefined: all scores are equal
-            cells.append(f'{np.mean(taus):.3f}' + (f' ± {np.std(taus, ddof=1):.3f}' if len(taus) > 1 else ''))
+        for key, column in columns.items():
+            values = [found['rankings'][ranker]['tau']['value'] for found in column]
+            values = [np.nan if tau is None else tau for tau in values]  # undefined: all scores are equal
+            deviation = f' ± {np.std(values, ddof=1):.3f}' if len(values) > 1 else ''
+            cells.append(f'{np.mean(values):.3f}{deviation} [{", ".join(map("{:.2f}".format, ends(taus[(*key, ranker)])))}]')
         lines.append(f'| {ranker} | ' + ' | '.join(cells) + ' |')
-    return '\n'.join(lines) + '\n'
+    return '\n'.join([*lines, '', *differences(taus)]) + '\n'
+
+
+def differences(taus: dict[tuple[str, int, str], np.ndarray]) -> list[str]:
+    """What the best ranker without truths has over the best one of every other strategy and budget, and over the baselines."""
+    untold = {key: values for key, values in taus.items() if not key[2].startswith('few_truths') and np.isfinite(values).all()}
+    groups: dict[tuple, list[tuple[str, int, str]]] = {}
+    for key in untold:
+        groups.setdefault(key if key[2] in BASELINES else key[:2], []).append(key)
+    best_of = [max(group, key=lambda key: untold[key][0]) for group in groups.values()]
+    best = max(best_of, key=lambda key: untold[key][0])
+    lines = [f'tau of {", ".join(map(str, best))} less that of the others, each by its best ranker [95 % interval, paired over archs]:', '',
+             '| other | its tau | difference |', '| --- | --- | --- |']
+    for key in sorted(best_of, key=lambda key: -untold[key][0]):
+        if key != best:
+            name = key[2] if key[2] in BASELINES else f'{key[0]}, {key[1]:,} passes: {key[2]}'
+            lines.append(f'| {name} | {untold[key][0]:.3f} | {interval(untold[best] - untold[key])} |')
+    return lines
+
+
+def interval(values: np.ndarray) -> str:
+    """A statistic, which comes first, and its 95 % interval over the bootstrap samples that follow."""
+    low, high = ends(values)
+    return f'{values[0]:.3f} [{low:.2f}, {high:.2f}]'
+
+
+def ends(values: np.ndarray) -> tuple[float, float]:
+    return tuple(np.nanpercentile(values[1:], (2.5, 97.5)))
 
 
 if __name__ == '__main__':
