@@ -1,6 +1,6 @@
 from .backbones import SearchableBackbone, SearchableMacroNet, SearchableNASBench201, SearchableResNeSt
-from .heads import SemanticEncodingHead
+from .heads import DropoutLinearClsHead, SemanticEncodingHead
 from .selfsup import MeanTeacher, PiNAS
 
-__all__ = ['MeanTeacher', 'PiNAS', 'SearchableBackbone', 'SearchableMacroNet', 'SearchableNASBench201', 'SearchableResNeSt',
-           'SemanticEncodingHead']
+__all__ = ['DropoutLinearClsHead', 'MeanTeacher', 'PiNAS', 'SearchableBackbone', 'SearchableMacroNet', 'SearchableNASBench201',
+           'SearchableResNeSt', 'SemanticEncodingHead']
