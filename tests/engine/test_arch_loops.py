@@ -91,11 +91,19 @@ def test_a_wrong_arch_is_named_before_anything_runs(tiny, arch, message):
         tiny.runner(model=tiny.classifier(arch='22222222'), **validation(tiny)).val()
 
 
-def test_a_supernet_of_cells_is_trained_and_scored(tiny):
-    """One of the archs gives the same for every image."""
-    model = tiny.classifier(type='pinas_mm.SearchableNASBench201', widen_factor=0.125)
-    model['head'] |= dict(in_channels=8)
-    archs = ['|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|', '314023', [0] * 6]
+CELL = '|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|'
+SHUFFLED = '0,0,3,0,3,2,0,0,3,3,2,3,3,3,2,0,0,3,3,0'
+
+
+@pytest.mark.parametrize('backbone, head, archs, texts', [
+    # One of the archs gives the same for every image.
+    (dict(type='pinas_mm.SearchableNASBench201'), dict(in_channels=8), [CELL, '314023', [0] * 6], ['334123', '314023', '000000']),
+    (dict(type='pinas_mm.SearchableShuffleNetV2', stem_stride=1), dict(type='pinas_mm.DropoutLinearClsHead', in_channels=128),
+     [SHUFFLED, '0123' * 5, [2] * 20], ['00303200332333200330', '0123' * 5, '2' * 20]),
+])
+def test_supernets_of_other_spaces_are_trained_and_scored(tiny, backbone, head, archs, texts):
+    model = tiny.classifier(**backbone, widen_factor=0.125)
+    model['head'] |= head
     runner = tiny.training(
         model=model, loader=tiny.digits(indices=32), custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
         **validation(tiny, archs=archs))
@@ -105,4 +113,4 @@ def test_a_supernet_of_cells_is_trained_and_scored(tiny):
     assert any(name.startswith('backbone.layers.') for name in moved) and len(moved) < len(before)
     found = scores(tiny, runner.model, [runner.model.backbone.space.decode(''.join(map(str, arch))) for arch in archs])
     assert len(found) == 3 and all(np.isfinite(metrics['accuracy/top1']) for metrics in found)
-    assert logged(tiny) == ['334123', '314023', '000000']
+    assert logged(tiny) == texts

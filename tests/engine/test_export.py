@@ -26,9 +26,8 @@ from pinas_mm.engine.export import (
     save_program,
 )
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
-from pinas_mm.spaces import SearchSpace, chain
-from pinas_mm.spaces.resnest50 import CANDIDATES
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt, SearchableShuffleNetV2
+from pinas_mm.spaces import SearchSpace, chain, resnest50, shufflenetv2
 
 # Batches and sizes other than the traced one: one image, no multiple of a stride, odd at the second and third stride.
 SHAPES = [(1, 32, 32), (3, 33, 50), (2, 61, 37)]
@@ -37,7 +36,13 @@ SHAPES = [(1, 32, 32), (3, 33, 50), (2, 61, 37)]
 class ShortResNeSt(SearchableResNeSt):
     """All that the whole one has: shortcuts with and without a stride, radix 1 and 2, two groups."""
 
-    space = SearchSpace('short', (CANDIDATES, ) * 2, chain((1, 1), (256, 512), (1, 2), 64), 64)
+    space = SearchSpace('short', (resnest50.CANDIDATES, ) * 2, chain((1, 1), (256, 512), (1, 2), 64), 64)
+
+
+class ShortShuffleNet(SearchableShuffleNetV2):
+    """Both kinds of blocks, with and without a stride, and the tail."""
+
+    space = SearchSpace('short', (shufflenetv2.CANDIDATES, ) * 2, chain((2, ), (64, ), (2, ), 16), 16, 1024)
 
 
 def randomised(model):
@@ -70,7 +75,8 @@ def images(*shape, most=1.0):
 def models():
     torch.manual_seed(0)
     resnest = randomised(ShortResNeSt(arch='23', widen_factor=0.25, out_indices=(0, 1)))
-    return dict(resnest=resnest, classifier=ImagesToLogits(classifier()).eval())
+    shufflenet = randomised(ShortShuffleNet(arch='13', widen_factor=0.25, out_indices=(0, 1)))
+    return dict(resnest=resnest, shufflenet=shufflenet, classifier=ImagesToLogits(classifier()).eval())
 
 
 @pytest.fixture(scope='module')
@@ -127,8 +133,9 @@ def test_programs_load_and_run_where_no_mm_package_can_be_imported(models, expor
             assert max((a - b).abs().max() for a, b in zip(outputs, expected)) < 1e-5
 
 
-def test_onnxruntime_computes_the_same(models, exported, tmp_path):
-    data = export_onnx(exported['resnest'], ['stage0', 'stage1'], dict(arch=[0]))
+@pytest.mark.parametrize('name', ['resnest', 'shufflenet'])
+def test_onnxruntime_computes_the_same(name, models, exported, tmp_path):
+    data = export_onnx(exported[name], ['stage0', 'stage1'], dict(arch=[0]))
     (tmp_path / 'model.onnx').write_bytes(data)
     model = onnx.load(tmp_path / 'model.onnx')
     onnx.checker.check_model(model)
@@ -139,10 +146,10 @@ def test_onnxruntime_computes_the_same(models, exported, tmp_path):
     session = onnxruntime.InferenceSession(str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider'])
     for shape in SHAPES:
         batch = images(*shape)
-        expected, found = outputs_of(models['resnest'], batch), session.run(None, {'images': batch.numpy()})
+        expected, found = outputs_of(models[name], batch), session.run(None, {'images': batch.numpy()})
         assert [output.shape for output in found] == [output.shape for output in expected]
         assert max(np.abs(a - b.numpy()).max() for a, b in zip(found, expected)) < 1e-4
-    assert largest_difference(onnx_runner(data), models['resnest'], SHAPES) < 1e-4
+    assert largest_difference(onnx_runner(data), models[name], SHAPES) < 1e-4
 
 
 def test_a_classifier_takes_rgb_images_and_scores_as_mm_does(exported):

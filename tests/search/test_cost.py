@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pinas_mm  # noqa: F401
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt, SearchableShuffleNetV2
 from pinas_mm.search.cost import Constraints, CostTable, measure_costs
 from pinas_mm.spaces import Position, SearchSpace
 
@@ -44,7 +44,7 @@ def test_published_costs(resnest, arch, macs, params):
     assert resnest.arch_costs(resnest.space.decode(arch)) == dict(macs=macs, params=params)
 
 
-@pytest.mark.parametrize('backbone', [SearchableMacroNet, SearchableResNeSt, SearchableNASBench201])
+@pytest.mark.parametrize('backbone', [SearchableMacroNet, SearchableResNeSt, SearchableNASBench201, SearchableShuffleNetV2])
 def test_macs_are_mmengines_counts_of_convolutions_and_linear_layers(backbone):
     """Per operator: its total also counts BN and pooling."""
     supernet = backbone(widen_factor=WIDTH)
@@ -61,10 +61,12 @@ def test_macs_are_mmengines_counts_of_convolutions_and_linear_layers(backbone):
     (SearchableResNeSt, {}),
     (SearchableResNeSt, dict(share_shortcut=False)),
     (SearchableNASBench201, {}),
+    (SearchableShuffleNetV2, {}),
 ])
 def test_a_supernets_table_gives_the_costs_of_the_built_subnets(backbone, kwargs):
     def build(arch=None):
-        with torch.device('cpu' if backbone is SearchableNASBench201 else 'meta'):  # many small operations are slow on the latter
+        small = backbone in (SearchableNASBench201, SearchableShuffleNetV2)
+        with torch.device('cpu' if small else 'meta'):  # many small operations are slow on the latter
             return backbone(arch=arch, widen_factor=WIDTH, **kwargs)
 
     table = measure_costs(build(), SIZE)

@@ -92,6 +92,17 @@ def test_archs_of_cells_together_equal_each_alone(nets, loaders):
     assert torch.stack(log[archs[2]]['scores']).std(dim=0).max() < 1e-6 < torch.stack(log[archs[0]]['scores']).std(dim=0).max()
 
 
+def test_archs_of_shuffle_blocks_together_equal_each_alone(nets, loaders):
+    """Channels that pass by are a view of what the block before has put out."""
+    model = nets.build(backbone='SearchableShuffleNetV2', channels=128)
+    archs = [(0, ) * 20, (0, ) * 19 + (3, ), (0, 1, 2, 3) * 5]
+    together, log = evaluate(model, loaders, archs)
+    for index, arch in enumerate(archs):
+        (alone, ), alone_log = evaluate(model, loaders, [arch])
+        assert alone == together[index]
+        assert_equal(log[arch], alone_log[arch])
+
+
 class InPlace(nn.Module):
     """A neck that changes the backbone's output; mmseg and mmdet have such."""
 

@@ -118,7 +118,7 @@ def test_a_real_backbone_is_measured_and_left_as_it_was(backbone):
     assert backbone.part_runner is None and seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-@pytest.mark.parametrize('name, count', [('nasbench_macro', 3), ('resnest50', 4), ('nasbench201', 5)])
+@pytest.mark.parametrize('name, count', [('nasbench_macro', 3), ('resnest50', 4), ('nasbench201', 5), ('shufflenetv2', 4)])
 def test_a_round_of_archs_has_every_candidate_of_every_position(name, count):
     space = get_space(name)
     for seed in range(3):

@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import pinas_mm  # noqa: F401
 from pinas_mm.search.subnet import subnet_state_dict
 
-BACKBONES = dict(SearchableMacroNet=320, SearchableResNeSt=512, SearchableNASBench201=16)
+BACKBONES = dict(SearchableMacroNet=320, SearchableResNeSt=512, SearchableNASBench201=16, SearchableShuffleNetV2=256)
 
 
 def classifier(backbone, arch=None, seed=0, **kwargs):
@@ -28,6 +28,7 @@ def classifier(backbone, arch=None, seed=0, **kwargs):
     ('SearchableResNeSt', {}),
     ('SearchableResNeSt', dict(share_shortcut=False)),
     ('SearchableNASBench201', {}),
+    ('SearchableShuffleNetV2', dict(mid_scales=0.6, stem_stride=1)),
 ])
 def test_a_subnet_with_these_tensors_gives_the_supernets_outputs(backbone, kwargs):
     supernet = classifier(backbone, **kwargs)

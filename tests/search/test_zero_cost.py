@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from pinas_mm.models.backbones import SearchableBackbone, SearchableMacroNet, SearchableResNeSt
+from pinas_mm.models.backbones import SearchableBackbone, SearchableMacroNet, SearchableResNeSt, SearchableShuffleNetV2
 from pinas_mm.search.cost import measure_costs
 from pinas_mm.search.ranking import kendall_tau
 from pinas_mm.search.truth import TruthTable
@@ -118,6 +118,7 @@ def test_a_network_through_which_nothing_flows_is_last(net):
 
 def test_other_spaces_have_depths_too():
     assert depth(SearchableResNeSt.space, [(0, 1, 2, 3) * 4, (0, ) * 16]).tolist() == [16, 16]
+    assert depth(SearchableShuffleNetV2.space, [(0, 1, 2, 3) * 5]).tolist() == [20]
 
 
 def test_on_the_whole_benchmark(shared):

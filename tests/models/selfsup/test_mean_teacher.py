@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt, SearchableShuffleNetV2
 from pinas_mm.models.selfsup import MeanTeacher
 
 MOMENTUM = 0.9
@@ -20,7 +20,7 @@ def student_and_teacher(backbone_class):
     return student, teacher
 
 
-@pytest.mark.parametrize('backbone_class', [SearchableMacroNet, SearchableResNeSt, SearchableNASBench201])
+@pytest.mark.parametrize('backbone_class', [SearchableMacroNet, SearchableResNeSt, SearchableNASBench201, SearchableShuffleNetV2])
 def test_update_moves_the_path_and_nothing_else(backbone_class):
     student, teacher = student_and_teacher(backbone_class)
     space, before = student.backbone.space, copy.deepcopy(teacher.state_dict())
