@@ -273,7 +273,7 @@ def test_one_step_at_full_size(name, tmp_path):
 
 def test_strategies_are_compared_at_equal_image_passes(tmp_path):
     uniform = read(RANKING.format('uniform'))
-    for name in (name for name in CONFIGS if name.startswith('ranking/')):
+    for name in (name for name in CONFIGS if name.startswith('ranking/') and '_nasbench-macro_' in name):
         config, stage = read(name), name.split('/')[1].split('_')[0]
         iterations = config.train_cfg.max_iters
         assert config.param_scheduler[0].T_max == iterations and config.default_hooks.checkpoint.interval == -1  # one, at the end
@@ -289,3 +289,47 @@ def test_strategies_are_compared_at_equal_image_passes(tmp_path):
         model = copy.deepcopy(config.model.get('model', config.model))
         assert model.backbone.pop('zero_init_residual', True) == ('rare-identity' not in stage)
         assert model == uniform.model and config.optim_wrapper.optimizer == uniform.optim_wrapper.optimizer
+
+
+def test_the_published_supernet_of_shuffle_blocks(tmp_path):
+    """Guo et al., ECCV 2020: 120 epochs of 1,024 images, weight decay on weights of layers alone; and one step at full width."""
+    config = read('ranking/uniform_shufflenetv2_8xb128-polylr-120e_in1k.py')
+    assert config.optim_wrapper.optimizer == dict(type='SGD', lr=0.5, momentum=0.9, weight_decay=4e-5, _scope_='mmpretrain')
+    assert config.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0)
+    assert config.train_cfg.max_epochs == 120 and 8 * config.train_dataloader.batch_size == config.auto_scale_lr.base_batch_size == 1024
+    optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    schedule, = config.param_scheduler
+    schedule = PARAM_SCHEDULERS.build(dict(schedule, end=11), default_args=dict(optimizer=optimiser))
+    rates = []
+    for _ in range(11):
+        rates.append(optimiser.param_groups[0]['lr'])
+        optimiser.step()
+        schedule.step()
+    assert rates == pytest.approx([0.5 - 0.05 * step for step in range(11)])
+    assert splits(config.train_dataloader.dataset)[0] == 'learning' and splits(config.val_dataloader.dataset)[0] == 'held_out'
+
+    torch.manual_seed(0)
+    model = build_model(config, tmp_path, 'cpu').train()
+    assert model.backbone.is_supernet and model.backbone.mid_scales == (1.0, ) * 20 and model.head.dropout.p == 0.1
+    model.init_weights()
+    model.backbone.set_arch((0, 1, 2, 3) * 5)
+    images = list(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
+    data = dict(inputs=images, data_samples=[DataSample().set_gt_label(label) for label in (3, 5)])
+    loss, _ = model.parse_losses(model(**model.data_preprocessor(data, training=True), mode='loss'))
+    # Near 0 for each class, logits give the logarithm of their number, label smoothing or not.
+    assert loss.item() == pytest.approx(np.log(1000), abs=0.5)
+    scores = torch.zeros(1, 1000)
+    scores[0, 3] = 2
+    labels = torch.full((1, 1000), 0.1 / 1000)
+    labels[0, 3] += 0.9
+    expected = -(labels * scores.log_softmax(dim=1)).sum()
+    assert model.head.loss_module(scores, torch.tensor([3])).item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_the_narrow_supernet_of_shuffle_blocks_differs_in_its_network_alone(tmp_path):
+    config, other = read('ranking/uniform_shufflenetv2_1xb128-200k_cifar10.py'), read(RANKING.format('uniform'))
+    assert {key for key in config if config[key] != other.get(key)} == {'model'}
+    model = build_model(config, tmp_path)
+    assert model.backbone.widen_factor == other.model.backbone.widen_factor and model.head.dropout.p == 0.1
+    assert model.backbone.stem[0].stride == (1, 1)
+    assert (model.backbone.out_channels[-1], model.head.fc.out_features) == (model.head.fc.in_features, 10) == (256, 10)
