@@ -19,6 +19,7 @@ model = {
             'cal_acc': True,
         },
     },
+    'momentum': 0.9,
 }
 custom_hooks = []
 data_root = getenv('PINAS_DATA', 'data/cifar10/')

@@ -19,6 +19,7 @@ model = {
             'cal_acc': True,
         },
     },
+    'momentum': 0.9,
     'probabilities': [0.1, 0.45, 0.45],
 }
 custom_hooks = []
