@@ -80,8 +80,8 @@ class SearchableNASBench201(SearchableBackbone):
         if not self.space.positions[index].slots:
             return self.layers[index]['block'](x)
         nodes = {0: x}
-        for (source, end), edge in zip(EDGES, self.position_path(index, arch)):
-            out = edge(nodes[source])
+        for slot, ((source, end), edge) in enumerate(zip(EDGES, self.position_path(index, arch))):
+            out = self.gated([slot], edge(nodes[source]))
             nodes[end] = nodes[end] + out if end in nodes else out
         return nodes[3]
 

@@ -75,6 +75,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
         self.part_runner: Callable[[int, Arch, Tensor], Tensor] | None = None
+        # One factor per slot, (num_slots, ), for the outputs of the blocks that read it; DSNAS sets it for a forward pass.
+        self.gates: Tensor | None = None
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg or dict(type='BN', requires_grad=True)
 
@@ -169,12 +171,20 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         x = run_part(0, arch, x)
         for index, position in enumerate(positions):
             x = run_part(index + 1, arch, x)
+            if not position.parallel:
+                x = self.gated(position.slots, x)
             if index + 1 == len(positions) or positions[index + 1].stage != position.stage:
                 if position.stage in self.out_indices:
                     outs.append(x)
         if self.tail is not None:
             outs.append(run_part(len(positions) + 1, arch, x))
         return tuple(outs)
+
+    def gated(self, slots: Sequence[int], x: Tensor) -> Tensor:
+        """A block's output times the gates of the slots it reads. A parallel position gates each slot's output by itself, in :meth:`run`."""
+        for slot in slots if self.gates is not None else ():
+            x = x * self.gates[slot]
+        return x
 
     # A path in parts: 0 is the stem, i + 1 position i, the last one the tail. Who sets ``part_runner`` decides how parts run; the
     # evaluator does, to run what many archs share once.

@@ -1,0 +1,142 @@
+"""The two stages of DSNAS as two runs of a Runner, and what comes out of them: a trained network, with no retraining."""
+import copy
+import gc
+import inspect
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import barrier, is_main_process
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from ..checkpoint import load_checkpoint, save_checkpoint
+from ..errors import InputError
+from ..fileio import write_atomic
+from ..search.bn_recalibration import recalibrated_bn
+from ..search.cost import measure_costs
+from ..search.subnet import subnet_state_dict
+from ..spaces.subnet_file import SubnetFile
+from ..strategies import DSNAS
+from .command_line import build_runner
+from .hooks.dsnas_hook import HAND_OVER
+from .hooks.training_time_hook import training_seconds
+from .loaders import calibration_loader
+
+SECOND_STAGE = 'second_stage'
+# The subnet's weights of the first stage have seen every path's statistics; so many batches, as published for supernets.
+CALIBRATION_BATCHES = 49
+
+
+def run_stages(config: Config, resume: bool = False) -> dict[str, Any]:
+    """Searches and trains: the first stage unless its hand-over is in the work dir, the second, BN statistics, the test.
+
+    Writes ``subnet.yaml``, ``subnet.pth`` and ``dsnas.json`` to the work dir; the stages log to ``search/`` and ``train/`` in it.
+
+    Args:
+        config: A config with ``DSNASOptimWrapper`` and ``DSNASHook``. What its ``second_stage`` holds is merged into the second stage's,
+            such as ``dict(model=dict(head=dict(dropout=0.0)))``.
+        resume: Whether to go on from what is in the work dir.
+
+    Returns:
+        What ``dsnas.json`` holds: arch, metrics, costs, seconds of the stages.
+
+    Raises:
+        InputError: The config is not one of DSNAS, or the work dir has the results of another run and ``resume`` is False.
+    """
+    check_dsnas_config(config)
+    work_dir = Path(config.work_dir)
+    folders = work_dir / 'search', work_dir / 'train'
+    if not resume and any(folder.exists() for folder in folders):
+        raise InputError(f'{work_dir}: has a run of DSNAS: go on with --resume, or choose another --work-dir')
+    hand_over = folders[0] / HAND_OVER
+    if not hand_over.exists():
+        run_first_stage(config, folders[0], resume)
+        barrier()
+    return run_second_stage(second_stage_config(config, hand_over, folders[1]), hand_over, work_dir, resume)
+
+
+def check_dsnas_config(config: Config) -> None:
+    """Whether a config is one of DSNAS.
+
+    Raises:
+        InputError: It has another optimiser wrapper, or no hook that ends the first stage.
+    """
+    name = config.filename or 'config'
+    found = str(config.get('optim_wrapper', {}).get('type'))
+    if 'DSNAS' not in found:
+        raise InputError(f"{name}: optim_wrapper of type {found}: expected 'pinas_mm.DSNASOptimWrapper' or 'pinas_mm.DSNASAmpOptimWrapper'")
+    if not any('DSNASHook' in str(hook['type']) for hook in config.get('custom_hooks') or []):
+        raise InputError(f"{name}: custom_hooks without dict(type='pinas_mm.DSNASHook', search=...): nothing would end the search")
+
+
+def run_first_stage(config: Config, folder: Path, resume: bool) -> None:
+    """Trains the supernet and its logits until ``hand_over.pth`` is written; all of it is released again."""
+    config = copy.deepcopy(config)
+    config.pop(SECOND_STAGE, None)
+    config.work_dir, config.resume = str(folder), resume and folder.exists()
+    config.experiment_name = f'{folder.parent.name}_search_{time.time_ns()}'
+    build_runner(config).train()
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def second_stage_config(config: Config, hand_over: Path, folder: Path) -> Config:
+    """The config of the second stage: the subnet, an ordinary optimiser wrapper with the same settings, and the hand-over.
+
+    Args:
+        config: The config of DSNAS.
+        hand_over: What the first stage wrote.
+        folder: The work dir of the second stage.
+    """
+    config = copy.deepcopy(config)
+    meta = load_checkpoint(hand_over)['meta']
+    config.model.backbone.arch = list(meta['arch'])
+    own = [name for name in inspect.signature(DSNAS.__init__).parameters if name not in ('self', 'kwargs')]
+    wrapper = {key: value for key, value in config.optim_wrapper.items() if key not in own}
+    config.optim_wrapper = wrapper | dict(type='AmpOptimWrapper' if 'Amp' in wrapper['type'] else 'OptimWrapper')
+    config.custom_hooks = [hook for hook in config.custom_hooks if 'DSNASHook' not in str(hook['type'])]
+    config.custom_hooks.append(dict(type='pinas_mm.HandOverHook', checkpoint=str(hand_over)))
+    config.merge_from_dict(config.pop(SECOND_STAGE, None) or {})
+    config.work_dir = str(folder)
+    config.experiment_name = f'{folder.parent.name}_train_{time.time_ns()}'
+    return config
+
+
+def run_second_stage(config: Config, hand_over: Path, out_dir: Path, resume: bool) -> dict[str, Any]:
+    """Trains the found arch to the end, recomputes its BN statistics, tests it, and writes the results to ``out_dir``."""
+    config.resume = resume and Path(config.work_dir).exists()
+    runner = build_runner(config)
+    runner.train()
+    meta = load_checkpoint(hand_over)['meta']
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    settings = dict(config.get('arch_evaluation') or dict(calibration_dataloader=config.train_dataloader))
+    loader = calibration_loader(settings['calibration_dataloader'], settings.get('calibration_batches', CALIBRATION_BATCHES))
+    images = model.data_preprocessor(next(iter(loader)), False)['inputs']
+    costs = measure_costs(model, tuple(images[0].shape[-2:])).arch_costs(tuple(meta['arch']))
+    with recalibrated_bn(model, meta['arch'], loader):
+        metrics = final_metrics(runner)
+        if is_main_process():
+            save_checkpoint(out_dir / 'subnet.pth', subnet_state_dict(model, tuple(meta['arch'])), dict(space=meta['space'], arch=meta['arch']))
+    seconds = dict(search=meta['train_seconds'], train=training_seconds(runner))
+    result = dict(
+        arch=model.backbone.space.encode(tuple(meta['arch'])), metrics=metrics, costs=costs, seconds=seconds | dict(total=sum(seconds.values())),
+        search_epochs=meta['epoch'], search_iterations=meta['iter'], probabilities=meta['probabilities'])
+    if is_main_process():
+        SubnetFile(space=meta['space'], arch=tuple(meta['arch']), widen_factor=meta['widen_factor'], scores=metrics, costs=costs,
+                   config=Path(config.filename or '').name).write(out_dir / 'subnet.yaml')
+        text = json.dumps(result, indent=1)
+        write_atomic(out_dir / 'dsnas.json', lambda file: file.write(text.encode()))
+    runner.logger.info(f"{result['arch']}  {metrics}  {result['seconds']['total']:.0f} s of training in all -> {out_dir / 'subnet.yaml'}")
+    return result
+
+
+def final_metrics(runner: Runner) -> dict[str, float]:
+    """The metrics of the test set, or, where a config has none, of the validation set."""
+    if runner.cfg.get('test_dataloader') is not None:
+        return dict(runner.test())
+    return dict(runner.val()) if runner.cfg.get('val_dataloader') is not None else {}

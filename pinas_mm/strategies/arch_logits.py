@@ -1,0 +1,105 @@
+"""What DSNAS learns of an architecture: a row of logits per slot (Hu et al., "DSNAS: Direct Neural Architecture Search without Parameter
+Retraining", CVPR 2020, section 3)."""
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..spaces import Arch, SearchSpace
+
+
+class ArchLogits:
+    """A distribution over the archs of a space: slots are independent, the candidates of each have softmax(logits) as probabilities.
+
+    They are few numbers, which every step reads to draw an arch: they stay on the CPU. All start at 0, where every arch is as likely.
+
+    Args:
+        space: The space.
+
+    Attributes:
+        rows: The logits of every slot, ``(num_candidates[slot], )`` each, leaves of their own: the optimiser passes over a row without
+            a gradient, also over what momentum would do to it.
+        fixed: For each slot the candidate it is fixed to, or None.
+    """
+
+    def __init__(self, space: SearchSpace) -> None:
+        self.space = space
+        self.rows = [torch.zeros(count, requires_grad=True) for count in space.num_candidates]
+        self.fixed: list[int | None] = [None] * space.num_slots
+
+    def probabilities(self) -> list[np.ndarray]:
+        """The probabilities of every slot's candidates; of a fixed slot, 1 for the one it is fixed to."""
+        found = [row.detach().double().softmax(dim=0).numpy() for row in self.rows]
+        return [values if choice is None else np.eye(len(values))[choice] for values, choice in zip(found, self.fixed)]
+
+    def sample(self, rng: np.random.Generator) -> Arch:
+        """One arch drawn from the distribution."""
+        return self.space.sample(rng, self.probabilities())
+
+    def most_likely(self) -> Arch:
+        """The arch of the largest probabilities."""
+        return tuple(int(values.argmax()) for values in self.probabilities())
+
+    def log_probability(self, arch: Arch) -> float:
+        """``ln p(arch)``; -inf where a slot is fixed to another candidate."""
+        chosen = np.array([values[choice] for values, choice in zip(self.probabilities(), arch)])
+        with np.errstate(divide='ignore'):
+            return float(np.log(chosen).sum())
+
+    def entropy(self) -> float:
+        """The mean over slots of their entropy, as a share of that of equal chances: 1 at the start, 0 when all are decided."""
+        shares = [-(values * np.log(np.maximum(values, 1e-300))).sum() / np.log(len(values)) for values in self.probabilities()
+                  if len(values) > 1]
+        return float(np.mean(shares)) if shares else 0.0
+
+    def add_gradients(self, arch: Arch, rewards: Tensor, penalties: Tensor | None = None) -> None:
+        """Adds the gradients of ``sum over slots of rewards * ln p(chosen) + penalties * p(chosen)`` to those of the rows not yet fixed.
+
+        The gradient of ln p(chosen) is ``onehot(chosen) - p``; of p(chosen), p(chosen) times that.
+
+        Args:
+            arch: The arch that was drawn.
+            rewards: For each slot the cost of its choice, ``(num_slots, )``: less of it is better.
+            penalties: For each slot what its choice costs beside, ``(num_slots, )``.
+        """
+        for slot, (row, choice) in enumerate(zip(self.rows, arch)):
+            if self.fixed[slot] is not None:
+                continue
+            probabilities = row.detach().softmax(dim=0)
+            scale = rewards[slot] + (0.0 if penalties is None else penalties[slot] * probabilities[choice])
+            gradient = -scale * probabilities
+            gradient[choice] += scale
+            row.grad = gradient if row.grad is None else row.grad + gradient
+
+    def fix(self, lead: float) -> list[int]:
+        """Fixes every slot whose likeliest candidate leads the second by at least ``lead``; returns those slots. No going back."""
+        fixed = []
+        for slot, values in enumerate(self.probabilities()):
+            ordered = np.sort(values)
+            if self.fixed[slot] is None and (len(values) == 1 or ordered[-1] - ordered[-2] >= lead):
+                self.fixed[slot] = int(values.argmax())
+                self.rows[slot].grad = None
+                fixed.append(slot)
+        return fixed
+
+    @property
+    def all_fixed(self) -> bool:
+        return None not in self.fixed
+
+    def state_dict(self) -> dict[str, Any]:
+        return dict(rows=[row.detach().clone() for row in self.rows], fixed=list(self.fixed))
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        with torch.no_grad():
+            for row, values in zip(self.rows, state['rows'], strict=True):
+                row.copy_(values)
+        self.fixed = list(state['fixed'])
+
+    @classmethod
+    def of_state(cls, space: SearchSpace, state: dict[str, Sequence]) -> 'ArchLogits':
+        """The distribution that a checkpoint holds."""
+        logits = cls(space)
+        logits.load_state_dict(state)
+        return logits

@@ -1,0 +1,283 @@
+"""Architecture and weights together, in one pass per step (Hu et al., "DSNAS: Direct Neural Architecture Search without Parameter
+Retraining", CVPR 2020)."""
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dist import all_reduce, get_rank, get_world_size
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import OPTIMIZERS
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ..errors import InputError
+from ..models.backbones import SearchableBackbone
+from ..models.selfsup import PiNAS
+from ..registry import OPTIM_WRAPPERS
+from ..search.cost import CostTable, measure_costs
+from ..spaces import Arch, arch_rng
+from .arch_logits import ArchLogits
+from .base import Strategy
+
+REWARDS = ('linear', 'reinforce')
+# The signal of a slot's gate is judged after so many passes, and is none below this share of the median over slots.
+SIGNAL_PASSES = 100
+NO_SIGNAL = 1e-3
+# Of the running baseline, what stays at an update: the mean of about the last twenty.
+BASELINE_MOMENTUM = 0.95
+
+
+class DSNAS:
+    """Mixed into an optimiser wrapper: draws an arch for every forward pass, and learns the logits it is drawn from.
+
+    Works around any mm model with a searchable backbone: the arch is set, and a gate of value 1 put on every slot's output, when the model
+    enters ``optim_context``. One forward and one backward pass along one path gives the weights their ordinary gradient, and
+    ``d loss / d gate`` of every slot. ``optim_wrapper.optimizer`` is that of the weights; the logits have their own.
+
+    Rewards of a slot, by which the gradient of ``ln p(chosen)`` is scaled:
+
+    - ``'linear'``, as published (eq. 8 and 9): ``d loss / d gate`` of the slot, what the choice costs if the loss is linear in the gate.
+      Then the expected gradient is exactly that of the expected loss; for other losses it is biased. Where the output goes into a BN and
+      nowhere else (the last position of a stage, where the next begins with conv-BN on every branch), the loss hardly depends on the
+      gate and the reward is noise, which Adam makes as large as any signal: a warning names these slots.
+    - ``'reinforce'``: the loss less its running mean (Williams, 1992), the same for all slots. Unbiased, and of larger variance.
+
+    Args:
+        logits_optimizer: Config of the logits' optimiser; Adam with the published lr and betas.
+        reward: ``'linear'`` or ``'reinforce'``.
+        macs_limit: Most MACs of the choice blocks (not of stem, tail and head), in units of one; published 290e6. None for no limit.
+        macs_coef: Weight of ``sum over slots of p(chosen) * MACs(chosen)``, MACs in millions, in steps whose arch is above the limit;
+            1e-6 as published.
+        input_size: Height and width of the images whose MACs are counted, or one number for both; with ``macs_limit``.
+        fix_lead: A slot is fixed once its likeliest candidate leads the second by so much probability; 0.3 as published ("progressive
+            early stop"). At least 1 to fix none.
+        arch_seed: Archs are a pure function of (arch_seed, pass, rank) and the logits, also after a resume.
+        shared_arch: Whether all ranks run the same arch. As published each draws its own, and the logits' gradients are averaged.
+        kwargs: As of the optimiser wrapper; ``optimizer`` is that of the weights.
+
+    Raises:
+        InputError: An argument out of range, a model without a supernet, one that draws its own archs, a limit no arch meets.
+    """
+
+    def __init__(self,
+                 *,
+                 logits_optimizer: dict | None = None,
+                 reward: str = 'linear',
+                 macs_limit: float | None = None,
+                 macs_coef: float = 1e-6,
+                 input_size: int | tuple[int, int] | None = None,
+                 fix_lead: float = 0.3,
+                 arch_seed: int = 0,
+                 shared_arch: bool = False,
+                 **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        owner = type(self).__name__
+        if reward not in REWARDS:
+            raise InputError(f'reward={reward!r} of {owner}: expected one of {list(REWARDS)}')
+        if not fix_lead > 0:
+            raise InputError(f'fix_lead={fix_lead!r} of {owner}: expected above 0 (a lead of probability; 1 or more fixes none)')
+        if macs_limit is not None and input_size is None:
+            raise InputError(f'macs_limit={macs_limit:g} of {owner}: give input_size too, the images whose MACs are counted')
+        self.logits_optimizer_config = dict(type='Adam', lr=1e-3, betas=(0.5, 0.999)) if logits_optimizer is None else logits_optimizer
+        self.reward = reward
+        self.macs_limit = macs_limit
+        self.macs_coef = macs_coef
+        self.input_size = input_size
+        self.fix_lead = fix_lead
+        self.arch_seed = arch_seed
+        self.shared_arch = shared_arch
+        # Whether updates move the logits: DSNASHook turns it off during the warm-up.
+        self.learning = True
+        self.passes = 0
+        self.baseline: float | None = None
+        self.signal = 0.0
+        self.logits: ArchLogits | None = None
+        self._loaded: dict[str, Any] | None = None
+        self._share = 1.0
+        self._losses: list[float] = []
+
+    def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
+        """Called by the Runner before training: takes the supernet."""
+        super().initialize_count_status(model, init_counts, max_counts)
+        model = model.module if is_model_wrapper(model) else model
+        if isinstance(model, PiNAS | Strategy):
+            raise InputError(f'{type(self).__name__}: {type(model).__name__} draws its own archs; expected an mm model with a task loss')
+        backbone = getattr(model, 'backbone', None)
+        if not isinstance(backbone, SearchableBackbone) or not backbone.is_supernet:
+            found = 'a subnet' if isinstance(backbone, SearchableBackbone) else 'no searchable backbone'
+            raise InputError(f'{type(self).__name__}: {type(model).__name__} has {found} as its backbone, expected a supernet of pinas_mm')
+        self.backbone = backbone
+        self.logits = ArchLogits(backbone.space)
+        self.logits_optimizer: Optimizer = OPTIMIZERS.build(dict(self.logits_optimizer_config, params=self.logits.rows))
+        self.slot_macs = None if self.macs_limit is None else self._slot_macs(measure_costs(model, self.input_size))
+        if self._loaded is not None:
+            self._restore(self._loaded)
+
+    def _slot_macs(self, costs: CostTable) -> list[np.ndarray]:
+        """For each slot the MACs of its candidates in millions, over all positions that read it."""
+        total = [np.zeros(count) for count in costs.space.num_candidates]
+        for (_, slots), table in zip(costs.space.cost_terms, costs.tables['macs'], strict=True):
+            if len(slots) == 1:
+                total[slots[0]] += table / 1e6
+        least = sum(macs.min() for macs in total)
+        if least > self.macs_limit / 1e6:
+            raise InputError(f'macs_limit={self.macs_limit:g} of {type(self).__name__}: the least that the choice blocks of an arch of '
+                             f'space {costs.space.name!r} cost at this size is {least * 1e6:g}')
+        return total
+
+    # A pass.
+
+    @contextmanager
+    def optim_context(self, model: nn.Module) -> Iterator[None]:
+        """Draws the arch of the pass that follows and puts the gates in."""
+        self.arch = self.draw_arch(0 if self.shared_arch else get_rank())
+        self.backbone.set_arch(self.arch)
+        device = next(self.backbone.parameters()).device
+        self.backbone.gates = torch.ones(self.backbone.space.num_slots, device=device, requires_grad=True)
+        with super().optim_context(model):
+            yield
+
+    def draw_arch(self, rank: int) -> Arch:
+        """The arch that a rank runs in the present pass; every rank knows those of all others."""
+        return self.logits.sample(arch_rng(self.arch_seed, self.passes, rank))
+
+    def scale_loss(self, loss: Tensor) -> Tensor:
+        self._share = float(super().scale_loss(torch.ones(())))  # of this pass in its update
+        return super().scale_loss(loss)
+
+    def backward(self, loss: Tensor, **kwargs: Any) -> None:
+        """The backward pass, and the gradients of the logits.
+
+        Raises:
+            FloatingPointError: The loss is not finite; nothing was changed by it.
+        """
+        gates, self.backbone.gates = self.backbone.gates, None
+        if not torch.isfinite(loss):
+            raise FloatingPointError(f'the loss of arch {self.backbone.space.encode(self.arch)} is {loss.item()} at pass {self.passes}: '
+                                     'training has diverged; the last checkpoint is from before it')
+        super().backward(loss, **kwargs)
+        costs = (torch.zeros_like(gates) if gates.grad is None else gates.grad).float().cpu() / self._gradient_scale()
+        self._watch_signal(costs.abs() / self._share)
+        task_loss = loss.item() / self._share
+        self._losses.append(task_loss * self._share)
+        if self.learning:
+            baseline = task_loss if self.baseline is None else self.baseline
+            rewards = costs if self.reward == 'linear' else torch.full_like(costs, (task_loss - baseline) * self._share)
+            self.logits.add_gradients(self.arch, rewards, self._penalties())
+        self._fill_in_gradients()
+        self.passes += 1
+
+    def _penalties(self) -> Tensor | None:
+        if self.slot_macs is None:
+            return None
+        chosen = np.array([macs[choice] for macs, choice in zip(self.slot_macs, self.arch)])
+        if chosen.sum() <= self.macs_limit / 1e6:
+            return None
+        return torch.from_numpy(chosen * self.macs_coef * self._share).float()
+
+    def _fill_in_gradients(self) -> None:
+        """Gives the parameters on other ranks' paths zero gradients: averaging wants the same parameters on every rank."""
+        for rank in range(get_world_size()) if not self.shared_arch else ():
+            for module in self.backbone.path(self.draw_arch(rank)) if rank != get_rank() else ():
+                for parameter in module.parameters():
+                    if parameter.requires_grad and parameter.grad is None:
+                        parameter.grad = torch.zeros_like(parameter)
+
+    def _gradient_scale(self) -> float:
+        """What the loss was multiplied by before its backward pass."""
+        return 1.0
+
+    def _watch_signal(self, signal: Tensor) -> None:
+        """Says once in which slots ``d loss / d gate`` is no signal."""
+        if self.passes >= SIGNAL_PASSES or self.reward != 'linear' or not torch.isfinite(signal).all():
+            return
+        self.signal = self.signal + signal
+        if self.passes == SIGNAL_PASSES - 1:
+            silent = self.silent_slots()
+            if silent:
+                names = ', '.join(f'{slot} ({self.signal[slot] / SIGNAL_PASSES:.1e})' for slot in silent)
+                print_log(
+                    f'DSNAS: d loss / d gate of slot(s) {names} is below {NO_SIGNAL:g} of the median over slots '
+                    f'({torch.as_tensor(self.signal).median() / SIGNAL_PASSES:.1e}): a BN follows, which takes the gate out again. There '
+                    "reward='linear' learns from noise; reward='reinforce' learns from the loss.", 'current', level=30)
+
+    def silent_slots(self) -> list[int]:
+        """The slots where ``d loss / d gate`` is no signal, of the passes so far."""
+        signal = torch.as_tensor(self.signal)
+        return torch.nonzero(signal < NO_SIGNAL * signal.median()).flatten().tolist()
+
+    # An update.
+
+    def step(self, **kwargs: Any) -> None:
+        """Steps the weights, then the logits, and fixes what is decided."""
+        super().step(**kwargs)
+        live = [row for row in self.logits.rows if row.grad is not None]
+        # One message: the gradients of all live rows and the loss. Which rows live is the same on every rank.
+        message = torch.cat([*(row.grad for row in live), torch.tensor([sum(self._losses)])])
+        self._losses.clear()
+        all_reduce(message, op='mean')
+        if not torch.isfinite(message).all():  # an overflow in mixed precision, which leaves out the weights' update too
+            return
+        loss = message[-1].item()
+        self.baseline = loss if self.baseline is None else BASELINE_MOMENTUM * self.baseline + (1 - BASELINE_MOMENTUM) * loss
+        if live:
+            for row, gradient in zip(live, message[:-1].split([len(row) for row in live])):
+                row.grad.copy_(gradient)
+            self.logits_optimizer.step()
+            self.logits.fix(self.fix_lead)
+
+    def zero_grad(self, **kwargs: Any) -> None:
+        super().zero_grad(**kwargs)
+        if self.logits is not None:
+            self.logits_optimizer.zero_grad()
+
+    # Checkpoints.
+
+    def state_dict(self) -> dict:
+        """The wrapper's state, with all that DSNAS knows under ``'dsnas'``."""
+        return super().state_dict() | dict(dsnas=dict(
+            logits=self.logits.state_dict(), optimizer=self.logits_optimizer.state_dict(), passes=self.passes, baseline=self.baseline,
+            signal=torch.as_tensor(self.signal)))
+
+    def load_state_dict(self, state_dict: dict) -> None:
+        """Loads what :meth:`state_dict` gave.
+
+        Raises:
+            InputError: The state is of another wrapper.
+        """
+        state_dict = dict(state_dict)
+        loaded = state_dict.pop('dsnas', None)
+        if loaded is None:
+            raise InputError(f'{type(self).__name__}: the checkpoint to resume was saved by another optimiser wrapper, without logits; '
+                             'start from its weights instead (load_from)')
+        super().load_state_dict(state_dict)
+        self._loaded = loaded  # the Runner resumes before it says which model is trained
+        if self.logits is not None:
+            self._restore(loaded)
+
+    def _restore(self, loaded: dict[str, Any]) -> None:
+        self.logits.load_state_dict(loaded['logits'])
+        self.logits_optimizer.load_state_dict(loaded['optimizer'])
+        self.passes, self.baseline, self.signal = loaded['passes'], loaded['baseline'], loaded['signal']
+
+
+@OPTIM_WRAPPERS.register_module()
+class DSNASOptimWrapper(DSNAS, OptimWrapper):
+    """DSNAS in one line on top of any config whose model has a supernet as its backbone::
+
+        optim_wrapper = dict(type='pinas_mm.DSNASOptimWrapper', optimizer=dict(type='SGD', lr=0.5, momentum=0.9))
+
+    with ``DSNASHook`` for the warm-up and the hand-over to the second stage. See :class:`DSNAS`.
+    """
+
+
+@OPTIM_WRAPPERS.register_module()
+class DSNASAmpOptimWrapper(DSNAS, AmpOptimWrapper):
+    """The same in mixed precision."""
+
+    def _gradient_scale(self) -> float:
+        return self.loss_scaler.get_scale()
