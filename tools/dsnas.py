@@ -4,7 +4,7 @@
     python tools/dsnas.py configs/dsnas/CONFIG.py
     python tools/dsnas.py configs/dsnas/CONFIG.py --resume        # after a stop, in either stage
 """
-from pinas_mm.engine.command_line import parser, read_config, run_tool
+from pinas_mm.engine.command_line import parser, read_config, run_tool, use_amp
 from pinas_mm.engine.dsnas_stages import run_stages
 
 
@@ -15,8 +15,7 @@ def main() -> None:
     args = options.parse_args()
     config = read_config(args)
     if args.amp:
-        config.optim_wrapper.type = 'pinas_mm.DSNASAmpOptimWrapper'
-        config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        use_amp(config)
     run_stages(config, args.resume)
 
 

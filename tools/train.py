@@ -4,7 +4,7 @@
     python tools/train.py configs/pinas/pinas_resnest50_8xb24-coslr-100e_in1k.py
     torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
 """
-from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
+from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool, use_amp
 
 
 def main() -> None:
@@ -18,9 +18,7 @@ def main() -> None:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
     if args.amp:
-        subnet_aware = config.optim_wrapper.get('type') == 'pinas_mm.SubnetAwareOptimWrapper'
-        config.optim_wrapper.type = 'pinas_mm.SubnetAwareAmpOptimWrapper' if subnet_aware else 'AmpOptimWrapper'
-        config.optim_wrapper.setdefault('loss_scale', 'dynamic')
+        use_amp(config)
     if args.auto_scale_lr:
         config.auto_scale_lr.enable = True
     build_runner(config).train()

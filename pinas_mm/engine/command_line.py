@@ -106,6 +106,15 @@ def load_config(path: str | os.PathLike, overrides: dict[str, Any]) -> Config:
     return config
 
 
+def use_amp(config: Config) -> None:
+    """Makes the optimiser wrapper of a config the mixed-precision form of the same."""
+    forms = {f'pinas_mm.{name}OptimWrapper': f'pinas_mm.{name}AmpOptimWrapper' for name in ('DSNAS', 'SubnetAware')}
+    wrapper = config.optim_wrapper
+    if wrapper.get('type') not in forms.values():
+        wrapper.type = forms.get(wrapper.get('type'), 'AmpOptimWrapper')
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
 def build_runner(config: Config) -> SafeRunner:
     """The runner of a config.
 

@@ -9,14 +9,16 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, init_dist, is_distributed, is_main_process
+from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
+from torch.utils.data import DataLoader
 
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..search.bn_recalibration import recalibrated_bn
+from ..search.bn_recalibration import MIN_CALIBRATION_BATCH, recalibrated_bn
 from ..search.cost import measure_costs
 from ..search.subnet import subnet_state_dict
 from ..spaces.subnet_file import SubnetFile
@@ -27,7 +29,7 @@ from .hooks.training_time_hook import training_seconds
 from .loaders import calibration_loader
 
 SECOND_STAGE = 'second_stage'
-# The subnet's weights of the first stage have seen every path's statistics; so many batches, as published for supernets.
+# For the BN statistics of the result, where a config does not say.
 CALIBRATION_BATCHES = 49
 
 
@@ -48,91 +50,117 @@ def run_stages(config: Config, resume: bool = False) -> dict[str, Any]:
         InputError: The config is not one of DSNAS, or the work dir has the results of another run and ``resume`` is False.
     """
     check_dsnas_config(config)
+    if config.get('launcher', 'none') != 'none' and not is_distributed():
+        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
     work_dir = Path(config.work_dir)
     folders = work_dir / 'search', work_dir / 'train'
     if not resume and any(folder.exists() for folder in folders):
         raise InputError(f'{work_dir}: has a run of DSNAS: go on with --resume, or choose another --work-dir')
     hand_over = folders[0] / HAND_OVER
-    if not hand_over.exists():
+    search = not hand_over.exists()
+    barrier()  # every rank has looked before one writes
+    if search:
         run_first_stage(config, folders[0], resume)
         barrier()
-    return run_second_stage(second_stage_config(config, hand_over, folders[1]), hand_over, work_dir, resume)
+    return run_second_stage(second_stage_config(config, hand_over), hand_over, work_dir, resume)
 
 
 def check_dsnas_config(config: Config) -> None:
     """Whether a config is one of DSNAS.
 
     Raises:
-        InputError: It has another optimiser wrapper, or no hook that ends the first stage.
+        InputError: It has another optimiser wrapper, no hook that ends the first stage, or one that draws archs too.
     """
     name = config.filename or 'config'
     found = str(config.get('optim_wrapper', {}).get('type'))
     if 'DSNAS' not in found:
         raise InputError(f"{name}: optim_wrapper of type {found}: expected 'pinas_mm.DSNASOptimWrapper' or 'pinas_mm.DSNASAmpOptimWrapper'")
-    if not any('DSNASHook' in str(hook['type']) for hook in config.get('custom_hooks') or []):
+    hooks = [str(hook['type']) for hook in config.get('custom_hooks') or []]
+    if not any('DSNASHook' in hook for hook in hooks):
         raise InputError(f"{name}: custom_hooks without dict(type='pinas_mm.DSNASHook', search=...): nothing would end the search")
+    if any('ArchSamplingHook' in hook for hook in hooks):
+        raise InputError(f'{name}: custom_hooks has ArchSamplingHook, but {found} draws the archs itself: leave the hook out')
 
 
 def run_first_stage(config: Config, folder: Path, resume: bool) -> None:
     """Trains the supernet and its logits until ``hand_over.pth`` is written; all of it is released again."""
     config = copy.deepcopy(config)
     config.pop(SECOND_STAGE, None)
-    config.work_dir, config.resume = str(folder), resume and folder.exists()
-    config.experiment_name = f'{folder.parent.name}_search_{time.time_ns()}'
-    build_runner(config).train()
+    build_runner(into_folder(config, folder, resume)).train()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
-def second_stage_config(config: Config, hand_over: Path, folder: Path) -> Config:
+def into_folder(config: Config, folder: Path, resume: bool) -> Config:
+    """Sets a stage's work dir, and to go on from the checkpoint in it where there is one."""
+    config.work_dir = str(folder)
+    config.experiment_name = f'{folder.parent.name}_{folder.name}_{time.time_ns()}'  # mmengine takes one name for one run
+    config.resume = resume and find_latest_checkpoint(str(folder)) is not None
+    if config.resume:
+        config.load_from = None  # mmengine would resume from that one
+    return config
+
+
+def second_stage_config(config: Config, hand_over: Path) -> Config:
     """The config of the second stage: the subnet, an ordinary optimiser wrapper with the same settings, and the hand-over.
 
     Args:
         config: The config of DSNAS.
         hand_over: What the first stage wrote.
-        folder: The work dir of the second stage.
     """
     config = copy.deepcopy(config)
-    meta = load_checkpoint(hand_over)['meta']
-    config.model.backbone.arch = list(meta['arch'])
+    config.merge_from_dict(config.pop(SECOND_STAGE, None) or {})
+    config.model.backbone.arch = list(load_checkpoint(hand_over)['meta']['arch'])
+    config.load_from = None
     own = [name for name in inspect.signature(DSNAS.__init__).parameters if name not in ('self', 'kwargs')]
     wrapper = {key: value for key, value in config.optim_wrapper.items() if key not in own}
     config.optim_wrapper = wrapper | dict(type='AmpOptimWrapper' if 'Amp' in wrapper['type'] else 'OptimWrapper')
-    config.custom_hooks = [hook for hook in config.custom_hooks if 'DSNASHook' not in str(hook['type'])]
+    config.custom_hooks = [hook for hook in config.get('custom_hooks') or [] if 'DSNASHook' not in str(hook['type'])]
     config.custom_hooks.append(dict(type='pinas_mm.HandOverHook', checkpoint=str(hand_over)))
-    config.merge_from_dict(config.pop(SECOND_STAGE, None) or {})
-    config.work_dir = str(folder)
-    config.experiment_name = f'{folder.parent.name}_train_{time.time_ns()}'
     return config
 
 
-def run_second_stage(config: Config, hand_over: Path, out_dir: Path, resume: bool) -> dict[str, Any]:
-    """Trains the found arch to the end, recomputes its BN statistics, tests it, and writes the results to ``out_dir``."""
-    config.resume = resume and Path(config.work_dir).exists()
-    runner = build_runner(config)
+def run_second_stage(config: Config, hand_over: Path, work_dir: Path, resume: bool) -> dict[str, Any]:
+    """Trains the found arch to the end, recomputes its BN statistics, tests it, and writes the results to ``work_dir``."""
+    runner = build_runner(into_folder(config, work_dir / 'train', resume))
+    # Built before training, so that what is wrong with it shows before.
+    loader = bn_loader(config)
     runner.train()
+    for hook in runner.hooks:
+        if isinstance(hook, EMAHook):
+            hook.before_test_epoch(runner)  # the averaged weights, which mm would test, are the result
     meta = load_checkpoint(hand_over)['meta']
+    arch = tuple(meta['arch'])
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-    settings = dict(config.get('arch_evaluation') or dict(calibration_dataloader=config.train_dataloader))
-    loader = calibration_loader(settings['calibration_dataloader'], settings.get('calibration_batches', CALIBRATION_BATCHES))
     images = model.data_preprocessor(next(iter(loader)), False)['inputs']
-    costs = measure_costs(model, tuple(images[0].shape[-2:])).arch_costs(tuple(meta['arch']))
-    with recalibrated_bn(model, meta['arch'], loader):
-        metrics = final_metrics(runner)
+    costs = measure_costs(model, tuple(images[0].shape[-2:])).arch_costs(arch)
+    with recalibrated_bn(model, arch, loader):
         if is_main_process():
-            save_checkpoint(out_dir / 'subnet.pth', subnet_state_dict(model, tuple(meta['arch'])), dict(space=meta['space'], arch=meta['arch']))
+            save_checkpoint(work_dir / 'subnet.pth', subnet_state_dict(model, arch), dict(space=meta['space'], arch=meta['arch']))
+        metrics = final_metrics(runner)
     seconds = dict(search=meta['train_seconds'], train=training_seconds(runner))
+    seconds['total'] = sum(seconds.values())
     result = dict(
-        arch=model.backbone.space.encode(tuple(meta['arch'])), metrics=metrics, costs=costs, seconds=seconds | dict(total=sum(seconds.values())),
-        search_epochs=meta['epoch'], search_iterations=meta['iter'], probabilities=meta['probabilities'])
+        arch=model.backbone.space.encode(arch), metrics=metrics, costs=costs, seconds=seconds, search_epochs=meta['epoch'],
+        search_iterations=meta['iter'], probabilities=meta['probabilities'])
     if is_main_process():
-        SubnetFile(space=meta['space'], arch=tuple(meta['arch']), widen_factor=meta['widen_factor'], scores=metrics, costs=costs,
-                   config=Path(config.filename or '').name).write(out_dir / 'subnet.yaml')
+        SubnetFile(space=meta['space'], arch=arch, widen_factor=meta['widen_factor'], scores=metrics, costs=costs,
+                   config=Path(config.filename or '').name).write(work_dir / 'subnet.yaml')
         text = json.dumps(result, indent=1)
-        write_atomic(out_dir / 'dsnas.json', lambda file: file.write(text.encode()))
-    runner.logger.info(f"{result['arch']}  {metrics}  {result['seconds']['total']:.0f} s of training in all -> {out_dir / 'subnet.yaml'}")
+        write_atomic(work_dir / 'dsnas.json', lambda file: file.write(text.encode()))
+    runner.logger.info(f"{result['arch']}  {metrics}  {seconds['total']:.0f} s of training in all -> {work_dir / 'subnet.yaml'}")
     return result
+
+
+def bn_loader(config: Config) -> DataLoader:
+    """The batches that the result's BN statistics are of: those of ``arch_evaluation`` where a config has it, else of the training set."""
+    settings = config.get('arch_evaluation')
+    if settings:
+        return calibration_loader(settings['calibration_dataloader'], settings.get('calibration_batches', CALIBRATION_BATCHES))
+    loader = config.train_dataloader
+    batch_size = max(loader.get('batch_size', 1), MIN_CALIBRATION_BATCH)
+    return calibration_loader(loader | dict(batch_size=batch_size), CALIBRATION_BATCHES)
 
 
 def final_metrics(runner: Runner) -> dict[str, float]:

@@ -1,19 +1,20 @@
 """What DSNAS learns of an architecture: a row of logits per slot (Hu et al., "DSNAS: Direct Neural Architecture Search without Parameter
 Retraining", CVPR 2020, section 3)."""
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from ..errors import InputError
 from ..spaces import Arch, SearchSpace
 
 
 class ArchLogits:
     """A distribution over the archs of a space: slots are independent, the candidates of each have softmax(logits) as probabilities.
 
-    They are few numbers, which every step reads to draw an arch: they stay on the CPU. All start at 0, where every arch is as likely.
+    They are few numbers, which every step reads to draw an arch: they stay on the CPU. All start at 0, where every arch is as likely (the
+    authors' code draws them from N(1, 0.01), which is nearly that).
 
     Args:
         space: The space.
@@ -41,12 +42,6 @@ class ArchLogits:
     def most_likely(self) -> Arch:
         """The arch of the largest probabilities."""
         return tuple(int(values.argmax()) for values in self.probabilities())
-
-    def log_probability(self, arch: Arch) -> float:
-        """``ln p(arch)``; -inf where a slot is fixed to another candidate."""
-        chosen = np.array([values[choice] for values, choice in zip(self.probabilities(), arch)])
-        with np.errstate(divide='ignore'):
-            return float(np.log(chosen).sum())
 
     def entropy(self) -> float:
         """The mean over slots of their entropy, as a share of that of equal chances: 1 at the start, 0 when all are decided."""
@@ -89,17 +84,20 @@ class ArchLogits:
         return None not in self.fixed
 
     def state_dict(self) -> dict[str, Any]:
+        """The logits and what is fixed, as plain tensors and numbers."""
         return dict(rows=[row.detach().clone() for row in self.rows], fixed=list(self.fixed))
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Loads what :meth:`state_dict` gave.
+
+        Raises:
+            InputError: It is of another space.
+        """
+        shapes = [len(values) for values in state['rows']]
+        if shapes != [*self.space.num_candidates]:
+            raise InputError(f'logits of a checkpoint: for slots of {shapes} candidates, but those of space {self.space.name!r} have '
+                             f'{[*self.space.num_candidates]}')
         with torch.no_grad():
-            for row, values in zip(self.rows, state['rows'], strict=True):
+            for row, values in zip(self.rows, state['rows']):
                 row.copy_(values)
         self.fixed = list(state['fixed'])
-
-    @classmethod
-    def of_state(cls, space: SearchSpace, state: dict[str, Sequence]) -> 'ArchLogits':
-        """The distribution that a checkpoint holds."""
-        logits = cls(space)
-        logits.load_state_dict(state)
-        return logits

@@ -1,5 +1,7 @@
 """Architecture and weights together, in one pass per step (Hu et al., "DSNAS: Direct Neural Architecture Search without Parameter
 Retraining", CVPR 2020)."""
+import logging
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -36,7 +38,13 @@ class DSNAS:
 
     Works around any mm model with a searchable backbone: the arch is set, and a gate of value 1 put on every slot's output, when the model
     enters ``optim_context``. One forward and one backward pass along one path gives the weights their ordinary gradient, and
-    ``d loss / d gate`` of every slot. ``optim_wrapper.optimizer`` is that of the weights; the logits have their own.
+    ``d loss / d gate`` of every slot. ``optimizer`` is that of the weights; the logits have their own. With gradient accumulation every
+    micro-step draws an arch, and both updates are made from the mean over them; an update that mixed precision leaves out for an overflow
+    is left out for both.
+
+    On several ranks each draws its own arch and parameters of all their paths get a gradient (zero where another rank ran them), so
+    that any wrapper that averages gradients fits: ``ActiveGradientDataParallel``, or mmengine's with ``find_unused_parameters=True``.
+    Logits' gradients are averaged here.
 
     Rewards of a slot, by which the gradient of ``ln p(chosen)`` is scaled:
 
@@ -51,10 +59,11 @@ class DSNAS:
         reward: ``'linear'`` or ``'reinforce'``.
         macs_limit: Most MACs of the choice blocks (not of stem, tail and head), in units of one; published 290e6. None for no limit.
         macs_coef: Weight of ``sum over slots of p(chosen) * MACs(chosen)``, MACs in millions, in steps whose arch is above the limit;
-            1e-6 as published.
+            1e-6 as published. (There the task's part of the logits' gradient is divided by the number of GPUs once more and this part
+            multiplied by it, so that with n of them the published one weighs as n * n * 1e-6 does here.)
         input_size: Height and width of the images whose MACs are counted, or one number for both; with ``macs_limit``.
         fix_lead: A slot is fixed once its likeliest candidate leads the second by so much probability; 0.3 as published ("progressive
-            early stop"). At least 1 to fix none.
+            early stop"; in the authors' code at the start of an epoch, here after any update). At least 1 to fix none.
         arch_seed: Archs are a pure function of (arch_seed, pass, rank) and the logits, also after a resume.
         shared_arch: Whether all ranks run the same arch. As published each draws its own, and the logits' gradients are averaged.
         kwargs: As of the optimiser wrapper; ``optimizer`` is that of the weights.
@@ -94,11 +103,13 @@ class DSNAS:
         self.learning = True
         self.passes = 0
         self.baseline: float | None = None
-        self.signal = 0.0
         self.logits: ArchLogits | None = None
         self._loaded: dict[str, Any] | None = None
-        self._share = 1.0
-        self._losses: list[float] = []
+        self._share = 1.0  # of the present pass in its update
+        self._loss = 0.0  # the mean over the passes of an update
+        # A loss scaler does not call the optimiser where a gradient has overflown.
+        self._stepped = False
+        self.optimizer.register_step_post_hook(self._note_step)
 
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
         """Called by the Runner before training: takes the supernet."""
@@ -112,6 +123,7 @@ class DSNAS:
             raise InputError(f'{type(self).__name__}: {type(model).__name__} has {found} as its backbone, expected a supernet of pinas_mm')
         self.backbone = backbone
         self.logits = ArchLogits(backbone.space)
+        self.signal = torch.zeros(backbone.space.num_slots)
         self.logits_optimizer: Optimizer = OPTIMIZERS.build(dict(self.logits_optimizer_config, params=self.logits.rows))
         self.slot_macs = None if self.macs_limit is None else self._slot_macs(measure_costs(model, self.input_size))
         if self._loaded is not None:
@@ -121,7 +133,7 @@ class DSNAS:
         """For each slot the MACs of its candidates in millions, over all positions that read it."""
         total = [np.zeros(count) for count in costs.space.num_candidates]
         for (_, slots), table in zip(costs.space.cost_terms, costs.tables['macs'], strict=True):
-            if len(slots) == 1:
+            if len(slots) == 1:  # else a block that is no choice
                 total[slots[0]] += table / 1e6
         least = sum(macs.min() for macs in total)
         if least > self.macs_limit / 1e6:
@@ -133,7 +145,7 @@ class DSNAS:
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Draws the arch of the pass that follows and puts the gates in."""
+        """Draws the arch of the pass that follows and puts the gates in; :meth:`backward` takes them out."""
         self.arch = self.draw_arch(0 if self.shared_arch else get_rank())
         self.backbone.set_arch(self.arch)
         device = next(self.backbone.parameters()).device
@@ -146,27 +158,28 @@ class DSNAS:
         return self.logits.sample(arch_rng(self.arch_seed, self.passes, rank))
 
     def scale_loss(self, loss: Tensor) -> Tensor:
-        self._share = float(super().scale_loss(torch.ones(())))  # of this pass in its update
+        self._share = float(super().scale_loss(torch.ones(())))
         return super().scale_loss(loss)
 
     def backward(self, loss: Tensor, **kwargs: Any) -> None:
         """The backward pass, and the gradients of the logits.
 
         Raises:
-            FloatingPointError: The loss is not finite; nothing was changed by it.
+            FloatingPointError: The loss is not finite; no parameter was changed by it.
         """
-        gates, self.backbone.gates = self.backbone.gates, None
-        if not torch.isfinite(loss):
-            raise FloatingPointError(f'the loss of arch {self.backbone.space.encode(self.arch)} is {loss.item()} at pass {self.passes}: '
+        share_of_loss = loss.item()
+        if not math.isfinite(share_of_loss):
+            raise FloatingPointError(f'the loss of arch {self.backbone.space.encode(self.arch)} is {share_of_loss} at pass {self.passes}: '
                                      'training has diverged; the last checkpoint is from before it')
         super().backward(loss, **kwargs)
-        costs = (torch.zeros_like(gates) if gates.grad is None else gates.grad).float().cpu() / self._gradient_scale()
+        # Not before it: checkpointed parts run again there.
+        gates, self.backbone.gates = self.backbone.gates, None
+        costs = (torch.zeros_like(gates) if gates.grad is None else gates.grad).cpu() / self._gradient_scale()
         self._watch_signal(costs.abs() / self._share)
-        task_loss = loss.item() / self._share
-        self._losses.append(task_loss * self._share)
+        self._loss += share_of_loss
         if self.learning:
-            baseline = task_loss if self.baseline is None else self.baseline
-            rewards = costs if self.reward == 'linear' else torch.full_like(costs, (task_loss - baseline) * self._share)
+            baseline = share_of_loss if self.baseline is None else self.baseline * self._share
+            rewards = costs if self.reward == 'linear' else torch.full_like(costs, share_of_loss - baseline)
             self.logits.add_gradients(self.arch, rewards, self._penalties())
         self._fill_in_gradients()
         self.passes += 1
@@ -180,9 +193,12 @@ class DSNAS:
         return torch.from_numpy(chosen * self.macs_coef * self._share).float()
 
     def _fill_in_gradients(self) -> None:
-        """Gives the parameters on other ranks' paths zero gradients: averaging wants the same parameters on every rank."""
-        for rank in range(get_world_size()) if not self.shared_arch else ():
-            for module in self.backbone.path(self.draw_arch(rank)) if rank != get_rank() else ():
+        """Gives what any rank ran a gradient, zero where there is none: averaging wants the same parameters on every rank.
+
+        Also of this rank's own path: a cell has edges that lead nowhere, which only the other ranks would fill in.
+        """
+        for rank in range(get_world_size() if get_world_size() > 1 and not self.shared_arch else 0):
+            for module in self.backbone.path(self.draw_arch(rank)):
                 for parameter in module.parameters():
                     if parameter.requires_grad and parameter.grad is None:
                         parameter.grad = torch.zeros_like(parameter)
@@ -193,42 +209,41 @@ class DSNAS:
 
     def _watch_signal(self, signal: Tensor) -> None:
         """Says once in which slots ``d loss / d gate`` is no signal."""
-        if self.passes >= SIGNAL_PASSES or self.reward != 'linear' or not torch.isfinite(signal).all():
+        if self.passes >= SIGNAL_PASSES or self.reward != 'linear':
             return
-        self.signal = self.signal + signal
-        if self.passes == SIGNAL_PASSES - 1:
-            silent = self.silent_slots()
-            if silent:
-                names = ', '.join(f'{slot} ({self.signal[slot] / SIGNAL_PASSES:.1e})' for slot in silent)
-                print_log(
-                    f'DSNAS: d loss / d gate of slot(s) {names} is below {NO_SIGNAL:g} of the median over slots '
-                    f'({torch.as_tensor(self.signal).median() / SIGNAL_PASSES:.1e}): a BN follows, which takes the gate out again. There '
-                    "reward='linear' learns from noise; reward='reinforce' learns from the loss.", 'current', level=30)
+        self.signal += torch.nan_to_num(signal, 0.0, 0.0)  # an overflow in mixed precision
+        if self.passes == SIGNAL_PASSES - 1 and (silent := self.silent_slots()):
+            names = ', '.join(f'{slot} ({self.signal[slot] / SIGNAL_PASSES:.1e})' for slot in silent)
+            print_log(
+                f'DSNAS: |d loss / d gate| of slot(s) {names} is below {NO_SIGNAL:g} of the median over slots '
+                f'({self.signal.median() / SIGNAL_PASSES:.1e}), mean over {SIGNAL_PASSES} passes: a BN follows, which takes the gate out '
+                "again. There reward='linear' learns from noise; reward='reinforce' learns from the loss.", 'current', logging.WARNING)
 
     def silent_slots(self) -> list[int]:
-        """The slots where ``d loss / d gate`` is no signal, of the passes so far."""
-        signal = torch.as_tensor(self.signal)
-        return torch.nonzero(signal < NO_SIGNAL * signal.median()).flatten().tolist()
+        """The slots where ``d loss / d gate`` is no signal, of the passes so far; up to 100 are looked at."""
+        return torch.nonzero(self.signal < NO_SIGNAL * self.signal.median()).flatten().tolist()
 
     # An update.
 
     def step(self, **kwargs: Any) -> None:
         """Steps the weights, then the logits, and fixes what is decided."""
+        self._stepped = False
         super().step(**kwargs)
         live = [row for row in self.logits.rows if row.grad is not None]
-        # One message: the gradients of all live rows and the loss. Which rows live is the same on every rank.
-        message = torch.cat([*(row.grad for row in live), torch.tensor([sum(self._losses)])])
-        self._losses.clear()
+        # One message: the gradients of all live rows and the loss. Which rows live is the same on every rank, as what is fixed is.
+        message = torch.cat([*(row.grad for row in live), torch.tensor([self._loss])])
+        self._loss = 0.0
         all_reduce(message, op='mean')
-        if not torch.isfinite(message).all():  # an overflow in mixed precision, which leaves out the weights' update too
-            return
         loss = message[-1].item()
         self.baseline = loss if self.baseline is None else BASELINE_MOMENTUM * self.baseline + (1 - BASELINE_MOMENTUM) * loss
-        if live:
+        if live and self._stepped and torch.isfinite(message).all():
             for row, gradient in zip(live, message[:-1].split([len(row) for row in live])):
                 row.grad.copy_(gradient)
             self.logits_optimizer.step()
             self.logits.fix(self.fix_lead)
+
+    def _note_step(self, *unused: Any) -> None:
+        self._stepped = True
 
     def zero_grad(self, **kwargs: Any) -> None:
         super().zero_grad(**kwargs)
@@ -241,7 +256,7 @@ class DSNAS:
         """The wrapper's state, with all that DSNAS knows under ``'dsnas'``."""
         return super().state_dict() | dict(dsnas=dict(
             logits=self.logits.state_dict(), optimizer=self.logits_optimizer.state_dict(), passes=self.passes, baseline=self.baseline,
-            signal=torch.as_tensor(self.signal)))
+            signal=self.signal.clone()))
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Loads what :meth:`state_dict` gave.
@@ -262,7 +277,7 @@ class DSNAS:
     def _restore(self, loaded: dict[str, Any]) -> None:
         self.logits.load_state_dict(loaded['logits'])
         self.logits_optimizer.load_state_dict(loaded['optimizer'])
-        self.passes, self.baseline, self.signal = loaded['passes'], loaded['baseline'], loaded['signal']
+        self.passes, self.baseline, self.signal = loaded['passes'], loaded['baseline'], loaded['signal'].cpu()
 
 
 @OPTIM_WRAPPERS.register_module()

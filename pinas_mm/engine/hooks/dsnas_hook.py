@@ -1,11 +1,12 @@
 """The first stage of DSNAS: warm-up, search, and the hand-over to the second."""
+from collections.abc import Container
 from pathlib import Path
-from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ...checkpoint import save_checkpoint
 from ...errors import InputError
@@ -22,15 +23,14 @@ HAND_OVER = 'hand_over.pth'
 @HOOKS.register_module()
 class DSNASHook(TrainingTimeHook):
     """Runs the schedule of the first stage: the logits stay during the warm-up, and the stage ends with ``hand_over.pth`` in the work dir,
-    as soon as every slot is fixed or when ``search`` epochs are over, the slots left taking their likeliest candidate.
+    as soon as every slot is fixed or when ``search`` is over, the slots left taking their likeliest candidate.
 
     The file holds the arch, the weights of its path and how far training has come; the other candidates and the logits are not in it.
     :class:`HandOverHook` starts the second stage from it, and ``tools/dsnas.py`` runs both.
 
     Args:
-        search: Length of the first stage in epochs (iterations where ``by_epoch`` is False); published 80 of 240.
-        warm_up: So much of it at its start trains weights alone, over uniformly drawn archs; published 15 or 30.
-        by_epoch: Whether both are epochs.
+        search: Length of the first stage in epochs, or in iterations with ``IterBasedTrainLoop``; published 80 of 240 epochs.
+        warm_up: So much of it at its start trains weights alone, over uniformly drawn archs; published 15 or 30 epochs.
         keep_momentum: Whether the second stage goes on with the weights' optimiser state. As published it starts a new one; this option is
             ours.
 
@@ -38,27 +38,27 @@ class DSNASHook(TrainingTimeHook):
         InputError: A warm-up as long as the search, or, before training, a search longer than training, or another optimiser wrapper.
     """
 
-    # After what logs, before what saves: a checkpoint of the last epoch and the hand-over are of the same weights.
+    # Before what saves: where there is a checkpoint of the stage's end there is a hand-over too.
     priority = 'BELOW_NORMAL'
 
-    def __init__(self, search: int, warm_up: int = 0, by_epoch: bool = True, keep_momentum: bool = False) -> None:
+    def __init__(self, search: int, warm_up: int = 0, keep_momentum: bool = False) -> None:
         if not 0 <= warm_up < search:
             raise InputError(f'warm_up={warm_up} of DSNASHook: expected at least 0 and less than search={search}: no time would be left '
                              'for the logits to move')
         self.search = search
         self.warm_up = warm_up
-        self.by_epoch = by_epoch
         self.keep_momentum = keep_momentum
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
-        supernet_of(runner)
         if not isinstance(runner.optim_wrapper, DSNAS):
             raise InputError(f"optim_wrapper of type {type(runner.optim_wrapper).__name__}: DSNASHook needs "
                              "dict(type='pinas_mm.DSNASOptimWrapper', ...)")
-        length, unit = (runner.max_epochs, 'epochs') if self.by_epoch else (runner.max_iters, 'iterations')
+        self.by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
+        self.unit = 'epochs' if self.by_epoch else 'iterations'
+        length = runner.max_epochs if self.by_epoch else runner.max_iters
         if self.search > length:
-            raise InputError(f'search={self.search} {unit} of DSNASHook: training has only {length}')
+            raise InputError(f'search={self.search} {self.unit} of DSNASHook: training has only {length}')
         self._end_if_over(runner, self._done(runner))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
@@ -91,19 +91,19 @@ class DSNASHook(TrainingTimeHook):
         undecided = [slot for slot, choice in enumerate(logits.fixed) if choice is None]
         space, arch = logits.space, logits.most_likely()
         if undecided:
-            runner.logger.info(f'DSNAS: slots {undecided} were not decided in {self.search} {"epochs" if self.by_epoch else "iterations"}; '
-                               'each takes its likeliest candidate')
-        # Within an epoch or iteration the counters stand at its start.
+            runner.logger.info(f'DSNAS: slots {undecided} were not decided in {self.search} {self.unit}: each takes its likeliest')
+        # Within an epoch or iteration the runner's counters stand at its start.
         epoch = done if self.by_epoch else runner.epoch
         iteration = done if not self.by_epoch else epoch * len(runner.train_dataloader)
+        path = Path(runner.work_dir) / HAND_OVER
         if is_main_process():
-            save_hand_over(Path(runner.work_dir) / HAND_OVER, runner, arch, epoch, iteration, self.keep_momentum)
-        runner.logger.info(f'DSNAS: arch {space.encode(arch)} after {training_seconds(runner):.0f} s -> {Path(runner.work_dir) / HAND_OVER}')
+            save_hand_over(path, runner, arch, epoch, iteration, self.keep_momentum)
+        runner.logger.info(f'DSNAS: arch {space.encode(arch)} after {training_seconds(runner):.0f} s -> {path}')
         runner.train_loop.stop_training = True
 
 
 def save_hand_over(path: Path, runner: Runner, arch: Arch, epoch: int, iteration: int, keep_momentum: bool) -> None:
-    """Writes what the second stage starts from."""
+    """Writes what the second stage starts from: arch and weights, and how far training has come."""
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     state = subnet_state_dict(model, arch)
     backbone, wrapper = model.backbone, runner.optim_wrapper
@@ -115,7 +115,7 @@ def save_hand_over(path: Path, runner: Runner, arch: Arch, epoch: int, iteration
     save_checkpoint(path, state, meta)
 
 
-def parameter_states(model: nn.Module, optimizer: Any, names: Any) -> dict[str, dict[str, Tensor]]:
+def parameter_states(model: nn.Module, optimizer: Optimizer, names: Container[str]) -> dict[str, dict[str, Tensor]]:
     """What an optimiser keeps of each of the named parameters."""
     return {name: dict(optimizer.state[parameter]) for name, parameter in model.named_parameters()
             if name in names and parameter in optimizer.state}

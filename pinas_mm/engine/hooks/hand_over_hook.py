@@ -5,6 +5,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ...checkpoint import load_checkpoint, load_strict
+from ...errors import InputError
 from ...registry import HOOKS
 from .training_time_hook import TrainingTimeHook
 
@@ -32,8 +33,10 @@ class HandOverHook(TrainingTimeHook):
         super().before_train(runner)
         if runner.iter > 0:  # resumed
             return
+        meta = load_checkpoint(self.checkpoint).get('meta', {})
+        if meta.get('stage') != 2:
+            raise InputError(f'{self.checkpoint}: not the hand-over of a search by DSNAS, expected a hand_over.pth of DSNASHook')
         load_strict(runner.model, self.checkpoint)
-        meta = load_checkpoint(self.checkpoint)['meta']
         loop = runner.train_loop
         loop._epoch, loop._iter = meta['epoch'], meta['iter']
         runner.optim_wrapper.initialize_count_status(runner.model, meta['iter'], runner.max_iters)
@@ -49,7 +52,10 @@ class HandOverHook(TrainingTimeHook):
 
     @staticmethod
     def _advance_schedulers(runner: Runner, epoch: int, iteration: int) -> None:
-        """Steps the schedulers as often as the first stage did: mmengine's compute each value from the one before."""
+        """Steps the schedulers as often as the first stage did: mmengine's compute each value from the one before.
+
+        One that waits for a metric to stand still begins anew.
+        """
         schedulers = runner.param_schedulers or []
         schedulers = [scheduler for group in schedulers.values() for scheduler in group] if isinstance(schedulers, dict) else schedulers
         length = iteration // epoch if epoch else iteration + 1

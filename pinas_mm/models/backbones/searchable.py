@@ -75,7 +75,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
         self.part_runner: Callable[[int, Arch, Tensor], Tensor] | None = None
-        # One factor per slot, (num_slots, ), for the outputs of the blocks that read it; DSNAS sets it for a forward pass.
+        # One factor per slot, (num_slots, ), for the outputs of the blocks that read it; DSNAS sets it for a pass.
         self.gates: Tensor | None = None
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg or dict(type='BN', requires_grad=True)
@@ -181,9 +181,9 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         return tuple(outs)
 
     def gated(self, slots: Sequence[int], x: Tensor) -> Tensor:
-        """A block's output times the gates of the slots it reads. A parallel position gates each slot's output by itself, in :meth:`run`."""
+        """A block's output times the gates of the slots it reads; a parallel position calls it in :meth:`run`, for each slot's output."""
         for slot in slots if self.gates is not None else ():
-            x = x * self.gates[slot]
+            x = _Gate.apply(x, self.gates[slot])
         return x
 
     # A path in parts: 0 is the stem, i + 1 position i, the last one the tail. Who sets ``part_runner`` decides how parts run; the
@@ -317,6 +317,20 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         elif arch is not None:
             arch = self.space.validate(arch, f'arch of {owner}')
         return arch, 1.0 if widen_factor is None else widen_factor
+
+
+class _Gate(torch.autograd.Function):
+    """``x * gate``, with the gradient of the gate summed in full precision: in half precision a scaled loss would soon overflow in it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gate: Tensor) -> Tensor:
+        ctx.save_for_backward(x, gate)
+        return x * gate
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        x, gate = ctx.saved_tensors
+        return gradient * gate, (gradient.to(gate.dtype) * x.to(gate.dtype)).sum()
 
 
 def _forward_and_rerun(modules: list[nn.Module]) -> tuple[AbstractContextManager, AbstractContextManager]:

@@ -217,3 +217,83 @@ def test_out_channels_are_those_of_the_feature_maps(backbone, images):
     stages = range(backbone.space.num_stages + bool(backbone.space.tail_channels))
     net = backbone(arch=(1, ) * backbone.space.num_slots, widen_factor=WIDTH, out_indices=stages)
     assert net.out_channels == tuple(out.shape[1] for out in net(images))
+
+
+# Gates.
+
+
+def gated_loss(backbone, images, gates=None):
+    backbone.gates = gates
+    return sum(out.pow(2).mean() * (index + 1) for index, out in enumerate(backbone(images)))
+
+
+def modules_of(backbone, slot, arch):
+    """What runs for the choice of one slot, at every position that reads it."""
+    return [(layer[str(slot)] if position.parallel else layer)[str(arch[slot])]
+            for layer, position in zip(backbone.layers, backbone.space.positions) if slot in position.slots]
+
+
+def small(backbone):
+    torch.manual_seed(0)
+    stages = range(backbone.space.num_stages + bool(backbone.space.tail_channels))
+    supernet = randomise(backbone(widen_factor=WIDTH, out_indices=stages)).double().train()
+    arch = supernet.space.sample(np.random.default_rng(1))
+    supernet.set_arch(arch)
+    return supernet, arch, torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+@pytest.mark.parametrize('backbone', [SearchableMacroNet, SearchableNASBench201])
+def test_the_gradient_of_a_gate_is_what_scaling_the_blocks_output_changes(backbone):
+    supernet, arch, images = small(backbone)
+    gates = torch.ones(supernet.space.num_slots, dtype=torch.float64, requires_grad=True)
+    gated_loss(supernet, images, gates).backward()
+    for slot in range(supernet.space.num_slots):
+        losses = []
+        for factor in (1 + 1e-6, 1 - 1e-6):  # small: few ReLUs change sides
+            hooks = [module.register_forward_hook(lambda module, inputs, output, factor=factor: output * factor)
+                     for module in modules_of(supernet, slot, arch)]
+            with torch.no_grad():
+                losses.append(gated_loss(supernet, images).item())
+            for hook in hooks:
+                hook.remove()
+        assert gates.grad[slot].item() == pytest.approx((losses[0] - losses[1]) / 2e-6, rel=1e-4, abs=1e-8), slot
+    assert gates.grad.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_gates_of_one_change_nothing_else(backbone):
+    supernet, arch, images = small(backbone)
+    results = []
+    for gates in (None, torch.ones(supernet.space.num_slots, dtype=torch.float64, requires_grad=True)):
+        supernet.zero_grad()
+        loss = gated_loss(supernet, images, gates)
+        loss.backward()
+        results.append({name: parameter.grad.clone() for name, parameter in supernet.named_parameters() if parameter.grad is not None})
+    assert results[0].keys() == results[1].keys() and all(torch.equal(results[0][name], results[1][name]) for name in results[0])
+    ran = {parameter for module in supernet.path(arch) for parameter in module.parameters()}
+    # Of a cell, also edges run that lead nowhere.
+    assert {name for name, parameter in supernet.named_parameters() if parameter in ran} >= results[0].keys()
+
+
+@pytest.mark.parametrize('backbone', BACKBONES)
+def test_gates_and_checkpointed_positions_go_together(backbone):
+    gradients = []
+    for with_cp in (False, True):
+        supernet, _, images = small(backbone)
+        supernet.with_cp = with_cp
+        gates = torch.ones(supernet.space.num_slots, dtype=torch.float64, requires_grad=True)
+        gated_loss(supernet, images, gates).backward()
+        gradients.append(gates.grad)
+    torch.testing.assert_close(*gradients)
+
+
+def test_the_gradient_of_a_gate_does_not_overflow_in_half_precision():
+    supernet = SearchableMacroNet(widen_factor=0.125)
+    gates = torch.ones(supernet.space.num_slots, requires_grad=True)
+    supernet.gates = gates
+    x = torch.full((4, 8, 32, 32), 3.0, dtype=torch.float16, requires_grad=True)
+    out = supernet.gated((2, ), x)
+    assert out.dtype == torch.float16
+    out.backward(torch.full_like(out, 2.0))
+    assert gates.grad[2].item() == 6 * x.numel() > torch.finfo(torch.float16).max
+    assert x.grad.dtype == torch.float16 and (x.grad == 2).all()

@@ -1,0 +1,466 @@
+import copy
+import itertools
+import math
+import re
+from contextlib import nullcontext
+from functools import partial
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.optim.optimizer import amp_optimizer_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import amp
+from mmpretrain.structures import DataSample
+from torch import nn
+
+from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableBackbone
+from pinas_mm.search.cost import measure_costs
+from pinas_mm.spaces import Candidate, Position, SearchSpace
+from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper, dsnas
+
+# The toy: two slots, whose candidates are factors.
+
+FACTORS = ((1.0, -0.5), (0.4, 1.2, 2.0))
+PROBABILITIES = (np.array([0.6, 0.4]), np.array([0.2, 0.3, 0.5]))
+
+
+class Factor(nn.Module):
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = nn.Parameter(torch.tensor(value))
+
+    def forward(self, x):
+        return x * self.value
+
+
+class ToyBackbone(SearchableBackbone):
+    space = SearchSpace('toy', tuple(tuple(Candidate(str(value), dict(value=value)) for value in slot) for slot in FACTORS),
+                        tuple(Position(0, 1, 1, 1, (slot, )) for slot in range(2)), 1)
+
+    def build_stem(self):
+        return nn.Identity()
+
+    def build_candidate(self, position, candidate):
+        return Factor(candidate.block['value'])
+
+    def residual_norms(self):
+        return iter(())
+
+
+class Toy(nn.Module):
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = ToyBackbone()
+
+
+def linear(y):
+    """Of the product of both slots' factors: linear in each slot's Z, not in both together."""
+    return 0.7 * y
+
+
+def squared(y):
+    return (y - 1.5)**2
+
+
+def exact_gradients(loss, reward=None):
+    """Per slot the sum over archs of p(arch) * reward * grad ln p(choice); with the loss as reward the gradient of the expected loss."""
+    total = [np.zeros(len(slot)) for slot in FACTORS]
+    for arch in itertools.product(*(range(len(slot)) for slot in FACTORS)):
+        y = FACTORS[0][arch[0]] * FACTORS[1][arch[1]]
+        chance = PROBABILITIES[0][arch[0]] * PROBABILITIES[1][arch[1]]
+        for slot, choice in enumerate(arch):
+            total[slot] += chance * (reward or loss)(y) * (np.eye(len(FACTORS[slot]))[choice] - PROBABILITIES[slot])
+    return total
+
+
+def toy(**kwargs):
+    model = Toy()
+    wrapper = DSNASOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), lr=0.0), **kwargs)
+    wrapper.initialize_count_status(model, 0, -1)
+    for row, values in zip(wrapper.logits.rows, PROBABILITIES):
+        row.data.copy_(torch.from_numpy(values).log())
+    return model, wrapper
+
+
+def sampled_gradients(loss, passes=700, **kwargs):
+    """Mean and standard error of the logits' gradients over many passes, a pair of them per slot."""
+    model, wrapper = toy(**kwargs)
+    wrapper.baseline = 1.0
+    found = [], []
+    for _ in range(passes):
+        with wrapper.optim_context(model):
+            y = model.backbone(torch.ones(1))[0]
+        wrapper.backward(loss(y).sum())
+        for slot, row in zip(found, wrapper.logits.rows):
+            slot.append(row.grad.clone())
+        wrapper.zero_grad()
+    return [(torch.stack(slot).double().mean(dim=0).numpy(), torch.stack(slot).double().std(dim=0).numpy() / passes**0.5) for slot in found]
+
+
+def assert_within(found, expected, errors=4.5):
+    for (mean, error), values in zip(found, expected):
+        assert (np.abs(mean - values) <= errors * error + 1e-7).all(), (mean, values, error)
+
+
+def gate_reward(loss):
+    """d loss / d gate of either slot, by hand: the gate multiplies y."""
+    return {linear: lambda y: 0.7 * y, squared: lambda y: 2 * (y - 1.5) * y}[loss]
+
+
+@pytest.mark.parametrize('loss', [linear, squared])
+def test_the_gradient_is_the_expectation_of_grad_log_p_times_d_loss_d_gate(loss):
+    assert_within(sampled_gradients(loss), exact_gradients(loss, gate_reward(loss)))
+
+
+def test_for_a_loss_linear_in_each_slot_this_is_the_gradient_of_the_expected_loss():
+    expected = exact_gradients(linear)
+    for ours, exact in zip(exact_gradients(linear, gate_reward(linear)), expected):
+        np.testing.assert_allclose(ours, exact, atol=1e-12)
+    rows = [torch.from_numpy(np.log(values)).requires_grad_() for values in PROBABILITIES]
+    means = [(row.softmax(dim=0) * torch.tensor(slot, dtype=torch.float64)).sum() for row, slot in zip(rows, FACTORS)]
+    linear(means[0] * means[1]).backward()
+    for row, exact in zip(rows, expected):
+        np.testing.assert_allclose(row.grad, exact, atol=1e-12)
+
+
+def test_for_a_squared_loss_it_is_biased():
+    """By how much, in this toy: 0.4 and 2.7 times the gradient it estimates."""
+    ours, exact = exact_gradients(squared, gate_reward(squared)), exact_gradients(squared)
+    bias = [np.linalg.norm(a - b) / np.linalg.norm(b) for a, b in zip(ours, exact)]
+    assert bias == pytest.approx([0.39896, 2.65089], rel=1e-4)
+
+
+def test_reinforce_is_unbiased_for_any_loss():
+    assert_within(sampled_gradients(squared, reward='reinforce'), exact_gradients(squared))
+
+
+def test_the_baseline_is_a_running_mean_and_the_first_update_has_no_reward():
+    model, wrapper = toy(reward='reinforce')
+    baseline = None
+    for _ in range(4):
+        with wrapper.optim_context(model):
+            y = model.backbone(torch.ones(1))[0]
+        loss = squared(y).sum()
+        wrapper.backward(loss)
+        reward, arch = 0.0 if baseline is None else loss.item() - baseline, wrapper.arch
+        row, probabilities = wrapper.logits.rows[1], wrapper.logits.rows[1].detach().softmax(dim=0)
+        torch.testing.assert_close(row.grad, reward * (torch.eye(3)[arch[1]] - probabilities), rtol=1e-4, atol=1e-6)
+        wrapper.step()
+        wrapper.zero_grad()
+        baseline = loss.item() if baseline is None else 0.95 * baseline + 0.05 * loss.item()
+        assert wrapper.baseline == pytest.approx(baseline, rel=1e-5)
+
+
+# A real model.
+
+LR, MOMENTUM = 0.05, 0.9
+CLOSE = dict(rtol=1e-5, atol=1e-8)
+
+
+def build(backbone='SearchableMacroNet', channels=160, seed=0, **kwargs):
+    init_default_scope('mmpretrain')
+    torch.manual_seed(seed)
+    return MODELS.build(dict(
+        type='ImageClassifier', backbone=dict(type=f'pinas_mm.{backbone}', widen_factor=0.125) | kwargs,
+        neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=channels))).train()
+
+
+@pytest.fixture
+def supernet():
+    return build(zero_init_residual=False)
+
+
+def wrapped(model, cls=DSNASOptimWrapper, lr=LR, **kwargs):
+    wrapper = cls(optimizer=torch.optim.SGD(model.parameters(), lr=lr, momentum=MOMENTUM), **kwargs)
+    wrapper.initialize_count_status(model, 0, -1)
+    return wrapper
+
+
+def run_pass(model, wrapper, seed=0, scale=1.0, batch=4, size=16):
+    """Forward and backward as a train step does them, without the update; returns the arch."""
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(batch, 3, size, size, generator=generator)
+    samples = [DataSample().set_gt_label(int(label)) for label in torch.randint(10, (batch, ), generator=generator)]
+    with wrapper.optim_context(model):
+        loss = model.loss(images, samples)['loss'] * scale
+    wrapper.backward(wrapper.scale_loss(loss))
+    return wrapper.arch
+
+
+def update(wrapper):
+    wrapper.step()
+    wrapper.zero_grad()
+
+
+def weights(model):
+    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+
+
+def rows(wrapper):
+    return [None if row.grad is None else row.grad.clone() for row in wrapper.logits.rows]
+
+
+def values(model, wrapper):
+    return SimpleNamespace(
+        weights={name: parameter.detach().clone() for name, parameter in model.named_parameters()},
+        logits=[row.detach().clone() for row in wrapper.logits.rows])
+
+
+def test_one_pass_gives_gradients_to_one_path_and_to_every_slot(supernet):
+    plain, wrapper = copy.deepcopy(supernet), wrapped(supernet)
+    arch = run_pass(supernet, wrapper)
+    assert supernet.backbone.gates is None, 'the pass is over'
+    plain.backbone.set_arch(arch)
+    found = weights(supernet)
+    ran = {parameter for module in supernet.backbone.path(arch) for parameter in module.parameters()} | {*supernet.head.parameters()}
+    assert {name for name, parameter in supernet.named_parameters() if parameter in ran} == found.keys()
+    assert all(row is not None for row in rows(wrapper))
+
+
+def test_archs_are_a_function_of_seed_pass_rank_and_logits(supernet):
+    wrapper, other = wrapped(supernet), wrapped(copy.deepcopy(supernet), arch_seed=1)
+    first = [wrapper.draw_arch(rank) for rank in range(4)]
+    assert first == [wrapper.draw_arch(rank) for rank in range(4)] and len(set(first)) == 4
+    assert other.draw_arch(0) != first[0]
+    assert run_pass(supernet, wrapper) == first[0] and wrapper.draw_arch(0) != first[0]
+
+
+def test_accumulated_gradients_are_the_mean_over_the_passes(supernet):
+    other = copy.deepcopy(supernet)
+    wrapper, single = wrapped(supernet, accumulative_counts=2), wrapped(other)
+    archs = [run_pass(supernet, wrapper, seed, scale=1 + seed) for seed in range(2)]
+    assert archs[0] != archs[1]
+    found = []
+    for seed in range(2):
+        assert run_pass(other, single, seed, scale=1 + seed) == archs[seed]
+        found.append((weights(other), rows(single), single._loss))
+        single.zero_grad()
+    total = weights(supernet)
+    assert total.keys() == found[0][0].keys() | found[1][0].keys()
+    for name, gradient in total.items():
+        torch.testing.assert_close(gradient, sum(each[0][name] for each in found if name in each[0]) / 2, **CLOSE)
+    for gradient, first, second in zip(rows(wrapper), found[0][1], found[1][1]):
+        torch.testing.assert_close(gradient, (first + second) / 2, **CLOSE)
+    wrapper.step()
+    assert wrapper.baseline == pytest.approx(found[1][2] / 2, rel=1e-5) and wrapper._loss == 0
+
+
+def test_accumulated_penalties_are_the_mean_too(supernet):
+    wrapper = wrapped(supernet, accumulative_counts=2, macs_limit=0.3e6, macs_coef=1.0, input_size=16, reward='reinforce')
+    run_pass(supernet, wrapper)
+    total = rows(wrapper)
+    single = wrapped(copy.deepcopy(supernet), macs_limit=0.3e6, macs_coef=1.0, input_size=16, reward='reinforce')
+    run_pass(supernet, single)
+    for half, whole in zip(total, rows(single)):
+        torch.testing.assert_close(half, whole / 2)
+
+
+# The MACs term.
+
+
+@pytest.mark.parametrize('limit, applies', [(-1, True), (1, False)])
+def test_the_macs_term_is_of_choice_blocks_in_steps_above_the_limit(supernet, limit, applies):
+    other = copy.deepcopy(supernet)
+    free = wrapped(other)
+    arch = run_pass(other, free)
+    table = measure_costs(supernet, 32)
+    macs = table.arch_costs(arch)['macs'] - table.fixed['macs']  # without stem, tail and head
+    wrapper = wrapped(supernet, macs_limit=macs + limit, macs_coef=0.05, input_size=32)
+    assert run_pass(supernet, wrapper) == arch
+    before = rows(free)
+    for slot, gradient in enumerate(rows(wrapper)):
+        leaf = torch.zeros(3, requires_grad=True)
+        base = [0] * 8
+        of_slot = table.arch_costs(tuple(base[:slot] + [arch[slot]] + base[slot + 1:]))['macs'] - table.arch_costs(tuple(base))['macs']
+        of_slot += table.tables['macs'][slot][0]
+        (0.05 * leaf.softmax(dim=0)[arch[slot]] * of_slot / 1e6).backward()
+        torch.testing.assert_close(gradient - before[slot], leaf.grad if applies else torch.zeros(3), rtol=1e-3, atol=1e-6)
+
+
+def test_macs_of_shared_slots_count_every_cell():
+    model = build('SearchableNASBench201', 8)
+    wrapper = wrapped(model, macs_limit=1e12, input_size=32)
+    by_hand = sum(5 * 9 * channels**2 * size**2 for channels, size in ((2, 32), (4, 16), (8, 8))) / 1e6
+    for table in wrapper.slot_macs:
+        assert table.tolist() == pytest.approx([0, 0, by_hand / 9, by_hand, 0])
+
+
+# What has no signal.
+
+
+def watched(monkeypatch, model, passes=20, **kwargs):
+    said = []
+    monkeypatch.setattr(dsnas, 'SIGNAL_PASSES', passes)
+    monkeypatch.setattr(dsnas, 'print_log', lambda message, *unused: said.append(message))
+    wrapper = wrapped(model, lr=0.01, **kwargs)
+    for seed in range(passes):
+        run_pass(model, wrapper, seed, batch=8)
+        update(wrapper)
+    return wrapper, said
+
+
+def test_a_gate_before_a_bn_has_no_signal(supernet, monkeypatch):
+    """In nasbench_macro every branch of a stage's first position, and the tail, begin with conv-BN."""
+    wrapper, said = watched(monkeypatch, supernet)
+    last = [index for index, position in enumerate(supernet.backbone.space.positions)
+            if index == 7 or supernet.backbone.space.positions[index + 1].stage != position.stage]
+    assert wrapper.silent_slots() == last == [1, 4, 7]
+    signal = wrapper.signal / 20
+    others = [slot for slot in range(8) if slot not in last]
+    assert signal[last].max() < 1e-5 < 1e-2 < signal[others].min(), 'the threshold lies far from both'
+    message, = said
+    assert re.search(r"of slot\(s\) 1 \(.*e-0\d\), 4 \(.*e-0\d\), 7 \(.*e-0\d\) is below 0.001 of the median over slots", message)
+    assert "reward='reinforce' learns from the loss" in message
+
+
+def test_the_published_bn_eps_leaves_a_little_of_it(supernet, monkeypatch):
+    """1e-2: against a BN of small variances that is not nothing, so that no warning is given."""
+    for module in supernet.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-2
+    wrapper, said = watched(monkeypatch, supernet)
+    median = wrapper.signal.median()
+    assert not said and wrapper.silent_slots() == []
+    assert all(1e-3 * median < wrapper.signal[slot] < 0.2 * median for slot in (1, 4, 7))
+
+
+def test_reinforce_needs_no_gate(supernet, monkeypatch):
+    assert watched(monkeypatch, supernet, reward='reinforce')[1] == []
+
+
+# Mixed precision, on a CPU.
+
+
+@pytest.fixture
+def scaled(monkeypatch):
+    monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
+    monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu'))
+    monkeypatch.setattr(amp, 'autocast', lambda dtype: nullcontext())  # the scaler alone
+    return partial(wrapped, cls=DSNASAmpOptimWrapper, loss_scale=dict(init_scale=1024.0))
+
+
+@pytest.mark.parametrize('reward', ['linear', 'reinforce'])
+def test_the_loss_scale_changes_nothing(supernet, scaled, reward):
+    """Clipping included."""
+    other, kwargs = copy.deepcopy(supernet), dict(clip_grad=dict(max_norm=0.5), reward=reward, fix_lead=1.0)
+    pairs = [(supernet, scaled(supernet, **kwargs)), (other, wrapped(other, **kwargs))]
+    for seed in range(3):
+        for model, wrapper in pairs:
+            run_pass(model, wrapper, seed)
+        for ours, expected in zip(*(rows(wrapper) for _, wrapper in pairs)):
+            torch.testing.assert_close(ours, expected, **CLOSE)
+        assert torch.stack(rows(pairs[0][1])).abs().max() < 10, 'not scaled'
+        for _, wrapper in pairs:
+            update(wrapper)
+    ours, expected = (values(*pair) for pair in pairs)
+    torch.testing.assert_close(ours.weights, expected.weights, **CLOSE)
+
+
+def test_an_update_with_an_overflow_is_left_out_whole(supernet, scaled):
+    wrapper = scaled(supernet)
+    run_pass(supernet, wrapper)
+    update(wrapper)
+    before = values(supernet, wrapper)
+    run_pass(supernet, wrapper)
+    supernet.head.fc.weight.grad.fill_(math.inf)  # the gates' gradients are finite
+    update(wrapper)
+    after = values(supernet, wrapper)
+    torch.testing.assert_close(vars(after), vars(before), rtol=0, atol=0)
+    assert wrapper.loss_scaler.get_scale() == 512 and wrapper.passes == 2
+    run_pass(supernet, wrapper)
+    update(wrapper)
+    assert not any(torch.equal(*pair) for pair in zip(values(supernet, wrapper).logits, before.logits))
+
+
+def test_amp_state_round_trips(supernet, scaled):
+    wrapper = scaled(supernet)
+    run_pass(supernet, wrapper)
+    update(wrapper)
+    other = scaled(copy.deepcopy(supernet))
+    other.load_state_dict(wrapper.state_dict())
+    assert other.passes == 1 and other.loss_scaler.get_scale() == 1024 and all(map(torch.equal, other.logits.rows, wrapper.logits.rows))
+
+
+# The state, and the warm-up.
+
+
+def test_a_loaded_state_goes_on_as_one_never_stopped(supernet):
+    """Also loaded before the wrapper knows its model, as the Runner does it."""
+    wrapper = wrapped(supernet, fix_lead=0.02, logits_optimizer=dict(type='Adam', lr=0.02))
+    for seed in range(4):
+        run_pass(supernet, wrapper, seed)
+        update(wrapper)
+    assert 0 < sum(choice is not None for choice in wrapper.logits.fixed) < 8
+    state, other = copy.deepcopy(wrapper.state_dict()), copy.deepcopy(supernet)
+    again = DSNASOptimWrapper(optimizer=torch.optim.SGD(other.parameters(), lr=LR, momentum=MOMENTUM), fix_lead=0.02,
+                              logits_optimizer=dict(type='Adam', lr=0.02))
+    again.load_state_dict(state)
+    again.initialize_count_status(other, 4, -1)
+    for seed in range(4, 7):
+        for model, each in ((supernet, wrapper), (other, again)):
+            run_pass(model, each, seed)
+            update(each)
+    assert again.arch == wrapper.arch and again.logits.fixed == wrapper.logits.fixed and again.baseline == wrapper.baseline
+    torch.testing.assert_close(vars(values(other, again)), vars(values(supernet, wrapper)), rtol=0, atol=0)
+    assert torch.equal(again.signal, wrapper.signal)
+
+
+def test_in_the_warm_up_only_weights_move(supernet):
+    wrapper = wrapped(supernet)
+    wrapper.learning = False
+    run_pass(supernet, wrapper)
+    assert rows(wrapper) == [None] * 8
+    before = values(supernet, wrapper)
+    update(wrapper)
+    after = values(supernet, wrapper)
+    assert all(map(torch.equal, before.logits, after.logits)) and not wrapper.logits_optimizer.state
+    assert wrapper.baseline is not None, 'reinforce starts with a baseline'
+    assert not torch.equal(before.weights['head.fc.weight'], after.weights['head.fc.weight'])
+
+
+# Wrong input.
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (dict(reward='quadratic'), r"reward='quadratic' of DSNASOptimWrapper: expected one of \['linear', 'reinforce'\]"),
+    (dict(fix_lead=0), 'fix_lead=0 of DSNASOptimWrapper: expected above 0'),
+    (dict(macs_limit=1e6), 'macs_limit=1e[+]06 of DSNASOptimWrapper: give input_size too'),
+    (dict(macs_limit=1e3, input_size=32), "macs_limit=1000 of DSNASOptimWrapper: the least that the choice blocks of an arch of space "
+     "'nasbench_macro' cost at this size is "),
+])
+def test_wrong_arguments_are_named(supernet, arguments, message):
+    with pytest.raises(InputError, match=message):
+        wrapped(supernet, **arguments)
+
+
+def test_models_that_draw_archs_themselves_or_have_none_to_draw_are_refused():
+    init_default_scope('mmpretrain')
+    with pytest.raises(InputError, match='ImageClassifier has a subnet as its backbone, expected a supernet'):
+        wrapped(build(arch='22222222'))
+    with pytest.raises(InputError, match='Linear has no searchable backbone as its backbone'):
+        wrapped(nn.Linear(1, 1))
+    inner = dict(type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125))
+    with pytest.raises(InputError, match='FairStrategy draws its own archs; expected an mm model with a task loss'):
+        wrapped(MODELS.build(dict(type='pinas_mm.FairStrategy', model=inner)))
+
+
+@pytest.mark.parametrize('scale', [math.nan, math.inf])
+def test_a_loss_that_is_not_finite_stops_the_training(supernet, scale):
+    wrapper = wrapped(supernet)
+    before = values(supernet, wrapper)
+    with pytest.raises(FloatingPointError, match=r'the loss of arch \d{8} is (nan|inf) at pass 0: training has diverged'):
+        run_pass(supernet, wrapper, scale=scale)
+    assert weights(supernet) == {}
+    torch.testing.assert_close(vars(values(supernet, wrapper)), vars(before), rtol=0, atol=0)
+
+
+def test_the_state_of_another_wrapper_is_refused(supernet):
+    plain = OptimWrapper(torch.optim.SGD(supernet.parameters(), lr=LR))
+    with pytest.raises(InputError, match='DSNASOptimWrapper: the checkpoint to resume was saved by another optimiser wrapper'):
+        wrapped(supernet).load_state_dict(plain.state_dict())
