@@ -1,9 +1,8 @@
 """Small DSNAS configs: digits, nasbench_macro; and, as a script, what needs processes of its own.
 
-``python tiny_dsnas.py ranks FOLDER RANK`` is one of two ranks and writes ``FOLDER/RANK.pth``; ``python tiny_dsnas.py memory FOLDER``
-writes the memory of both stages to ``FOLDER/memory.json``.
+``python tiny_dsnas.py FOLDER RANK`` is one of two ranks and writes ``FOLDER/RANK.pth``. Rank 0 measures its memory in a run of its own.
 """
-import json
+import ctypes
 import sys
 from pathlib import Path
 
@@ -27,8 +26,8 @@ ACCURACY = dict(type='Accuracy', topk=(1, ))
 
 
 def model(**backbone):
-    config = Tiny.classifier(widen_factor=0.125, **backbone)
-    config['head']['in_channels'] = 160
+    config = Tiny.classifier(**dict(widen_factor=0.125) | backbone)
+    config['head']['in_channels'] = round(1280 * config['backbone']['widen_factor'])
     return config
 
 
@@ -79,12 +78,14 @@ def on_two_ranks(folder, rank):
         cells=steps('active', rank, backbone='SearchableNASBench201', channels=8, count=2))
     results['stages'] = dsnas_stages.run_stages(dsnas(
         folder / 'stages', epochs=3, launcher='pytorch', model_wrapper_cfg=dict(type='pinas_mm.ActiveGradientDataParallel')))
-    torch.save(results, folder / f'{rank}.pth')
     dist.destroy_process_group()
+    results['memory'] = None if rank else measure_memory(folder)
+    torch.save(results, folder / f'{rank}.pth')
 
 
 def resident():
-    """MB of this process that are in memory."""
+    """MB of this process that are in memory, without what the C library keeps of freed memory to give out again."""
+    ctypes.CDLL(None).malloc_trim(0)
     return int(Path('/proc/self/statm').read_text().split()[1]) * 4096 / 1e6
 
 
@@ -94,6 +95,9 @@ def parameters(net):
 
 
 def measure_memory(folder):
+    """MB in memory at the end of both stages, and of their models' parameters."""
+    if not hasattr(ctypes.CDLL(None), 'malloc_trim'):
+        return None
     found, build = [], dsnas_stages.build_runner
 
     def watched(config):
@@ -105,10 +109,9 @@ def measure_memory(folder):
     dsnas_stages.build_runner = watched
     config = dsnas(folder / 'run', epochs=2, search=1, warm_up=0, model=model(widen_factor=3.0), default_hooks=dict(checkpoint=None),
                    test_dataloader=None, test_cfg=None, test_evaluator=None)
-    config.model.head.in_channels = 3840
-    config.train_dataloader.dataset.pipeline = [dict(type='Resize', scale=16), dict(type='PackInputs')]
+    config.train_dataloader.dataset.update(indices=16, pipeline=[dict(type='Resize', scale=8), dict(type='PackInputs')])
     dsnas_stages.run_stages(config)
-    (folder / 'memory.json').write_text(json.dumps(found))
+    return found
 
 
 def hand_over(path, arch=(2, 2, 1, 0, 1, 2, 0, 1), epoch=2, **meta):
@@ -122,10 +125,7 @@ def hand_over(path, arch=(2, 2, 1, 0, 1, 2, 0, 1), epoch=2, **meta):
 
 def main():
     torch.set_num_threads(1)
-    if sys.argv[1] == 'memory':
-        measure_memory(Path(sys.argv[2]))
-    else:
-        on_two_ranks(Path(sys.argv[2]), int(sys.argv[3]))
+    on_two_ranks(Path(sys.argv[1]), int(sys.argv[2]))
 
 
 if __name__ == '__main__':

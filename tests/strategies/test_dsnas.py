@@ -88,7 +88,7 @@ def toy(**kwargs):
     return model, wrapper
 
 
-def sampled_gradients(loss, passes=700, **kwargs):
+def sampled_gradients(loss, passes=400, **kwargs):
     """Mean and standard error of the logits' gradients over many passes, a pair of them per slot."""
     model, wrapper = toy(**kwargs)
     wrapper.baseline = 1.0
