@@ -128,7 +128,7 @@ def run_second_stage(config: Config, hand_over: Path, work_dir: Path, resume: bo
     loader = bn_loader(config)
     runner.train()
     for hook in runner.hooks:
-        if isinstance(hook, EMAHook):
+        if isinstance(hook, EMAHook) and hook.ema_model.steps > 0:
             hook.before_test_epoch(runner)  # the averaged weights, which mm would test, are the result
     meta = load_checkpoint(hand_over)['meta']
     arch = tuple(meta['arch'])

@@ -223,6 +223,32 @@ def test_one_pass_gives_gradients_to_one_path_and_to_every_slot(supernet):
     assert all(row is not None for row in rows(wrapper))
 
 
+def test_checkpointed_cells_run_again_with_their_gates():
+    found = []
+    for with_cp in (False, True):
+        model = build('SearchableNASBench201', 8, with_cp=with_cp)
+        wrapper = wrapped(model)
+        run_pass(model, wrapper)
+        found.append((rows(wrapper), weights(model)))
+    torch.testing.assert_close(found[0], found[1])
+    assert torch.stack(found[0][0]).abs().max() > 1e-3
+
+
+def test_on_several_ranks_what_any_of_them_ran_has_a_gradient(monkeypatch):
+    """In cells also of its own edges that lead nowhere, since the other ranks give those one."""
+    models = [build('SearchableNASBench201', 8) for _ in range(2)]
+    monkeypatch.setattr(dsnas, 'get_world_size', lambda: 2)
+    found = []
+    for rank, model in enumerate(models):
+        monkeypatch.setattr(dsnas, 'get_rank', lambda rank=rank: rank)
+        wrapper = wrapped(model)
+        wrapper.passes = 3
+        arch = run_pass(model, wrapper)
+        assert arch == models[0].backbone.space.sample(np.random.default_rng((0, 3, rank)), wrapper.logits.probabilities())
+        found.append({name: gradient.abs().max().item() > 0 for name, gradient in weights(model).items()})
+    assert found[0].keys() == found[1].keys() and found[0] != found[1]
+
+
 def test_archs_are_a_function_of_seed_pass_rank_and_logits(supernet):
     wrapper, other = wrapped(supernet), wrapped(copy.deepcopy(supernet), arch_seed=1)
     first = [wrapper.draw_arch(rank) for rank in range(4)]
