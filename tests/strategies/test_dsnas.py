@@ -267,6 +267,7 @@ def test_accumulated_gradients_are_the_mean_over_the_passes(supernet):
         assert run_pass(other, single, seed, scale=1 + seed) == archs[seed]
         found.append((weights(other), rows(single), single._loss))
         single.zero_grad()
+    torch.testing.assert_close(wrapper.signal, single.signal, rtol=1e-3, atol=1e-5)
     total = weights(supernet)
     assert total.keys() == found[0][0].keys() | found[1][0].keys()
     for name, gradient in total.items():
@@ -278,13 +279,16 @@ def test_accumulated_gradients_are_the_mean_over_the_passes(supernet):
 
 
 def test_accumulated_penalties_are_the_mean_too(supernet):
-    wrapper = wrapped(supernet, accumulative_counts=2, macs_limit=0.3e6, macs_coef=1.0, input_size=16, reward='reinforce')
-    run_pass(supernet, wrapper)
-    total = rows(wrapper)
-    single = wrapped(copy.deepcopy(supernet), macs_limit=0.3e6, macs_coef=1.0, input_size=16, reward='reinforce')
-    run_pass(supernet, single)
-    for half, whole in zip(total, rows(single)):
+    found = []
+    for counts in (1, 2):
+        model = copy.deepcopy(supernet)
+        wrapper = wrapped(model, accumulative_counts=counts, macs_limit=1e12, macs_coef=1.0, input_size=16, reward='reinforce')
+        wrapper.macs_limit = 1.0
+        run_pass(model, wrapper)  # the first has no reward
+        found.append(rows(wrapper))
+    for whole, half in zip(*found):
         torch.testing.assert_close(half, whole / 2)
+    assert all(whole.abs().max() > 1e-3 for whole in found[0][-3:])
 
 
 # The MACs term.
