@@ -24,11 +24,12 @@ TOP = Path(__file__).parents[1] / 'configs'
 # Those of mmpretrain's scope; detection and segmentation: test_transfer_configs.py.
 # What the found subnet is put to, in other mm packages: tests/test_quickstart_transfers.py.
 TRANSFERS = ('quickstart/detect.py', 'quickstart/segment.py')
-FOLDERS = ('pinas', 'quickstart', 'ranking')
+FOLDERS = ('dsnas', 'pinas', 'quickstart', 'ranking')
 CONFIGS = sorted({str(path.relative_to(TOP)) for folder in FOLDERS for path in (TOP / folder).glob('*.py')} - {*TRANSFERS})
 RETRAIN = [name for name in CONFIGS if 'retrain' in name]
 SUBNETS = {
     'pinas_mm.SearchableMacroNet': SubnetFile(space='nasbench_macro', arch=(1, 2, 0, 1, 2, 0, 1, 2), widen_factor=0.25),
+    'pinas_mm.SearchableShuffleNetV2': SubnetFile(space='shufflenetv2', arch=(0, 1, 2, 3) * 5, widen_factor=0.25),
     'pinas_mm.SearchableResNeSt': SubnetFile(space='resnest50', arch=(0, 1, 2, 3) * 4, widen_factor=1.0),
 }
 PUBLISHED = 'pinas/pinas_resnest50{}_in1k.py'

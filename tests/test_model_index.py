@@ -15,6 +15,7 @@ INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())
 METAFILES = {name: yaml.safe_load((ROOT / name).read_text()) for name in INDEX['Import']}
 MODELS = [model for metafile in METAFILES.values() for model in metafile['Models']]
 PUBLISHED = {
+    'dsnas_shufflenetv2_8xb128-coslr-240e_in1k': {('Image Classification', 'ImageNet-1k'): {'published Top 1 Accuracy': 74.4}},
     'pinas_resnest50-retrain_32xb64-coslr-270e_in1k': {('Image Classification', 'ImageNet-1k'): {'published Top 1 Accuracy': 81.6}},
     'mask-rcnn_pinas-resnest50_fpn_syncbn-all_ms-1x_coco': {
         ('Object Detection', 'COCO'): {'published box AP': 44.07}, ('Instance Segmentation', 'COCO'): {'published mask AP': 39.5}},
@@ -38,20 +39,24 @@ def test_every_config_is_named_once_and_every_name_is_a_config():
         assert {Path(model['Config']).parent for model in metafile['Models']} == {Path(name).parent}
 
 
-def test_the_collection():
-    collections = [collection for metafile in METAFILES.values() for collection in metafile.get('Collections', [])]
-    assert [collection['Name'] for collection in collections] == ['Pi-NAS']
-    assert collections[0]['Paper'] == dict(
-        Title='Pi-NAS: Improving Neural Architecture Search by Reducing Supernet Training Consistency Shift',
-        URL='https://arxiv.org/abs/2108.09671')
-    assert (ROOT / collections[0]['Code']).is_file() and (ROOT / 'configs/pinas' / collections[0]['README']).is_file()
+@pytest.mark.parametrize('name, folder, title, url', [
+    ('Pi-NAS', 'pinas', 'Pi-NAS: Improving Neural Architecture Search by Reducing Supernet Training Consistency Shift',
+     'https://arxiv.org/abs/2108.09671'),
+    ('DSNAS', 'dsnas', 'DSNAS: Direct Neural Architecture Search without Parameter Retraining', 'https://arxiv.org/abs/2002.09128'),
+])
+def test_the_collections(name, folder, title, url):
+    collections = {collection['Name']: collection for metafile in METAFILES.values() for collection in metafile.get('Collections', [])}
+    assert collections.keys() == {'Pi-NAS', 'DSNAS'}
+    assert collections[name]['Paper'] == dict(Title=title, URL=url)
+    assert (ROOT / collections[name]['Code']).is_file() and (ROOT / 'configs' / folder / collections[name]['README']).is_file()
 
 
 @pytest.mark.parametrize('model', MODELS, ids=lambda model: model['Name'])
 def test_what_a_metafile_says_is_true(model):
     assert {'Name', 'In Collection', 'Config', 'Metadata'} <= set(model) <= {'Name', 'In Collection', 'Config', 'Metadata', 'Results'}
     path = Path(model['Config'])
-    assert model['Name'] == ('quickstart-' if path.parent.name == 'quickstart' else '') + path.stem and model['In Collection'] == 'Pi-NAS'
+    assert model['Name'] == ('quickstart-' if path.parent.name == 'quickstart' else '') + path.stem
+    assert model['In Collection'] == ('DSNAS' if path.parent.name == 'dsnas' else 'Pi-NAS')
     config, metadata = Config.fromfile(ROOT / path), model['Metadata']
     trained = 'SearchLoop' not in str((config.get('test_cfg') or {}).get('type'))
     assert trained == bool(metadata.get('Epochs') or metadata.get('Iterations')) == ('Batch Size' in metadata) and metadata['Training Data']

@@ -1,0 +1,154 @@
+#!/usr/bin/env python
+"""DSNAS against search-then-retrain, and against its own arch from scratch: the tables of docs/dsnas.md.
+
+    python benchmarks/dsnas.py --work-dir work_dirs/dsnas --truth nas-bench-macro_cifar10.json --jobs 2     # data/cifar10
+
+Per space and seed: DSNAS with either reward, N image passes in all (tools/dsnas.py); its arch trained from scratch with N passes; and a
+uniform supernet of N / 2 passes, a search of 200 archs on it, and the arch it finds trained from scratch with N passes. Test accuracies and
+the CPU seconds of all that led to them. What is finished is not run again. Writes table.md and results.json.
+"""
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pinas_mm.fileio import write_atomic
+from pinas_mm.search.truth import TruthTable
+from pinas_mm.spaces import get_space
+from pinas_mm.spaces.subnet_file import SubnetFile
+
+TOP = Path(__file__).resolve().parents[1]
+BATCH = 128
+SPACES = {'nasbench-macro': 'nasbench_macro', 'shufflenetv2': 'shufflenetv2'}
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument('--work-dir', type=Path, required=True)
+    options.add_argument('--truth', type=Path, help='nas-bench-macro_cifar10.json, for the regret of the found archs')
+    options.add_argument('--spaces', nargs='+', choices=SPACES, default=list(SPACES))
+    options.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
+    options.add_argument('--rewards', nargs='+', default=['linear', 'reinforce'])
+    options.add_argument('--passes', type=int, default=200_000, help='image passes of a training, N')
+    options.add_argument('--jobs', type=int, default=1, help='seeds side by side, each on one thread')
+    args = options.parse_args()
+    args.work_dir = args.work_dir.resolve()
+    tasks = [(space, seed) for space in args.spaces for seed in args.seeds]
+    with ThreadPoolExecutor(args.jobs) as pool:
+        rows = [row for rows in pool.map(lambda task: run(args, *task), tasks) for row in rows]
+    text = table(rows)
+    write_atomic(args.work_dir / 'table.md', lambda file: file.write(text.encode()))
+    write_atomic(args.work_dir / 'results.json', lambda file: file.write(json.dumps(rows, indent=1).encode()))
+    print(text)
+
+
+def run(args: argparse.Namespace, space: str, seed: int) -> list[dict[str, Any]]:
+    """One space and seed: a row per way to a trained network."""
+    folder = args.work_dir / f'{space}-{args.passes}-{seed}'
+    rows = [once(folder / 'spos.json', partial(spos, folder, space, seed, args.passes))]
+    for reward in args.rewards:
+        found = once(folder / f'dsnas-{reward}.json', partial(dsnas, folder, space, seed, args.passes, reward))
+        rows.append(found)
+        scratch = once(folder / f'scratch-{reward}.json', partial(from_scratch, folder / f'scratch-{reward}', space, seed, args.passes,
+                                                                  found['arch']))
+        rows.append(dict(scratch, way=f'dsnas-{reward}, its arch from scratch'))
+    if args.truth and space == 'nasbench-macro':
+        truth = TruthTable.read(args.truth, get_space(SPACES[space]))
+        best = max(truth.mean(arch) for arch in truth.networks())
+        rows = [dict(row, regret=best - truth.mean(truth.space.canonical(truth.space.decode(row['arch'])))) for row in rows]
+    return [dict(row, space=space, seed=seed, passes=args.passes) for row in rows]
+
+
+def dsnas(folder: Path, space: str, seed: int, passes: int, reward: str) -> dict[str, Any]:
+    """Architecture and weights in one run."""
+    iterations, work_dir = passes // BATCH, folder / f'dsnas-{reward}'
+    shutil.rmtree(work_dir, ignore_errors=True)  # what a stop left
+    seconds = tool(
+        'dsnas.py', config(f'dsnas_{space}_1xb128-200k'), '--work-dir', work_dir, '--cfg-options', *length(iterations, seed),
+        f'optim_wrapper.reward={reward}', f'optim_wrapper.arch_seed={seed}', f'custom_hooks.0.search={iterations // 3}',
+        f'custom_hooks.0.warm_up={iterations // 15}')
+    found = json.loads((work_dir / 'dsnas.json').read_text())
+    return dict(way=f'dsnas-{reward}', arch=found['arch'], macs=found['costs']['macs'], accuracy=found['metrics']['accuracy/top1'],
+                seconds=seconds, search_iterations=found['search_iterations'])
+
+
+def spos(folder: Path, space: str, seed: int, passes: int) -> dict[str, Any]:
+    """A uniform supernet, a search, the found arch from scratch."""
+    iterations, search = passes // 2 // BATCH, config(f'spos-search_{space}')
+    supernet = folder / 'supernet'
+    seconds = tool('train.py', search, '--work-dir', supernet, '--cfg-options', *length(iterations, seed), f'custom_hooks.0.seed={seed}')
+    seconds += tool('search.py', search, supernet / f'iter_{iterations}.pth', '--work-dir', folder / 'search', '--cfg-options',
+                    f'test_cfg.seed={seed}')
+    subnet = SubnetFile.read(folder / 'search/subnet.yaml')
+    trained = from_scratch(folder / 'spos', space, seed, passes, get_space(subnet.space).encode(subnet.arch))
+    return dict(trained, way='uniform supernet, search, retrain', seconds=seconds + trained['seconds'])
+
+
+def from_scratch(folder: Path, space: str, seed: int, passes: int, arch: str) -> dict[str, Any]:
+    """One arch trained and tested."""
+    iterations, scratch = passes // BATCH, config(f'scratch_{space}_1xb128-200k')
+    chosen = f'model.backbone.arch=[{",".join(map(str, get_space(SPACES[space]).decode(arch)))}]'
+    seconds = tool('train.py', scratch, '--work-dir', folder, '--cfg-options', *length(iterations, seed), chosen)
+    tool('test.py', scratch, folder / f'iter_{iterations}.pth', '--work-dir', folder / 'test', '--cfg-options', chosen)
+    results = sorted((folder / 'test').glob('*/*.json'))[-1]
+    return dict(arch=arch, accuracy=json.loads(results.read_text())['accuracy/top1'], seconds=seconds)
+
+
+def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``make`` returned, also when that was in an earlier run."""
+    if not path.exists():
+        made = json.dumps(make())
+        write_atomic(path, lambda file: file.write(made.encode()))
+    return json.loads(path.read_text())
+
+
+def config(name: str) -> Path:
+    return TOP / f'configs/dsnas/{name}_cifar10.py'
+
+
+def length(iterations: int, seed: int) -> list[str]:
+    return [f'train_cfg.max_iters={iterations}', f'param_scheduler.0.T_max={iterations}', f'randomness.seed={seed}']
+
+
+def tool(name: str, *arguments: Any) -> float:
+    """Runs a tool on one thread; its CPU seconds, loader workers included."""
+    process = subprocess.Popen(
+        [sys.executable, TOP / 'tools' / name, *map(str, arguments)], cwd=TOP, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return usage.ru_utime + usage.ru_stime
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown: per space and way, means and standard deviations over seeds; time against search-then-retrain of the same seed."""
+    lines = ['| space | way | test accuracy (%) | CPU min | time against retraining | regret (%) | archs |', '|' + ' --- |' * 7]
+    spans = {(row['space'], row['seed']): row['seconds'] for row in rows if row['way'].startswith('uniform')}
+    for space, way in dict.fromkeys((row['space'], row['way']) for row in rows):
+        group = [row for row in rows if (row['space'], row['way']) == (space, way)]
+        values = [[row['accuracy'] for row in group], [row['seconds'] / 60 for row in group],
+                  [row['seconds'] / spans[space, row['seed']] for row in group]]
+        regrets = [row['regret'] for row in group if 'regret' in row]
+        cells = [spread(values[0], 2), spread(values[1], 1), spread(values[2], 2), spread(regrets, 2) if regrets else '-']
+        lines.append(f'| {space} | {way} | ' + ' | '.join(cells) + ' | ' + ' '.join(row['arch'] for row in group) + ' |')
+    return '\n'.join(lines) + '\n'
+
+
+def spread(values: list[float], digits: int) -> str:
+    deviation = f' ± {np.std(values, ddof=1):.{digits}f}' if len(values) > 1 else ''
+    return f'{np.mean(values):.{digits}f}{deviation}'
+
+
+if __name__ == '__main__':
+    main()

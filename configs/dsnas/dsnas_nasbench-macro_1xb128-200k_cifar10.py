@@ -1,0 +1,5 @@
+_base_ = ['../ranking/uniform_nasbench-macro_1xb128-200k_cifar10.py', '../_base_/schedules/dsnas_200k.py']
+
+optim_wrapper = dict(**_base_.dsnas_optim_wrapper)
+custom_hooks = [_base_.dsnas_hook]
+val_cfg = dict(_delete_=True)
