@@ -2,6 +2,7 @@
 """How well supernets trained by each strategy order archs, at equal image passes: the table of docs/ranking.md.
 
     python benchmarks/ranking.py --truth nas-bench-macro_cifar10.json --work-dir work_dirs/ranking --jobs 2     # data/cifar10
+    python benchmarks/ranking.py --space resnest50 --strategies uniform pinas-supervised pinas --truth truth.json --archs 40 --work-dir W
 
 Trains each strategy of configs/ranking/ once per seed with tools/train.py, and ranks the same archs with each by tools/rank.py. An image
 pass is the forward and backward pass of one image through one path; a forward pass alone, as the teacher's, is a third. What is finished is
@@ -37,8 +38,9 @@ LINEAR_SHARE = 0.1
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument('--truth', type=Path, required=True, help='nas-bench-macro_cifar10.json')
+    options.add_argument('--truth', type=Path, required=True, help='nas-bench-macro_cifar10.json, or a table of tools/make_truth.py')
     options.add_argument('--work-dir', type=Path, required=True)
+    options.add_argument('--space', default='nasbench-macro', help='the space as config files name it')
     options.add_argument('--strategies', nargs='+', choices=STRATEGIES, default=STRATEGIES)
     options.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2])
     options.add_argument('--passes', type=int, nargs='+', default=[200_000], help='image passes; several show how tau grows with them')
@@ -59,16 +61,16 @@ def main() -> None:
 def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict[str, Any]:
     """One strategy, trained and ranked: its statistics for every ranker, and CPU seconds."""
     folder = args.work_dir.resolve() / f'{strategy}-{passes}-{seed}'
-    training = once(folder / 'trained.json', lambda: train(folder, strategy, passes, seed))
+    training = once(folder / 'trained.json', lambda: train(folder, args.space, strategy, passes, seed))
     out = folder / f'rank-{args.archs}-{args.arch_seed}'
     ranking = once(out / 'finished.json', lambda: dict(rank_seconds=tool(
-        'rank.py', config(training['stage']), training['checkpoint'], '--truth', args.truth.resolve(), '--archs', args.archs, '--seed',
-        args.arch_seed, '--sampling', 'uniform', '--work-dir', out, '--plot', out / 'ranking.png')))
+        'rank.py', config(args.space, training['stage']), training['checkpoint'], '--truth', args.truth.resolve(), '--archs', args.archs,
+        '--seed', args.arch_seed, '--sampling', 'uniform', '--work-dir', out, '--plot', out / 'ranking.png')))
     data = json.loads((out / 'ranking.json').read_text())
     return dict(strategy=strategy, passes=passes, seed=seed, **training, **ranking, **data['samples']['uniform'], scored=data['archs'])
 
 
-def train(folder: Path, strategy: str, passes: int, seed: int) -> dict[str, Any]:
+def train(folder: Path, space: str, strategy: str, passes: int, seed: int) -> dict[str, Any]:
     """Trains a strategy; the last stage, its checkpoint, and CPU seconds."""
     unsupervised = f'{strategy}-linear' in PASSES
     shares = {strategy: 1 - LINEAR_SHARE, f'{strategy}-linear': LINEAR_SHARE} if unsupervised else {strategy: 1.0}
@@ -79,7 +81,7 @@ def train(folder: Path, strategy: str, passes: int, seed: int) -> dict[str, Any]
                      arch_seed(stage, seed)]
         if checkpoint is not None:
             overrides.append(f'model.backbone.init_cfg.checkpoint={checkpoint}')
-        seconds += tool('train.py', config(stage), '--work-dir', folder / stage, '--cfg-options', *overrides)
+        seconds += tool('train.py', config(space, stage), '--work-dir', folder / stage, '--cfg-options', *overrides)
         checkpoint = folder / stage / f'iter_{iterations}.pth'
     return dict(stage=stage, checkpoint=str(checkpoint), train_seconds=seconds)
 
@@ -92,8 +94,8 @@ def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def config(stage: str) -> Path:
-    return TOP / f'configs/ranking/{stage}_nasbench-macro_1xb128-200k_cifar10.py'
+def config(space: str, stage: str) -> Path:
+    return TOP / f'configs/ranking/{stage}_{space}_1xb128-200k_cifar10.py'
 
 
 def arch_seed(stage: str, seed: int) -> str:
