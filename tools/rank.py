@@ -13,7 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from pinas_mm.checkpoint import load_strict
-from pinas_mm.engine.arch_ranking import baseline_scores, check_ranking_config, supernet_scores
+from pinas_mm.engine.arch_ranking import baseline_scores, check_ranking_config, dsnas_scores, supernet_scores
 from pinas_mm.engine.command_line import build_runner, non_negative, parser, read_config, run_tool
 from pinas_mm.engine.hooks.arch_sampling_hook import supernet_of
 from pinas_mm.errors import InputError
@@ -56,13 +56,16 @@ def main() -> None:
     samples = {sampling: table.sample(count, args.seed, sampling) for sampling in SAMPLINGS if args.sampling in (sampling, 'both')}
     ranked = sorted({arch for archs in samples.values() for arch in archs})
     trained = trained_archs(table, ranked, args.few_truths, args.seed)
-    scores = {}
+    scores, learned = {}, None
     if args.checkpoint:
         load_strict(runner.model, args.checkpoint)
         scores = measured(runner, [*ranked, *trained], args.seed, args.scores)
+        learned = dsnas_scores(args.checkpoint, table.space, [*ranked, *trained])
     if not is_main_process():
         return
     rankers, macs = all_rankers(runner, table, ranked, trained, scores, args.seed)
+    if learned is not None:
+        rankers['dsnas'] = dict(zip([*ranked, *trained], learned))
     reports = {}
     for sampling, archs in samples.items():
         title = f'{len(archs)} archs of {args.truth}, {sampling} (seed {args.seed}), {args.checkpoint or "no checkpoint"}'

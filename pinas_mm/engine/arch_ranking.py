@@ -1,8 +1,10 @@
 """Scores archs with a supernet's weights and with what needs none, to be compared with true accuracies."""
+import os
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
@@ -12,13 +14,14 @@ from mmpretrain.models import BaseClassifier
 from rich.progress import Progress, TaskID
 from torch import Tensor
 
+from ..checkpoint import load_checkpoint
 from ..errors import InputError
 from ..search.cost import CostTable, measure_costs
 from ..search.evaluator import Metrics
 from ..search.search import Failure
 from ..search.zero_cost import zero_cost_scores
-from ..spaces import Arch
-from ..strategies import Strategy
+from ..spaces import Arch, SearchSpace
+from ..strategies import ArchLogits, Strategy
 from .arch_loops import build_arch_evaluator, evaluate_on_ranks
 from .hooks.arch_sampling_hook import supernet_of
 from .loaders import calibration_loader, whole_set_loader
@@ -89,6 +92,20 @@ def baseline_scores(runner: Runner, archs: Sequence[Arch], seed: int = 0) -> tup
         task = progress.add_task('zero-cost baselines')
         return costs, zero_cost_scores(
             backbone, archs, costs, images, on_progress=lambda done, total: progress.update(task, completed=done, total=total))
+
+
+def dsnas_scores(checkpoint: str | os.PathLike, space: SearchSpace, archs: Sequence[Arch]) -> np.ndarray | None:
+    """The log probabilities that DSNAS gives archs, ``(len(archs), )``; None for a checkpoint without its logits.
+
+    Raises:
+        InputError: The logits are of another space.
+    """
+    state = (load_checkpoint(checkpoint).get('optimizer') or {}).get('dsnas')
+    if state is None:
+        return None
+    logits = ArchLogits(space)
+    logits.load_state_dict(state['logits'])
+    return logits.log_probabilities(archs)
 
 
 def _advance(progress: Progress, task: TaskID, before: int, size: int, done: int, total: int) -> None:

@@ -1,5 +1,6 @@
 """What DSNAS learns of an architecture: a row of logits per slot (Hu et al., "DSNAS: Direct Neural Architecture Search without Parameter
 Retraining", CVPR 2020, section 3)."""
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,11 @@ class ArchLogits:
     def most_likely(self) -> Arch:
         """The arch of the largest probabilities."""
         return tuple(int(values.argmax()) for values in self.probabilities())
+
+    def log_probabilities(self, archs: Sequence[Arch]) -> np.ndarray:
+        """``ln p(arch)`` of archs, ``(len(archs), )``: what DSNAS thinks of each. A fixed slot counts as it stood when it was fixed."""
+        rows, choices = [row.detach().double().log_softmax(dim=0).numpy() for row in self.rows], np.asarray(archs)
+        return sum(row[choices[:, slot]] for slot, row in enumerate(rows))
 
     def entropy(self) -> float:
         """The mean over slots of their entropy, as a share of that of equal chances: 1 at the start, 0 when all are decided."""

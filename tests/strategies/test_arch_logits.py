@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import numpy as np
@@ -45,6 +46,16 @@ def test_probabilities_entropy_and_draws(logits):
     for slot, values in enumerate(expected):
         shares = np.bincount(archs[:, slot], minlength=len(values)) / draws
         assert (np.abs(shares - values) <= 4.5 * np.sqrt(values * (1 - values) / draws)).all()
+
+
+def test_log_probabilities_of_every_arch_are_those_of_a_distribution(logits):
+    every = list(itertools.product(*map(range, logits.space.num_candidates)))
+    found = logits.log_probabilities(every)
+    rows = [softmax(row.detach().double().numpy()) for row in logits.rows]
+    assert np.exp(found).sum() == pytest.approx(1)
+    assert found == pytest.approx([math.log(math.prod(row[choice] for row, choice in zip(rows, arch))) for arch in every])
+    logits.fix(1e-9)  # what is fixed is drawn for certain, and still says how others stood
+    assert logits.log_probabilities(every) == pytest.approx(found)
 
 
 def test_gradients_are_those_of_the_log_probability_and_of_the_probability(logits):

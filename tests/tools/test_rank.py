@@ -115,6 +115,18 @@ def test_a_supernet_that_a_strategy_trained_is_scored_by_likelihood_too(rank, tm
     assert 'score/margin' in json.loads((tmp_path / 'work/ranking.json').read_text())['samples']['uniform']['rankings']
 
 
+def test_what_dsnas_learned_is_a_ranker(rank, files, tmp_path):
+    rows = [torch.tensor([0.0, float(slot), -1.0]) for slot in range(SPACE.num_slots)]
+    checkpoint = torch.load(files / 'supernet.pth', weights_only=True)
+    torch.save(checkpoint | dict(optimizer=dict(dsnas=dict(logits=dict(rows=rows, fixed=[None] * SPACE.num_slots)))), files / 'dsnas.pth')
+    code, _, err = rank('linear.py', 'dsnas.pth', '--truth', 'truth.csv', '--archs', '10', '--sampling', 'uniform', '--few-truths', '0',
+                        '--scores', 'score/margin')
+    assert code == 0, err
+    for entry in json.loads((tmp_path / 'work/ranking.json').read_text())['archs']:
+        expected = sum(row[choice] - row.logsumexp(dim=0) for row, choice in zip(rows, SPACE.decode(entry['arch'])))
+        assert entry['scores']['dsnas'] == pytest.approx(expected.item(), rel=1e-5)
+
+
 @pytest.mark.parametrize('arguments, message', [
     (['linear.py', '--truth', 'truth.csv', '--archs', '0'], '0 archs asked of truth.csv: expected at least 10'),
     (['linear.py', '--truth', 'truth.csv', '--seed', '-1'], "argument --seed: '-1', expected a whole number of at least 0"),
