@@ -9,24 +9,20 @@ the CPU seconds of all that led to them. What is finished is not run again. Writ
 """
 import argparse
 import json
-import os
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tool_runs import TOP, once, tool
 
 from pinas_mm.fileio import write_atomic
 from pinas_mm.search.truth import TruthTable
 from pinas_mm.spaces import get_space
 from pinas_mm.spaces.subnet_file import SubnetFile
 
-TOP = Path(__file__).resolve().parents[1]
 BATCH = 128
 SPACES = {'nasbench-macro': 'nasbench_macro', 'shufflenetv2': 'shufflenetv2'}
 
@@ -103,32 +99,12 @@ def from_scratch(folder: Path, space: str, seed: int, passes: int, arch: str) ->
     return dict(arch=arch, accuracy=json.loads(results.read_text())['accuracy/top1'], seconds=seconds)
 
 
-def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What ``make`` returned, also when that was in an earlier run."""
-    if not path.exists():
-        made = json.dumps(make())
-        write_atomic(path, lambda file: file.write(made.encode()))
-    return json.loads(path.read_text())
-
-
 def config(name: str) -> Path:
     return TOP / f'configs/dsnas/{name}_cifar10.py'
 
 
 def length(iterations: int, seed: int) -> list[str]:
     return [f'train_cfg.max_iters={iterations}', f'param_scheduler.0.T_max={iterations}', f'randomness.seed={seed}']
-
-
-def tool(name: str, *arguments: Any) -> float:
-    """Runs a tool on one thread; its CPU seconds, loader workers included."""
-    process = subprocess.Popen(
-        [sys.executable, TOP / 'tools' / name, *map(str, arguments)], cwd=TOP, env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, process.args)
-    return usage.ru_utime + usage.ru_stime
 
 
 def table(rows: list[dict[str, Any]]) -> str:

@@ -10,20 +10,16 @@ not run again; what was training starts again. Writes table.md, results.json and
 """
 import argparse
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tool_runs import TOP, once, tool
 
 from pinas_mm.fileio import write_atomic
 from pinas_mm.search.ranking import kendall_tau
 
-TOP = Path(__file__).resolve().parents[1]
 BATCH = 128
 # Image passes per image and step.
 PASSES = {
@@ -60,7 +56,7 @@ def main() -> None:
 
 def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict[str, Any]:
     """One strategy, trained and ranked: its statistics for every ranker, and CPU seconds."""
-    folder = args.work_dir.resolve() / f'{strategy}-{passes}-{seed}'
+    folder = args.work_dir.resolve() / f'{args.space}-{strategy}-{passes}-{seed}'
     training = once(folder / 'trained.json', lambda: train(folder, args.space, strategy, passes, seed))
     out = folder / f'rank-{args.archs}-{args.arch_seed}'
     ranking = once(out / 'finished.json', lambda: dict(rank_seconds=tool(
@@ -86,14 +82,6 @@ def train(folder: Path, space: str, strategy: str, passes: int, seed: int) -> di
     return dict(stage=stage, checkpoint=str(checkpoint), train_seconds=seconds)
 
 
-def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What ``make`` returned, also when that was in an earlier run."""
-    if not path.exists():
-        made = json.dumps(make())
-        write_atomic(path, lambda file: file.write(made.encode()))
-    return json.loads(path.read_text())
-
-
 def config(space: str, stage: str) -> Path:
     return TOP / f'configs/ranking/{stage}_{space}_1xb128-200k_cifar10.py'
 
@@ -102,18 +90,6 @@ def arch_seed(stage: str, seed: int) -> str:
     """The override that makes the sequence of archs that seed's: hook or model draws them."""
     drawn_by_hook = stage.startswith(('uniform', 'rare-identity')) or stage.endswith('-linear')
     return f'custom_hooks.0.seed={seed}' if drawn_by_hook else f'model.arch_seed={seed}'
-
-
-def tool(name: str, *arguments: Any) -> float:
-    """Runs a tool on one thread; its CPU seconds, loader workers included."""
-    process = subprocess.Popen(
-        [sys.executable, TOP / 'tools' / name, *map(str, arguments)], cwd=TOP, env={**os.environ, 'OMP_NUM_THREADS': '1'},
-        stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, process.args)
-    return usage.ru_utime + usage.ru_stime
 
 
 def resampled(runs: list[dict[str, Any]], resamples: int = 1000) -> dict[tuple[str, int, str], np.ndarray]:

@@ -197,11 +197,13 @@ class DSNAS:
 
         Also of this rank's own path: a cell has edges that lead nowhere, which only the other ranks would fill in.
         """
-        for rank in range(get_world_size() if get_world_size() > 1 and not self.shared_arch else 0):
-            for module in self.backbone.path(self.draw_arch(rank)):
-                for parameter in module.parameters():
-                    if parameter.requires_grad and parameter.grad is None:
-                        parameter.grad = torch.zeros_like(parameter)
+        if self.shared_arch or get_world_size() == 1:
+            return
+        archs = {self.draw_arch(rank) for rank in range(get_world_size())}
+        for module in dict.fromkeys(module for arch in archs for module in self.backbone.path(arch)):
+            for parameter in module.parameters():
+                if parameter.requires_grad and parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
 
     def _gradient_scale(self) -> float:
         """What the loss was multiplied by before its backward pass."""

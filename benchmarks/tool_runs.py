@@ -1,0 +1,32 @@
+"""What the benchmarks that run the tools share: a run that is not made twice, and what it costs."""
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pinas_mm.fileio import write_atomic
+
+TOP = Path(__file__).resolve().parents[1]
+
+
+def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What ``make`` returned, also when that was in an earlier run."""
+    if not path.exists():
+        made = json.dumps(make())
+        write_atomic(path, lambda file: file.write(made.encode()))
+    return json.loads(path.read_text())
+
+
+def tool(name: str, *arguments: Any) -> float:
+    """Runs a tool on one thread; its CPU seconds, loader workers included."""
+    process = subprocess.Popen(
+        [sys.executable, TOP / 'tools' / name, *map(str, arguments)], cwd=TOP, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return usage.ru_utime + usage.ru_stime
