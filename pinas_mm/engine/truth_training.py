@@ -1,5 +1,6 @@
 """True accuracies: archs trained from scratch under one schedule, each several times, and tested."""
 import copy
+import gc
 import json
 import logging
 import multiprocessing
@@ -69,6 +70,9 @@ class TruthTrainer:
             for handler in [handler for handler in runner.logger.handlers if isinstance(handler, logging.FileHandler)]:
                 runner.logger.removeHandler(handler)
                 handler.close()
+            # A runner is a cycle of references: what is left of it, its loaders' workers too, would be freed in a worker of the next one.
+            del runner
+            gc.collect()
         if self.score not in metrics:
             raise InputError(f'the test gives no {self.score!r}, but {", ".join(metrics)}: choose one with --score')
         return float(metrics[self.score])
