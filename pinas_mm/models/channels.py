@@ -1,13 +1,18 @@
 """Whether what follows a searchable backbone takes the channels that it gives: widths differ between spaces and widen factors."""
+from collections.abc import Iterator
+
 from mmengine.model import is_model_wrapper
 from torch import nn
 
 from ..errors import InputError
 from .backbones import SearchableBackbone
 
+# What necks of mmpretrain that give as many channels as they get are made of.
+KEEP_CHANNELS = ('AdaptiveAvgPool1d', 'AdaptiveAvgPool2d', 'AdaptiveAvgPool3d', 'BatchNorm1d', 'GeneralizedMeanPooling')
+
 
 def check_channels(model: nn.Module) -> None:
-    """Checks the neck, or without one the heads, of any mm model with a searchable backbone.
+    """Checks the neck, or where none changes the channels the heads, of any mm model with a searchable backbone.
 
     Raises:
         InputError: Other ``in_channels`` than the backbone gives; the message has the right ones. (torch's own comes from inside the first
@@ -19,13 +24,21 @@ def check_channels(model: nn.Module) -> None:
         return
     if getattr(neck, 'in_channels', None) is not None:
         _check('neck', neck.in_channels, backbone, backbone.out_channels)
-    elif neck is None:
+    elif neck is None or all(type(module).__name__ in KEEP_CHANNELS for module in _leaves(neck)):
+        head = getattr(model, 'head', None)
+        if isinstance(getattr(head, 'in_channels', None), int):
+            _check(type(head).__name__, head.in_channels, backbone, backbone.out_channels)
         heads = [getattr(model, name, None) for name in ('decode_head', 'auxiliary_head')]
         for head in (head for entry in heads for head in (entry if isinstance(entry, nn.ModuleList) else [entry])):
             index = getattr(head, 'in_index', None)
             # Where it joins several maps, mmseg's head knows the sum of their channels instead.
             if isinstance(index, int) and -len(backbone.out_channels) <= index < len(backbone.out_channels):
                 _check(type(head).__name__, head.in_channels, backbone, (backbone.out_channels[index], ))
+
+
+def _leaves(module: nn.Module) -> Iterator[nn.Module]:
+    """The modules in ``module`` that hold no others, or itself."""
+    return (part for part in module.modules() if next(part.children(), None) is None)
 
 
 def _check(name: str, in_channels: int | list[int], backbone: SearchableBackbone, expected: tuple[int, ...]) -> None:

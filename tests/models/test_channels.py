@@ -33,6 +33,17 @@ def test_heads_of_segmentors():
     check_channels(model(decode_head=joined))
 
 
+def test_heads_of_classifiers():
+    from mmpretrain.models import ClsBatchNormNeck, GeneralizedMeanPooling, GlobalAveragePooling, LinearClsHead, LinearNeck
+    backbone = SearchableMacroNet('1' * 8, 0.25)
+    right, wrong = (LinearClsHead(num_classes=3, in_channels=channels) for channels in (320, 1280))
+    for neck in (None, GlobalAveragePooling(), GeneralizedMeanPooling(), nn.Sequential(GlobalAveragePooling(), ClsBatchNormNeck(320))):
+        check_channels(model(backbone, neck=neck, head=right))
+        with pytest.raises(InputError, match=r'in_channels=1280 of the LinearClsHead: .* widen_factor=0.25 gives \[320\]'):
+            check_channels(model(backbone, neck=neck, head=wrong))
+    check_channels(model(backbone, neck=LinearNeck(320, 1280), head=wrong))
+
+
 def test_a_wrapped_model_is_checked_too():
     """As every model is on more than one GPU."""
     mmdet = pytest.importorskip('mmdet.models')
