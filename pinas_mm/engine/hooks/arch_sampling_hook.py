@@ -1,6 +1,7 @@
 """Turns the training of any mm model with a searchable backbone into single-path supernet training."""
 from collections.abc import Sequence
 
+import numpy as np
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -8,7 +9,7 @@ from mmengine.runner import Runner
 from ...errors import InputError
 from ...models.backbones import SearchableBackbone
 from ...registry import HOOKS
-from ...spaces import arch_rng
+from ...spaces import Arch, SearchSpace, arch_rng
 
 
 @HOOKS.register_module()
@@ -32,14 +33,21 @@ class ArchSamplingHook(Hook):
         self.probabilities = probabilities
 
     def before_train(self, runner: Runner) -> None:
-        space = supernet_of(runner).space
-        self._slots = None
-        if self.probabilities is not None:
-            self._slots = space.slot_probabilities(self.probabilities, 'probabilities of ArchSamplingHook')
+        self.slots(supernet_of(runner).space)
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
-        backbone, rng = supernet_of(runner), arch_rng(self.seed, runner.iter)
-        backbone.set_arch(backbone.space.sample(rng, self._slots))
+        backbone = supernet_of(runner)
+        backbone.set_arch(self.arch(backbone.space, runner.iter))
+
+    def arch(self, space: SearchSpace, iteration: int) -> Arch:
+        """The arch of an iteration."""
+        return space.sample(arch_rng(self.seed, iteration), self.slots(space))
+
+    def slots(self, space: SearchSpace) -> list[np.ndarray] | None:
+        """Every slot's probabilities, or None where they are uniform."""
+        if self.probabilities is None:
+            return None
+        return space.slot_probabilities(self.probabilities, 'probabilities of ArchSamplingHook')
 
 
 def supernet_of(runner: Runner) -> SearchableBackbone:
