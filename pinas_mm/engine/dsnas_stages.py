@@ -3,7 +3,6 @@ import copy
 import gc
 import inspect
 import json
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from mmengine.config import Config
 from mmengine.dist import barrier, init_dist, is_distributed, is_main_process
 from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..checkpoint import load_checkpoint, save_checkpoint
@@ -27,6 +26,7 @@ from .command_line import build_runner
 from .hooks.dsnas_hook import HAND_OVER
 from .hooks.training_time_hook import training_seconds
 from .loaders import calibration_loader
+from .stages import into_folder
 
 SECOND_STAGE = 'second_stage'
 # For the BN statistics of the result, where a config does not say.
@@ -90,16 +90,6 @@ def run_first_stage(config: Config, folder: Path, resume: bool) -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def into_folder(config: Config, folder: Path, resume: bool) -> Config:
-    """Sets a stage's work dir, and to go on from the checkpoint in it where there is one."""
-    config.work_dir = str(folder)
-    config.experiment_name = f'{folder.parent.name}_{folder.name}_{time.time_ns()}'  # mmengine takes one name for one run
-    config.resume = resume and find_latest_checkpoint(str(folder)) is not None
-    if config.resume:
-        config.load_from = None  # mmengine would resume from that one
-    return config
 
 
 def second_stage_config(config: Config, hand_over: Path) -> Config:
