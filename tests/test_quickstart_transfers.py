@@ -13,6 +13,7 @@ from mmengine.config import Config
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.engine.command_line import build_runner
+from pinas_mm.engine.stages import into_folder
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.spaces.subnet_file import SubnetFile
 
@@ -58,7 +59,7 @@ def test_a_transfer_is_trained_tested_drawn_and_kept(place, monkeypatch, name, m
     pipeline = runpy.run_path(str(TOP / 'tools/pinas.py'))['Pipeline']({name: place / f'{name}.py'}, Path('work_dirs'), 3, {})
     results = pipeline.transfer(name)
     assert metrics <= results.keys() and all(0 <= results[key] <= 100 for key in metrics)
-    assert json.loads((place / f'work_dirs/{name}/tested.json').read_text()) == results
+    assert json.loads((place / f'work_dirs/{name}/stage.json').read_text())['result'] == results
     picture = cv2.imread(str(place / f'work_dirs/{name}/predictions.png'))
     assert picture.shape == (32 + 3 * (4 * 96 + 8), 2 * (2 * 4 * 96 + 8), 3) and picture.std() > 20
 
@@ -66,7 +67,7 @@ def test_a_transfer_is_trained_tested_drawn_and_kept(place, monkeypatch, name, m
     assert pipeline.transfer(name) == results
     assert {path: path.stat().st_mtime_ns for path in (place / f'work_dirs/{name}').glob('*') if path.is_file()} == files
 
-    config = pipeline.config(name, pipeline.with_subnet(Path('work_dirs/search')))
+    config = into_folder(pipeline.config(name, pipeline.with_subnet(Path('work_dirs/search'))), place / 'built', resume=False)
     runner = build_runner(config)
     assert config.randomness.seed == 3 and all(parameter.requires_grad for parameter in runner.model.parameters())
     for phase in ('train', 'val', 'test'):

@@ -11,8 +11,8 @@ archs of equal cost (MACs within 5 %) the same way: the median-scored of nine dr
 Each --transfer is a training config of any mm package whose model has a searchable backbone; it is trained with the found subnet and its
 inherited weights, then tested. Its data must be there: for the two above, python tools/digit_scenes.py data/digit_scenes.
 
-Run again with the same work dir, it goes on where it stopped: finished stages are kept, the search resumes, a stage that was training
-starts again. To change one stage alone, pass a config of your own that inherits it.
+Run again with the same work dir, it goes on where it stopped: finished stages are kept, the search and a stage that was training resume.
+To change one stage alone, pass a config of your own that inherits it.
 """
 import argparse
 import json
@@ -21,12 +21,14 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
 from rich.console import Console
 from rich.table import Table
 
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.command_line import KeyValues, build_runner, load_config, run_tool
+from pinas_mm.engine.stages import into_folder, run_once
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
 from pinas_mm.search.history import Record
@@ -79,7 +81,7 @@ class Pipeline:
         linear = self.train('linear', {'model.backbone.init_cfg.checkpoint': learned, 'custom_hooks.0.seed': self.seed})
         print('--- search', flush=True)
         config = self.config('search', {'test_cfg.seed': self.seed, 'test_cfg.resume': True, 'model.backbone.init_cfg.checkpoint': learned})
-        runner = build_runner(config)
+        runner = build_runner(into_folder(config, self.work_dir / 'search', resume=False))
         load_strict(runner.model, linear)
         runner.test()
         loop: SearchLoop = runner.test_loop
@@ -96,38 +98,21 @@ class Pipeline:
             rows.append(dict(name=name, arch=loop.backbone.space.encode(record.arch), **record.costs, score=record.score, test=accuracy))
         return rows
 
-    def config(self, stage: str, changes: dict, folder: str | None = None) -> Config:
+    def config(self, stage: str, changes: dict) -> Config:
         """The stage's config with the seed, the overrides and ``changes``."""
         config = load_config(self.configs[stage], self.overrides if stage in STAGES else {})
-        config.merge_from_dict({'randomness.seed': self.seed, 'work_dir': str(self.work_dir / (folder or stage))} | changes)
-        config.experiment_name = f'{self.work_dir.name}_{folder or stage}_{time.time_ns()}'
-        # By default it has the experiment's name; where a config names it, as mmdet's do, the runners of all stages would share one.
-        config.get('visualizer', {}).pop('name', None)
+        config.merge_from_dict({'randomness.seed': self.seed} | changes)
         return config
 
-    def train(self, stage: str, changes: dict, folder: str | None = None) -> str:
-        """Trains a stage, unless its last checkpoint is there, and returns that checkpoint.
+    def train(self, stage: str, changes: dict) -> str:
+        """Trains a stage, unless that is done, and returns its last checkpoint."""
+        print(f'--- {stage}', flush=True)
 
-        Raises:
-            InputError: That checkpoint was trained with another config or seed.
-        """
-        print(f'--- {folder or stage}', flush=True)
-        config = self.config(stage, changes, folder)
-        loop = config.train_cfg
-        last = f'epoch_{loop.max_epochs}.pth' if 'max_epochs' in loop else f'iter_{loop.max_iters}.pth'
-        checkpoint = Path(config.work_dir) / last
-        trained = Path(config.work_dir) / 'trained.json'
-        wanted = {key: value for key, value in json.loads(json.dumps(config.to_dict(), default=str)).items() if key != 'experiment_name'}
-        if checkpoint.exists() and trained.exists():
-            found = json.loads(trained.read_text())
-            changed = sorted(key for key in wanted.keys() | found.keys() if wanted.get(key) != found.get(key))
-            if changed:
-                raise InputError(f'{checkpoint}: trained with another config ({", ".join(changed)} changed); choose another --work-dir')
-        else:
-            (Path(config.work_dir) / 'tested.json').unlink(missing_ok=True)  # of the weights before
+        def train(config: Config) -> dict[str, str]:
             build_runner(config).train()
-            write_atomic(trained, lambda file: file.write(json.dumps(wanted).encode()))
-        return str(checkpoint)
+            return dict(checkpoint=find_latest_checkpoint(config.work_dir))
+
+        return run_once(self.config(stage, changes), self.work_dir / stage, train)['checkpoint']
 
     def equal_cost(self, loop: SearchLoop, winner: Record) -> list[Record]:
         """Random archs whose MACs are within 5 % of the winner's, by supernet score on the whole held-out split, best first."""
@@ -150,22 +135,19 @@ class Pipeline:
         return self.put_to_use('finetune', folder, f'finetune/{folder.name}')['accuracy/top1']
 
     def transfer(self, stage: str) -> dict[str, float]:
-        """Trains a config with the found subnet as its backbone; returns its test metrics. What is done is kept."""
-        tested = self.work_dir / stage / 'tested.json'
-        if tested.exists():
-            self.train(stage, self.with_subnet(self.work_dir / 'search'))  # refuses another config or seed
-            return json.loads(tested.read_text())
-        metrics = self.put_to_use(stage, self.work_dir / 'search', stage)
-        write_atomic(tested, lambda file: file.write(json.dumps(metrics).encode()))
-        return metrics
+        """Trains a config with the found subnet as its backbone; returns its test metrics."""
+        return self.put_to_use(stage, self.work_dir / 'search', stage)
 
     def put_to_use(self, stage: str, subnet: Path, folder: str) -> dict[str, float]:
-        """Trains a stage with a subnet and its inherited weights as backbone; returns its test metrics."""
-        changes = self.with_subnet(subnet)
-        checkpoint = self.train(stage, changes, folder)
-        runner = build_runner(self.config(stage, changes, folder))
-        load_strict(runner.model, checkpoint)
-        return {key: float(value) for key, value in runner.test().items()}
+        """Trains a stage with a subnet and its inherited weights as backbone, unless that is done; returns its test metrics."""
+        print(f'--- {folder}', flush=True)
+
+        def train_and_test(config: Config) -> dict[str, float]:
+            runner = build_runner(config)
+            runner.train()
+            return {key: float(value) for key, value in runner.test().items()}
+
+        return run_once(self.config(stage, self.with_subnet(subnet)), self.work_dir / folder, train_and_test)
 
     def with_subnet(self, folder: Path) -> dict[str, str]:
         """What a config changes for the subnet of a folder."""

@@ -232,7 +232,7 @@ def test_the_whole_method_from_the_command_line(tool, method, tmp_path):
     subnet = SubnetFile.read(tmp_path / 'work/search/subnet.yaml')
     assert ''.join(map(str, subnet.arch)) == results['rows'][0]['arch']
     code, stderr = tool('pinas.py', *method, '--seed', '1')
-    assert code == 2 and re.search(r'epoch_1.pth: trained with another config \(.*randomness changed\); choose another --work-dir', stderr)
+    assert code == 2 and re.search(r'learn: made with another config \(.*randomness changed\); choose another --work-dir', stderr)
     before = (tmp_path / 'work/learn/epoch_1.pth').stat().st_mtime_ns
     assert tool('pinas.py', *method)[0] == 0
     assert json.loads((tmp_path / 'work/results.json').read_text()) == results, 'nothing is done again'
