@@ -1,0 +1,17 @@
+# A supernet adapted to any folder of small images (image_folder_32.py): for another number of classes than 10, model.head.num_classes and
+# data_preprocessor.num_classes change.
+_base_ = [
+    '../_base_/models/supernet_macro.py', '../_base_/datasets/image_folder_32.py', '../_base_/default_runtime.py', '../_base_/adapt.py'
+]
+
+train_dataloader = dict(batch_size=64)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True))
+param_scheduler = [dict(type='CosineAnnealingLR', T_max=10, by_epoch=True, convert_to_iter_based=True)]
+train_cfg = dict(by_epoch=True, max_epochs=10)
+val_cfg = dict()
+test_cfg = dict()
+auto_scale_lr = dict(base_batch_size=64)
+default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
+# Those of the supernet's stage draw archs.
+custom_hooks = []
+search_loop = dict(num_archs=100, score_samples=500, input_size=32, **_base_.arch_evaluation)
