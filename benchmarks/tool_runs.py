@@ -20,10 +20,10 @@ def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def tool(name: str, *arguments: Any) -> float:
+def tool(name: str, *arguments: Any, **environment: str) -> float:
     """Runs a tool on one thread; its CPU seconds, loader workers included."""
     process = subprocess.Popen(
-        [sys.executable, TOP / 'tools' / name, *map(str, arguments)], cwd=TOP, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        [sys.executable, TOP / 'tools' / name, *map(str, arguments)], cwd=TOP, env={**os.environ, 'OMP_NUM_THREADS': '1', **environment},
         stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)

@@ -1,0 +1,148 @@
+#!/usr/bin/env python
+"""Joint adaptation against other ways to spend its budget, from a supervised and an unsupervised supernet: the table of docs/adapt.md.
+
+    python benchmarks/adapt_data.py --cifar10 data/cifar10 --bccd data/bccd --out data/adapt
+    python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --jobs 2
+
+Per seed and kind: a supernet of the source (tools/train.py), the source's best arch by a search on it, and tools/adapt.py on every
+target. The target `detection` is Faster R-CNN on BCCD (data/bccd). What is finished is not run again. Writes table.md and results.json.
+"""
+import argparse
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+from tool_runs import TOP, once, tool
+
+from pinas_mm.engine.adaptation import COMPARISONS, JOINT
+from pinas_mm.fileio import write_atomic
+
+BATCH = 128
+SOURCE_CLASSES = 5
+# Image passes per image and step, as benchmarks/ranking.py counts them.
+PASSES = {'uniform': 1, 'pinas': 2 + 2 / 3, 'pinas-linear': 1 / 3}
+MACS = 4e6
+# Classes, and epochs of the supernet's and of the subnet's fine-tuning.
+TARGETS = dict(objects=(5, 6), digits=(10, 6), cells=(3, 12))
+METRICS = dict(detection='coco/bbox_mAP')
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument('--data', type=Path, required=True, help='folder of adapt_data.py')
+    options.add_argument('--work-dir', type=Path, required=True)
+    options.add_argument('--targets', nargs='+', choices=[*TARGETS, 'detection'], default=list(TARGETS))
+    options.add_argument('--kinds', nargs='+', choices=('supervised', 'unsupervised'), default=['supervised', 'unsupervised'])
+    options.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
+    options.add_argument('--passes', type=int, default=100_000, help="image passes of a source's supernet")
+    options.add_argument('--jobs', type=int, default=1, help='seeds and kinds side by side, each on one thread')
+    args = options.parse_args()
+    args.work_dir, args.data = args.work_dir.resolve(), args.data.resolve()
+    with ThreadPoolExecutor(args.jobs) as pool:
+        found = pool.map(lambda task: run(args, *task), [(kind, seed) for seed in args.seeds for kind in args.kinds])
+        rows = [row for rows in found for row in rows]
+    text = table(rows)
+    write_atomic(args.work_dir / 'table.md', lambda file: file.write(text.encode()))
+    write_atomic(args.work_dir / 'results.json', lambda file: file.write(json.dumps(rows, indent=1).encode()))
+    print(text)
+
+
+def run(args: argparse.Namespace, kind: str, seed: int) -> list[dict[str, Any]]:
+    """All targets from one supernet: a row per target and way."""
+    folder = args.work_dir / f'{kind}-{args.passes}-{seed}'
+    source = once(folder / 'source.json', lambda: train_source(folder, args.data / 'source', kind, args.passes, seed))
+    rows = []
+    for target in args.targets:
+        once(folder / f'{target}.json', lambda target=target: adapt(folder, args.data, source, kind, target, seed))
+        report = json.loads((folder / target / 'adapt.json').read_text())
+        differ = sum(slot['source'] != slot['found'] for slot in report['slots'])
+        rows += [dict(target=target, kind=kind, seed=seed, way=way, metric=row['metrics'][METRICS.get(target, 'accuracy/top1')],
+                      macs=row['costs']['macs'], minutes=row['seconds'] / 60, operations=row['operations'], arch=row['arch'], differ=differ)
+                 for way, row in report['rows'].items()]
+    return rows
+
+
+def train_source(folder: Path, data: Path, kind: str, passes: int, seed: int) -> dict[str, Any]:
+    """A supernet of the source, and the arch that a search on it finds."""
+    classes = [f'model.head.num_classes={SOURCE_CLASSES}', f'model.data_preprocessor.num_classes={SOURCE_CLASSES}']
+    seconds = 0.0
+
+    def train(stage: str, share: float, *overrides: str) -> Path:
+        nonlocal seconds
+        iterations = int(passes * share / PASSES[stage] / BATCH)
+        seconds += tool('train.py', TOP / f'configs/ranking/{stage}_nasbench-macro_1xb128-200k_cifar10.py', '--work-dir', folder / stage,
+                        '--cfg-options', f'train_cfg.max_iters={iterations}', f'param_scheduler.0.T_max={iterations}',
+                        f'randomness.seed={seed}', *overrides, PINAS_DATA=f'{data}/')
+        return folder / stage / f'iter_{iterations}.pth'
+
+    if kind == 'supervised':
+        supernet = classifier = train('uniform', 1.0, f'custom_hooks.0.seed={seed}', *classes)
+        config, learned = 'dsnas/spos-search_nasbench-macro_cifar10.py', []
+    else:
+        supernet = train('pinas', 0.9, f'model.arch_seed={seed}')
+        learned = [f'model.backbone.init_cfg.checkpoint={supernet}']
+        classifier = train('pinas-linear', 0.1, f'custom_hooks.0.seed={seed}', *learned, *classes)
+        config = 'pinas/pinas_nasbench-macro-search_cifar10.py'
+    seconds += tool('search.py', TOP / 'configs' / config, classifier, '--work-dir', folder / 'search', '--cfg-options',
+                    f'test_cfg.seed={seed}', f'test_cfg.constraints.macs={MACS}', *learned, *classes, PINAS_DATA=f'{data}/')
+    return dict(supernet=str(supernet), arch=str(folder / 'search/subnet.yaml'), seconds=seconds)
+
+
+def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: str, seed: int) -> dict[str, float]:
+    """One target; its CPU seconds."""
+    overrides = [f'search_loop.constraints.macs={MACS}']
+    if target in TARGETS:
+        classes, epochs = TARGETS[target]
+        form = 'classification' if kind == 'supervised' else 'classification-linear'
+        config = f'{form}_nasbench-macro_1xb64-10e_folder'
+        overrides += [f'model.head.num_classes={classes}', f'data_preprocessor.num_classes={classes}', f'train_cfg.max_epochs={epochs}',
+                      f'param_scheduler.0.T_max={epochs}', 'search_loop.num_archs=60', 'search_loop.score_samples=300',
+                      'search_loop.calibration_batches=4', *held_out(data / target)]
+    else:
+        config = 'faster-rcnn_nasbench-macro_fpn_1xb8-6e_bccd'
+        # Of the whole detector, whose other parts cost more than the backbone.
+        overrides = ['search_loop.num_archs=30', 'search_loop.top_k=5', 'search_loop.calibration_batches=4']
+    return dict(seconds=tool(
+        'adapt.py', TOP / f'configs/adapt/{config}.py', '--supernet', source['supernet'], '--source-arch', source['arch'], '--work-dir',
+        folder / target, '--seed', seed, '--cfg-options', *overrides, PINAS_DATA=f'{data / target}/'))
+
+
+def held_out(data: Path) -> list[str]:
+    """A fifth of a target's training images for the search."""
+    number = len(list((data / 'train').glob('*/*'))) // 5
+    return [f'{loader}_dataloader.dataset.held_out={number}' for loader in ('train', 'val')]
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """Markdown: per target, kind and way the metric over seeds, and how far the joint adaptation is ahead, paired over seeds."""
+    lines = ['| target | supernet | way | metric (%) | joint adaptation ahead by [95 % interval] | MACs (M) | minutes |',
+             '|' + ' --- |' * 7]
+    for target, kind in dict.fromkeys((row['target'], row['kind']) for row in rows):
+        group = [row for row in rows if (row['target'], row['kind']) == (target, kind)]
+        factor = 100 if target in METRICS else 1
+        values = {way: np.array([row['metric'] * factor for row in group if row['way'] == way]) for way in (JOINT, *COMPARISONS.values())}
+        for way, found in values.items():
+            chosen = [row for row in group if row['way'] == way]
+            spread = f' ± {np.std(found, ddof=1):.1f}' if len(found) > 1 else ''
+            macs, minutes = (np.mean([row[key] for row in chosen]) for key in ('macs', 'minutes'))
+            lines.append(f'| {target} | {kind} | {way} | {np.mean(found):.1f}{spread} | '
+                         f'{"-" if way == JOINT else ahead(values[JOINT] - found)} | {macs / 1e6:.2f} | {minutes:.1f} |')
+        lines.append(f'| {target} | {kind} | slots that differ from the source arch | '
+                     f'{", ".join(str(row["differ"]) for row in group if row["way"] == JOINT)} of 8 | | | |')
+    return '\n'.join(lines) + '\n'
+
+
+def ahead(differences: np.ndarray) -> str:
+    """The mean of paired differences and its interval by Student's t."""
+    mean = float(np.mean(differences))
+    if len(differences) < 2:
+        return f'{mean:+.1f}'
+    low, high = stats.t.interval(0.95, len(differences) - 1, mean, stats.sem(differences))
+    return f'{mean:+.1f} [{low:.1f}, {high:.1f}]'
+
+
+if __name__ == '__main__':
+    main()
