@@ -1,7 +1,8 @@
 from .cached_image import LoadCachedImage
 from .digits import Digits
+from .identity_sampler import IdentitySampler
 from .seeded_samples import SeededSamples
 from .seeded_split import SeededSplit
 from .unsharded_sampler import UnshardedSampler
 
-__all__ = ['Digits', 'LoadCachedImage', 'SeededSamples', 'SeededSplit', 'UnshardedSampler']
+__all__ = ['Digits', 'IdentitySampler', 'LoadCachedImage', 'SeededSamples', 'SeededSplit', 'UnshardedSampler']
