@@ -1,8 +1,12 @@
 from .cached_image import LoadCachedImage
 from .digits import Digits
 from .identity_sampler import IdentitySampler
+from .pack_reid_image import PackReIDImage
+from .person_reid import PersonReID
 from .seeded_samples import SeededSamples
 from .seeded_split import SeededSplit
 from .unsharded_sampler import UnshardedSampler
 
-__all__ = ['Digits', 'IdentitySampler', 'LoadCachedImage', 'SeededSamples', 'SeededSplit', 'UnshardedSampler']
+__all__ = [
+    'Digits', 'IdentitySampler', 'LoadCachedImage', 'PackReIDImage', 'PersonReID', 'SeededSamples', 'SeededSplit', 'UnshardedSampler'
+]
