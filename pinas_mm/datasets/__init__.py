@@ -1,3 +1,4 @@
+from .age_gender_list import AgeGenderList
 from .cached_image import LoadCachedImage
 from .digits import Digits
 from .identity_sampler import IdentitySampler
@@ -6,7 +7,9 @@ from .person_reid import PersonReID
 from .seeded_samples import SeededSamples
 from .seeded_split import SeededSplit
 from .unsharded_sampler import UnshardedSampler
+from .utkface import UTKFace
 
 __all__ = [
-    'Digits', 'IdentitySampler', 'LoadCachedImage', 'PackReIDImage', 'PersonReID', 'SeededSamples', 'SeededSplit', 'UnshardedSampler'
+    'AgeGenderList', 'Digits', 'IdentitySampler', 'LoadCachedImage', 'PackReIDImage', 'PersonReID', 'SeededSamples', 'SeededSplit', 'UTKFace',
+    'UnshardedSampler'
 ]
