@@ -1,6 +1,6 @@
 from .backbones import SearchableBackbone, SearchableMacroNet, SearchableNASBench201, SearchableResNeSt, SearchableShuffleNetV2
-from .heads import DropoutLinearClsHead, SemanticEncodingHead
+from .heads import CoralAgeHead, DropoutLinearClsHead, ExpectedAgeHead, SemanticEncodingHead
 from .selfsup import MeanTeacher, PiNAS
 
-__all__ = ['DropoutLinearClsHead', 'MeanTeacher', 'PiNAS', 'SearchableBackbone', 'SearchableMacroNet', 'SearchableNASBench201',
-           'SearchableResNeSt', 'SearchableShuffleNetV2', 'SemanticEncodingHead']
+__all__ = ['CoralAgeHead', 'DropoutLinearClsHead', 'ExpectedAgeHead', 'MeanTeacher', 'PiNAS', 'SearchableBackbone', 'SearchableMacroNet',
+           'SearchableNASBench201', 'SearchableResNeSt', 'SearchableShuffleNetV2', 'SemanticEncodingHead']

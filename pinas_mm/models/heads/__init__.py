@@ -1,4 +1,6 @@
+from .coral_age_head import CoralAgeHead
 from .dropout_linear_cls_head import DropoutLinearClsHead
+from .expected_age_head import ExpectedAgeHead
 from .semantic_encoding_head import SemanticEncodingHead
 
-__all__ = ['DropoutLinearClsHead', 'SemanticEncodingHead']
+__all__ = ['CoralAgeHead', 'DropoutLinearClsHead', 'ExpectedAgeHead', 'SemanticEncodingHead']

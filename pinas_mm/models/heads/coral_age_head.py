@@ -1,0 +1,59 @@
+"""Age by ordinal regression with consistent ranks (CORAL)."""
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...registry import MODELS
+from .age_head import AgeHead
+
+
+@MODELS.register_module()
+class CoralAgeHead(AgeHead):
+    """One binary classifier per year but the last: is the person older? They share their weights and differ in the bias.
+
+    Cao et al., "Rank consistent ordinal regression for neural networks with application to age estimation", Pattern Recognition Letters
+    2020. Since the weights are shared, the probabilities of being older than each year are in order for every image once the biases
+    are, and where the loss is least they are (theorem 1). Biases start at zero, as in the published code, and the loss orders them: of
+    two that are equal, that of the younger year is pushed up more.
+
+    The loss is the sum of the classifiers' binary cross-entropies, each of importance 1, averaged over images: about 0.7 times the number
+    of years at the start. Adaptive optimisers do not mind; for others there is ``loss_weight``.
+
+    Args:
+        in_channels: Channels of the pooled features.
+        ages: The youngest and the oldest age, in years; 0 to 100 by default, as :class:`ExpectedAgeHead`.
+        loss_weight: Weight of the loss.
+        init_cfg: As in mmpretrain's ``LinearClsHead``.
+
+    Raises:
+        InputError: See :class:`AgeHead`.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 ages: Sequence[int] = (0, 100),
+                 loss_weight: float = 1.0,
+                 init_cfg: dict | None = dict(type='Normal', layer='Linear', std=0.01)) -> None:  # noqa: B006
+        super().__init__(ages, loss=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=loss_weight), init_cfg=init_cfg)
+        self.in_channels = in_channels
+        self.fc = nn.Linear(in_channels, 1, bias=False)
+        self.biases = nn.Parameter(torch.zeros(self.num_ages - 1))
+
+    def forward(self, feats: Sequence[Tensor]) -> Tensor:
+        """The logit of being older than each year but the last, ``(N, num_ages - 1)``, from the last of pooled features, each
+        ``(N, C_i)``."""
+        return self.fc(self.pre_logits(feats)) + self.biases
+
+    def targets(self, ranks: Tensor) -> Tensor:
+        """1 for each year that the person is older than, else 0: ``(N, num_ages - 1)``."""
+        return (ranks[:, None] > torch.arange(self.num_ages - 1, device=ranks.device)).float()
+
+    def age_probabilities(self, scores: Tensor) -> Tensor:
+        """The differences of neighbouring probabilities of being older, ``(N, num_ages)``; 0 where these are not yet in order."""
+        older = nn.functional.pad(scores.sigmoid(), (1, 0), value=1.0)
+        return (older - nn.functional.pad(older[:, 1:], (0, 1))).clamp(min=0)
+
+    def predicted_ages(self, scores: Tensor) -> Tensor:
+        """The youngest age and a year for each that the person is probably older than, ``(N, )``."""
+        return self.youngest + (scores.sigmoid() > 0.5).sum(dim=1).to(scores.dtype)
