@@ -10,6 +10,6 @@ from .unsharded_sampler import UnshardedSampler
 from .utkface import UTKFace
 
 __all__ = [
-    'AgeGenderList', 'Digits', 'IdentitySampler', 'LoadCachedImage', 'PackReIDImage', 'PersonReID', 'SeededSamples', 'SeededSplit', 'UTKFace',
-    'UnshardedSampler'
+    'AgeGenderList', 'Digits', 'IdentitySampler', 'LoadCachedImage', 'PackReIDImage', 'PersonReID', 'SeededSamples', 'SeededSplit',
+    'UTKFace', 'UnshardedSampler'
 ]

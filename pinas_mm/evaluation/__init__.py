@@ -1,3 +1,5 @@
+from .age_metric import AgeMetric
 from .reid_metric import ReIDMetric
+from .task_metric import TaskMetric
 
-__all__ = ['ReIDMetric']
+__all__ = ['AgeMetric', 'ReIDMetric', 'TaskMetric']

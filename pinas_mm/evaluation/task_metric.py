@@ -1,0 +1,52 @@
+"""Any mm metric on one task of a model of several tasks."""
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS as ROOT_METRICS
+
+from ..errors import InputError
+from ..registry import METRICS
+
+
+@METRICS.register_module()
+class TaskMetric(BaseMetric):
+    """Hands a metric the samples of one task, of those that mmpretrain's ``MultiTaskHead`` predicts.
+
+    In place of mmpretrain's ``MultiTasksMetric``: that computes nothing from given results, so that archs cannot be evaluated beside each
+    other with it. Samples without a label of the task are left out, as there.
+
+    Args:
+        task: The task, as it is named in the head's ``task_heads``; the metric's prefix as well: ``gender/top1``.
+        metric: Config of an mm metric.
+        collect_device: As in every mm metric.
+
+    Raises:
+        InputError: While it processes: predictions without that task.
+    """
+
+    def __init__(self, task: str, metric: dict[str, Any], collect_device: str = 'cpu') -> None:
+        super().__init__(collect_device, prefix=task)
+        self.task = task
+        self.metric: BaseMetric = ROOT_METRICS.build(metric)
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Takes the predictions of a ``MultiTaskHead``."""
+        for sample in data_samples:
+            if 'eval_mask' not in sample.get(self.task, ()):
+                raise InputError(f'TaskMetric: no task {self.task!r} in predictions of {sorted(sample)}, expected those of a '
+                                 '`MultiTaskHead` that has it in its `task_heads`')
+        self.metric.dataset_meta = self.dataset_meta
+        # The metric is one for all copies of this one that evaluate archs beside each other, each with results of its own.
+        self.metric.results = self.results
+        self.metric.process(data_batch, [sample[self.task] for sample in data_samples if sample[self.task]['eval_mask']])
+
+    def compute_metrics(self, results: list) -> dict[str, Any]:
+        """The metrics of the results that :meth:`process` collected.
+
+        Raises:
+            InputError: No sample had a label of the task.
+        """
+        if not results:
+            raise InputError(f'TaskMetric: no evaluated sample has a label of task {self.task!r}')
+        return self.metric.compute_metrics(results)
