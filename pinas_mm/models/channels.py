@@ -26,8 +26,9 @@ def check_channels(model: nn.Module) -> None:
         _check('neck', neck.in_channels, backbone, backbone.out_channels)
     elif neck is None or all(type(module).__name__ in KEEP_CHANNELS for module in _leaves(neck)):
         head = getattr(model, 'head', None)
-        if isinstance(getattr(head, 'in_channels', None), int):
-            _check(type(head).__name__, head.in_channels, backbone, backbone.out_channels)
+        for part in (head, *getattr(head, 'task_heads', nn.ModuleDict()).values()):  # of several tasks in mmpretrain's MultiTaskHead
+            if isinstance(getattr(part, 'in_channels', None), int):
+                _check(type(part).__name__, part.in_channels, backbone, backbone.out_channels)
         heads = [getattr(model, name, None) for name in ('decode_head', 'auxiliary_head')]
         for head in (head for entry in heads for head in (entry if isinstance(entry, nn.ModuleList) else [entry])):
             index = getattr(head, 'in_index', None)

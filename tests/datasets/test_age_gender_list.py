@@ -9,14 +9,14 @@ from pinas_mm.errors import InputError
 
 def faces(root, text, name='list.csv', tasks=('age', 'gender'), **kwargs):
     (root / name).write_text(text)
-    dataset = AgeGenderList(tasks, name, data_root=str(root), **kwargs)
+    dataset = AgeGenderList(tasks, name, data_root=str(root), serialize_data=False, **kwargs)
     return [(dataset.get_data_info(i)['img_path'], dataset.get_data_info(i)['gt_label']) for i in range(len(dataset))]
 
 
 def test_a_table_and_its_pictures(tmp_path):
     init_default_scope('mmpretrain')
     rows = write_list(tmp_path, 12)
-    config = dict(type='pinas_mm.AgeGenderList', ann_file='train.csv', data_root=str(tmp_path))
+    config = dict(type='pinas_mm.AgeGenderList', ann_file='train.csv', data_root=str(tmp_path), serialize_data=False)
     load = dict(type='LoadImageFromFile')
     for tasks, expected in dict(age=[row['age'] for row in rows], gender=['MF'.index(row['gender']) for row in rows]).items():
         dataset = DATASETS.build(config | dict(tasks=tasks, pipeline=[load, dict(type='PackInputs')]))

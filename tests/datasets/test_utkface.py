@@ -9,7 +9,7 @@ from pinas_mm.errors import InputError
 
 
 def labels(root, tasks, **kwargs):
-    dataset = UTKFace(tasks, data_root=str(root), **kwargs)
+    dataset = UTKFace(tasks, data_root=str(root), serialize_data=False, **kwargs)
     samples = map(dataset.get_data_info, range(len(dataset)))
     return {sample['img_path'].removeprefix(f'{root}/'): sample['gt_label'] for sample in samples}
 

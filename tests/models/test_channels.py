@@ -34,7 +34,7 @@ def test_heads_of_segmentors():
 
 
 def test_heads_of_classifiers():
-    from mmpretrain.models import ClsBatchNormNeck, GeneralizedMeanPooling, GlobalAveragePooling, LinearClsHead, LinearNeck
+    from mmpretrain.models import ClsBatchNormNeck, GeneralizedMeanPooling, GlobalAveragePooling, LinearClsHead, LinearNeck, MultiTaskHead
     backbone = SearchableMacroNet('1' * 8, 0.25)
     right, wrong = (LinearClsHead(num_classes=3, in_channels=channels) for channels in (320, 1280))
     for neck in (None, GlobalAveragePooling(), GeneralizedMeanPooling(), nn.Sequential(GlobalAveragePooling(), ClsBatchNormNeck(320))):
@@ -42,6 +42,10 @@ def test_heads_of_classifiers():
         with pytest.raises(InputError, match=r'in_channels=1280 of the LinearClsHead: .* widen_factor=0.25 gives \[320\]'):
             check_channels(model(backbone, neck=neck, head=wrong))
     check_channels(model(backbone, neck=LinearNeck(320, 1280), head=wrong))
+    tasks = MultiTaskHead(dict(age=right, gender=wrong))
+    with pytest.raises(InputError, match=r'in_channels=1280 of the LinearClsHead: .* gives \[320\]'):
+        check_channels(model(backbone, head=tasks))
+    check_channels(model(backbone, head=MultiTaskHead(dict(age=right))))
 
 
 def test_a_wrapped_model_is_checked_too():

@@ -14,11 +14,12 @@ class CoralAgeHead(AgeHead):
 
     Cao et al., "Rank consistent ordinal regression for neural networks with application to age estimation", Pattern Recognition Letters
     2020. Since the weights are shared, the probabilities of being older than each year are in order for every image once the biases
-    are, and where the loss is least they are (theorem 1). Biases start at zero, as in the published code, and the loss orders them: of
-    two that are equal, that of the younger year is pushed up more.
+    are, and where the loss is least they are (theorem 1). They start in order too, as the log-odds that fit ages spread evenly over the
+    range. (The published code starts from zero; an optimiser such as Adam moves a bias by its learning rate in a step, so that
+    half of a short training would go by before they have come apart.)
 
-    The loss is the sum of the classifiers' binary cross-entropies, each of importance 1, averaged over images: about 0.7 times the number
-    of years at the start. Adaptive optimisers do not mind; for others there is ``loss_weight``.
+    The loss is the sum of the classifiers' binary cross-entropies, each of importance 1, averaged over images: about half the number of
+    years at the start. Adaptive optimisers do not mind its size; for others there is ``loss_weight``.
 
     Args:
         in_channels: Channels of the pooled features.
@@ -38,7 +39,8 @@ class CoralAgeHead(AgeHead):
         super().__init__(ages, loss=dict(type='CrossEntropyLoss', use_sigmoid=True, loss_weight=loss_weight), init_cfg=init_cfg)
         self.in_channels = in_channels
         self.fc = nn.Linear(in_channels, 1, bias=False)
-        self.biases = nn.Parameter(torch.zeros(self.num_ages - 1))
+        share_older = 1 - torch.arange(1, self.num_ages) / self.num_ages
+        self.biases = nn.Parameter(share_older.logit())
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
         """The logit of being older than each year but the last, ``(N, num_ages - 1)``, from the last of pooled features, each

@@ -51,9 +51,19 @@ def test_the_loss_and_the_gradient_of_the_shared_weights(weight):
 def test_one_weight_vector_and_a_bias_per_year_but_the_last():
     head = CoralAgeHead(4, ages=(16, 22))
     assert {name: tuple(parameter.shape) for name, parameter in head.named_parameters()} == {'fc.weight': (1, 4), 'biases': (6, )}
-    assert not head.biases.any() and head((torch.zeros(3, 4), )).shape == (3, 6) and CoralAgeHead(4).biases.shape == (100, )
+    assert head((torch.zeros(3, 4), )).shape == (3, 6) and CoralAgeHead(4).biases.shape == (100, )
     targets = head.targets(torch.tensor([0, 2, 6])).int().tolist()
     assert targets == [[0, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0], [1, 1, 1, 1, 1, 1]]
+
+
+def test_it_starts_from_ages_spread_evenly():
+    head = CoralAgeHead(4, ages=(16, 22))
+    head.init_weights()
+    assert head.fc.weight.any() and head.fc.weight.abs().max() < 0.1
+    sample, = head.predict((torch.zeros(1, 4), ))
+    np.testing.assert_allclose(sample.pred_score.detach(), np.full(7, 1 / 7), atol=1e-6)
+    assert sample.pred_age == 19
+    np.testing.assert_allclose(head.biases.detach(), np.log([6 / 1, 5 / 2, 4 / 3, 3 / 4, 2 / 5, 1 / 6]), atol=1e-6)
 
 
 def test_the_age_is_the_number_of_years_that_are_probably_over():
