@@ -1,0 +1,3 @@
+_base_ = './age-expected_resnest50_1xb64-30e_morph.py'
+
+model = dict(head=dict(type='pinas_mm.CoralAgeHead'))
