@@ -14,7 +14,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, init_dist, is_distributed, is_main_process
 from mmengine.model import BaseModel, is_model_wrapper
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader
 
@@ -72,6 +72,7 @@ class Adaptation:
             for hook in sampling_hooks(self.stages['supernet_stage'].custom_hooks):
                 hook['seed'] = seed
         self.source_arch = source_arch
+        init_default_scope(config.get('default_scope', 'mmengine'))
         if config.get('launcher', 'none') != 'none' and not is_distributed():
             init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
 
@@ -91,8 +92,11 @@ class Adaptation:
         if until == 'compare' and self.source_arch is None:
             raise InputError("the comparison needs the source's best arch (--source-arch): the subnet.yaml of a search on the source, or "
                              'the arch as text; without it, --until subnet')
+        # What is wrong with what later steps read shows before hours of training.
         if self.source_arch is not None:
-            self.read_source_arch()  # what is wrong with it shows before hours of training
+            self.read_source_arch()
+        for loader in (self.config.val_dataloader, self.config.test_dataloader):
+            DATASETS.build(copy.deepcopy(loader.dataset))
         done = STEPS[:1 + STEPS.index(until)]
         results = {'supernet': self.fine_tune_supernet()}
         if 'search' in done:
@@ -253,7 +257,6 @@ class Adaptation:
     @cached_property
     def costs(self) -> CostTable:
         """Costs of the archs in the target's model."""
-        init_default_scope(self.config.get('default_scope', 'mmengine'))
         config = copy.deepcopy(self.config.model)
         config.backbone.update(arch=None, init_cfg=None)
         config.setdefault('data_preprocessor', self.config.get('data_preprocessor'))

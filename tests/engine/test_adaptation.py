@@ -175,6 +175,7 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
 @pytest.mark.parametrize('change, expected', [
     (dict(val_dataloader=None), 'no val_dataloader: expected a config that trains on the target'),
     ({'supernet_stage.custom_hooks': []}, "supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook')"),
+    ({'test_dataloader.dataset.split': 'tset'}, "Digits: split='tset', expected one of"),  # which is read last
     ({'search_loop.type': 'TestLoop'}, "expected dict(type='pinas_mm.SearchLoop', input_size=..., ...)"),
     ({'test_dataloader.dataset.split': 'held_out', 'test_dataloader.dataset.indices': 32},
      'val_dataloader reads the same images as test_dataloader: the search would choose by the test set'),
