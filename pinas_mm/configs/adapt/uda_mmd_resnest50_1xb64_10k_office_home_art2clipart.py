@@ -1,0 +1,253 @@
+"""Do not edit. python tools/generate_configs.py wrote it from
+configs/adapt/uda-mmd_resnest50_1xb64-10k_office-home-art2clipart.py
+"""
+
+model = {
+    'type': 'pinas_mm.DomainAdaptiveClassifier',
+    'backbone': {'type': 'pinas_mm.SearchableResNeSt'},
+    'neck': {
+        'type': 'LinearNeck',
+        'in_channels': 2048,
+        'out_channels': 256,
+        'gap_dim': 2,
+        'norm_cfg': {'type': 'BN1d'},
+        'act_cfg': {'type': 'ReLU'},
+    },
+    'head': {
+        'type': 'LinearClsHead',
+        'num_classes': 65,
+        'in_channels': 256,
+        'loss': {'type': 'CrossEntropyLoss'},
+        'topk': (1,),
+        'cal_acc': True,
+    },
+    'alignment': {'type': 'pinas_mm.MMD'},
+}
+data_root = 'data/office_home/'
+data_preprocessor = {'num_classes': 65, 'mean': [123.675, 116.28, 103.53], 'std': [58.395, 57.12, 57.375], 'to_rgb': True}
+train_pipeline = [
+    {'type': 'LoadImageFromFile'},
+    {'type': 'Resize', 'scale': (256, 256)},
+    {'type': 'RandomResizedCrop', 'scale': 224},
+    {'type': 'RandomFlip', 'prob': 0.5},
+    {'type': 'PackInputs'},
+]
+test_pipeline = [
+    {'type': 'LoadImageFromFile'},
+    {'type': 'Resize', 'scale': (256, 256)},
+    {'type': 'CenterCrop', 'crop_size': 224},
+    {'type': 'PackInputs'},
+]
+source = {
+    'type': 'CustomDataset',
+    'data_root': 'data/office_home/Art',
+    'pipeline': [
+        {'type': 'LoadImageFromFile'},
+        {'type': 'Resize', 'scale': (256, 256)},
+        {'type': 'RandomResizedCrop', 'scale': 224},
+        {'type': 'RandomFlip', 'prob': 0.5},
+        {'type': 'PackInputs'},
+    ],
+}
+whole_target = {
+    'type': 'CustomDataset',
+    'data_root': 'data/office_home/Clipart',
+    'pipeline': [
+        {'type': 'LoadImageFromFile'},
+        {'type': 'Resize', 'scale': (256, 256)},
+        {'type': 'RandomResizedCrop', 'scale': 224},
+        {'type': 'RandomFlip', 'prob': 0.5},
+        {'type': 'PackInputs'},
+    ],
+}
+target = {
+    'type': 'pinas_mm.SeededSplit',
+    'part': 'learning',
+    'held_out': 873,
+    'dataset': {
+        'type': 'CustomDataset',
+        'data_root': 'data/office_home/Clipart',
+        'pipeline': [
+            {'type': 'LoadImageFromFile'},
+            {'type': 'Resize', 'scale': (256, 256)},
+            {'type': 'RandomResizedCrop', 'scale': 224},
+            {'type': 'RandomFlip', 'prob': 0.5},
+            {'type': 'PackInputs'},
+        ],
+    },
+}
+train_dataloader = {
+    'batch_size': 64,
+    'num_workers': 8,
+    'persistent_workers': True,
+    'drop_last': True,
+    'sampler': {'type': 'pinas_mm.DomainSampler'},
+    'dataset': {
+        'type': 'pinas_mm.DomainPair',
+        'source': {
+            'type': 'CustomDataset',
+            'data_root': 'data/office_home/Art',
+            'pipeline': [
+                {'type': 'LoadImageFromFile'},
+                {'type': 'Resize', 'scale': (256, 256)},
+                {'type': 'RandomResizedCrop', 'scale': 224},
+                {'type': 'RandomFlip', 'prob': 0.5},
+                {'type': 'PackInputs'},
+            ],
+        },
+        'target': {
+            'type': 'pinas_mm.SeededSplit',
+            'part': 'learning',
+            'held_out': 873,
+            'dataset': {
+                'type': 'CustomDataset',
+                'data_root': 'data/office_home/Clipart',
+                'pipeline': [
+                    {'type': 'LoadImageFromFile'},
+                    {'type': 'Resize', 'scale': (256, 256)},
+                    {'type': 'RandomResizedCrop', 'scale': 224},
+                    {'type': 'RandomFlip', 'prob': 0.5},
+                    {'type': 'PackInputs'},
+                ],
+            },
+        },
+    },
+}
+val_dataloader = {
+    'batch_size': 128,
+    'num_workers': 8,
+    'persistent_workers': True,
+    'sampler': {'type': 'DefaultSampler', 'shuffle': False},
+    'dataset': {
+        'type': 'pinas_mm.UnlabelledDomain',
+        'dataset': {
+            'type': 'pinas_mm.SeededSplit',
+            'part': 'held_out',
+            'held_out': 873,
+            'dataset': {
+                'type': 'CustomDataset',
+                'data_root': 'data/office_home/Clipart',
+                'pipeline': [
+                    {'type': 'LoadImageFromFile'},
+                    {'type': 'Resize', 'scale': (256, 256)},
+                    {'type': 'CenterCrop', 'crop_size': 224},
+                    {'type': 'PackInputs'},
+                ],
+            },
+        },
+    },
+}
+val_evaluator = {'type': 'pinas_mm.InformationMaximisation'}
+test_dataloader = {
+    'batch_size': 128,
+    'num_workers': 8,
+    'sampler': {'type': 'DefaultSampler', 'shuffle': False},
+    'dataset': {
+        'type': 'CustomDataset',
+        'data_root': 'data/office_home/Clipart',
+        'pipeline': [
+            {'type': 'LoadImageFromFile'},
+            {'type': 'Resize', 'scale': (256, 256)},
+            {'type': 'CenterCrop', 'crop_size': 224},
+            {'type': 'PackInputs'},
+        ],
+    },
+}
+test_evaluator = {'type': 'Accuracy', 'topk': (1,)}
+arch_evaluation = {
+    'calibration_dataloader': {
+        'batch_size': 64,
+        'num_workers': 8,
+        'persistent_workers': True,
+        'drop_last': True,
+        'sampler': {'type': 'DefaultSampler', 'shuffle': True},
+        'dataset': {
+            'type': 'pinas_mm.UnlabelledDomain',
+            'dataset': {
+                'type': 'pinas_mm.SeededSplit',
+                'part': 'learning',
+                'held_out': 873,
+                'dataset': {
+                    'type': 'CustomDataset',
+                    'data_root': 'data/office_home/Clipart',
+                    'pipeline': [
+                        {'type': 'LoadImageFromFile'},
+                        {'type': 'Resize', 'scale': (256, 256)},
+                        {'type': 'RandomResizedCrop', 'scale': 224},
+                        {'type': 'RandomFlip', 'prob': 0.5},
+                        {'type': 'PackInputs'},
+                    ],
+                },
+            },
+        },
+    },
+    'calibration_batches': 49,
+}
+optim_wrapper = {
+    'optimizer': {'type': 'SGD', 'lr': 0.01, 'momentum': 0.9, 'nesterov': True, 'weight_decay': 0.0005},
+    'paramwise_cfg': {'custom_keys': {'backbone': {'lr_mult': 0.1}}},
+}
+param_scheduler = [{'type': 'CosineAnnealingLR', 'T_max': 10000, 'by_epoch': False}]
+train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 10000, 'val_interval': 1000}
+val_cfg = {}
+test_cfg = {}
+auto_scale_lr = {'base_batch_size': 64}
+supernet_stage = {
+    'model': {'backbone': {'norm_eval': False, 'frozen_norm_eval': False}},
+    'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook'}],
+}
+search_loop = {
+    'type': 'pinas_mm.SearchLoop',
+    'searcher': {'type': 'partition_tree'},
+    'num_archs': 1000,
+    'calibration_batches': 49,
+    'input_size': 224,
+    'score': 'information/mutual_information',
+    'calibration_dataloader': {
+        'batch_size': 64,
+        'num_workers': 8,
+        'persistent_workers': True,
+        'drop_last': True,
+        'sampler': {'type': 'DefaultSampler', 'shuffle': True},
+        'dataset': {
+            'type': 'pinas_mm.UnlabelledDomain',
+            'dataset': {
+                'type': 'pinas_mm.SeededSplit',
+                'part': 'learning',
+                'held_out': 873,
+                'dataset': {
+                    'type': 'CustomDataset',
+                    'data_root': 'data/office_home/Clipart',
+                    'pipeline': [
+                        {'type': 'LoadImageFromFile'},
+                        {'type': 'Resize', 'scale': (256, 256)},
+                        {'type': 'RandomResizedCrop', 'scale': 224},
+                        {'type': 'RandomFlip', 'prob': 0.5},
+                        {'type': 'PackInputs'},
+                    ],
+                },
+            },
+        },
+    },
+}
+subnet_stage = {}
+default_scope = 'mmpretrain'
+default_hooks = {
+    'timer': {'type': 'IterTimerHook', '_scope_': 'mmpretrain'},
+    'logger': {'type': 'LoggerHook', 'interval': 100, '_scope_': 'mmpretrain'},
+    'param_scheduler': {'type': 'ParamSchedulerHook', '_scope_': 'mmpretrain'},
+    'checkpoint': {'type': 'CheckpointHook', 'interval': 1000, '_scope_': 'mmpretrain', 'by_epoch': False, 'max_keep_ckpts': 1},
+    'sampler_seed': {'type': 'DistSamplerSeedHook', '_scope_': 'mmpretrain'},
+    'visualization': {'type': 'VisualizationHook', 'enable': False, '_scope_': 'mmpretrain'},
+    'epoch_seed': {'type': 'pinas_mm.EpochSeedHook'},
+}
+env_cfg = {'cudnn_benchmark': False, 'mp_cfg': {'mp_start_method': 'fork', 'opencv_num_threads': 0}, 'dist_cfg': {'backend': 'nccl'}}
+vis_backends = [{'type': 'LocalVisBackend', '_scope_': 'mmpretrain'}]
+visualizer = {'type': 'UniversalVisualizer', 'vis_backends': [{'type': 'LocalVisBackend'}], '_scope_': 'mmpretrain'}
+log_level = 'INFO'
+load_from = None
+resume = False
+randomness = {'seed': 0, 'deterministic': False}
+custom_imports = {'imports': ['pinas_mm']}
+model_wrapper_cfg = {'type': 'pinas_mm.ActiveGradientDataParallel'}
+log_processor = {'by_epoch': False}
