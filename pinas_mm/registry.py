@@ -19,7 +19,7 @@ DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope=SCOPE,
 TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope=SCOPE, locations=['pinas_mm.datasets'])
 OPTIM_WRAPPERS = Registry('optimizer wrapper', parent=ROOT_OPTIM_WRAPPERS, scope=SCOPE, locations=['pinas_mm.strategies'])
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope=SCOPE, locations=['pinas_mm.engine'])
-METRICS = Registry('metric', parent=ROOT_METRICS, scope=SCOPE, locations=['pinas_mm.evaluation', 'pinas_mm.search.score_metrics'])
+METRICS = Registry('metric', parent=ROOT_METRICS, scope=SCOPE, locations=['pinas_mm.evaluation'])
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope=SCOPE, locations=['pinas_mm.engine'])
 # Searchers have no root in mmengine; a user's own is named with its scope all the same.
 SEARCHERS = Registry('searcher', scope=SCOPE, locations=['pinas_mm.engine'])

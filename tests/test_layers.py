@@ -10,6 +10,7 @@ FORBIDDEN = dict(
     spaces=('torch', 'mmengine', 'mmcv', 'mmpretrain', 'pinas_mm.models', 'pinas_mm.search', 'pinas_mm.strategies', 'pinas_mm.engine'),
     models=('pinas_mm.search', 'pinas_mm.strategies', 'pinas_mm.engine', 'mmengine.runner'),
     datasets=('pinas_mm.models', 'pinas_mm.search', 'pinas_mm.strategies', 'pinas_mm.engine', 'mmengine.runner'),
+    evaluation=('pinas_mm.models', 'pinas_mm.search', 'pinas_mm.strategies', 'pinas_mm.engine', 'mmengine.runner'),
     search=('pinas_mm.engine', 'pinas_mm.strategies', 'mmengine.runner', 'mmengine.hooks'),
     strategies=('pinas_mm.engine', 'mmengine.runner'))
 

@@ -48,7 +48,7 @@ def check_ranking_config(config: Config) -> None:
 def supernet_scores(runner: Runner, archs: Sequence[Arch], seed: int = 0) -> list[Metrics | Failure]:
     """The metrics of archs on the held-out split (``val_dataloader``), BN recalibrated; on all ranks together, the same on each.
 
-    Classifiers are also scored by :class:`~pinas_mm.search.score_metrics.LabelLikelihood`.
+    Classifiers are also scored by :class:`~pinas_mm.evaluation.LabelLikelihood`.
 
     Args:
         runner: A runner whose model holds the trained supernet.

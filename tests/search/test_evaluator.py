@@ -461,3 +461,25 @@ def test_a_model_without_a_supernet_is_named(loaders):
     with pytest.raises(InputError, match='Module has no searchable backbone'):
         ArchEvaluator(other, *loaders, top1)
     assert isinstance(loaders[1], DataLoader)
+
+
+def test_several_metrics_of_archs_against_their_logits(model, loaders, nets):
+    """The evaluator's scores, and the same worked out from the logits of one arch at a time."""
+
+    def both():
+        return Evaluator([dict(type='Accuracy', topk=(1, )), dict(type='pinas_mm.LabelLikelihood')])
+
+    found = ArchEvaluator(model, *loaders, both).evaluate(ARCHS)
+    reference = ArchEvaluator(model, *loaders, both)
+    for arch, metrics in zip(ARCHS, found):
+        assert metrics.keys() == {'accuracy/top1', 'score/neg_loss', 'score/margin'}
+        losses, margins = [], []
+        with reference.recalibrated(arch), torch.no_grad():
+            for batch in loaders[1]:
+                images, labels = nets.images_and_labels(batch)
+                logits = model(images, mode='tensor')
+                losses += torch.nn.functional.cross_entropy(logits, labels, reduction='none').tolist()
+                true = logits.gather(1, labels[:, None])[:, 0]
+                margins += (true - logits.scatter(1, labels[:, None], -torch.inf).max(dim=1).values).tolist()
+        assert metrics['score/neg_loss'] == pytest.approx(-np.mean(losses), rel=1e-4)
+        assert metrics['score/margin'] == pytest.approx(np.mean(margins), rel=1e-4)

@@ -1,15 +1,10 @@
 import numpy as np
 import pytest
 import torch
-from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
 
 from pinas_mm.errors import InputError
 from pinas_mm.registry import METRICS
-from pinas_mm.search.evaluator import ArchEvaluator
-
-ARCHS = [(0, ) * 8, (1, 2, 0, 1, 0, 0, 2, 1)]
-BOTH = [dict(type='Accuracy', topk=(1, )), dict(type='pinas_mm.LabelLikelihood')]
 
 
 def test_by_hand():
@@ -27,24 +22,6 @@ def test_a_label_of_probability_zero_is_bad_but_finite():
     metric = METRICS.build(dict(type='pinas_mm.LabelLikelihood'))
     metric.process(None, [DataSample().set_gt_label(0).set_pred_score(torch.tensor([0.0, 1.0])).to_dict()])
     assert -90 < metric.compute_metrics(metric.results)['neg_loss'] < -80
-
-
-def test_beside_the_accuracy_of_archs_against_their_logits(model, loaders, nets):
-    """The evaluator's scores, and the same worked out from the logits of one arch at a time."""
-    found = ArchEvaluator(model, *loaders, lambda: Evaluator(BOTH)).evaluate(ARCHS)
-    reference = ArchEvaluator(model, *loaders, lambda: Evaluator(BOTH))
-    for arch, metrics in zip(ARCHS, found):
-        assert metrics.keys() == {'accuracy/top1', 'score/neg_loss', 'score/margin'}
-        losses, margins = [], []
-        with reference.recalibrated(arch), torch.no_grad():
-            for batch in loaders[1]:
-                images, labels = nets.images_and_labels(batch)
-                logits = model(images, mode='tensor')
-                losses += torch.nn.functional.cross_entropy(logits, labels, reduction='none').tolist()
-                true = logits.gather(1, labels[:, None])[:, 0]
-                margins += (true - logits.scatter(1, labels[:, None], -torch.inf).max(dim=1).values).tolist()
-        assert metrics['score/neg_loss'] == pytest.approx(-np.mean(losses), rel=1e-4)
-        assert metrics['score/margin'] == pytest.approx(np.mean(margins), rel=1e-4)
 
 
 @pytest.mark.parametrize('sample', [
