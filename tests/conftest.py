@@ -2,6 +2,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from yapf.yapflib import yapf_api
+
+# mmengine lays out a config's text at every run and checkpoint, which takes longer than the rest of a small run; it says the same without.
+yapf_api.FormatCode = lambda text, **style: (text, True)
 
 # Small tensors: one thread each, and pytest-xdist uses the cores.
 torch.set_num_threads(1)
