@@ -81,4 +81,5 @@ def test_dense_tasks_with_nothing_but_the_hook_and_the_search_loop(tmp_path, mon
     assert len(report['rows']) == 4 and all(0 <= row['metrics'][metric] <= 100 for row in report['rows'].values())
     budget = report['rows'][JOINT]['operations']
     assert all(step['operations'] > 0 for step in report['steps'].values())
-    assert all(0.5 < row['operations'] / budget < 2 for row in report['rows'].values())
+    # One epoch or two iterations of a training more at most.
+    assert all(1 <= row['operations'] / budget < 2 for row in report['rows'].values())

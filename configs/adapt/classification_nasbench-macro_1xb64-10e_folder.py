@@ -14,4 +14,4 @@ auto_scale_lr = dict(base_batch_size=64)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
 # Those of the supernet's stage draw archs.
 custom_hooks = []
-search_loop = dict(num_archs=100, score_samples=500, input_size=32, **_base_.arch_evaluation)
+search_loop = dict(num_archs=100, score_samples=500, calibration_batches=8, input_size=32)

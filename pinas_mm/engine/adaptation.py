@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import barrier, get_world_size, init_dist, is_distributed, is_main_process
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader
@@ -22,16 +23,19 @@ from ..checkpoint import load_strict, save_checkpoint
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..registry import HOOKS
-from ..search.bn_recalibration import MIN_CALIBRATION_BATCH
-from ..search.cost import CostTable, measure_costs
+from ..search.bn_recalibration import MIN_CALIBRATION_BATCH, recalibrated_bn
+from ..search.cost import Constraints, CostTable, measure_costs
 from ..search.history import read_history
 from ..search.subnet import subnet_state_dict
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from .command_line import build_runner
+from .dsnas_stages import CALIBRATION_BATCHES
 from .hooks.class_count_hook import ClassCountHook
 from .hooks.training_time_hook import TrainingTimeHook, training_seconds
+from .loaders import calibration_loader
 from .schedule import stretched
+from .search_loop import build_searcher
 from .stages import run_once
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
@@ -92,11 +96,7 @@ class Adaptation:
         if until == 'compare' and self.source_arch is None:
             raise InputError("the comparison needs the source's best arch (--source-arch): the subnet.yaml of a search on the source, or "
                              'the arch as text; without it, --until subnet')
-        # What is wrong with what later steps read shows before hours of training.
-        if self.source_arch is not None:
-            self.read_source_arch()
-        for loader in (self.config.val_dataloader, self.config.test_dataloader):
-            DATASETS.build(copy.deepcopy(loader.dataset))
+        self.check_later_steps()
         done = STEPS[:1 + STEPS.index(until)]
         results = {'supernet': self.fine_tune_supernet()}
         if 'search' in done:
@@ -117,6 +117,16 @@ class Adaptation:
         if is_main_process():
             write_atomic(self.work_dir / 'adapt.json', lambda file: file.write(json.dumps(report, indent=1).encode()))
         return report
+
+    def check_later_steps(self) -> None:
+        """Builds what later steps read, so that what is wrong with it shows before hours of training."""
+        if self.source_arch is not None:
+            self.read_source_arch()
+        for loader in (self.config.val_dataloader, self.config.test_dataloader):
+            DATASETS.build(copy.deepcopy(loader.dataset))
+        loop = self.stages['search_loop']
+        self.calibration_loader()
+        build_searcher(loop.get('searcher') or {}, self.costs.space, Constraints(self.costs, **loop.get('constraints') or {}), 0)
 
     # ---------------------------------------------------------------------------------------------------------------------- steps
 
@@ -154,6 +164,7 @@ class Adaptation:
             runner = build_runner(config)
             load_strict(runner.model, supernet['checkpoint'])
             runner.test()
+            barrier()  # the first rank has written the history
             loop = runner.test_loop
             calibrated = num_images(loop.whole_evaluator.calibration_loader)
             operations = 0
@@ -182,25 +193,28 @@ class Adaptation:
 
         Args:
             name: ``'fixed'``: the source arch from the source's weights. ``'scratch'``: the found arch from none. ``'other_weights'``:
-                the found arch; what it shares with the source arch starts from the source's weights, all else anew.
+                the found arch; what it shares with the source arch starts from the source's weights, all else anew. The source's
+                weights come with BN statistics of the source arch on the target's images, as a found subnet's do.
             budget: Operations of the whole joint adaptation.
             joint: Result of :meth:`fine_tune_subnet`, whose schedule is stretched to the budget.
         """
         found, source = self.found_arch(), self.read_source_arch()
         arch = source if name == 'fixed' else found
         config = self.training_config('subnet_stage', arch=list(arch))
-        if name == 'fixed':
-            config.model.backbone.init_cfg = pretrained(self.supernet)
-        elif name == 'scratch':
-            # What mm's configs freeze is pretrained; here nothing is.
+        if name != 'fixed':
+            # What mm's configs freeze is pretrained; here not all is, or nothing.
             for key in ('frozen_stages', 'frozen_norm_eval', 'norm_eval'):
                 config.model.backbone.pop(key, None)
-        once = joint['operations'] * self.macs(arch) / self.macs(found)
-        config = stretched(config, budget / once)
+        if name == 'scratch':
+            for key, options in (config.optim_wrapper.get('paramwise_cfg') or {}).get('custom_keys', {}).items():
+                if key.startswith('backbone'):
+                    options.pop('lr_mult', None)
+        passes = joint['passes'] if name == 'fixed' else TRAINING
+        config = stretched(config, budget * joint['passes'] * self.macs(found) / (joint['operations'] * passes * self.macs(arch)))
 
         def train(config: Config) -> dict[str, Any]:
-            if name == 'other_weights' and not config.resume:
-                config.load_from = self.write_shared_weights(Path(config.work_dir), found, source)
+            if name != 'scratch' and not config.resume:
+                config.load_from = self.write_source_weights(Path(config.work_dir), source, arch)
             return self.train_and_test(build_runner(config))
 
         return run_once(config, self.work_dir / name, train)
@@ -224,13 +238,14 @@ class Adaptation:
         """Trains; ``arch`` tells the arch of an iteration."""
         runner.register_hook(TrainingTimeHook())
         runner.train()
+        barrier()  # the first rank has written the checkpoint
         checkpoint = find_latest_checkpoint(runner.work_dir)
         if checkpoint is None:
             raise InputError(f'{self.name}: default_hooks.checkpoint keeps no checkpoint: expected a CheckpointHook that saves the last')
         frozen = not any(parameter.requires_grad for parameter in bare(runner).backbone.parameters())
-        batch = runner.cfg.train_dataloader.batch_size * get_world_size() * (FORWARD if frozen else TRAINING)
-        operations = sum(self.macs(arch(iteration)) for iteration in range(runner.max_iters)) * batch
-        return dict(checkpoint=checkpoint, seconds=training_seconds(runner), iterations=runner.max_iters, operations=operations)
+        passes, images = FORWARD if frozen else TRAINING, runner.cfg.train_dataloader.batch_size * get_world_size()
+        operations = sum(self.macs(arch(iteration)) for iteration in range(runner.max_iters)) * images * passes
+        return dict(checkpoint=checkpoint, seconds=training_seconds(runner), passes=passes, operations=operations)
 
     def train_and_test(self, runner: Runner) -> dict[str, Any]:
         """Trains a subnet and tests it on the test set, read for nothing else."""
@@ -239,28 +254,37 @@ class Adaptation:
         metrics = {key: float(value) for key, value in runner.test().items()}
         return result | dict(metrics=metrics, arch=self.costs.space.encode(arch), costs=self.costs.arch_costs(arch))
 
-    def write_shared_weights(self, folder: Path, found: Arch, source: Arch) -> str:
-        """Writes ``start.pth``: of the source's weights, those of the source arch that the found arch has too."""
-        config = copy.deepcopy(self.config.model)
-        config.backbone.update(arch=None, init_cfg=None)
-        model = MODELS.build(config)
+    def write_source_weights(self, folder: Path, source: Arch, arch: Arch) -> str:
+        """Writes ``start.pth``: of the source's weights along its arch, those that ``arch`` has too."""
+        model = self.build_supernet()
         load_strict(model.backbone, self.supernet, 'backbone.')
-        theirs, ours = (subnet_state_dict(model, arch) for arch in (source, found))
-        shared = {key: value for key, value in theirs.items() if key in ours and key.startswith('backbone.')}
-        if is_main_process():
-            save_checkpoint(folder / 'start.pth', shared, dict(source_arch=list(source), arch=list(found)))
+        with recalibrated_bn(model, source, self.calibration_loader()):
+            theirs, ours = (subnet_state_dict(model, chosen) for chosen in (source, arch))
+            shared = {key: value for key, value in theirs.items() if key in ours and key.startswith('backbone.')}
+            if is_main_process():
+                save_checkpoint(folder / 'start.pth', shared, dict(source_arch=list(source), arch=list(arch)))
         barrier()
         return str(folder / 'start.pth')
+
+    def calibration_loader(self) -> DataLoader:
+        """The batches that the search recalibrates BN with."""
+        loop = self.stages['search_loop']
+        return calibration_loader(loop['calibration_dataloader'], loop.get('calibration_batches', CALIBRATION_BATCHES))
+
+    def build_supernet(self) -> BaseModel:
+        """The target's model with a supernet as its backbone, untrained."""
+        config = copy.deepcopy(self.config.model)
+        config.backbone.update(arch=None, init_cfg=None)
+        config.setdefault('data_preprocessor', self.config.get('data_preprocessor'))
+        # Its norms see one process's images; a synchronised one would not run on a CPU at all.
+        return revert_sync_batchnorm(MODELS.build(config)).to(get_device())
 
     # ------------------------------------------------------------------------------------------------------------------ what is found
 
     @cached_property
     def costs(self) -> CostTable:
         """Costs of the archs in the target's model."""
-        config = copy.deepcopy(self.config.model)
-        config.backbone.update(arch=None, init_cfg=None)
-        config.setdefault('data_preprocessor', self.config.get('data_preprocessor'))
-        return measure_costs(MODELS.build(config), self.stages['search_loop']['input_size'])
+        return measure_costs(self.build_supernet(), self.stages['search_loop']['input_size'])
 
     def macs(self, arch: Arch) -> int:
         return int(self.costs.arch_costs(arch)['macs'])

@@ -1,5 +1,6 @@
 """Schedules of another length."""
 import copy
+import math
 
 from mmengine.config import Config
 
@@ -14,18 +15,18 @@ def stretched(config: Config, factor: float) -> Config:
 
     Args:
         config: A training config.
-        factor: Above 0. Epochs and iterations are rounded, to 1 at least.
+        factor: Above 0. The length is rounded up.
     """
     config = copy.deepcopy(config)
     length = 'max_epochs' if config.train_cfg.get('max_epochs') is not None else 'max_iters'
     before = config.train_cfg[length]
-    config.train_cfg[length] = max(1, round(before * factor))
+    config.train_cfg[length] = math.ceil(before * factor)
     factor = config.train_cfg[length] / before
     schedulers = config.get('param_scheduler') or []
     for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
         for key in COUNTS:
             value = scheduler.get(key)
-            if isinstance(value, int):
+            if isinstance(value, int | float):
                 # A part of the schedule that had a length keeps one: mmengine refuses an empty one.
                 scheduler[key] = max(int(value > 0), round(value * factor))
             elif value is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.runner import find_latest_checkpoint
 
 from ..errors import InputError
@@ -42,9 +42,10 @@ def run_once(config: Config, folder: Path, run: Callable[[Config], dict[str, Any
         if 'result' in found:
             return found['result']
     _write(path, dict(config=wanted))
-    result = run(into_folder(copy.deepcopy(config), folder, resume=found is not None))
-    _write(path, dict(config=wanted, result=result))
-    return result
+    result = [run(into_folder(copy.deepcopy(config), folder, resume=found is not None))]
+    _write(path, dict(config=wanted, result=result[0]))
+    broadcast_object_list(result)  # seconds differ between ranks
+    return result[0]
 
 
 def into_folder(config: Config, folder: Path, resume: bool) -> Config:

@@ -1,5 +1,6 @@
 import copy
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(config,
     assert rows[JOINT]['operations'] == budget and list(rows) == [JOINT, *COMPARISONS.values()]
     for row, arch in zip(list(rows.values())[1:], (source, found, found)):
         epoch = 3 * 64 * macs[arch]
-        assert row['operations'] == epoch * max(1, round(budget / epoch)) and row['arch'] == SPACE.encode(arch)
+        assert row['operations'] == epoch * math.ceil(budget / epoch) and row['arch'] == SPACE.encode(arch)
         assert row['costs']['macs'] == macs[arch] and 'accuracy/top1' in row['metrics'] and 'accuracy/top5' not in row['metrics']
     assert [slot['slot'] for slot in report['slots'] if slot['source'] != slot['found']] == np.flatnonzero(
         np.array(found) != np.array(source)).tolist()
@@ -147,6 +148,29 @@ def test_a_linear_head_on_a_frozen_supernet(config, supernet, tmp_path):
     assert not (tmp_path / 'adapt/subnet').exists()
 
 
+def test_what_is_frozen_and_slow_is_so_for_source_weights_alone(config, supernet, tmp_path):
+    """As mm's configs freeze a pretrained backbone; and its BN statistics are of the source arch on the target, not the supernet's."""
+    config.subnet_stage.model.backbone = dict(frozen_stages=4)
+    config.optim_wrapper.optimizer = dict(type='SGD', lr=0.05, weight_decay=1e-4)
+    config.optim_wrapper.paramwise_cfg = dict(custom_keys={'backbone': dict(lr_mult=0.0, decay_mult=0.5), 'head': dict(lr_mult=2.0)})
+    report = adapt(config, supernet)
+    theirs = load_checkpoint(supernet)['state_dict']
+    fixed, scratch, other = (weights(tmp_path / 'adapt' / name) for name in COMPARISONS)
+    backbone = [key for key in fixed if key.startswith('backbone.')]
+    assert equal(learned(fixed, backbone), learned(theirs, backbone))
+    start = load_checkpoint(tmp_path / 'adapt/fixed/start.pth')['state_dict']
+    assert start.keys() == set(backbone) and equal({key: start[key] for key in start}, {key: fixed[key] for key in start})
+    assert not any(torch.equal(start[key], theirs[key]) for key in backbone if key.endswith('running_mean'))
+    convolutions = [key for key in scratch if key.startswith('backbone.') and scratch[key].ndim == 4]
+    before = load_checkpoint(tmp_path / 'adapt/scratch/epoch_1.pth')['state_dict']
+    assert not any(torch.equal(scratch[key], before[key]) for key in convolutions), 'trained, at the full rate'
+    assert {key for key in other if 'running_mean' in key and torch.equal(other[key], theirs.get(key, other[key]))} == set()
+    # A forward pass an image for what is frozen, three for what is not.
+    for row, passes in zip(report['rows'].values(), (None, 1, 3, 3)):
+        assert passes is None or row['operations'] % (passes * 64 * int(row['costs']['macs'])) == 0
+        assert row['operations'] >= report['rows'][JOINT]['operations']
+
+
 def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
     whole = adapt(config, supernet, 'subnet')
     config.work_dir = str(tmp_path / 'stopped')
@@ -176,6 +200,10 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
     (dict(val_dataloader=None), 'no val_dataloader: expected a config that trains on the target'),
     ({'supernet_stage.custom_hooks': []}, "supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook')"),
     ({'test_dataloader.dataset.split': 'tset'}, "Digits: split='tset', expected one of"),  # which is read last
+    ({'search_loop.searcher.min_leaf': 3}, "searcher 'random': unknown argument(s) ['min_leaf']"),
+    ({'search_loop.constraints.macs': 10}, 'macs'),
+    ({'search_loop.calibration_dataloader': dict(batch_size=128, num_workers=0, dataset=dict(type='pinas_mm.Digits', indices=64))},
+     'calibration_dataloader: no whole batch of 128 in 64 samples'),
     ({'search_loop.type': 'TestLoop'}, "expected dict(type='pinas_mm.SearchLoop', input_size=..., ...)"),
     ({'test_dataloader.dataset.split': 'held_out', 'test_dataloader.dataset.indices': 32},
      'val_dataloader reads the same images as test_dataloader: the search would choose by the test set'),

@@ -137,6 +137,7 @@ custom_imports = {'imports': ['pinas_mm']}
 model_wrapper_cfg = {'type': 'pinas_mm.ActiveGradientDataParallel'}
 supernet_stage = {
     'model': {'backbone': {'norm_eval': False, 'frozen_norm_eval': False}},
+    'model_wrapper_cfg': {'type': 'pinas_mm.ActiveGradientDataParallel'},
     'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook'}],
 }
 search_loop = {
@@ -146,29 +147,6 @@ search_loop = {
     'calibration_batches': 8,
     'input_size': 32,
     'score_samples': 500,
-    'calibration_dataloader': {
-        'batch_size': 128,
-        'num_workers': 2,
-        'persistent_workers': True,
-        'drop_last': True,
-        'sampler': {'type': 'DefaultSampler', 'shuffle': True},
-        'dataset': {
-            'type': 'pinas_mm.SeededSplit',
-            'part': 'learning',
-            'held_out': 2000,
-            'dataset': {
-                'type': 'CustomDataset',
-                'data_root': getenv('PINAS_DATA', 'data/cifar10/') + 'train',
-                'pipeline': [
-                    {'type': 'LoadImageFromFile'},
-                    {'type': 'Resize', 'scale': 32},
-                    {'type': 'RandomCrop', 'crop_size': 32, 'padding': 4},
-                    {'type': 'RandomFlip', 'prob': 0.5},
-                    {'type': 'PackInputs'},
-                ],
-            },
-        },
-    },
 }
 subnet_stage = {}
 optim_wrapper = {'optimizer': {'type': 'SGD', 'lr': 0.05, 'momentum': 0.9, 'weight_decay': 0.0005, 'nesterov': True}}

@@ -140,6 +140,7 @@ custom_imports = {'imports': ['pinas_mm']}
 model_wrapper_cfg = {'type': 'pinas_mm.ActiveGradientDataParallel'}
 supernet_stage = {
     'model': {'backbone': {'norm_eval': False, 'frozen_norm_eval': False}},
+    'model_wrapper_cfg': {'type': 'pinas_mm.ActiveGradientDataParallel'},
     'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook'}],
 }
 search_loop = {

@@ -212,6 +212,7 @@ part = {'data_root': 'data/bccd/', 'metainfo': {'classes': ('RBC', 'WBC', 'Plate
 custom_hooks = [{'type': 'pinas_mm.PredictionPictureHook', 'num_images': 4, 'scale': 1}]
 supernet_stage = {
     'model': {'backbone': {'norm_eval': False, 'frozen_norm_eval': False}},
+    'model_wrapper_cfg': {'type': 'pinas_mm.ActiveGradientDataParallel'},
     'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook'}],
 }
 search_loop = {

@@ -106,6 +106,7 @@ log_processor = {'by_epoch': False}
 auto_scale_lr = {'base_batch_size': 64}
 supernet_stage = {
     'model': {'backbone': {'norm_eval': False, 'frozen_norm_eval': False}},
+    'model_wrapper_cfg': {'type': 'pinas_mm.ActiveGradientDataParallel'},
     'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook'}],
 }
 search_loop = {

@@ -177,6 +177,7 @@ custom_hooks = [{'type': 'pinas_mm.PredictionPictureHook'}]
 auto_scale_lr = {'enable': False, 'base_batch_size': 8}
 supernet_stage = {
     'model': {'backbone': {'norm_eval': False, 'frozen_norm_eval': False}},
+    'model_wrapper_cfg': {'type': 'pinas_mm.ActiveGradientDataParallel'},
     'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook'}],
 }
 search_loop = {
