@@ -3,7 +3,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mmpretrain.datasets import BaseDataset
+from mmengine.dataset import BaseDataset
 
 from ..errors import InputError
 
@@ -22,7 +22,8 @@ class AgeGenderDataset(BaseDataset):
         ages: The youngest and the oldest age that may occur, in years; the head's, so that training cannot stop at an age it has no
             output for.
         genders: How each gender is written, in the order of the labels.
-        kwargs: As in mmpretrain's ``BaseDataset``.
+        data_prefix: Folder of the images, below ``data_root``.
+        kwargs: As in mmengine's ``BaseDataset``.
 
     Raises:
         InputError: Another task; no face at all; an age or a gender that is none, or an age outside ``ages``: with the image, and where
@@ -31,14 +32,20 @@ class AgeGenderDataset(BaseDataset):
 
     age_offset = 0
 
-    def __init__(self, tasks: str | Sequence[str], ages: Sequence[int], genders: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
+    def __init__(self, tasks: str | Sequence[str], ages: Sequence[int], genders: Mapping[str, Sequence[str]], data_prefix: str = '',
+                 **kwargs: Any) -> None:
         self.tasks = (tasks, ) if isinstance(tasks, str) else tuple(tasks)
         if not self.tasks or len(set(self.tasks)) < len(self.tasks) or not set(self.tasks) <= set(TASKS):
             raise InputError(f'tasks={tasks!r} of {type(self).__name__}: expected one of {TASKS} or a list of them')
         self.single = isinstance(tasks, str)
         self.ages = tuple(ages)
         self.genders = {text: label for label, texts in enumerate(genders.values()) for text in texts}
-        super().__init__(metainfo=dict(classes=tuple(genders)) if tasks == 'gender' else dict(tasks=self.tasks), **kwargs)
+        super().__init__(metainfo=dict(classes=tuple(genders)) if tasks == 'gender' else dict(tasks=self.tasks),
+                         data_prefix=dict(img_path=data_prefix), **kwargs)
+
+    @property
+    def image_folder(self) -> str:
+        return self.data_prefix['img_path']
 
     def faces(self) -> Iterator[dict[str, str]]:
         """The ``image`` of each face, below ``data_prefix``, and its ``age`` and ``gender`` as written, where they are asked."""
@@ -48,14 +55,14 @@ class AgeGenderDataset(BaseDataset):
         samples = []
         try:
             for face in self.faces():
-                path = os.path.join(self.img_prefix, face['image'])
+                path = os.path.join(self.image_folder, face['image'])
                 where = f"{self.ann_file}: {face['image']}" if self.ann_file else path
                 labels = {task: getattr(self, f'read_{task}')(face[task], where) for task in self.tasks}
                 samples.append(dict(img_path=path, gt_label=labels[self.tasks[0]] if self.single else labels))
         except OSError as error:
             raise InputError(f'{type(self).__name__}: {error}') from error
         if not samples:
-            raise InputError(f'{type(self).__name__}: no face in {self.ann_file or self.img_prefix}')
+            raise InputError(f'{type(self).__name__}: no face in {self.ann_file or self.image_folder}')
         return samples
 
     def read_age(self, text: str, where: str) -> int:

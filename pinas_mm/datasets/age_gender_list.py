@@ -25,7 +25,7 @@ class AgeGenderList(AgeGenderDataset):
             quoted, and columns that no task asks for may be left out at the end.
         genders: How each gender is written, in the order of the labels.
         age_offset: Years that are added to each age of the list.
-        kwargs: As in mmpretrain's ``BaseDataset``.
+        kwargs: As in mmengine's ``BaseDataset``.
 
     Raises:
         InputError: No such list, a missing column, or what :class:`AgeGenderDataset` raises.

@@ -27,7 +27,7 @@ class UTKFace(AgeGenderDataset):
 
     Args:
         tasks, ages: See :class:`AgeGenderDataset`; ages of 0 to 116 by default, as the data set is described.
-        kwargs: As in mmpretrain's ``BaseDataset``: ``data_root`` and, below it, ``data_prefix``.
+        kwargs: As in mmengine's ``BaseDataset``: ``data_root`` and, below it, ``data_prefix``.
 
     Raises:
         InputError: No such folder, or what :class:`AgeGenderDataset` raises.
@@ -38,12 +38,12 @@ class UTKFace(AgeGenderDataset):
 
     def faces(self) -> Iterator[dict[str, str]]:
         left_out = []
-        for image in sorted(list_dir_or_file(self.img_prefix, list_dir=False, suffix=SUFFIXES, recursive=True)):
+        for image in sorted(list_dir_or_file(self.image_folder, list_dir=False, suffix=SUFFIXES, recursive=True)):
             written = NAME.match(os.path.basename(image))
             if written is None:
                 left_out.append(image)
                 continue
             yield dict(image=image, age=written[1], gender=written[2])
         if left_out:
-            print_log(f"UTKFace: {len(left_out)} image(s) of {self.img_prefix} are left out, named otherwise than {FORM}: "
+            print_log(f"UTKFace: {len(left_out)} image(s) of {self.image_folder} are left out, named otherwise than {FORM}: "
                       f"{', '.join(left_out[:5])}{' …' if len(left_out) > 5 else ''}", logger='current', level=logging.WARNING)

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from ..checkpoint import load_strict, save_checkpoint
 from ..errors import InputError
 from ..fileio import write_atomic
+from ..models.channels import check_channels
 from ..registry import HOOKS
 from ..search.bn_recalibration import MIN_CALIBRATION_BATCH, recalibrated_bn
 from ..search.cost import Constraints, CostTable, measure_costs
@@ -277,7 +278,9 @@ class Adaptation:
         config.backbone.update(arch=None, init_cfg=None)
         config.setdefault('data_preprocessor', self.config.get('data_preprocessor'))
         # Its norms see one process's images; a synchronised one would not run on a CPU at all.
-        return revert_sync_batchnorm(MODELS.build(config)).to(get_device())
+        model = revert_sync_batchnorm(MODELS.build(config)).to(get_device())
+        check_channels(model)
+        return model
 
     # ------------------------------------------------------------------------------------------------------------------ what is found
 
