@@ -13,7 +13,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import barrier, get_world_size, init_dist, is_distributed, is_main_process
+from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.model import BaseModel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
@@ -24,20 +24,19 @@ from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.channels import check_channels
 from ..registry import HOOKS
-from ..search.bn_recalibration import MIN_CALIBRATION_BATCH, recalibrated_bn
+from ..search.bn_recalibration import recalibrated_bn
 from ..search.cost import Constraints, CostTable, measure_costs
 from ..search.history import read_history
 from ..search.subnet import subnet_state_dict
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from .command_line import build_runner
-from .dsnas_stages import CALIBRATION_BATCHES
 from .hooks.class_count_hook import ClassCountHook
 from .hooks.training_time_hook import TrainingTimeHook, training_seconds
-from .loaders import calibration_loader
+from .loaders import CALIBRATION_BATCHES, calibration_config, calibration_loader
 from .schedule import stretched
 from .search_loop import build_searcher
-from .stages import run_once
+from .stages import init_ranks, run_once
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 # What the budget is spent on instead: the names of the rows, and of the folders.
@@ -70,7 +69,7 @@ class Adaptation:
         self.config, self.supernet, self.work_dir = copy.deepcopy(config), supernet, Path(config.work_dir)
         check_adaptation_config(config)
         self.stages = {key: self.config.pop(key, None) or {} for key in ('supernet_stage', 'search_loop', 'subnet_stage')}
-        self.stages['search_loop'].setdefault('calibration_dataloader', calibration_dataloader(config))
+        self.stages['search_loop'].setdefault('calibration_dataloader', calibration_config(config.train_dataloader))
         if seed is not None:
             self.config.merge_from_dict({'randomness.seed': seed})
             self.stages['search_loop']['seed'] = seed
@@ -78,8 +77,7 @@ class Adaptation:
                 hook['seed'] = seed
         self.source_arch = source_arch
         init_default_scope(config.get('default_scope', 'mmengine'))
-        if config.get('launcher', 'none') != 'none' and not is_distributed():
-            init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
+        init_ranks(config)
 
     def run(self, until: str = STEPS[-1]) -> dict[str, Any]:
         """Runs the steps that are not done yet and writes ``adapt.json``.
@@ -215,7 +213,7 @@ class Adaptation:
 
         def train(config: Config) -> dict[str, Any]:
             if name != 'scratch' and not config.resume:
-                config.load_from = self.write_source_weights(Path(config.work_dir), source, arch)
+                config.load_from = self.write_source_weights(Path(config.work_dir), source)
             return self.train_and_test(build_runner(config))
 
         return run_once(config, self.work_dir / name, train)
@@ -245,7 +243,8 @@ class Adaptation:
             raise InputError(f'{self.name}: default_hooks.checkpoint keeps no checkpoint: expected a CheckpointHook that saves the last')
         frozen = not any(parameter.requires_grad for parameter in bare(runner).backbone.parameters())
         passes, images = FORWARD if frozen else TRAINING, runner.cfg.train_dataloader.batch_size * get_world_size()
-        operations = sum(self.macs(arch(iteration)) for iteration in range(runner.max_iters)) * images * passes
+        macs = self.costs.array('macs', [arch(iteration) for iteration in range(runner.max_iters)])
+        operations = int(macs.sum()) * images * passes
         return dict(checkpoint=checkpoint, seconds=training_seconds(runner), passes=passes, operations=operations)
 
     def train_and_test(self, runner: Runner) -> dict[str, Any]:
@@ -255,15 +254,14 @@ class Adaptation:
         metrics = {key: float(value) for key, value in runner.test().items()}
         return result | dict(metrics=metrics, arch=self.costs.space.encode(arch), costs=self.costs.arch_costs(arch))
 
-    def write_source_weights(self, folder: Path, source: Arch, arch: Arch) -> str:
-        """Writes ``start.pth``: of the source's weights along its arch, those that ``arch`` has too."""
+    def write_source_weights(self, folder: Path, source: Arch) -> str:
+        """Writes ``start.pth``: the backbone of the source arch with its weights. Another arch takes of it what it has too."""
         model = self.build_supernet()
         load_strict(model.backbone, self.supernet, 'backbone.')
         with recalibrated_bn(model, source, self.calibration_loader()):
-            theirs, ours = (subnet_state_dict(model, chosen) for chosen in (source, arch))
-            shared = {key: value for key, value in theirs.items() if key in ours and key.startswith('backbone.')}
+            state = {key: value for key, value in subnet_state_dict(model, source).items() if key.startswith('backbone.')}
             if is_main_process():
-                save_checkpoint(folder / 'start.pth', shared, dict(source_arch=list(source), arch=list(arch)))
+                save_checkpoint(folder / 'start.pth', state, dict(arch=list(source)))
         barrier()
         return str(folder / 'start.pth')
 
@@ -349,13 +347,6 @@ def check_adaptation_config(config: Config) -> None:
 def sampling_hooks(hooks: Sequence[dict] | None) -> list[dict]:
     """Those of a config's hooks that draw archs."""
     return [hook for hook in hooks or [] if 'ArchSamplingHook' in str(hook['type'])]
-
-
-def calibration_dataloader(config: Config) -> dict:
-    """The training set's loader, with batches large enough for BN statistics."""
-    loader = copy.deepcopy(config.train_dataloader)
-    loader['batch_size'] = max(loader.get('batch_size', 1), MIN_CALIBRATION_BATCH)
-    return loader
 
 
 def pretrained(supernet: str) -> dict[str, str]:

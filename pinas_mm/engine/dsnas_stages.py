@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, init_dist, is_distributed, is_main_process
+from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import EMAHook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 from ..checkpoint import load_checkpoint, save_checkpoint
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..search.bn_recalibration import MIN_CALIBRATION_BATCH, recalibrated_bn
+from ..search.bn_recalibration import recalibrated_bn
 from ..search.cost import measure_costs
 from ..search.subnet import subnet_state_dict
 from ..spaces.subnet_file import SubnetFile
@@ -25,12 +25,10 @@ from ..strategies import DSNAS
 from .command_line import build_runner
 from .hooks.dsnas_hook import HAND_OVER
 from .hooks.training_time_hook import training_seconds
-from .loaders import calibration_loader
-from .stages import into_folder
+from .loaders import CALIBRATION_BATCHES, calibration_config, calibration_loader
+from .stages import init_ranks, into_folder
 
 SECOND_STAGE = 'second_stage'
-# For the BN statistics of the result, where a config does not say.
-CALIBRATION_BATCHES = 49
 
 
 def run_stages(config: Config, resume: bool = False) -> dict[str, Any]:
@@ -50,8 +48,7 @@ def run_stages(config: Config, resume: bool = False) -> dict[str, Any]:
         InputError: The config is not one of DSNAS, or the work dir has the results of another run and ``resume`` is False.
     """
     check_dsnas_config(config)
-    if config.get('launcher', 'none') != 'none' and not is_distributed():
-        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
+    init_ranks(config)
     work_dir = Path(config.work_dir)
     folders = work_dir / 'search', work_dir / 'train'
     if not resume and any(folder.exists() for folder in folders):
@@ -148,9 +145,7 @@ def bn_loader(config: Config) -> DataLoader:
     settings = config.get('arch_evaluation')
     if settings:
         return calibration_loader(settings['calibration_dataloader'], settings.get('calibration_batches', CALIBRATION_BATCHES))
-    loader = config.train_dataloader
-    batch_size = max(loader.get('batch_size', 1), MIN_CALIBRATION_BATCH)
-    return calibration_loader(loader | dict(batch_size=batch_size), CALIBRATION_BATCHES)
+    return calibration_loader(calibration_config(config.train_dataloader), CALIBRATION_BATCHES)
 
 
 def final_metrics(runner: Runner) -> dict[str, float]:

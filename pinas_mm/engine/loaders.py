@@ -8,6 +8,10 @@ from torch.utils.data import DataLoader
 
 from ..datasets import SeededSamples
 from ..errors import InputError
+from ..search.bn_recalibration import MIN_CALIBRATION_BATCH
+
+# For BN statistics, where a config does not say: as published.
+CALIBRATION_BATCHES = 49
 
 
 def whole_set_loader(config: dict[str, Any], num_samples: int | None = None, seed: int = 0, shuffle: bool = False) -> DataLoader:
@@ -24,6 +28,11 @@ def whole_set_loader(config: dict[str, Any], num_samples: int | None = None, see
     drawn = shuffle or num_samples is not None
     config['sampler'] = dict(type='pinas_mm.UnshardedSampler', num_samples=num_samples, seed=seed if drawn else None)
     return Runner.build_dataloader(config, seed=seed)
+
+
+def calibration_config(train_dataloader: dict[str, Any]) -> dict[str, Any]:
+    """The training set's dataloader config, with batches large enough for BN statistics."""
+    return dict(train_dataloader) | dict(batch_size=max(train_dataloader.get('batch_size', 1), MIN_CALIBRATION_BATCH))
 
 
 def calibration_loader(config: dict[str, Any], num_batches: int, seed: int = 0) -> DataLoader:

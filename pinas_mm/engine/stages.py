@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import barrier, broadcast_object_list, is_main_process
+from mmengine.dist import barrier, broadcast_object_list, init_dist, is_distributed, is_main_process
 from mmengine.runner import find_latest_checkpoint
 
 from ..errors import InputError
@@ -46,6 +46,12 @@ def run_once(config: Config, folder: Path, run: Callable[[Config], dict[str, Any
     _write(path, dict(config=wanted, result=result[0]))
     broadcast_object_list(result)  # seconds differ between ranks
     return result[0]
+
+
+def init_ranks(config: Config) -> None:
+    """Starts the ranks that a config's launcher asks for, before its first Runner would: stages look at files together."""
+    if config.get('launcher', 'none') != 'none' and not is_distributed():
+        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
 
 
 def into_folder(config: Config, folder: Path, resume: bool) -> Config:

@@ -25,9 +25,6 @@ class AgeMetric(BaseMetric):
 
     default_prefix = 'age'
 
-    def __init__(self, collect_device: str = 'cpu', prefix: str | None = None) -> None:
-        super().__init__(collect_device, prefix)
-
     def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
         """Takes the predictions of this package's age heads.
 

@@ -22,9 +22,6 @@ class LabelLikelihood(BaseMetric):
 
     default_prefix = 'score'
 
-    def __init__(self, collect_device: str = 'cpu', prefix: str | None = None) -> None:
-        super().__init__(collect_device, prefix)
-
     def process(self, data_batch: dict | None, data_samples: Sequence[dict]) -> None:
         """Takes mmpretrain's predictions.
 

@@ -31,6 +31,7 @@ class ArchSamplingHook(Hook):
     def __init__(self, seed: int = 0, probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None) -> None:
         self.seed = seed
         self.probabilities = probabilities
+        self._slots: list[np.ndarray] | None = None
 
     def before_train(self, runner: Runner) -> None:
         self.slots(supernet_of(runner).space)
@@ -45,9 +46,9 @@ class ArchSamplingHook(Hook):
 
     def slots(self, space: SearchSpace) -> list[np.ndarray] | None:
         """Every slot's probabilities, or None where they are uniform."""
-        if self.probabilities is None:
-            return None
-        return space.slot_probabilities(self.probabilities, 'probabilities of ArchSamplingHook')
+        if self._slots is None and self.probabilities is not None:  # once, not at every iteration
+            self._slots = space.slot_probabilities(self.probabilities, 'probabilities of ArchSamplingHook')
+        return self._slots
 
 
 def supernet_of(runner: Runner) -> SearchableBackbone:
