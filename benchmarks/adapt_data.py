@@ -4,7 +4,8 @@
     python benchmarks/adapt_data.py --cifar10 data/cifar10 --bccd data/bccd --out data/adapt
 
 source: the first five classes of CIFAR-10 in the order of their names, as links. objects: 400 training images of each of the other
-five, and their test images. digits: those of scikit-learn. cells: the boxes of BCCD, cut out; as many of every class as of the rarest.
+five, and their test images. digits: those of scikit-learn. domains: the same in grey and coloured. cells: the boxes of BCCD, cut out; as many
+of every class as of the rarest. Without --cifar10 or --bccd, what needs them is left out.
 """
 import argparse
 import json
@@ -14,6 +15,7 @@ import cv2
 import numpy as np
 
 from pinas_mm.datasets import Digits
+from pinas_mm.datasets.digit_domains import write_digit_domain
 
 SIZE = 32
 OBJECTS = 400
@@ -21,15 +23,19 @@ OBJECTS = 400
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument('--cifar10', type=Path, required=True)
-    options.add_argument('--bccd', type=Path, required=True)
+    options.add_argument('--cifar10', type=Path)
+    options.add_argument('--bccd', type=Path)
     options.add_argument('--out', type=Path, required=True)
     args = options.parse_args()
-    classes = sorted(path.name for path in (args.cifar10 / 'train').iterdir())
-    link(args.cifar10, args.out / 'source', classes[:5], None)
-    link(args.cifar10, args.out / 'objects', classes[5:], OBJECTS)
     write_digits(args.out / 'digits')
-    cut_cells(args.bccd, args.out / 'cells')
+    for folder, look, split in (('grey', 'grey', 'learning'), ('coloured', 'coloured', 'learning'), ('coloured_test', 'coloured', 'test')):
+        write_digit_domain(args.out / 'domains' / folder, look, split)
+    if args.cifar10:
+        classes = sorted(path.name for path in (args.cifar10 / 'train').iterdir())
+        link(args.cifar10, args.out / 'source', classes[:5], None)
+        link(args.cifar10, args.out / 'objects', classes[5:], OBJECTS)
+    if args.bccd:
+        cut_cells(args.bccd, args.out / 'cells')
 
 
 def link(cifar10: Path, out: Path, classes: list[str], most: int | None) -> None:
