@@ -3,9 +3,11 @@
 
     python benchmarks/adapt_data.py --cifar10 data/cifar10 --bccd data/bccd --out data/adapt
     python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --jobs 2
+    python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --targets domains detection --kinds supervised
 
 Per seed and kind: a supernet of the source (tools/train.py), the source's best arch by a search on it, and tools/adapt.py on every
-target. The target `detection` is Faster R-CNN on BCCD (data/bccd). What is finished is not run again. Writes table.md and results.json.
+target. The target `domains` is coloured digits without labels beside grey ones with them, `detection` Faster R-CNN on BCCD (data/bccd).
+What is finished is not run again. Writes table.md and results.json.
 """
 import argparse
 import json
@@ -14,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 from scipy import stats
 from tool_runs import TOP, once, tool
 
-from pinas_mm.engine.adaptation import COMPARISONS, JOINT
+from pinas_mm.engine.adaptation import COMPARISONS, JOINT, Adaptation
 from pinas_mm.fileio import write_atomic
 
 BATCH = 128
@@ -34,7 +37,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument('--data', type=Path, required=True, help='folder of adapt_data.py')
     options.add_argument('--work-dir', type=Path, required=True)
-    options.add_argument('--targets', nargs='+', choices=[*TARGETS, 'detection'], default=list(TARGETS))
+    options.add_argument('--targets', nargs='+', choices=[*TARGETS, 'domains', 'detection'], default=list(TARGETS))
     options.add_argument('--kinds', nargs='+', choices=('supervised', 'unsupervised'), default=['supervised', 'unsupervised'])
     options.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     options.add_argument('--passes', type=int, default=100_000, help="image passes of a source's supernet")
@@ -99,15 +102,26 @@ def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: s
         form = 'classification' if kind == 'supervised' else 'classification-linear'
         config = f'{form}_nasbench-macro_1xb64-10e_folder'
         overrides += [f'model.head.num_classes={classes}', f'data_preprocessor.num_classes={classes}', f'train_cfg.max_epochs={epochs}',
-                      f'param_scheduler.0.T_max={epochs}', 'search_loop.num_archs=60', 'search_loop.score_samples=300',
+                      f'param_scheduler.0.T_max={epochs}', 'search_loop.num_archs=60', 'search_loop.score_samples=None',
                       'search_loop.calibration_batches=4', *held_out(data / target)]
+    elif target == 'domains':
+        config = 'uda-dann_nasbench-macro_1xb64-300i_digit-domains'
     else:
         config = 'faster-rcnn_nasbench-macro_fpn_1xb8-6e_bccd'
-        # Of the whole detector, whose other parts cost more than the backbone.
-        overrides = ['search_loop.num_archs=30', 'search_loop.top_k=5', 'search_loop.calibration_batches=4']
+        # What the source's arch costs here: neck and heads cost more than the backbone.
+        overrides = ['search_loop.num_archs=30', 'search_loop.top_k=5', 'search_loop.calibration_batches=4',
+                     f'search_loop.constraints.macs={detector_macs(config, source, folder / target)}']
     return dict(seconds=tool(
         'adapt.py', TOP / f'configs/adapt/{config}.py', '--supernet', source['supernet'], '--source-arch', source['arch'], '--work-dir',
         folder / target, '--seed', seed, '--cfg-options', *overrides, PINAS_DATA=f'{data / target}/'))
+
+
+def detector_macs(config: str, source: dict[str, Any], folder: Path) -> int:
+    """MACs of the source's arch as the backbone of a detector."""
+    cfg = Config.fromfile(TOP / f'configs/adapt/{config}.py')
+    cfg.work_dir = str(folder)
+    adaptation = Adaptation(cfg, source['supernet'], source['arch'])
+    return adaptation.macs(adaptation.read_source_arch())
 
 
 def held_out(data: Path) -> list[str]:

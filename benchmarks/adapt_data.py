@@ -4,8 +4,8 @@
     python benchmarks/adapt_data.py --cifar10 data/cifar10 --bccd data/bccd --out data/adapt
 
 source: the first five classes of CIFAR-10 in the order of their names, as links. objects: 400 training images of each of the other
-five, and their test images. digits: those of scikit-learn. domains: the same in grey and coloured. cells: the boxes of BCCD, cut out; as many
-of every class as of the rarest. Without --cifar10 or --bccd, what needs them is left out.
+five, and their test images. digits: those of scikit-learn. domains: the same in grey and coloured. cells: the boxes of BCCD, cut out;
+as many of every class as of the rarest. Without --cifar10 or --bccd, what needs them is left out.
 """
 import argparse
 import json

@@ -33,7 +33,7 @@ from ..spaces.subnet_file import SubnetFile
 from .command_line import build_runner
 from .hooks.class_count_hook import ClassCountHook
 from .hooks.training_time_hook import TrainingTimeHook, training_seconds
-from .loaders import CALIBRATION_BATCHES, calibration_config, calibration_loader
+from .loaders import CALIBRATION_BATCHES, calibration_config, calibration_loader, whole_set_loader
 from .schedule import stretched
 from .search_loop import build_searcher
 from .stages import init_ranks, run_once
@@ -121,11 +121,11 @@ class Adaptation:
         """Builds what later steps read, so that what is wrong with it shows before hours of training."""
         if self.source_arch is not None:
             self.read_source_arch()
-        for loader in (self.config.val_dataloader, self.config.test_dataloader):
-            DATASETS.build(copy.deepcopy(loader.dataset))
+        DATASETS.build(copy.deepcopy(self.config.test_dataloader.dataset))
         loop = self.stages['search_loop']
+        whole_set_loader(self.config.val_dataloader, loop.get('score_samples'))
         self.calibration_loader()
-        build_searcher(loop.get('searcher') or {}, self.costs.space, Constraints(self.costs, **loop.get('constraints') or {}), 0)
+        build_searcher(loop.get('searcher') or {}, self.costs.space, Constraints(self.costs, **loop.get('constraints') or {}), 0).ask(1)
 
     # ---------------------------------------------------------------------------------------------------------------------- steps
 

@@ -205,6 +205,7 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
     ({'search_loop.constraints.macs': 10}, 'macs'),
     ({'search_loop.calibration_dataloader': dict(batch_size=128, num_workers=0, dataset=dict(type='pinas_mm.Digits', indices=64))},
      'calibration_dataloader: no whole batch of 128 in 64 samples'),
+    ({'search_loop.score_samples': 999}, 'num_samples=999 of a dataset with'),
     ({'search_loop.type': 'TestLoop'}, "expected dict(type='pinas_mm.SearchLoop', input_size=..., ...)"),
     ({'test_dataloader.dataset.split': 'held_out', 'test_dataloader.dataset.indices': 32},
      'val_dataloader reads the same images as test_dataloader: the search would choose by the test set'),
@@ -216,6 +217,7 @@ def test_wrong_input_is_named(config, supernet, change, expected):
     with pytest.raises(InputError) as error:
         adapt(config, supernet)
     assert expected in str(error.value)
+    assert not list(Path(config.work_dir).rglob('*.pth')), 'before hours of training'
 
 
 @pytest.mark.parametrize('source_arch, expected', [
