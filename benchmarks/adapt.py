@@ -30,6 +30,8 @@ PASSES = {'uniform': 1, 'pinas': 2 + 2 / 3, 'pinas-linear': 1 / 3}
 MACS = 4e6
 # Classes, and epochs of the supernet's and of the subnet's fine-tuning.
 TARGETS = dict(objects=(5, 6), digits=(10, 6), cells=(3, 12))
+# A search that takes no larger part of the budget than either training.
+SEARCH = ['search_loop.num_archs=40', 'search_loop.calibration_batches=2']
 METRICS = dict(detection='coco/bbox_mAP')
 
 
@@ -102,10 +104,10 @@ def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: s
         form = 'classification' if kind == 'supervised' else 'classification-linear'
         config = f'{form}_nasbench-macro_1xb64-10e_folder'
         overrides += [f'model.head.num_classes={classes}', f'data_preprocessor.num_classes={classes}', f'train_cfg.max_epochs={epochs}',
-                      f'param_scheduler.0.T_max={epochs}', 'search_loop.num_archs=60', 'search_loop.score_samples=None',
-                      'search_loop.calibration_batches=4', *held_out(data / target)]
+                      f'param_scheduler.0.T_max={epochs}', 'search_loop.score_samples=None', *SEARCH, *held_out(data / target)]
     elif target == 'domains':
         config = 'uda-dann_nasbench-macro_1xb64-300i_digit-domains'
+        overrides += SEARCH
     else:
         config = 'faster-rcnn_nasbench-macro_fpn_1xb8-6e_bccd'
         # What the source's arch costs here: neck and heads cost more than the backbone.
