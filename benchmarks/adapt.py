@@ -6,7 +6,7 @@
     python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --targets domains detection --kinds supervised
 
 Per seed and kind: a supernet of the source (tools/train.py), the source's best arch by a search on it, and tools/adapt.py on every
-target. The target `domains` is coloured digits without labels beside grey ones with them, `detection` Faster R-CNN on BCCD (data/bccd).
+target. The target `domains` is noisy digits without labels beside grey ones with them, `detection` Faster R-CNN on BCCD (data/bccd).
 What is finished is not run again. Writes table.md and results.json.
 """
 import argparse

@@ -4,7 +4,7 @@
     python benchmarks/adapt_data.py --cifar10 data/cifar10 --bccd data/bccd --out data/adapt
 
 source: the first five classes of CIFAR-10 in the order of their names, as links. objects: 400 training images of each of the other
-five, and their test images. digits: those of scikit-learn. domains: the same in grey and coloured. cells: the boxes of BCCD, cut out;
+five, and their test images. digits: those of scikit-learn. domains: the same in grey and noisy. cells: the boxes of BCCD, cut out;
 as many of every class as of the rarest. Without --cifar10 or --bccd, what needs them is left out.
 """
 import argparse
@@ -28,7 +28,7 @@ def main() -> None:
     options.add_argument('--out', type=Path, required=True)
     args = options.parse_args()
     write_digits(args.out / 'digits')
-    for folder, look, split in (('grey', 'grey', 'learning'), ('coloured', 'coloured', 'learning'), ('coloured_test', 'coloured', 'test')):
+    for folder, look, split in (('grey', 'grey', 'learning'), ('noisy', 'noisy', 'learning'), ('noisy_test', 'noisy', 'test')):
         write_digit_domain(args.out / 'domains' / folder, look, split)
     if args.cifar10:
         classes = sorted(path.name for path in (args.cifar10 / 'train').iterdir())

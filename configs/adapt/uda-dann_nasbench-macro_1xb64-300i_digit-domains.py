@@ -1,4 +1,4 @@
-# Domain adaptation at a size that runs anywhere: grey digits with labels, coloured ones without.
+# Domain adaptation at a size that runs anywhere: grey digits with labels, noisy ones without.
 _base_ = [
     '../_base_/models/supernet_macro.py', '../_base_/datasets/digit_domains.py', '../_base_/schedules/uda_10k.py', '../_base_/adapt.py',
     '../_base_/default_runtime.py'

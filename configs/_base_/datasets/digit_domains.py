@@ -1,14 +1,14 @@
-# Grey digits with labels, coloured ones without (benchmarks/adapt_data.py), 32 pixels wide; PINAS_DATA is the folder they are below.
+# Grey digits with labels, noisy ones without (benchmarks/adapt_data.py), 32 pixels wide; PINAS_DATA is the folder they are below.
 _base_ = './office31_amazon2webcam.py'
 
 data_root = '{{$PINAS_DATA:data/adapt/domains/}}'
 data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3)
 pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
 source = dict(data_root=data_root + 'grey', pipeline=pipeline)
-whole_target = dict(data_root=data_root + 'coloured', pipeline=pipeline)
+whole_target = dict(data_root=data_root + 'noisy', pipeline=pipeline)
 target = dict(held_out=219, dataset=whole_target)
 train_dataloader = dict(num_workers=2, dataset=dict(source=source, target=target))
 val_dataloader = dict(num_workers=2, dataset=dict(dataset=target))
 # Images that no stage has seen.
-test_dataloader = dict(num_workers=2, dataset=dict(whole_target, data_root=data_root + 'coloured_test'))
+test_dataloader = dict(num_workers=2, dataset=dict(whole_target, data_root=data_root + 'noisy_test'))
 arch_evaluation = dict(calibration_dataloader=dict(num_workers=2, dataset=dict(dataset=target)), calibration_batches=4)

@@ -41,7 +41,7 @@ source = {
 }
 whole_target = {
     'type': 'CustomDataset',
-    'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'coloured',
+    'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'noisy',
     'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
 }
 target = {
@@ -50,7 +50,7 @@ target = {
     'held_out': 219,
     'dataset': {
         'type': 'CustomDataset',
-        'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'coloured',
+        'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'noisy',
         'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
     },
 }
@@ -73,7 +73,7 @@ train_dataloader = {
             'held_out': 219,
             'dataset': {
                 'type': 'CustomDataset',
-                'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'coloured',
+                'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'noisy',
                 'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
             },
         },
@@ -92,7 +92,7 @@ val_dataloader = {
             'held_out': 219,
             'dataset': {
                 'type': 'CustomDataset',
-                'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'coloured',
+                'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'noisy',
                 'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
             },
         },
@@ -105,7 +105,7 @@ test_dataloader = {
     'sampler': {'type': 'DefaultSampler', 'shuffle': False},
     'dataset': {
         'type': 'CustomDataset',
-        'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'coloured_test',
+        'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'noisy_test',
         'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
     },
 }
@@ -125,7 +125,7 @@ arch_evaluation = {
                 'held_out': 219,
                 'dataset': {
                     'type': 'CustomDataset',
-                    'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'coloured',
+                    'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'noisy',
                     'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
                 },
             },
@@ -166,7 +166,7 @@ search_loop = {
                 'held_out': 219,
                 'dataset': {
                     'type': 'CustomDataset',
-                    'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'coloured',
+                    'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'noisy',
                     'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
                 },
             },
