@@ -1,5 +1,6 @@
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.search.cost import measure_costs
+from pinas_mm.spaces import get_space
 
 TOP = Path(__file__).parents[2]
 
@@ -23,6 +26,7 @@ def arguments(tmp_path, monkeypatch):
         train_cfg=dict(by_epoch=True, max_epochs=1), optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
         val_dataloader=digits('held_out', indices=16), val_evaluator=dict(type='Accuracy', topk=(1, )), val_cfg=dict(),
         test_dataloader=digits('test', indices=16), test_evaluator=dict(type='Accuracy', topk=(1, )), test_cfg=dict(),
+        model_wrapper_cfg=dict(type='pinas_mm.ActiveGradientDataParallel'),
         supernet_stage=dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]),
         search_loop=dict(type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=2, calibration_batches=1, input_size=32),
         subnet_stage=dict())).dump(str(tmp_path / 'target.py'))
@@ -65,3 +69,34 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, run):
     assert code == 2 and 'num_classes=7 of LinearClsHead: Digits has 10 classes' in error
     code, _, error = run(*arguments, '--until', 'nothing')
     assert code == 2 and "invalid choice: 'nothing'" in error
+
+
+# mmengine's launcher wants a GPU: the ranks are there before it asks.
+RANK = """
+import runpy, sys
+import torch.distributed as dist
+rank, store, tool, *arguments = sys.argv[1:]
+dist.init_process_group('gloo', init_method=f'file://{store}', rank=int(rank), world_size=2)
+sys.argv = [tool, *arguments]
+runpy.run_path(tool, run_name='__main__')
+"""
+
+
+def test_two_ranks_adapt_one_network(arguments, tmp_path):
+    command = [TOP / 'tools/adapt.py', *arguments, '--source-arch', '00000000', '--seed', 1, '--launcher', 'pytorch']
+    ranks = [subprocess.Popen([sys.executable, '-c', RANK, str(rank), str(tmp_path / 'store'), *map(str, command)],
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for rank in range(2)]
+    try:
+        outputs = [rank.communicate(timeout=300) for rank in ranks]
+    finally:
+        for rank in ranks:
+            rank.kill()
+    assert [rank.returncode for rank in ranks] == [0, 0], outputs
+    assert ['Adaptation:' in text for text, _ in outputs] == [True, False], 'the first rank shows the report'
+    report = json.loads((tmp_path / 'adapt/adapt.json').read_text())
+    assert len(report['rows']) == 4
+    space = get_space('nasbench_macro')
+    costs = measure_costs(MODELS.build(Config.fromfile(arguments[0]).model), 32)
+    subnet = json.loads((tmp_path / 'adapt/subnet/stage.json').read_text())['result']
+    # 64 images, forward and backward, over both ranks.
+    assert subnet['operations'] == 64 * 3 * costs.arch_costs(space.decode(report['arch']))['macs']
