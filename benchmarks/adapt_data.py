@@ -29,7 +29,7 @@ def main() -> None:
     args = options.parse_args()
     write_digits(args.out / 'digits')
     for folder, look, split in (('grey', 'grey', 'learning'), ('noisy', 'noisy', 'learning'), ('noisy_test', 'noisy', 'test')):
-        write_digit_domain(args.out / 'domains' / folder, look, split)
+        write_digit_domain(args.out / 'domains' / folder, look, split, noise=150)  # hard enough to tell ways apart
     if args.cifar10:
         classes = sorted(path.name for path in (args.cifar10 / 'train').iterdir())
         link(args.cifar10, args.out / 'source', classes[:5], None)

@@ -44,6 +44,15 @@ def test_colours_are_those_of_the_seed(tmp_path):
     assert first == second and first != other
 
 
+@pytest.mark.parametrize('noise', [20, 120])
+def test_noise_is_as_strong_as_asked(tmp_path, noise):
+    """On the black of the background, where negative noise is cut off: half a normal distribution."""
+    write_digit_domain(tmp_path, 'noisy', num_images=20, noise=noise)
+    pictures = np.stack([imread(path) for path in sorted(tmp_path.glob('*/*.png'), key=lambda path: path.stem)])
+    digits = np.stack([sample['img'] for sample in Digits('learning').load_data_list()[:20]])
+    assert pictures[digits == 0].mean() == pytest.approx(noise / np.sqrt(2 * np.pi), rel=0.03)
+
+
 def test_an_unknown_look(tmp_path):
     with pytest.raises(InputError, match="look='blurred', expected one of"):
         write_digit_domain(tmp_path, 'blurred')
