@@ -85,6 +85,7 @@ def spos(folder: Path, space: str, seed: int, passes: int) -> dict[str, Any]:
     """A uniform supernet, a search, the found arch from scratch."""
     iterations, search = passes // 2 // BATCH, config(f'spos-search_{space}')
     supernet = folder / 'supernet'
+    shutil.rmtree(folder / 'search', ignore_errors=True)  # what a stop left
     seconds = tool('train.py', search, '--work-dir', supernet, '--cfg-options', *length(iterations, seed), f'custom_hooks.0.seed={seed}')
     seconds += tool('search.py', search, supernet / f'iter_{iterations}.pth', '--work-dir', folder / 'search', '--cfg-options',
                     f'test_cfg.seed={seed}')

@@ -3,3 +3,4 @@ _base_ = ['../ranking/uniform_nasbench-macro_1xb128-200k_cifar10.py', '../_base_
 optim_wrapper = dict(**_base_.dsnas_optim_wrapper)
 custom_hooks = [_base_.dsnas_hook]
 val_cfg = dict(_delete_=True)
+default_hooks = dict(checkpoint=dict(interval=100, max_keep_ckpts=1))

@@ -1,7 +1,6 @@
 """The two stages of DSNAS as two runs of a Runner, and what comes out of them: a trained network, with no retraining."""
 import copy
 import gc
-import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -21,12 +20,12 @@ from ..search.bn_recalibration import recalibrated_bn
 from ..search.cost import measure_costs
 from ..search.subnet import subnet_state_dict
 from ..spaces.subnet_file import SubnetFile
-from ..strategies import DSNAS
 from .command_line import build_runner
 from .hooks.dsnas_hook import HAND_OVER
 from .hooks.training_time_hook import training_seconds
 from .loaders import CALIBRATION_BATCHES, calibration_config, calibration_loader
 from .stages import init_ranks, into_folder
+from .subnet_config import ordinary_loops, ordinary_optim_wrapper
 
 SECOND_STAGE = 'second_stage'
 
@@ -90,7 +89,7 @@ def run_first_stage(config: Config, folder: Path, resume: bool) -> None:
 
 
 def second_stage_config(config: Config, hand_over: Path) -> Config:
-    """The config of the second stage: the subnet, an ordinary optimiser wrapper with the same settings, and the hand-over.
+    """The config of the second stage: the subnet, an ordinary optimiser wrapper with the same settings, mm's own loops, and the hand-over.
 
     Args:
         config: The config of DSNAS.
@@ -100,9 +99,9 @@ def second_stage_config(config: Config, hand_over: Path) -> Config:
     config.merge_from_dict(config.pop(SECOND_STAGE, None) or {})
     config.model.backbone.arch = list(load_checkpoint(hand_over)['meta']['arch'])
     config.load_from = None
-    own = [name for name in inspect.signature(DSNAS.__init__).parameters if name not in ('self', 'kwargs')]
-    wrapper = {key: value for key, value in config.optim_wrapper.items() if key not in own}
-    config.optim_wrapper = wrapper | dict(type='AmpOptimWrapper' if 'Amp' in wrapper['type'] else 'OptimWrapper')
+    config.optim_wrapper = ordinary_optim_wrapper(config.optim_wrapper)
+    for loop, ordinary in ordinary_loops(config).items():
+        config[loop] = ordinary  # update() would merge it
     config.custom_hooks = [hook for hook in config.get('custom_hooks') or [] if 'DSNASHook' not in str(hook['type'])]
     config.custom_hooks.append(dict(type='pinas_mm.HandOverHook', checkpoint=str(hand_over)))
     return config

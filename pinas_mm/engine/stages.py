@@ -8,6 +8,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import barrier, broadcast_object_list, init_dist, is_distributed, is_main_process
+from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
 from ..errors import InputError
@@ -63,6 +64,8 @@ def into_folder(config: Config, folder: Path, resume: bool) -> Config:
     config.resume = resume and find_latest_checkpoint(str(folder)) is not None
     if config.resume:
         config.load_from = None  # mmengine would resume from that one
+    elif resume and config.get('train_cfg'):
+        print_log(f'{folder}: no checkpoint to go on from, begins anew (default_hooks.checkpoint.interval)', 'current')
     return config
 
 

@@ -1,11 +1,13 @@
 """From a subnet file and a config to the built subnet and to a config that needs neither file."""
+import inspect
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.optim import AmpOptimWrapper
+from mmengine.registry import MODELS, OPTIM_WRAPPERS, Registry, init_default_scope
 from mmpretrain.models import ImageClassifier
 
 from ..checkpoint import load_checkpoint, load_strict
@@ -13,9 +15,11 @@ from ..errors import InputError
 from ..models import backbones
 from ..models.backbones import SearchableBackbone
 from ..spaces.subnet_file import SubnetFile
+from ..strategies import DSNAS
+from ..strategies.subnet_aware import SubnetAwareDynamics
 
 # Parts of a config that refuse a subnet.
-SUPERNET_HOOKS = ('ArchSamplingHook', 'ArchSearchHook')
+SUPERNET_HOOKS = ('ArchSamplingHook', 'ArchSearchHook', 'DSNASHook')
 SUPERNET_LOOPS = ('ArchValLoop', 'ArchTestLoop', 'SearchLoop')
 
 
@@ -53,12 +57,28 @@ def subnet_classifier(config: Config, subnet: str | os.PathLike, checkpoint: str
     data['model'] = model
     data['custom_imports'] = _with_pinas_mm(data.get('custom_imports'))
     data['custom_hooks'] = [hook for hook in data.get('custom_hooks') or [] if _name(hook) not in SUPERNET_HOOKS]
-    for loop in ('val_cfg', 'test_cfg'):
-        if _name(data.get(loop)) in SUPERNET_LOOPS:
-            data[loop] = {}
-    for key in ('arch_evaluation', 'work_dir', 'launcher'):
+    data |= ordinary_loops(data)
+    if data.get('optim_wrapper'):
+        data['optim_wrapper'] = ordinary_optim_wrapper(data['optim_wrapper'])
+    for key in ('arch_evaluation', 'second_stage', 'work_dir', 'launcher'):
         data.pop(key, None)
     return Config(data | dict(load_from=None, resume=False)), built
+
+
+def ordinary_loops(config: Mapping[str, Any]) -> dict[str, Any]:
+    """mm's own ``val_cfg`` and ``test_cfg`` for those of a config that evaluate or search a supernet."""
+    return {loop: {} for loop in ('val_cfg', 'test_cfg') if _name(config.get(loop)) in SUPERNET_LOOPS}
+
+
+def ordinary_optim_wrapper(config: Mapping[str, Any]) -> dict[str, Any]:
+    """mm's optimiser wrapper with the settings of a config's; what only a supernet needs is left out."""
+    kind = _class(config.get('type'), OPTIM_WRAPPERS)
+    mixins = [cls for cls in (DSNAS, SubnetAwareDynamics) if issubclass(kind, cls)]
+    if not mixins:
+        return dict(config)
+    own = {name for cls in mixins for name in inspect.signature(cls.__init__).parameters}
+    return {key: value for key, value in config.items() if key not in own} | dict(
+        type='AmpOptimWrapper' if issubclass(kind, AmpOptimWrapper) else 'OptimWrapper')
 
 
 def subnet_backbone(subnet: str | os.PathLike, checkpoint: str | os.PathLike, config: Config | None = None,
@@ -135,9 +155,9 @@ def _with_pinas_mm(custom_imports: dict | None) -> dict:
     return (custom_imports or dict(allow_failed_imports=False)) | {'imports': list(dict.fromkeys([*imports, 'pinas_mm']))}
 
 
-def _class(kind: Any) -> type:
+def _class(kind: Any, registry: Registry = MODELS) -> type:
     """The class that ``type`` of a config names; ``object`` where it names none."""
-    with MODELS.switch_scope_and_registry(None) as registry:  # names without a scope are of the default one
+    with registry.switch_scope_and_registry(None) as registry:  # names without a scope are of the default one
         cls = registry.get(kind) if isinstance(kind, str) else kind
     return cls if isinstance(cls, type) else object
 

@@ -136,6 +136,50 @@ def test_what_second_stage_says_is_merged(tiny):
     assert second_stage_config(config, path).optim_wrapper.type == 'AmpOptimWrapper'
 
 
+def test_a_config_that_validates_a_supernet_trains_its_subnet_too(tiny):
+    """As this project's own configs of supernets do."""
+    held_out = tiny.digits('held_out', indices=16)
+    config = dsnas(
+        tiny.folder / 'run', epochs=2, search=1, warm_up=0, val_dataloader=held_out, val_evaluator=dict(type='Accuracy', topk=(1, )),
+        val_cfg=dict(type='pinas_mm.ArchValLoop', calibration_dataloader=tiny.digits(), calibration_batches=1),
+        test_cfg=dict(type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=2, input_size=32))
+    result = run_stages(config)
+    assert set(result['metrics']) == {'accuracy/top1'} and (tiny.folder / 'run/subnet.pth').exists()
+
+
+@pytest.mark.parametrize('iteration, stage', [(3, 'search'), (7, 'train')])
+def test_an_iteration_based_run_goes_on_from_its_stage_s_checkpoint(tiny, monkeypatch, iteration, stage):
+    """As configs/dsnas/ on CIFAR-10."""
+    kwargs = dict(
+        wrapper=dict(fix_lead=1.0), search=4, warm_up=0, train_cfg=dict(type='IterBasedTrainLoop', max_iters=9),
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2, max_keep_ckpts=1)))
+    build = dsnas_stages.build_runner
+
+    def stop(runner, *args, **kwargs):
+        if runner.iter == iteration:
+            raise StoppedError
+
+    def stopping(config):
+        runner = build(config)
+        runner.register_hook(tiny.Record(before_train_iter=stop), 'VERY_LOW')
+        return runner
+
+    monkeypatch.setattr(dsnas_stages, 'build_runner', stopping)
+    config = dsnas(tiny.folder / 'run', **kwargs)
+    with pytest.raises(StoppedError):
+        run_stages(config)
+    started = []
+
+    def watched(config):
+        runner = build(config)
+        runner.register_hook(tiny.Record(before_train_iter=lambda runner, *args, **kwargs: started.append(runner.iter)), 'VERY_LOW')
+        return runner
+
+    monkeypatch.setattr(dsnas_stages, 'build_runner', watched)
+    run_stages(config, resume=True)
+    assert started == list(range(iteration - 1, 9)) and (tiny.folder / 'run' / stage / 'last_checkpoint').exists()
+
+
 def test_averaged_weights_are_what_is_deployed(tiny, runners):
     config = dsnas(tiny.folder, epochs=2, search=1, warm_up=0, second_stage=dict(custom_hooks=[dict(type='EMAHook', momentum=0.3)]))
     result = run_stages(config)

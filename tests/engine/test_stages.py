@@ -1,7 +1,9 @@
 import json
+import time
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from pinas_mm.engine.stages import into_folder, run_once
 from pinas_mm.errors import InputError
@@ -58,3 +60,16 @@ def test_a_stopped_stage_goes_on_from_its_checkpoint(config, tmp_path):
 def test_runners_of_stages_share_no_name(config, tmp_path):
     first, second = (into_folder(Config(config.to_dict()), tmp_path / name, resume=False) for name in 'ab')
     assert first.experiment_name != second.experiment_name and 'name' not in first.visualizer and first.visualizer.type == 'V'
+
+
+@pytest.mark.parametrize('train_cfg, checkpoint, said', [
+    (dict(max_epochs=1), False, True), (dict(max_epochs=1), True, False), (None, False, False)])
+def test_a_stage_that_has_nothing_to_go_on_from_says_so(config, tmp_path, caplog, train_cfg, checkpoint, said):
+    """Not a search: it goes on from its history."""
+    if checkpoint:
+        (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))
+    logger = MMLogger.get_instance(f'resume-{time.time_ns()}')
+    logger.addHandler(caplog.handler)
+    config.train_cfg = train_cfg
+    into_folder(config, tmp_path, resume=True)
+    assert ('no checkpoint to go on from, begins anew' in caplog.text) == said

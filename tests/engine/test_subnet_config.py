@@ -88,6 +88,18 @@ def test_a_runner_of_mmengine_runs_it(supernet, folder, tmp_path):
     assert torch.equal(runner.model.eval()(IMAGES), supernet(IMAGES))
 
 
+@pytest.mark.parametrize('name, amp', [('dsnas/dsnas', ''), ('ranking/uniform-subnet-aware', ''), ('dsnas/dsnas', 'Amp')])
+def test_what_trains_a_supernet_alone_is_gone(folder, name, amp):
+    given = Config.fromfile(CONFIGS / f'{name}_nasbench-macro_1xb128-200k_cifar10.py')
+    given.second_stage = dict(model=dict(head=dict(topk=(1, 5))))
+    given.optim_wrapper.type = given.optim_wrapper.type.replace('OptimWrapper', f'{amp}OptimWrapper')
+    given.optim_wrapper.accumulative_counts = 2
+    config, _ = subnet_classifier(given, folder / 'subnet.yaml', folder / 'subnet.pth')
+    assert config.custom_hooks == [] and 'second_stage' not in config
+    assert config.optim_wrapper.to_dict() == dict(
+        type=f'{amp}OptimWrapper', accumulative_counts=2, optimizer=given.optim_wrapper.optimizer.to_dict())
+
+
 @torch.no_grad()
 def test_the_backbone_alone_returns_every_stage(supernet, folder, tmp_path):
     config, backbone = subnet_backbone(folder / 'subnet.yaml', folder / 'subnet.pth')

@@ -130,7 +130,7 @@ default_hooks = {
     'timer': {'type': 'IterTimerHook', '_scope_': 'mmpretrain'},
     'logger': {'type': 'LoggerHook', 'interval': 100, '_scope_': 'mmpretrain'},
     'param_scheduler': {'type': 'ParamSchedulerHook', '_scope_': 'mmpretrain'},
-    'checkpoint': {'type': 'CheckpointHook', 'interval': -1, '_scope_': 'mmpretrain', 'by_epoch': False},
+    'checkpoint': {'type': 'CheckpointHook', 'interval': 100, '_scope_': 'mmpretrain', 'by_epoch': False, 'max_keep_ckpts': 1},
     'sampler_seed': {'type': 'DistSamplerSeedHook', '_scope_': 'mmpretrain'},
     'visualization': {'type': 'VisualizationHook', 'enable': False, '_scope_': 'mmpretrain'},
     'epoch_seed': {'type': 'pinas_mm.EpochSeedHook'},
