@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """On which slots and candidates scores are wrong: additive effects of candidates in the truth and in the scores of rank.py's ranking.json.
 
-    python benchmarks/slot_effects.py work_dirs/ranking/uniform-200000-0/rank-120-0/ranking.json --score score/neg_loss
+    python benchmarks/slot_effects.py work_dirs/ranking/nasbench-macro-uniform-200000-0/rank-120-0/ranking.json --score score/neg_loss
 
 An effect is what a candidate is worth against the first one of its slot, by least squares over all archs of the file, in standard
 deviations of the truth or of the scores, so that columns compare.
