@@ -16,23 +16,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import Config
 from scipy import stats
 from tool_runs import TOP, once, tool
 
 from pinas_mm.engine.adaptation import COMPARISONS, JOINT, Adaptation
+from pinas_mm.engine.command_line import parser, read_config
 from pinas_mm.fileio import write_atomic
 
 BATCH = 128
 SOURCE_CLASSES = 5
 # Image passes per image and step, as benchmarks/ranking.py counts them.
-PASSES = {'uniform': 1, 'pinas': 2 + 2 / 3, 'pinas-linear': 1 / 3}
+PASSES = {'rare-identity': 1, 'pinas-rare-identity': 2 + 2 / 3, 'pinas-rare-identity-linear': 1 / 3}
 MACS = 4e6
-# Classes, and epochs of the supernet's and of the subnet's fine-tuning.
-TARGETS = dict(objects=(5, 6), digits=(10, 6), cells=(3, 12))
-# A search that takes no larger part of the budget than either training.
+# Classes, and epochs of the supernet's and of the subnet's fine-tuning: most of the budget is the subnet's.
+TARGETS = dict(objects=(5, 6, 30), digits=(10, 4, 20), cells=(3, 4, 16))
+# What the searches spend: about as much as the supernet's fine-tuning.
 SEARCH = ['search_loop.num_archs=40', 'search_loop.calibration_batches=2']
 METRICS = dict(detection='coco/bbox_mAP')
+# Images of half the config's size, with anchors for cells of half the size.
+SMALL_IMAGES = [
+    'train_dataloader.dataset.pipeline.2.scale=(160,120)', 'val_dataloader.dataset.pipeline.1.scale=(160,120)',
+    'test_dataloader.dataset.pipeline.1.scale=(160,120)', 'search_loop.input_size=(120,160)', 'model.rpn_head.anchor_generator.scales=[2]',
+    'model.roi_head.bbox_roi_extractor.finest_scale=14'
+]
 
 
 def main() -> None:
@@ -84,12 +90,12 @@ def train_source(folder: Path, data: Path, kind: str, passes: int, seed: int) ->
         return folder / stage / f'iter_{iterations}.pth'
 
     if kind == 'supervised':
-        supernet = classifier = train('uniform', 1.0, f'custom_hooks.0.seed={seed}', *classes)
+        supernet = classifier = train('rare-identity', 1.0, f'custom_hooks.0.seed={seed}', *classes)
         config, learned = 'dsnas/spos-search_nasbench-macro_cifar10.py', []
     else:
-        supernet = train('pinas', 0.9, f'model.arch_seed={seed}')
+        supernet = train('pinas-rare-identity', 0.9, f'model.arch_seed={seed}')
         learned = [f'model.backbone.init_cfg.checkpoint={supernet}']
-        classifier = train('pinas-linear', 0.1, f'custom_hooks.0.seed={seed}', *learned, *classes)
+        classifier = train('pinas-rare-identity-linear', 0.1, f'custom_hooks.0.seed={seed}', *learned, *classes)
         config = 'pinas/pinas_nasbench-macro-search_cifar10.py'
     seconds += tool('search.py', TOP / 'configs' / config, classifier, '--work-dir', folder / 'search', '--cfg-options',
                     f'test_cfg.seed={seed}', f'test_cfg.constraints.macs={MACS}', *learned, *classes, PINAS_DATA=f'{data}/')
@@ -100,29 +106,35 @@ def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: s
     """One target; its CPU seconds."""
     overrides = [f'search_loop.constraints.macs={MACS}']
     if target in TARGETS:
-        classes, epochs = TARGETS[target]
+        classes, supernet_epochs, epochs = TARGETS[target]
         form = 'classification' if kind == 'supervised' else 'classification-linear'
         config = f'{form}_nasbench-macro_1xb64-10e_folder'
-        overrides += [f'model.head.num_classes={classes}', f'data_preprocessor.num_classes={classes}', f'train_cfg.max_epochs={epochs}',
-                      f'param_scheduler.0.T_max={epochs}', 'search_loop.score_samples=None', *SEARCH, *held_out(data / target)]
+        overrides += [f'model.head.num_classes={classes}', f'data_preprocessor.num_classes={classes}', 'search_loop.score_samples=None',
+                      *lengths(supernet_epochs, epochs), *SEARCH, *held_out(data / target)]
     elif target == 'domains':
         config = 'uda-dann_nasbench-macro_1xb64-300i_digit-domains'
-        overrides += SEARCH
+        overrides += [*lengths(100, 300, 'max_iters'), *SEARCH]
     else:
         config = 'faster-rcnn_nasbench-macro_fpn_1xb8-6e_bccd'
+        overrides = [*lengths(3, 12, scheduler=1), 'search_loop.num_archs=24', 'search_loop.top_k=5', 'search_loop.calibration_batches=4',
+                     *SMALL_IMAGES]
         # What the source's arch costs here: neck and heads cost more than the backbone.
-        overrides = ['search_loop.num_archs=30', 'search_loop.top_k=5', 'search_loop.calibration_batches=4',
-                     f'search_loop.constraints.macs={detector_macs(config, source, folder / target)}']
+        overrides.append(f'search_loop.constraints.macs={detector_macs(config, overrides, source, folder / target)}')
     return dict(seconds=tool(
         'adapt.py', TOP / f'configs/adapt/{config}.py', '--supernet', source['supernet'], '--source-arch', source['arch'], '--work-dir',
         folder / target, '--seed', seed, '--cfg-options', *overrides, PINAS_DATA=f'{data / target}/'))
 
 
-def detector_macs(config: str, source: dict[str, Any], folder: Path) -> int:
+def lengths(supernet: int, subnet: int, unit: str = 'max_epochs', scheduler: int = 0) -> list[str]:
+    """How long the supernet and the subnet are trained, annealed by the scheduler of that number."""
+    return [f'{stage}{key}={length}' for stage, length in (('', subnet), ('supernet_stage.', supernet))
+            for key in (f'train_cfg.{unit}', f'param_scheduler.{scheduler}.T_max')]
+
+
+def detector_macs(config: str, overrides: list[str], source: dict[str, Any], folder: Path) -> int:
     """MACs of the source's arch as the backbone of a detector."""
-    cfg = Config.fromfile(TOP / f'configs/adapt/{config}.py')
-    cfg.work_dir = str(folder)
-    adaptation = Adaptation(cfg, source['supernet'], source['arch'])
+    arguments = [str(TOP / f'configs/adapt/{config}.py'), '--work-dir', str(folder), '--cfg-options', *overrides]
+    adaptation = Adaptation(read_config(parser(__doc__).parse_args(arguments)), source['supernet'], source['arch'])
     return adaptation.macs(adaptation.read_source_arch())
 
 

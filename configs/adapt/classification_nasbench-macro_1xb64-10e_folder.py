@@ -1,7 +1,8 @@
 # A supernet adapted to any folder of small images (image_folder_32.py): for another number of classes than 10, model.head.num_classes and
 # data_preprocessor.num_classes change.
 _base_ = [
-    '../_base_/models/supernet_macro.py', '../_base_/datasets/image_folder_32.py', '../_base_/default_runtime.py', '../_base_/adapt.py'
+    '../_base_/models/supernet_macro.py', '../_base_/datasets/image_folder_32.py', '../_base_/default_runtime.py',
+    '../_base_/adapt_macro.py'
 ]
 
 train_dataloader = dict(batch_size=64)

@@ -138,7 +138,7 @@ model_wrapper_cfg = {'type': 'pinas_mm.ActiveGradientDataParallel'}
 supernet_stage = {
     'model': {'backbone': {'norm_eval': False, 'frozen_norm_eval': False, 'frozen_stages': 4}},
     'model_wrapper_cfg': {'type': 'pinas_mm.ActiveGradientDataParallel'},
-    'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook'}],
+    'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook', 'probabilities': [0.1, 0.45, 0.45]}],
     'optim_wrapper': {'optimizer': {'_delete_': True, 'type': 'Adam', 'lr': 0.01}},
 }
 search_loop = {

@@ -213,7 +213,7 @@ custom_hooks = [{'type': 'pinas_mm.PredictionPictureHook', 'num_images': 4, 'sca
 supernet_stage = {
     'model': {'backbone': {'norm_eval': False, 'frozen_norm_eval': False}},
     'model_wrapper_cfg': {'type': 'pinas_mm.ActiveGradientDataParallel'},
-    'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook'}],
+    'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook', 'probabilities': [0.1, 0.45, 0.45]}],
 }
 search_loop = {
     'type': 'pinas_mm.SearchLoop',

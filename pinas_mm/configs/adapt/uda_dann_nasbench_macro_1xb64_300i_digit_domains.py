@@ -143,7 +143,7 @@ auto_scale_lr = {'base_batch_size': 64}
 supernet_stage = {
     'model': {'backbone': {'norm_eval': False, 'frozen_norm_eval': False}},
     'model_wrapper_cfg': {'type': 'pinas_mm.ActiveGradientDataParallel'},
-    'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook'}],
+    'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook', 'probabilities': [0.1, 0.45, 0.45]}],
 }
 search_loop = {
     'type': 'pinas_mm.SearchLoop',

@@ -178,7 +178,7 @@ auto_scale_lr = {'enable': False, 'base_batch_size': 8}
 supernet_stage = {
     'model': {'backbone': {'norm_eval': False, 'frozen_norm_eval': False}},
     'model_wrapper_cfg': {'type': 'pinas_mm.ActiveGradientDataParallel'},
-    'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook'}],
+    'custom_hooks': [{'type': 'pinas_mm.ArchSamplingHook', 'probabilities': [0.1, 0.45, 0.45]}],
 }
 search_loop = {
     'type': 'pinas_mm.SearchLoop',
