@@ -116,7 +116,7 @@ def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: s
         overrides += [*lengths(100, 300, 'max_iters'), *SEARCH]
     else:
         config = 'faster-rcnn_nasbench-macro_fpn_1xb8-6e_bccd'
-        overrides = [*lengths(3, 12, scheduler=1), 'search_loop.num_archs=24', 'search_loop.top_k=5', 'search_loop.calibration_batches=4',
+        overrides = [*lengths(2, 8, scheduler=1), 'search_loop.num_archs=16', 'search_loop.top_k=5', 'search_loop.calibration_batches=4',
                      *SMALL_IMAGES]
         # What the source's arch costs here: neck and heads cost more than the backbone.
         overrides.append(f'search_loop.constraints.macs={detector_macs(config, overrides, source, folder / target)}')
