@@ -28,7 +28,8 @@ def main() -> None:
     options.add_argument('--out', type=Path, required=True)
     args = options.parse_args()
     write_digits(args.out / 'digits')
-    for folder, look, split in (('grey', 'grey', 'learning'), ('noisy', 'noisy', 'learning'), ('noisy_test', 'noisy', 'test')):
+    for folder, look, split in (('grey', 'grey', 'learning'), ('grey_held_out', 'grey', 'held_out'), ('noisy', 'noisy', 'learning'),
+                                ('noisy_test', 'noisy', 'test')):
         write_digit_domain(args.out / 'domains' / folder, look, split, noise=150)  # hard enough to tell ways apart
     if args.cifar10:
         classes = sorted(path.name for path in (args.cifar10 / 'train').iterdir())
