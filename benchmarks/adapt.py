@@ -71,7 +71,7 @@ def run(args: argparse.Namespace, kind: str, seed: int) -> list[dict[str, Any]]:
         report = json.loads((folder / target / 'adapt.json').read_text())
         differ = sum(slot['source'] != slot['found'] for slot in report['slots'])
         rows += [dict(target=target, kind=kind, seed=seed, way=way, metric=row['metrics'][METRICS.get(target, 'accuracy/top1')],
-                      macs=row['costs']['macs'], minutes=row['seconds'] / 60, operations=row['operations'], arch=row['arch'], differ=differ)
+                      macs=row['costs']['macs'], operations=row['operations'], arch=row['arch'], differ=differ)
                  for way, row in report['rows'].items()]
     return rows
 
@@ -146,7 +146,7 @@ def held_out(data: Path) -> list[str]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """Markdown: per target, kind and way the metric over seeds, and how far the joint adaptation is ahead, paired over seeds."""
-    lines = ['| target | supernet | way | metric (%) | joint adaptation ahead by [95 % interval] | MACs (M) | minutes |',
+    lines = ['| target | supernet | way | metric (%) | joint adaptation ahead by [95 % interval] | MACs (M) | spent (1e12 MACs) |',
              '|' + ' --- |' * 7]
     for target, kind in dict.fromkeys((row['target'], row['kind']) for row in rows):
         group = [row for row in rows if (row['target'], row['kind']) == (target, kind)]
@@ -155,9 +155,9 @@ def table(rows: list[dict[str, Any]]) -> str:
         for way, found in values.items():
             chosen = [row for row in group if row['way'] == way]
             spread = f' ± {np.std(found, ddof=1):.1f}' if len(found) > 1 else ''
-            macs, minutes = (np.mean([row[key] for row in chosen]) for key in ('macs', 'minutes'))
+            macs, spent = (np.mean([row[key] for row in chosen]) for key in ('macs', 'operations'))
             lines.append(f'| {target} | {kind} | {way} | {np.mean(found):.1f}{spread} | '
-                         f'{"-" if way == JOINT else ahead(values[JOINT] - found)} | {macs / 1e6:.2f} | {minutes:.1f} |')
+                         f'{"-" if way == JOINT else ahead(values[JOINT] - found)} | {macs / 1e6:.2f} | {spent / 1e12:.2f} |')
         lines.append(f'| {target} | {kind} | slots that differ from the source arch | '
                      f'{", ".join(str(row["differ"]) for row in group if row["way"] == JOINT)} of 8 | | | |')
     return '\n'.join(lines) + '\n'
