@@ -79,14 +79,12 @@ def run(args: argparse.Namespace, kind: str, seed: int) -> list[dict[str, Any]]:
 def train_source(folder: Path, data: Path, kind: str, passes: int, seed: int) -> dict[str, Any]:
     """A supernet of the source, and the arch that a search on it finds."""
     classes = [f'model.head.num_classes={SOURCE_CLASSES}', f'model.data_preprocessor.num_classes={SOURCE_CLASSES}']
-    seconds = 0.0
 
     def train(stage: str, share: float, *overrides: str) -> Path:
-        nonlocal seconds
         iterations = int(passes * share / PASSES[stage] / BATCH)
-        seconds += tool('train.py', TOP / f'configs/ranking/{stage}_nasbench-macro_1xb128-200k_cifar10.py', '--work-dir', folder / stage,
-                        '--cfg-options', f'train_cfg.max_iters={iterations}', f'param_scheduler.0.T_max={iterations}',
-                        f'randomness.seed={seed}', *overrides, PINAS_DATA=f'{data}/')
+        tool('train.py', TOP / f'configs/ranking/{stage}_nasbench-macro_1xb128-200k_cifar10.py', '--work-dir', folder / stage,
+             '--cfg-options', f'train_cfg.max_iters={iterations}', f'param_scheduler.0.T_max={iterations}', f'randomness.seed={seed}',
+             *overrides, PINAS_DATA=f'{data}/')
         return folder / stage / f'iter_{iterations}.pth'
 
     if kind == 'supervised':
@@ -97,9 +95,9 @@ def train_source(folder: Path, data: Path, kind: str, passes: int, seed: int) ->
         learned = [f'model.backbone.init_cfg.checkpoint={supernet}']
         classifier = train('pinas-rare-identity-linear', 0.1, f'custom_hooks.0.seed={seed}', *learned, *classes)
         config = 'pinas/pinas_nasbench-macro-search_cifar10.py'
-    seconds += tool('search.py', TOP / 'configs' / config, classifier, '--work-dir', folder / 'search', '--cfg-options',
-                    f'test_cfg.seed={seed}', f'test_cfg.constraints.macs={MACS}', *learned, *classes, PINAS_DATA=f'{data}/')
-    return dict(supernet=str(supernet), arch=str(folder / 'search/subnet.yaml'), seconds=seconds)
+    tool('search.py', TOP / 'configs' / config, classifier, '--work-dir', folder / 'search', '--cfg-options',
+         f'test_cfg.seed={seed}', f'test_cfg.constraints.macs={MACS}', *learned, *classes, PINAS_DATA=f'{data}/')
+    return dict(supernet=str(supernet), arch=str(folder / 'search/subnet.yaml'))
 
 
 def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: str, seed: int) -> dict[str, float]:
@@ -116,8 +114,7 @@ def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: s
         overrides += [*lengths(100, 300, 'max_iters'), *SEARCH]
     else:
         config = 'faster-rcnn_nasbench-macro_fpn_1xb8-6e_bccd'
-        overrides = [*lengths(2, 8, scheduler=1), 'search_loop.num_archs=16', 'search_loop.top_k=5', 'search_loop.calibration_batches=4',
-                     *SMALL_IMAGES]
+        overrides = [*lengths(2, 8, scheduler=1), 'search_loop.num_archs=16', 'search_loop.calibration_batches=4', *SMALL_IMAGES]
         # What the source's arch costs here: neck and heads cost more than the backbone.
         overrides.append(f'search_loop.constraints.macs={detector_macs(config, overrides, source, folder / target)}')
     return dict(seconds=tool(

@@ -18,12 +18,12 @@ from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
-from scipy.stats import kendalltau
 from tool_runs import TOP
 
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.search.evaluator import ArchEvaluator
+from pinas_mm.search.ranking import kendall_tau
 from pinas_mm.spaces import Arch, arch_rng, get_space
 
 ACCURACY, INFORMATION = 'accuracy/top1', 'information/mutual_information'
@@ -41,18 +41,18 @@ def main() -> None:
     init_default_scope(config.default_scope)
     space = get_space('nasbench_macro')
     archs = [space.sample(arch_rng(0, number)) for number in range(args.num_archs)]
+    source = dict(config.test_dataloader, dataset=dict(config.test_dataloader.dataset, data_root=str(args.data / 'grey_held_out')))
+    target = config.arch_evaluation.calibration_dataloader
     taus: dict[str, list[float]] = {name: [] for name in SCORES}
     for folder in args.adaptations:
         model = MODELS.build(dict(config.model, data_preprocessor=config.data_preprocessor))
         stage = json.loads((folder / 'supernet/stage.json').read_text())
         load_strict(model, folder / 'supernet' / Path(stage['result']['checkpoint']).name)
-        source = dict(config.test_dataloader, dataset=dict(config.test_dataloader.dataset, data_root=str(args.data / 'grey_held_out')))
-        target = config.arch_evaluation.calibration_dataloader
         truth = score(model, archs, target, config.test_dataloader, config.test_evaluator, ACCURACY)
         values = [score(model, archs, target, config.val_dataloader, config.val_evaluator, INFORMATION),
                   score(model, archs, dict(target, dataset=config.source), source, config.test_evaluator, ACCURACY)]
         for name, value in zip(SCORES, values):
-            taus[name].append(kendalltau(value, truth).statistic)
+            taus[name].append(kendall_tau(np.array(value), np.array(truth)))
         print(folder, f'target accuracy {np.mean(truth):.1f} ± {np.std(truth, ddof=1):.1f} over archs')
     for name, found in taus.items():
         print(f'{name}: tau', ' '.join(f'{tau:.2f}' for tau in found), f'mean {np.mean(found):.2f}')
