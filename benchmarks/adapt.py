@@ -5,6 +5,10 @@
     python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --jobs 2
     python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --targets domains detection --kinds supervised
 
+The learning rate was chosen on other test images, from a source of another seed:
+
+    python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --targets objects_dev --kinds supervised --seeds 9 --lr 0.2
+
 Per seed and kind: a supernet of the source (tools/train.py), the source's best arch by a search on it, and tools/adapt.py on every
 target. The target `domains` is noisy digits without labels beside grey ones with them, `detection` Faster R-CNN on BCCD (data/bccd).
 What is finished is not run again. Writes table.md and results.json.
@@ -29,7 +33,7 @@ SOURCE_CLASSES = 5
 PASSES = {'rare-identity': 1, 'pinas-rare-identity': 2 + 2 / 3, 'pinas-rare-identity-linear': 1 / 3}
 MACS = 4e6
 # Classes, and epochs of the supernet's and of the subnet's fine-tuning: most of the budget is the subnet's.
-TARGETS = dict(objects=(5, 6, 30), digits=(10, 4, 20), cells=(3, 4, 16))
+TARGETS = dict(objects=(5, 6, 30), digits=(10, 4, 20), cells=(3, 6, 30), objects_dev=(5, 6, 30))
 # What the searches spend: about as much as the supernet's fine-tuning.
 SEARCH = ['search_loop.num_archs=40', 'search_loop.calibration_batches=2']
 METRICS = dict(detection='coco/bbox_mAP')
@@ -49,6 +53,7 @@ def main() -> None:
     options.add_argument('--kinds', nargs='+', choices=('supervised', 'unsupervised'), default=['supervised', 'unsupervised'])
     options.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     options.add_argument('--passes', type=int, default=100_000, help="image passes of a source's supernet")
+    options.add_argument('--lr', type=float, help="learning rate of all ways (default: the config's)")
     options.add_argument('--jobs', type=int, default=1, help='seeds and kinds side by side, each on one thread')
     args = options.parse_args()
     args.work_dir, args.data = args.work_dir.resolve(), args.data.resolve()
@@ -67,8 +72,9 @@ def run(args: argparse.Namespace, kind: str, seed: int) -> list[dict[str, Any]]:
     source = once(folder / 'source.json', lambda: train_source(folder, args.data / 'source', kind, args.passes, seed))
     rows = []
     for target in args.targets:
-        once(folder / f'{target}.json', lambda target=target: adapt(folder, args.data, source, kind, target, seed))
-        report = json.loads((folder / target / 'adapt.json').read_text())
+        name = target if args.lr is None else f'{target}-lr{args.lr}'
+        once(folder / f'{name}.json', lambda target=target, name=name: adapt(folder / name, args.data, source, kind, target, seed, args.lr))
+        report = json.loads((folder / name / 'adapt.json').read_text())
         differ = sum(slot['source'] != slot['found'] for slot in report['slots'])
         rows += [dict(target=target, kind=kind, seed=seed, way=way, metric=row['metrics'][METRICS.get(target, 'accuracy/top1')],
                       macs=row['costs']['macs'], operations=row['operations'], arch=row['arch'], differ=differ)
@@ -89,37 +95,41 @@ def train_source(folder: Path, data: Path, kind: str, passes: int, seed: int) ->
 
     if kind == 'supervised':
         supernet = classifier = train('rare-identity', 1.0, f'custom_hooks.0.seed={seed}', *classes)
-        config, learned = 'dsnas/spos-search_nasbench-macro_cifar10.py', []
+        config, learned = 'ranking/rare-identity-search_nasbench-macro_cifar10.py', []
     else:
         supernet = train('pinas-rare-identity', 0.9, f'model.arch_seed={seed}')
         learned = [f'model.backbone.init_cfg.checkpoint={supernet}']
         classifier = train('pinas-rare-identity-linear', 0.1, f'custom_hooks.0.seed={seed}', *learned, *classes)
         config = 'pinas/pinas_nasbench-macro-search_cifar10.py'
     tool('search.py', TOP / 'configs' / config, classifier, '--work-dir', folder / 'search', '--cfg-options',
-         f'test_cfg.seed={seed}', f'test_cfg.constraints.macs={MACS}', *learned, *classes, PINAS_DATA=f'{data}/')
+         f'test_cfg.seed={seed}', f'test_cfg.constraints.macs={MACS}', 'test_cfg.num_archs=80', 'test_cfg.calibration_batches=2',
+         *learned, *classes, PINAS_DATA=f'{data}/')
     return dict(supernet=str(supernet), arch=str(folder / 'search/subnet.yaml'))
 
 
-def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: str, seed: int) -> dict[str, float]:
+def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: str, seed: int, lr: float | None) -> dict[str, float]:
     """One target; its CPU seconds."""
-    overrides = [f'search_loop.constraints.macs={MACS}']
+    overrides = [] if lr is None else [f'optim_wrapper.optimizer.lr={lr}']
     if target in TARGETS:
         classes, supernet_epochs, epochs = TARGETS[target]
         form = 'classification' if kind == 'supervised' else 'classification-linear'
         config = f'{form}_nasbench-macro_1xb64-10e_folder'
         overrides += [f'model.head.num_classes={classes}', f'data_preprocessor.num_classes={classes}', 'search_loop.score_samples=None',
                       *lengths(supernet_epochs, epochs), *SEARCH, *held_out(data / target)]
+        macs = MACS
     elif target == 'domains':
         config = 'uda-dann_nasbench-macro_1xb64-300i_digit-domains'
         overrides += [*lengths(100, 300, 'max_iters'), *SEARCH]
+        macs = MACS
     else:
         config = 'faster-rcnn_nasbench-macro_fpn_1xb8-6e_bccd'
-        overrides = [*lengths(2, 8, scheduler=1), 'search_loop.num_archs=16', 'search_loop.calibration_batches=4', *SMALL_IMAGES]
+        overrides += [*lengths(2, 8, scheduler=1), 'search_loop.num_archs=16', 'search_loop.calibration_batches=4', *SMALL_IMAGES]
         # What the source's arch costs here: neck and heads cost more than the backbone.
-        overrides.append(f'search_loop.constraints.macs={detector_macs(config, overrides, source, folder / target)}')
+        macs = detector_macs(config, overrides, source, folder)
     return dict(seconds=tool(
-        'adapt.py', TOP / f'configs/adapt/{config}.py', '--supernet', source['supernet'], '--source-arch', source['arch'], '--work-dir',
-        folder / target, '--seed', seed, '--cfg-options', *overrides, PINAS_DATA=f'{data / target}/'))
+        'adapt.py', TOP / f'configs/adapt/{config}.py', '--supernet', source['supernet'], '--source-arch', source['arch'],
+        '--work-dir', folder, '--seed', seed, '--cfg-options', f'search_loop.constraints.macs={macs}', *overrides,
+        PINAS_DATA=f'{data / target}/'))
 
 
 def lengths(supernet: int, subnet: int, unit: str = 'max_epochs', scheduler: int = 0) -> list[str]:

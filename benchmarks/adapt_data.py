@@ -4,8 +4,9 @@
     python benchmarks/adapt_data.py --cifar10 data/cifar10 --bccd data/bccd --out data/adapt
 
 source: the first five classes of CIFAR-10 in the order of their names, as links. objects: 400 training images of each of the other
-five, and their test images. digits: those of scikit-learn. domains: the same in grey and noisy. cells: the boxes of BCCD, cut out;
-as many of every class as of the rarest. Without --cifar10 or --bccd, what needs them is left out.
+five, and their test images. objects_dev: the same training images, and as test images others of CIFAR-10's training set, to choose
+settings by. digits: those of scikit-learn. domains: the same in grey and noisy. cells: the boxes of BCCD, cut out, as many of every
+class as of the rarest; tested on those of its validation part too. Without --cifar10 or --bccd, what needs them is left out.
 """
 import argparse
 import json
@@ -18,7 +19,8 @@ from pinas_mm.datasets import Digits
 from pinas_mm.datasets.digit_domains import write_digit_domain
 
 SIZE = 32
-OBJECTS = 400
+# Images of a class.
+OBJECTS, DEV = 400, 500
 
 
 def main() -> None:
@@ -29,25 +31,29 @@ def main() -> None:
     args = options.parse_args()
     write_digits(args.out / 'digits')
     for folder, look, split in (('grey', 'grey', 'learning'), ('grey_held_out', 'grey', 'held_out'), ('noisy', 'noisy', 'learning'),
-                                ('noisy_test', 'noisy', 'test')):
+                                ('noisy_test', 'noisy', 'test'), ('noisy_dev', 'noisy', 'held_out')):
         write_digit_domain(args.out / 'domains' / folder, look, split, noise=150)  # hard enough to tell ways apart
     if args.cifar10:
         classes = sorted(path.name for path in (args.cifar10 / 'train').iterdir())
-        link(args.cifar10, args.out / 'source', classes[:5], None)
-        link(args.cifar10, args.out / 'objects', classes[5:], OBJECTS)
+        train, test, whole = args.cifar10 / 'train', args.cifar10 / 'test', slice(None)
+        link(train, args.out / 'source/train', classes[:5], whole)
+        link(test, args.out / 'source/test', classes[:5], whole)
+        for name in ('objects', 'objects_dev'):
+            link(train, args.out / name / 'train', classes[5:], slice(OBJECTS))
+        link(test, args.out / 'objects/test', classes[5:], whole)
+        link(train, args.out / 'objects_dev/test', classes[5:], slice(OBJECTS, OBJECTS + DEV))
     if args.bccd:
         cut_cells(args.bccd, args.out / 'cells')
 
 
-def link(cifar10: Path, out: Path, classes: list[str], most: int | None) -> None:
-    """Links to the images of some classes, to at most so many of each in the training set."""
-    for part in ('train', 'test'):
-        for name in classes:
-            (out / part / name).mkdir(parents=True, exist_ok=True)
-            for path in sorted((cifar10 / part / name).resolve().iterdir())[:most if part == 'train' else None]:
-                link = out / part / name / path.name
-                link.unlink(missing_ok=True)
-                link.symlink_to(path)
+def link(images: Path, out: Path, classes: list[str], chosen: slice) -> None:
+    """Links to the chosen images of each of some classes."""
+    for name in classes:
+        (out / name).mkdir(parents=True, exist_ok=True)
+        for path in sorted((images / name).resolve().iterdir())[chosen]:
+            link = out / name / path.name
+            link.unlink(missing_ok=True)
+            link.symlink_to(path)
 
 
 def write_digits(out: Path) -> None:
@@ -58,24 +64,29 @@ def write_digits(out: Path) -> None:
 
 def cut_cells(bccd: Path, out: Path) -> None:
     """A cut-out per box, as wide as high with the cell in the middle."""
-    for part in ('train', 'test'):
-        data = json.loads((bccd / f'annotations/{part}.json').read_text())
-        names = {category['id']: category['name'] for category in data['categories']}
-        files = {image['id']: image['file_name'] for image in data['images']}
-        boxes = {number: [box for box in data['annotations'] if box['category_id'] == number] for number in names}
-        rng = np.random.default_rng(0)
-        for number, found in boxes.items():
+    rng = np.random.default_rng(0)
+    for part, parts in dict(train=('train', ), test=('val', 'test')).items():
+        boxes: dict[str, list[tuple[Path, dict]]] = {}
+        for name in parts:
+            data = json.loads((bccd / f'annotations/{name}.json').read_text())
+            classes = {category['id']: category['name'] for category in data['categories']}
+            pictures = {image['id']: bccd / name / image['file_name'] for image in data['images']}
+            for box in data['annotations']:
+                boxes.setdefault(classes[box['category_id']], []).append((pictures[box['image_id']], box))
+        for name, found in boxes.items():
             for index in sorted(rng.permutation(len(found))[:min(map(len, boxes.values()))]):
-                box = found[index]
-                picture = cv2.imread(str(bccd / part / files[box['image_id']]))
-                x, y, width, height = box['bbox']
-                side = max(width, height)
-                corner = round(x + (width - side) / 2), round(y + (height - side) / 2)
-                # Beyond the picture's edge the edge goes on.
-                columns, rows = (np.clip(np.arange(start, start + round(side)), 0, length - 1)
-                                 for start, length in zip(corner, picture.shape[1::-1]))
-                cut = cv2.resize(picture[rows][:, columns], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
-                write(out / part / names[number] / f'{box["id"]:05}.png', cut)
+                path, box = found[index]
+                write(out / part / name / f'{path.parent.name}_{box["id"]:05}.png', cut(cv2.imread(str(path)), box['bbox']))
+
+
+def cut(picture: np.ndarray, box: list[float]) -> np.ndarray:
+    """A square with the box ``(x, y, width, height)`` in its middle."""
+    x, y, width, height = box
+    side = max(width, height)
+    corner = round(x + (width - side) / 2), round(y + (height - side) / 2)
+    # Beyond the picture's edge the edge goes on.
+    columns, rows = (np.clip(np.arange(start, start + round(side)), 0, length - 1) for start, length in zip(corner, picture.shape[1::-1]))
+    return cv2.resize(picture[rows][:, columns], (SIZE, SIZE), interpolation=cv2.INTER_AREA)
 
 
 def write(path: Path, image: np.ndarray) -> None:
