@@ -3,7 +3,7 @@
 
     python benchmarks/adapt_data.py --cifar10 data/cifar10 --bccd data/bccd --out data/adapt
 
-source: the first five classes of CIFAR-10 in the order of their names, as links. objects: 400 training images of each of the other
+source: the first five classes of CIFAR-10 in the order of their names, as links. objects: 100 training images of each of the other
 five, and their test images. objects_dev: the same training images, and as test images others of CIFAR-10's training set, to choose
 settings by. digits: those of scikit-learn. domains: the same in grey and noisy. cells: the boxes of BCCD, cut out, as many of every
 class as of the rarest; tested on those of its validation part too. Without --cifar10 or --bccd, what needs them is left out.
@@ -20,7 +20,7 @@ from pinas_mm.datasets.digit_domains import write_digit_domain
 
 SIZE = 32
 # Images of a class.
-OBJECTS, DEV = 400, 500
+OBJECTS, DEV = 100, 500
 
 
 def main() -> None:
