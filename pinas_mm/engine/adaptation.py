@@ -17,9 +17,11 @@ from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.model import BaseModel, is_model_wrapper, revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoint import load_strict, save_checkpoint
+from ..datasets import UnlabelledDomain
+from ..datasets.shared_images import shared_images
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.channels import check_channels
@@ -31,7 +33,7 @@ from ..search.subnet import subnet_state_dict
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from .command_line import build_runner
-from .hooks.class_count_hook import ClassCountHook
+from .hooks.label_range_hook import LabelRangeHook
 from .hooks.training_time_hook import TrainingTimeHook, training_seconds
 from .loaders import CALIBRATION_BATCHES, calibration_config, calibration_loader, whole_set_loader
 from .schedule import stretched
@@ -121,11 +123,23 @@ class Adaptation:
         """Builds what later steps read, so that what is wrong with it shows before hours of training."""
         if self.source_arch is not None:
             self.read_source_arch()
-        DATASETS.build(copy.deepcopy(self.config.test_dataloader.dataset))
         loop = self.stages['search_loop']
-        whole_set_loader(self.config.val_dataloader, loop.get('score_samples'))
+        scored = whole_set_loader(self.config.val_dataloader, loop.get('score_samples')).dataset
+        for part in ('train', 'test'):
+            other = DATASETS.build(copy.deepcopy(self.config[f'{part}_dataloader'].dataset))
+            # Images without labels may be tested on: that is how unsupervised domain adaptation is.
+            if not isinstance(scored, UnlabelledDomain) or part == 'train':
+                self.check_held_out(scored, other, part)
         self.calibration_loader()
         build_searcher(loop.get('searcher') or {}, self.costs.space, Constraints(self.costs, **loop.get('constraints') or {}), 0).ask(1)
+
+    def check_held_out(self, scored: Dataset, other: Dataset, part: str) -> None:
+        """Whether what the search is scored on is left out of another part."""
+        if shared := shared_images(scored, other):
+            raise InputError(
+                f'{self.name}: {len(shared)} images of val_dataloader are also in {part}_dataloader, such as {shared[0]}: the search would '
+                f'choose by images that are {dict(train="learned from", test="tested on")[part]}. Expected a held-out part of the training '
+                "set, such as dict(type='pinas_mm.SeededSplit', part='held_out', ...), and part='learning' to learn from")
 
     # ---------------------------------------------------------------------------------------------------------------------- steps
 
@@ -139,7 +153,7 @@ class Adaptation:
                 load_strict(bare(runner).backbone, self.supernet, 'backbone.')
             except InputError as error:
                 raise InputError(f'--supernet: expected space {self.costs.space.name!r}, as wide as in {self.name}: {error}') from error
-            runner.register_hook(ClassCountHook())
+            runner.register_hook(LabelRangeHook())
             hook = HOOKS.build(sampling_hooks(config.custom_hooks)[0])
             return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
 

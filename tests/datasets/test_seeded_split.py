@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from mmengine.registry import DATASETS
 
@@ -56,3 +58,31 @@ def test_a_missing_or_empty_folder_is_named(tmp_path):
         dataset = dict(type='mmpretrain.CustomDataset', data_root=str(tmp_path / folder), pipeline=[])
         with pytest.raises(InputError, match=f"SeededSplit: mmpretrain.CustomDataset of '{tmp_path}/{folder}': .*{reason}"):
             DATASETS.build(dict(type='pinas_mm.SeededSplit', dataset=dataset, part='learning', held_out=10))
+
+
+@pytest.fixture
+def persons(tmp_path):
+    """Forty images of ten persons, one to seven of each."""
+    lines = [f'{person:03d}_{number}M{20 + person}.jpg {20 + person} M' for person, count in enumerate([1, 7, 4, 4, 2, 6, 3, 5, 3, 5])
+             for number in range(count)]
+    (tmp_path / 'list.txt').write_text('\n'.join(lines))
+    return dict(type='pinas_mm.AgeGenderList', tasks='age', data_root=str(tmp_path), ann_file='list.txt')
+
+
+@pytest.mark.parametrize('seed', range(4))
+def test_nobody_is_in_both_parts(persons, seed):
+    names = {part: [Path(info['img_path']).name for info in map(dataset.get_data_info, range(len(dataset)))]
+             for part in ('learning', 'held_out')
+             for dataset in [split(part, 10, dataset=persons, group=r'^(\d+)_', seed=seed)]}
+    found = {part: {name[:3] for name in names[part]} for part in names}
+    assert not found['learning'] & found['held_out'] and len(found['learning'] | found['held_out']) == 10
+    assert len(names['learning']) + len(names['held_out']) == 40
+    # Ten images, and at most the others of the last person.
+    assert 10 <= len(names['held_out']) < 10 + 7
+
+
+def test_groups_that_cannot_be_made_are_named(persons):
+    with pytest.raises(InputError, match=r"group='P\(.\)' is not in the file name '000_0M20.jpg'"):
+        split('learning', 10, dataset=persons, group='P(.)')
+    with pytest.raises(InputError, match=r"held_out=38 of 40 samples in 1 groups by '\[MF\]': none is left to learn from"):
+        split('learning', 38, dataset=persons, group='[MF]')

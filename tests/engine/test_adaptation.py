@@ -11,6 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import MODELS
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
+from pinas_mm.datasets.digit_domains import write_digit_domain
 from pinas_mm.engine.adaptation import COMPARISONS, JOINT, Adaptation
 from pinas_mm.engine.hooks import ArchSamplingHook
 from pinas_mm.errors import InputError
@@ -218,6 +219,22 @@ def test_wrong_input_is_named(config, supernet, change, expected):
         adapt(config, supernet)
     assert expected in str(error.value)
     assert not list(Path(config.work_dir).rglob('*.pth')), 'before hours of training'
+
+
+@pytest.mark.parametrize('part, fault', [('train', 'learned from'), ('test', 'tested on')])
+def test_a_search_on_images_of_another_part_is_refused(config, supernet, tmp_path, part, fault):
+    """Not only where the whole sets are the same."""
+    write_digit_domain(tmp_path / 'digits', 'grey', num_images=80)
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    folder = dict(type='CustomDataset', data_root=str(tmp_path / 'digits'), pipeline=pipeline)
+    parts = {part: dict(type='pinas_mm.SeededSplit', part=part, held_out=32, dataset=folder) for part in ('learning', 'held_out')}
+    config.val_dataloader.dataset = parts['held_out']
+    config[f'{part}_dataloader'].dataset = folder
+    with pytest.raises(InputError, match=rf'config: 32 images of val_dataloader are also in {part}_dataloader, such as .*/digits/.*png: '
+                                         f'the search would choose by images that are {fault}'):
+        adapt(config, supernet)
+    config[f'{part}_dataloader'].dataset = parts['learning']
+    adapt(config, supernet, 'search')
 
 
 @pytest.mark.parametrize('source_arch, expected', [

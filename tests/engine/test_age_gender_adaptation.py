@@ -124,7 +124,8 @@ def test_every_step(adaptation, layout, tasks, head, metrics, score):
 def test_the_head_of_a_task_that_does_not_fit_is_named(adaptation):
     for change, message in (
             ({'model.head.task_heads.age.in_channels': 320}, r'in_channels=320 of the ExpectedAgeHead: .* gives \[160\]'),
-            ({'model.head.task_heads.age.ages': (20, 40)}, r'\d\d.png: age \d\d, expected 20 to 40 \(`ages` of ExpectedAgeHead\)')):
+            ({'model.head.task_heads.age.ages': (20, 40)},
+             rf'ages=\(20, 40\) of ExpectedAgeHead: AgeGenderList has ages of {AGES[0]} to {AGES[1]}')):
         steps = adaptation(write_list, ['age', 'gender'], BOTH, BOTH_METRICS, 'age/neg_mae')
         steps.config.merge_from_dict(change)
         steps.config.work_dir = steps.work_dir = steps.work_dir.with_name(message[:6].strip('\\'))

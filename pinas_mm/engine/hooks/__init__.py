@@ -1,12 +1,12 @@
 from .arch_sampling_hook import ArchSamplingHook
 from .arch_search_hook import ArchSearchHook
-from .class_count_hook import ClassCountHook
 from .dsnas_hook import DSNASHook
 from .epoch_seed_hook import EpochSeedHook
 from .hand_over_hook import HandOverHook
 from .knn_hook import KNNHook
+from .label_range_hook import LabelRangeHook
 from .prediction_picture_hook import PredictionPictureHook
 
 __all__ = [
-    'ArchSamplingHook', 'ArchSearchHook', 'ClassCountHook', 'DSNASHook', 'EpochSeedHook', 'HandOverHook', 'KNNHook', 'PredictionPictureHook'
+    'ArchSamplingHook', 'ArchSearchHook', 'DSNASHook', 'EpochSeedHook', 'HandOverHook', 'KNNHook', 'LabelRangeHook', 'PredictionPictureHook'
 ]

@@ -2,7 +2,7 @@ import pytest
 
 from pinas_mm.errors import InputError
 
-HOOKS = [dict(type='pinas_mm.ArchSamplingHook'), dict(type='pinas_mm.ClassCountHook')]
+HOOKS = [dict(type='pinas_mm.ArchSamplingHook'), dict(type='pinas_mm.LabelRangeHook')]
 
 
 @pytest.mark.parametrize('num_classes', [7, 12])

@@ -1,0 +1,45 @@
+import pytest
+import torch
+from mmengine.dataset import ConcatDataset, RepeatDataset
+from mmengine.registry import DATASETS
+from mmpretrain.datasets import CustomDataset
+from torch.utils.data import TensorDataset
+
+from pinas_mm.datasets import DomainPair
+from pinas_mm.datasets.digit_domains import write_digit_domain
+from pinas_mm.datasets.shared_images import shared_images
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for look in ('grey', 'noisy'):
+        write_digit_domain(tmp_path / look, look, num_images=30)
+    return tmp_path
+
+
+def config(folder, look='grey'):
+    return dict(type='mmpretrain.CustomDataset', data_root=str(folder / look), pipeline=[dict(type='mmpretrain.PackInputs')])
+
+
+def test_parts_of_a_split_share_none_and_the_whole_shares_all(folder):
+    whole = CustomDataset(data_root=str(folder / 'grey'))
+    parts = [DATASETS.build(dict(type='pinas_mm.SeededSplit', part=part, held_out=10, dataset=config(folder)))
+             for part in ('learning', 'held_out')]
+    assert shared_images(*parts) == []
+    held_out = sorted(info['img_path'] for info in map(parts[1].get_data_info, range(10)))
+    assert shared_images(parts[1], whole) == shared_images(whole, parts[1]) == held_out
+    assert shared_images(whole, CustomDataset(data_root=str(folder / 'noisy'))) == []
+
+
+def test_datasets_of_datasets_are_looked_into(folder):
+    grey, noisy = (CustomDataset(data_root=str(folder / look)) for look in ('grey', 'noisy'))
+    both = ConcatDataset([noisy, grey])
+    assert len(shared_images(grey, both)) == len(shared_images(noisy, both)) == 30
+    assert len(shared_images(both, RepeatDataset(noisy, times=2))) == 30
+    pair = DomainPair(source=config(folder), target=config(folder, 'noisy'))
+    assert len(shared_images(grey, pair)) == len(shared_images(noisy, pair)) == 30
+
+
+def test_images_that_are_no_files_are_not_compared(folder):
+    digits = DATASETS.build(dict(type='pinas_mm.Digits', split='test'))
+    assert shared_images(digits, digits) == shared_images(digits, TensorDataset(torch.zeros(1))) == []
