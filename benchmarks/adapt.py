@@ -52,7 +52,7 @@ def main() -> None:
     options.add_argument('--targets', nargs='+', choices=[*TARGETS, 'domains', 'detection'], default=list(TARGETS))
     options.add_argument('--kinds', nargs='+', choices=('supervised', 'unsupervised'), default=['supervised', 'unsupervised'])
     options.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
-    options.add_argument('--passes', type=int, default=100_000, help="image passes of a source's supernet")
+    options.add_argument('--passes', type=int, default=300_000, help="image passes of a source's supernet")
     options.add_argument('--lr', type=float, help="learning rate of all ways (default: the config's)")
     options.add_argument('--jobs', type=int, default=1, help='seeds and kinds side by side, each on one thread')
     args = options.parse_args()

@@ -55,6 +55,7 @@ train_dataloader = {
         },
         'type': 'pinas_mm.SeededSplit',
         'held_out': 4400,
+        'group': '^(\\d+)_',
     },
 }
 val_dataloader = {
@@ -82,6 +83,7 @@ val_dataloader = {
         },
         'type': 'pinas_mm.SeededSplit',
         'held_out': 4400,
+        'group': '^(\\d+)_',
     },
 }
 test_dataloader = {
@@ -129,7 +131,7 @@ train_set = {
     'age_offset': 16,
     'ann_file': 'morph2_train.csv',
 }
-split = {'type': 'pinas_mm.SeededSplit', 'held_out': 4400}
+split = {'type': 'pinas_mm.SeededSplit', 'held_out': 4400, 'group': '^(\\d+)_'}
 default_scope = 'mmpretrain'
 default_hooks = {
     'timer': {'type': 'IterTimerHook', '_scope_': 'mmpretrain'},

@@ -70,6 +70,7 @@ train_dataloader = {
         },
         'type': 'pinas_mm.SeededSplit',
         'held_out': 4400,
+        'group': '^(\\d+)_',
     },
 }
 val_dataloader = {
@@ -97,6 +98,7 @@ val_dataloader = {
         },
         'type': 'pinas_mm.SeededSplit',
         'held_out': 4400,
+        'group': '^(\\d+)_',
     },
 }
 test_dataloader = {
@@ -144,7 +146,7 @@ train_set = {
     'age_offset': 16,
     'ann_file': 'morph2_train.csv',
 }
-split = {'type': 'pinas_mm.SeededSplit', 'held_out': 4400}
+split = {'type': 'pinas_mm.SeededSplit', 'held_out': 4400, 'group': '^(\\d+)_'}
 learning = {
     'dataset': {
         'tasks': ['age', 'gender'],

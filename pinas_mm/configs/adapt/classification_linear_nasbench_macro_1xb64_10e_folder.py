@@ -88,7 +88,7 @@ test_dataloader = {
         'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'Resize', 'scale': 32}, {'type': 'PackInputs'}],
     },
 }
-val_evaluator = {'type': 'Accuracy', 'topk': (1,)}
+val_evaluator = [{'type': 'Accuracy', 'topk': (1,)}, {'type': 'pinas_mm.LabelLikelihood'}]
 test_evaluator = {'type': 'Accuracy', 'topk': (1,)}
 arch_evaluation = {
     'calibration_dataloader': {
@@ -147,6 +147,7 @@ search_loop = {
     'num_archs': 100,
     'calibration_batches': 8,
     'input_size': 32,
+    'score': 'score/neg_loss',
     'score_samples': 500,
 }
 subnet_stage = {}
