@@ -5,9 +5,9 @@
     python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --jobs 2
     python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --targets domains detection --kinds supervised
 
-The learning rate was chosen on other test images, from a source of another seed:
+The learning rates were chosen on other images than the test set's, from a source of another seed:
 
-    python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --targets objects_dev --kinds supervised --seeds 9 --lr 0.2
+    python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --targets objects --kinds supervised --seeds 9 --dev --lr 0.2
 
 Per seed and kind: a supernet of the source (tools/train.py), the source's best arch by a search on it, and tools/adapt.py on every
 target. The target `domains` is noisy digits without labels beside grey ones with them, `detection` Faster R-CNN on BCCD (data/bccd).
@@ -33,7 +33,9 @@ SOURCE_CLASSES = 5
 PASSES = {'rare-identity': 1, 'pinas-rare-identity': 2 + 2 / 3, 'pinas-rare-identity-linear': 1 / 3}
 MACS = 4e6
 # Classes, and epochs of the supernet's and of the subnet's fine-tuning: most of the budget is the subnet's.
-TARGETS = dict(objects=(5, 6, 30), digits=(10, 4, 20), cells=(3, 6, 30), objects_dev=(5, 15, 60))
+TARGETS = dict(objects=(5, 15, 60), digits=(10, 4, 20), cells=(3, 6, 30))
+# Where the images to choose settings by are.
+DEV = dict(objects='dev', domains='noisy_dev')
 # What the searches spend: about as much as the supernet's fine-tuning.
 SEARCH = ['search_loop.num_archs=40', 'search_loop.calibration_batches=2']
 METRICS = dict(detection='coco/bbox_mAP')
@@ -53,6 +55,7 @@ def main() -> None:
     options.add_argument('--kinds', nargs='+', choices=('supervised', 'unsupervised'), default=['supervised', 'unsupervised'])
     options.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     options.add_argument('--passes', type=int, default=300_000, help="image passes of a source's supernet")
+    options.add_argument('--dev', action='store_true', help='test on images to choose settings by (targets objects and domains)')
     options.add_argument('--lr', type=float, help="learning rate of all ways (default: the config's)")
     options.add_argument('--jobs', type=int, default=1, help='seeds and kinds side by side, each on one thread')
     args = options.parse_args()
@@ -72,8 +75,8 @@ def run(args: argparse.Namespace, kind: str, seed: int) -> list[dict[str, Any]]:
     source = once(folder / 'source.json', lambda: train_source(folder, args.data / 'source', kind, args.passes, seed))
     rows = []
     for target in args.targets:
-        name = target if args.lr is None else f'{target}-lr{args.lr}'
-        once(folder / f'{name}.json', lambda target=target, name=name: adapt(folder / name, args.data, source, kind, target, seed, args.lr))
+        name = target + '-dev' * args.dev + (f'-lr{args.lr}' if args.lr else '')
+        once(folder / f'{name}.json', lambda target=target, name=name: adapt(args, folder / name, source, kind, target, seed))
         report = json.loads((folder / name / 'adapt.json').read_text())
         differ = sum(slot['source'] != slot['found'] for slot in report['slots'])
         rows += [dict(target=target, kind=kind, seed=seed, way=way, metric=row['metrics'][METRICS.get(target, 'accuracy/top1')],
@@ -107,15 +110,18 @@ def train_source(folder: Path, data: Path, kind: str, passes: int, seed: int) ->
     return dict(supernet=str(supernet), arch=str(folder / 'search/subnet.yaml'))
 
 
-def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: str, seed: int, lr: float | None) -> dict[str, float]:
+def adapt(args: argparse.Namespace, folder: Path, source: dict[str, Any], kind: str, target: str, seed: int) -> dict[str, float]:
     """One target; its CPU seconds."""
-    overrides = [] if lr is None else [f'optim_wrapper.optimizer.lr={lr}']
+    data = args.data / target
+    overrides = [f'optim_wrapper.optimizer.lr={args.lr}'] if args.lr else []
+    if args.dev:
+        overrides.append(f'test_dataloader.dataset.data_root={data / DEV[target]}')
     if target in TARGETS:
         classes, supernet_epochs, epochs = TARGETS[target]
         form = 'classification' if kind == 'supervised' else 'classification-linear'
         config = f'{form}_nasbench-macro_1xb64-10e_folder'
         overrides += [f'model.head.num_classes={classes}', f'data_preprocessor.num_classes={classes}', 'search_loop.score_samples=None',
-                      *lengths(supernet_epochs, epochs), *SEARCH, *held_out(data / target)]
+                      *lengths(supernet_epochs, epochs), *SEARCH, *held_out(data)]
         macs = MACS
     elif target == 'domains':
         config = 'uda-dann_nasbench-macro_1xb64-300i_digit-domains'
@@ -129,7 +135,7 @@ def adapt(folder: Path, data: Path, source: dict[str, Any], kind: str, target: s
     return dict(seconds=tool(
         'adapt.py', TOP / f'configs/adapt/{config}.py', '--supernet', source['supernet'], '--source-arch', source['arch'],
         '--work-dir', folder, '--seed', seed, '--cfg-options', f'search_loop.constraints.macs={macs}', *overrides,
-        PINAS_DATA=f'{data / target}/'))
+        PINAS_DATA=f'{data}/'))
 
 
 def lengths(supernet: int, subnet: int, unit: str = 'max_epochs', scheduler: int = 0) -> list[str]:
@@ -152,22 +158,25 @@ def held_out(data: Path) -> list[str]:
 
 
 def table(rows: list[dict[str, Any]]) -> str:
-    """Markdown: per target, kind and way the metric over seeds, and how far the joint adaptation is ahead, paired over seeds."""
-    lines = ['| target | supernet | way | metric (%) | joint adaptation ahead by [95 % interval] | MACs (M) | spent (1e12 MACs) |',
-             '|' + ' --- |' * 7]
+    """Markdown, a line per target and kind: of each way the metric over seeds, and how far the joint adaptation is ahead, paired."""
+    ways = (JOINT, *COMPARISONS.values())
+    lines = ['| target | supernet | ' + ' | '.join(ways) + ' | MACs (M), source and found | slots that differ | spent (1e12 MACs) |',
+             '|' + ' --- |' * 9]
     for target, kind in dict.fromkeys((row['target'], row['kind']) for row in rows):
-        group = [row for row in rows if (row['target'], row['kind']) == (target, kind)]
+        group = {way: [row for row in rows if (row['target'], row['kind'], row['way']) == (target, kind, way)] for way in ways}
         factor = 100 if target in METRICS else 1
-        values = {way: np.array([row['metric'] * factor for row in group if row['way'] == way]) for way in (JOINT, *COMPARISONS.values())}
-        for way, found in values.items():
-            chosen = [row for row in group if row['way'] == way]
-            spread = f' ± {np.std(found, ddof=1):.1f}' if len(found) > 1 else ''
-            macs, spent = (np.mean([row[key] for row in chosen]) for key in ('macs', 'operations'))
-            lines.append(f'| {target} | {kind} | {way} | {np.mean(found):.1f}{spread} | '
-                         f'{"-" if way == JOINT else ahead(values[JOINT] - found)} | {macs / 1e6:.2f} | {spent / 1e12:.2f} |')
-        lines.append(f'| {target} | {kind} | slots that differ from the source arch | '
-                     f'{", ".join(str(row["differ"]) for row in group if row["way"] == JOINT)} of 8 | | | |')
+        values = {way: np.array([row['metric'] * factor for row in found]) for way, found in group.items()}
+        cells = [over_seeds(values[JOINT]), *(f'{over_seeds(values[way])} ({ahead(values[JOINT] - values[way])})' for way in ways[1:])]
+        macs = ', '.join(f'{np.mean([row["macs"] for row in group[way]]) / 1e6:.2f}' for way in (ways[1], JOINT))
+        differ = ', '.join(str(row['differ']) for row in group[JOINT])
+        spent = ' to '.join(f'{edge([row["operations"] for row in sum(group.values(), [])]) / 1e12:.2f}' for edge in (min, max))
+        lines.append(f'| {target} | {kind} | ' + ' | '.join(cells) + f' | {macs} | {differ} | {spent} |')
     return '\n'.join(lines) + '\n'
+
+
+def over_seeds(values: np.ndarray) -> str:
+    """Mean and standard deviation."""
+    return f'{np.mean(values):.1f}' + (f' ± {np.std(values, ddof=1):.1f}' if len(values) > 1 else '')
 
 
 def ahead(differences: np.ndarray) -> str:

@@ -4,9 +4,9 @@
     python benchmarks/adapt_data.py --cifar10 data/cifar10 --bccd data/bccd --out data/adapt
 
 source: the first five classes of CIFAR-10 in the order of their names, as links. objects: 100 training images of each of the other
-five, and their test images. objects_dev: the same training images, and as test images others of CIFAR-10's training set, to choose
-settings by. digits: those of scikit-learn. domains: the same in grey and noisy. cells: the boxes of BCCD, cut out, as many of every
-class as of the rarest; tested on those of its validation part too. Without --cifar10 or --bccd, what needs them is left out.
+five, and their test images. digits: those of scikit-learn. domains: the same in grey and noisy. cells: the boxes of BCCD, cut out, as
+many of every class as of the rarest; tested on those of its validation part too. Images to choose settings by are objects/dev (others of
+CIFAR-10's training set) and domains/noisy_dev. Without --cifar10 or --bccd, what needs them is left out.
 """
 import argparse
 import json
@@ -38,10 +38,9 @@ def main() -> None:
         train, test, whole = args.cifar10 / 'train', args.cifar10 / 'test', slice(None)
         link(train, args.out / 'source/train', classes[:5], whole)
         link(test, args.out / 'source/test', classes[:5], whole)
-        for name in ('objects', 'objects_dev'):
-            link(train, args.out / name / 'train', classes[5:], slice(OBJECTS))
+        link(train, args.out / 'objects/train', classes[5:], slice(OBJECTS))
         link(test, args.out / 'objects/test', classes[5:], whole)
-        link(train, args.out / 'objects_dev/test', classes[5:], slice(OBJECTS, OBJECTS + DEV))
+        link(train, args.out / 'objects/dev', classes[5:], slice(OBJECTS, OBJECTS + DEV))
     if args.bccd:
         cut_cells(args.bccd, args.out / 'cells')
 

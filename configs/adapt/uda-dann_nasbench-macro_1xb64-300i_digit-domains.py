@@ -7,7 +7,7 @@ _base_ = [
 model = dict(type='pinas_mm.DomainAdaptiveClassifier', alignment=dict(type='pinas_mm.DANN'))
 # Those of the supernet's stage draw archs.
 custom_hooks = []
-optim_wrapper = dict(optimizer=dict(lr=0.02), paramwise_cfg=None)
+optim_wrapper = dict(optimizer=dict(lr=0.1), paramwise_cfg=None)
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=300, by_epoch=False)]
 train_cfg = dict(max_iters=300, val_interval=300)
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=1))

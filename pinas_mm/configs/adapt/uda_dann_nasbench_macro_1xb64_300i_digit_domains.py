@@ -134,7 +134,7 @@ arch_evaluation = {
     'calibration_batches': 4,
 }
 pipeline = [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}]
-optim_wrapper = {'optimizer': {'type': 'SGD', 'lr': 0.02, 'momentum': 0.9, 'nesterov': True, 'weight_decay': 0.0005}, 'paramwise_cfg': None}
+optim_wrapper = {'optimizer': {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9, 'nesterov': True, 'weight_decay': 0.0005}, 'paramwise_cfg': None}
 param_scheduler = [{'type': 'CosineAnnealingLR', 'T_max': 300, 'by_epoch': False}]
 train_cfg = {'type': 'IterBasedTrainLoop', 'max_iters': 300, 'val_interval': 300}
 val_cfg = {}
