@@ -41,16 +41,18 @@ def main() -> None:
     init_default_scope(config.default_scope)
     space = get_space('nasbench_macro')
     archs = [space.sample(arch_rng(0, number)) for number in range(args.num_archs)]
-    source = dict(config.test_dataloader, dataset=dict(config.test_dataloader.dataset, data_root=str(args.data / 'grey_held_out')))
-    target = config.arch_evaluation.calibration_dataloader
+    calibrated = config.arch_evaluation.calibration_dataloader
+    target = dict(calibrated, dataset=dict(type='pinas_mm.UnlabelledDomain', dataset=config.target))
+    unlabelled = dict(config.val_dataloader, dataset=dict(target['dataset'], dataset=dict(config.target, part='held_out')))
     taus: dict[str, list[float]] = {name: [] for name in SCORES}
     for folder in args.adaptations:
         model = MODELS.build(dict(config.model, data_preprocessor=config.data_preprocessor))
         stage = json.loads((folder / 'supernet/stage.json').read_text())
         load_strict(model, folder / 'supernet' / Path(stage['result']['checkpoint']).name)
         truth = score(model, archs, target, config.test_dataloader, config.test_evaluator, ACCURACY)
-        values = [score(model, archs, target, config.val_dataloader, config.val_evaluator, INFORMATION),
-                  score(model, archs, dict(target, dataset=config.source), source, config.test_evaluator, ACCURACY)]
+        information = dict(type='pinas_mm.InformationMaximisation')
+        values = [score(model, archs, target, unlabelled, information, INFORMATION),
+                  score(model, archs, calibrated, config.val_dataloader, config.val_evaluator, ACCURACY)]
         for name, value in zip(SCORES, values):
             taus[name].append(kendall_tau(np.array(value), np.array(truth)))
         print(folder, f'target accuracy {np.mean(truth):.1f} ± {np.std(truth, ddof=1):.1f} over archs')

@@ -8,7 +8,14 @@ source = dict(data_root=data_root + 'grey', pipeline=pipeline)
 whole_target = dict(data_root=data_root + 'noisy', pipeline=pipeline)
 target = dict(held_out=219, dataset=whole_target)
 train_dataloader = dict(num_workers=2, dataset=dict(source=source, target=target))
-val_dataloader = dict(num_workers=2, dataset=dict(dataset=target))
+# The search reads labels of the source alone, on images of it that no stage has seen: here that orders archs better than what predictions
+# on the target say (benchmarks/domain_scores.py), as long as BN is recalibrated on the source too.
+val_dataloader = dict(
+    num_workers=2, dataset=dict(_delete_=True, type='CustomDataset', data_root=data_root + 'grey_held_out', pipeline=pipeline))
+val_evaluator = dict(_delete_=True, type='Accuracy', topk=(1, ))
 # Images that no stage has seen.
 test_dataloader = dict(num_workers=2, dataset=dict(whole_target, data_root=data_root + 'noisy_test'))
-arch_evaluation = dict(calibration_dataloader=dict(num_workers=2, dataset=dict(dataset=target)), calibration_batches=4)
+arch_evaluation = dict(
+    calibration_dataloader=dict(
+        num_workers=2, dataset=dict(_delete_=True, type='CustomDataset', data_root=data_root + 'grey', pipeline=pipeline)),
+    calibration_batches=4)

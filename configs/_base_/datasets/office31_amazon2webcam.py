@@ -27,8 +27,8 @@ train_dataloader = dict(
     sampler=dict(type='pinas_mm.DomainSampler'),
     dataset=dict(type='pinas_mm.DomainPair', source=source, target=target))
 # The search may not read the target's labels either: it maximises what predictions on held-out target images say (information
-# maximisation). Accuracy on held-out source images would need no label of the target either, but sees nothing of the shift
-# (benchmarks/domain_scores.py compares them).
+# maximisation). Accuracy on held-out source images needs no label of the target either, but images of the source to spare: on digits it
+# orders archs better (digit_domains.py).
 val_dataloader = dict(
     batch_size=128,
     num_workers=8,

@@ -85,20 +85,12 @@ val_dataloader = {
     'persistent_workers': True,
     'sampler': {'type': 'DefaultSampler', 'shuffle': False},
     'dataset': {
-        'type': 'pinas_mm.UnlabelledDomain',
-        'dataset': {
-            'type': 'pinas_mm.SeededSplit',
-            'part': 'held_out',
-            'held_out': 219,
-            'dataset': {
-                'type': 'CustomDataset',
-                'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'noisy',
-                'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
-            },
-        },
+        'type': 'CustomDataset',
+        'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'grey_held_out',
+        'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
     },
 }
-val_evaluator = {'type': 'pinas_mm.InformationMaximisation'}
+val_evaluator = {'type': 'Accuracy', 'topk': (1,)}
 test_dataloader = {
     'batch_size': 128,
     'num_workers': 2,
@@ -118,17 +110,9 @@ arch_evaluation = {
         'drop_last': True,
         'sampler': {'type': 'DefaultSampler', 'shuffle': True},
         'dataset': {
-            'type': 'pinas_mm.UnlabelledDomain',
-            'dataset': {
-                'type': 'pinas_mm.SeededSplit',
-                'part': 'learning',
-                'held_out': 219,
-                'dataset': {
-                    'type': 'CustomDataset',
-                    'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'noisy',
-                    'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
-                },
-            },
+            'type': 'CustomDataset',
+            'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'grey',
+            'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
         },
     },
     'calibration_batches': 4,
@@ -151,7 +135,6 @@ search_loop = {
     'num_archs': 60,
     'calibration_batches': 4,
     'input_size': 32,
-    'score': 'information/mutual_information',
     'calibration_dataloader': {
         'batch_size': 64,
         'num_workers': 2,
@@ -159,17 +142,9 @@ search_loop = {
         'drop_last': True,
         'sampler': {'type': 'DefaultSampler', 'shuffle': True},
         'dataset': {
-            'type': 'pinas_mm.UnlabelledDomain',
-            'dataset': {
-                'type': 'pinas_mm.SeededSplit',
-                'part': 'learning',
-                'held_out': 219,
-                'dataset': {
-                    'type': 'CustomDataset',
-                    'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'noisy',
-                    'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
-                },
-            },
+            'type': 'CustomDataset',
+            'data_root': getenv('PINAS_DATA', 'data/adapt/domains/') + 'grey',
+            'pipeline': [{'type': 'LoadImageFromFile'}, {'type': 'PackInputs'}],
         },
     },
 }
