@@ -1,5 +1,6 @@
 """The network of NAS-Bench-Macro (Su et al., CVPR 2021) with a choice per position."""
 from collections.abc import Iterator
+from functools import partial
 
 from mmpretrain.models.utils import InvertedResidual
 from torch import nn
@@ -7,6 +8,7 @@ from torch import nn
 from ...registry import MODELS
 from ...spaces import Candidate, Position
 from ...spaces.nasbench_macro import NASBENCH_MACRO
+from ..strided_pointwise_conv import BLOCK, StridedPointwiseConv2d
 from .searchable import SearchableBackbone
 
 
@@ -30,7 +32,8 @@ class SearchableMacroNet(SearchableBackbone):
                 in_channels, out_channels, in_channels * candidate.block['expansion'], candidate.block['kernel_size'], position.stride,
                 conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg)
         if position.changes_shape:
-            return nn.Sequential(self.conv(in_channels, out_channels, stride=position.stride), self.norm(out_channels))
+            conv = self.conv if in_channels >= BLOCK or self.conv_cfg else partial(StridedPointwiseConv2d, kernel_size=1, bias=False)
+            return nn.Sequential(conv(in_channels, out_channels, stride=position.stride), self.norm(out_channels))
         return nn.Identity()
 
     def build_tail(self) -> nn.Module:
