@@ -182,7 +182,7 @@ def over_seeds(values: np.ndarray) -> str:
 def ahead(differences: np.ndarray) -> str:
     """The mean of paired differences and its interval by Student's t."""
     mean = float(np.mean(differences))
-    if len(differences) < 2:
+    if np.ptp(differences) == 0:  # one seed, or no spread
         return f'{mean:+.1f}'
     low, high = stats.t.interval(0.95, len(differences) - 1, mean, stats.sem(differences))
     return f'{mean:+.1f} [{low:.1f}, {high:.1f}]'

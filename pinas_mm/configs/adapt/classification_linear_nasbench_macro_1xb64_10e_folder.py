@@ -151,7 +151,7 @@ search_loop = {
     'score_samples': 500,
 }
 subnet_stage = {}
-optim_wrapper = {'optimizer': {'type': 'SGD', 'lr': 0.2, 'momentum': 0.9, 'weight_decay': 0.0005, 'nesterov': True}}
+optim_wrapper = {'optimizer': {'type': 'SGD', 'lr': 0.05, 'momentum': 0.9, 'weight_decay': 0.0005, 'nesterov': True}}
 param_scheduler = [{'type': 'CosineAnnealingLR', 'T_max': 10, 'by_epoch': True, 'convert_to_iter_based': True}]
 train_cfg = {'by_epoch': True, 'max_epochs': 10}
 val_cfg = {}
