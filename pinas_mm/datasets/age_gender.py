@@ -15,7 +15,7 @@ class AgeGenderDataset(BaseDataset):
 
     Each sample has ``img_path`` and ``gt_label``. For one task that is a number: the age in years, or the index of the gender in
     ``metainfo['classes']``. For a list of tasks it is such a number per task, as mmpretrain's ``PackMultiTaskInputs`` takes it
-    (``multi_task_fields=['gt_label']``). Where ages are read, ``metainfo['ages']`` is their range.
+    (``multi_task_fields=['gt_label']``).
 
     Args:
         tasks: ``'age'``, ``'gender'``, or a list of them for a model of several tasks. What is not asked is not read.
@@ -40,8 +40,7 @@ class AgeGenderDataset(BaseDataset):
         self.single = isinstance(tasks, str)
         self.ages = tuple(ages)
         self.genders = {text: label for label, texts in enumerate(genders.values()) for text in texts}
-        metainfo = dict(classes=tuple(genders)) if tasks == 'gender' else dict(tasks=self.tasks)
-        super().__init__(metainfo=metainfo | (dict(ages=self.ages) if 'age' in self.tasks else {}),
+        super().__init__(metainfo=dict(classes=tuple(genders)) if tasks == 'gender' else dict(tasks=self.tasks),
                          data_prefix=dict(img_path=data_prefix), **kwargs)
 
     @property

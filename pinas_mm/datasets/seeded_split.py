@@ -21,7 +21,7 @@ def SeededSplit(dataset: dict, part: Literal['learning', 'held_out'], held_out: 
     Args:
         dataset: Config of any mm dataset.
         part: ``'held_out'``, the samples that searches are scored on, or ``'learning'``, all others.
-        held_out: Number of held-out samples.
+        held_out: Number of held-out samples; with ``group`` the least.
         seed: Seed of the split; the same in every config that shares a dataset.
         group: A regular expression found in each image's file name; images with the same text for it (for its first group, where it
             has one) stay together, so that nobody is in both parts: ``r'^(\\d+)_'`` where names begin with the person. The held-out
@@ -60,8 +60,9 @@ def SeededSplit(dataset: dict, part: Literal['learning', 'held_out'], held_out: 
 def _groups(dataset: BaseDataset, group: re.Pattern[str]) -> Iterator[str]:
     """What the pattern finds in the file name of each image."""
     for index in range(len(dataset)):
-        name = Path(dataset.get_data_info(index)['img_path']).name
+        name = Path(dataset.get_data_info(index).get('img_path', '')).name
         found = group.search(name)
-        if found is None:
-            raise InputError(f'SeededSplit: group={group.pattern!r} is not in the file name {name!r}')
-        yield found[1] if group.groups else found[0]
+        text = found and found[1 if group.groups else 0]
+        if text is None:
+            raise InputError(f'SeededSplit: group={group.pattern!r} is not in the file name {name!r} of {type(dataset).__name__}')
+        yield text

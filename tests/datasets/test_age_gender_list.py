@@ -24,13 +24,13 @@ def test_a_table_and_its_pictures(tmp_path):
         assert [sample['data_samples'].gt_label.item() for sample in samples] == expected
         assert [sample['data_samples'].img_path for sample in samples] == [f"{tmp_path}/{row['image']}" for row in rows]
         assert all(sample['inputs'].shape == (3, 32, 32) for sample in samples)
-        assert dataset.metainfo == (dict(tasks=('age', ), ages=(0, 100)) if tasks == 'age' else dict(classes=('male', 'female')))
+        assert dataset.metainfo == (dict(tasks=('age', )) if tasks == 'age' else dict(classes=('male', 'female')))
     pack = dict(type='PackMultiTaskInputs', multi_task_fields=['gt_label'])
     dataset = DATASETS.build(config | dict(tasks=['age', 'gender'], pipeline=[load, pack]))
     for row, data in zip(rows, (dataset[i] for i in range(len(dataset)))):
         sample = data['data_samples']
         assert (sample.age.gt_label.item(), sample.gender.gt_label.item()) == (row['age'], 'MF'.index(row['gender']))
-    assert dataset.metainfo == dict(tasks=('age', 'gender'), ages=(0, 100))
+    assert dataset.metainfo == dict(tasks=('age', 'gender'))
 
 
 def test_a_held_out_part_fixed_by_a_seed(tmp_path):

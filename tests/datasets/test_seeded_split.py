@@ -84,5 +84,9 @@ def test_nobody_is_in_both_parts(persons, seed):
 def test_groups_that_cannot_be_made_are_named(persons):
     with pytest.raises(InputError, match=r"group='P\(.\)' is not in the file name '000_0M20.jpg'"):
         split('learning', 10, dataset=persons, group='P(.)')
+    with pytest.raises(InputError, match=r"group='\(Z\)\?M' is not in the file name '000_0M20.jpg'"):
+        split('learning', 10, dataset=persons, group='(Z)?M')
+    with pytest.raises(InputError, match=r"group='M' is not in the file name '' of Digits"):  # whose images are no files
+        split('learning', 10, group='M')
     with pytest.raises(InputError, match=r"held_out=38 of 40 samples in 1 groups by '\[MF\]': none is left to learn from"):
         split('learning', 38, dataset=persons, group='[MF]')

@@ -31,6 +31,14 @@ def test_parts_of_a_split_share_none_and_the_whole_shares_all(folder):
     assert shared_images(whole, CustomDataset(data_root=str(folder / 'noisy'))) == []
 
 
+def test_other_spellings_and_links_are_the_same_files(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    (folder / 'link').symlink_to(folder / 'grey')
+    absolute = CustomDataset(data_root=str(folder / 'grey'))
+    for other in ('grey', './grey', 'noisy/../grey', 'link'):
+        assert len(shared_images(absolute, CustomDataset(data_root=other))) == 30
+
+
 def test_datasets_of_datasets_are_looked_into(folder):
     grey, noisy = (CustomDataset(data_root=str(folder / look)) for look in ('grey', 'noisy'))
     both = ConcatDataset([noisy, grey])

@@ -1,4 +1,4 @@
-"""Whether a model's heads have an output for every label of the images it is trained on."""
+"""Whether the head has the classes, and heads of ages the ages, of the images a model is trained on."""
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
@@ -29,8 +29,9 @@ class LabelRangeHook(Hook):
         if found is not None and classes is not None and found != len(classes):
             raise InputError(f'num_classes={found} of {type(head).__name__}: {name} has {len(classes)} classes '
                              f'({", ".join(map(str, classes[:5]))}{", ..." if len(classes) > 5 else ""})')
-        if (ages := metainfo.get('ages')) is not None:
+        for part in getattr(dataset, 'datasets', [dataset]):  # of a ConcatDataset each has its own
             for head in model.modules():
-                if isinstance(head, AgeHead) and not head.youngest <= ages[0] <= ages[1] <= head.oldest:
-                    raise InputError(f'ages=({head.youngest}, {head.oldest}) of {type(head).__name__}: {name} has ages of {ages[0]} to '
-                                     f'{ages[1]} (its `ages`)')
+                ages = getattr(part, 'ages', None)
+                if ages is not None and isinstance(head, AgeHead) and not head.youngest <= ages[0] <= ages[1] <= head.oldest:
+                    raise InputError(f'ages=({head.youngest}, {head.oldest}) of {type(head).__name__}: {type(part).__name__} has ages of '
+                                     f'{ages[0]} to {ages[1]} (its `ages`)')
