@@ -11,7 +11,7 @@ The learning rates were chosen on other images than the test set's, from a sourc
 
 Per seed and kind: a supernet of the source (tools/train.py), the source's best arch by a search on it, and tools/adapt.py on every
 target. The target `domains` is noisy digits without labels beside grey ones with them, `detection` Faster R-CNN on BCCD (data/bccd).
-What is finished is not run again. Writes table.md and results.json.
+What is finished is not run again. Writes table.md and results.json of the targets, kinds and seeds asked.
 """
 import argparse
 import json
@@ -59,14 +59,17 @@ def main() -> None:
     options.add_argument('--lr', type=float, help="learning rate of all ways (default: the config's)")
     options.add_argument('--jobs', type=int, default=1, help='seeds and kinds side by side, each on one thread')
     args = options.parse_args()
+    if args.dev and not set(args.targets) <= DEV.keys():
+        options.error(f'--dev: --targets {" ".join(args.targets)}, expected some of {" ".join(DEV)}')
     args.work_dir, args.data = args.work_dir.resolve(), args.data.resolve()
     with ThreadPoolExecutor(args.jobs) as pool:
         found = pool.map(lambda task: run(args, *task), [(kind, seed) for seed in args.seeds for kind in args.kinds])
         rows = [row for rows in found for row in rows]
     text = table(rows)
-    write_atomic(args.work_dir / 'table.md', lambda file: file.write(text.encode()))
-    write_atomic(args.work_dir / 'results.json', lambda file: file.write(json.dumps(rows, indent=1).encode()))
     print(text)
+    if not args.dev and args.lr is None:
+        write_atomic(args.work_dir / 'table.md', lambda file: file.write(text.encode()))
+        write_atomic(args.work_dir / 'results.json', lambda file: file.write(json.dumps(rows, indent=1).encode()))
 
 
 def run(args: argparse.Namespace, kind: str, seed: int) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ CIFAR-10's training set) and domains/noisy_dev. Without --cifar10 or --bccd, wha
 """
 import argparse
 import json
+import shutil
 from pathlib import Path
 
 import cv2
@@ -47,12 +48,11 @@ def main() -> None:
 
 def link(images: Path, out: Path, classes: list[str], chosen: slice) -> None:
     """Links to the chosen images of each of some classes."""
+    shutil.rmtree(out, ignore_errors=True)  # what another number of images left
     for name in classes:
-        (out / name).mkdir(parents=True, exist_ok=True)
+        (out / name).mkdir(parents=True)
         for path in sorted((images / name).resolve().iterdir())[chosen]:
-            link = out / name / path.name
-            link.unlink(missing_ok=True)
-            link.symlink_to(path)
+            (out / name / path.name).symlink_to(path)
 
 
 def write_digits(out: Path) -> None:
@@ -64,6 +64,7 @@ def write_digits(out: Path) -> None:
 def cut_cells(bccd: Path, out: Path) -> None:
     """A cut-out per box, as wide as high with the cell in the middle."""
     rng = np.random.default_rng(0)
+    shutil.rmtree(out, ignore_errors=True)
     for part, parts in dict(train=('train', ), test=('val', 'test')).items():
         boxes: dict[str, list[tuple[Path, dict]]] = {}
         for name in parts:

@@ -44,12 +44,14 @@ def main() -> None:
     calibrated = config.arch_evaluation.calibration_dataloader
     target = dict(calibrated, dataset=dict(type='pinas_mm.UnlabelledDomain', dataset=config.target))
     unlabelled = dict(config.val_dataloader, dataset=dict(target['dataset'], dataset=dict(config.target, part='held_out')))
+    # Beside the test set, since a search's score is chosen by it.
+    tested = dict(config.test_dataloader, dataset=dict(config.test_dataloader.dataset, data_root=str(args.data / 'noisy_dev')))
     taus: dict[str, list[float]] = {name: [] for name in SCORES}
     for folder in args.adaptations:
         model = MODELS.build(dict(config.model, data_preprocessor=config.data_preprocessor))
         stage = json.loads((folder / 'supernet/stage.json').read_text())
         load_strict(model, folder / 'supernet' / Path(stage['result']['checkpoint']).name)
-        truth = score(model, archs, target, config.test_dataloader, config.test_evaluator, ACCURACY)
+        truth = score(model, archs, target, tested, config.test_evaluator, ACCURACY)
         information = dict(type='pinas_mm.InformationMaximisation')
         values = [score(model, archs, target, unlabelled, information, INFORMATION),
                   score(model, archs, calibrated, config.val_dataloader, config.val_evaluator, ACCURACY)]

@@ -128,7 +128,7 @@ class Adaptation:
         for part in ('train', 'test'):
             other = DATASETS.build(copy.deepcopy(self.config[f'{part}_dataloader'].dataset))
             # Images without labels may be tested on: that is how unsupervised domain adaptation is.
-            if not isinstance(scored, UnlabelledDomain) or part == 'train':
+            if part == 'train' or not isinstance(scored, UnlabelledDomain):
                 self.check_held_out(scored, other, part)
         self.calibration_loader()
         build_searcher(loop.get('searcher') or {}, self.costs.space, Constraints(self.costs, **loop.get('constraints') or {}), 0).ask(1)
@@ -207,7 +207,7 @@ class Adaptation:
         Args:
             name: ``'fixed'``: the source arch from the source's weights. ``'scratch'``: the found arch from none. ``'other_weights'``:
                 the found arch; what it shares with the source arch starts from the source's weights, all else anew. The source's
-                weights come with BN statistics of the source arch on the target's images, as a found subnet's do.
+                weights come with BN statistics of the source arch on the search's calibration images, as a found subnet's do.
             budget: Operations of the whole joint adaptation.
             joint: Result of :meth:`fine_tune_subnet`, whose schedule is stretched to the budget.
         """

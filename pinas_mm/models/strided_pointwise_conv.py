@@ -10,9 +10,9 @@ class StridedPointwiseConv2d(nn.Conv2d):
     """``nn.Conv2d`` with a 1x1 kernel and without padding, which leaves out what the stride passes over before it convolves.
 
     The same function, under the same parameter names. With fewer than 16 input channels, oneDNN's weight gradient of such a convolution of
-    channels-last maps (of 56 pixels and more) writes past its workspace, and the process ends in a corrupted heap or goes on with wrong
-    numbers (its issue 6035; torch 2.10 to 2.14 at least). With a stride of 1 it has no such workspace. From 16 channels on, the
-    ordinary convolution is sound and faster.
+    channels-last maps writes past its workspace, and the process ends in a corrupted heap or goes on with wrong numbers (its issue 6035;
+    torch 2.10 to 2.14 at least; seen here from 56 pixels on with AVX-512 and 8 channels). With a stride of 1 it has no such workspace.
+    From 16 channels on, the ordinary convolution is sound and faster.
 
     Args:
         args, kwargs: As in ``nn.Conv2d``.

@@ -237,6 +237,22 @@ def test_a_search_on_images_of_another_part_is_refused(config, supernet, tmp_pat
     adapt(config, supernet, 'search')
 
 
+def test_images_without_labels_may_be_tested_on_but_not_learned_from(config, supernet, tmp_path):
+    """As unsupervised domain adaptation is: tested on all of the target."""
+    write_digit_domain(tmp_path / 'digits', 'grey', num_images=80)
+    pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
+    folder = dict(type='CustomDataset', data_root=str(tmp_path / 'digits'), pipeline=pipeline)
+    config.val_dataloader.dataset = dict(
+        type='pinas_mm.UnlabelledDomain', dataset=dict(type='pinas_mm.SeededSplit', part='held_out', held_out=32, dataset=folder))
+    config.val_evaluator = dict(type='pinas_mm.InformationMaximisation')
+    config.search_loop |= dict(score='information/mutual_information', score_samples=None)
+    config.test_dataloader.dataset = folder
+    adapt(config, supernet, 'search')
+    config.train_dataloader.dataset = folder
+    with pytest.raises(InputError, match='32 images of val_dataloader are also in train_dataloader'):
+        adapt(config, supernet, 'search')
+
+
 @pytest.mark.parametrize('source_arch, expected', [
     (None, "needs the source's best arch (--source-arch)"),
     ('1111', "--source-arch: [1, 1, 1, 1] has 4 entries, but space 'nasbench_macro' has 8 slots"),
