@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config, DictAction
 
 from ..compat import SUPPORTED, require
@@ -18,9 +19,15 @@ from .safe_runner import SafeRunner
 
 
 def run_tool(main: Callable[[], None]) -> None:
-    """Runs a tool: exit code 2 and one line for what the user can mend, 130 for Ctrl-C, 1 and the traceback for all else."""
+    """Runs a tool: exit code 2 and one line for what the user can mend, 130 for Ctrl-C, 1 and the traceback for all else.
+
+    A process group is ended with the tool: gloo's threads may still hold tensors, and abort a Python that shuts down around them. After an
+    error it is left, since ending it waits for ranks that may be in a collective.
+    """
     try:
         main()
+        if dist.is_initialized():
+            dist.destroy_process_group()
     except InputError as error:
         print('error: ' + ' '.join(str(error).split()), file=sys.stderr)
         sys.exit(2)

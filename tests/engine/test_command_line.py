@@ -3,6 +3,7 @@ import errno
 
 import pytest
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -52,6 +53,15 @@ def test_success_is_silent(capsys):
     done = []
     run_tool(lambda: done.append(1))
     assert done == [1] and capsys.readouterr() == ('', '')
+
+
+def test_the_process_group_ends_with_the_tool_but_is_left_after_an_error(tmp_path):
+    dist.init_process_group('gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
+    with pytest.raises(SystemExit):
+        run_tool(raising(InputError('arch of length 7')))
+    assert dist.is_initialized()
+    run_tool(lambda: None)
+    assert not dist.is_initialized()
 
 
 def arguments(*argv):
