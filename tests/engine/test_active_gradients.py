@@ -54,8 +54,8 @@ def test_gradients_are_the_mean_over_the_ranks(ranks, run, accumulative_counts):
             assert {name for name, value in ours.items() if value is None} == {name for name, value in expected.items() if value is None}
             for name, value in ours.items():
                 if value is not None:
-                    torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(rank[run]['parameters'], parameters, rtol=1e-3, atol=1e-5)
+                    torch.testing.assert_close(value, expected[name], rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(rank[run]['parameters'], parameters, rtol=1e-6, atol=1e-9)
     assert same(ranks[0][run]['parameters'], ranks[1][run]['parameters'])
 
 
@@ -135,8 +135,8 @@ def test_a_strategys_passes_are_averaged_once_per_update(ranks, run, kind, accum
             assert {name for name, value in ours.items() if value is None} == {name for name, value in expected.items() if value is None}
             for name, value in ours.items():
                 if value is not None:
-                    torch.testing.assert_close(value, expected[name], rtol=1e-3, atol=1e-4)
-        torch.testing.assert_close(result['state'], copies(model.state_dict().items()), rtol=1e-3, atol=1e-4)
+                    torch.testing.assert_close(value, expected[name], rtol=1e-6, atol=1e-9)
+        torch.testing.assert_close(result['state'], copies(model.state_dict().items()), rtol=1e-6, atol=1e-9)
     statistics = ('running_mean', 'running_var')
     parameters = [{name: value for name, value in rank[run]['state'].items() if not name.endswith(statistics)} for rank in ranks]
     assert same(*parameters), 'also the teacher: its student is the same on both'

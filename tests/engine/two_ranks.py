@@ -10,9 +10,10 @@ from mmpretrain.structures import DataSample
 
 import pinas_mm  # noqa: F401
 from pinas_mm.engine import ActiveGradientDataParallel, active_gradients
+from pinas_mm.models import SearchableMacroNet
 from pinas_mm.spaces import arch_rng
 
-# A small LR: a rounding difference must not grow over the steps through BN over four images.
+# A small LR and double precision: a rounding difference must not grow over the steps through BN over four images.
 LR, MICRO_STEPS, PINAS_STEPS, BATCH = 0.001, 4, 5, 4
 
 
@@ -23,7 +24,14 @@ def classifier(seed=0):
         type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25, zero_init_residual=False),
         neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=320)))
     model.init_weights()
-    return model.train()
+    return in_double(model)
+
+
+def in_double(model):
+    for module in model.modules():
+        if isinstance(module, SearchableMacroNet):
+            module.register_forward_pre_hook(lambda module, images: images[0].double())  # mmpretrain's preprocessor ends in float
+    return model.double().train()
 
 
 def pinas(seed=0):
@@ -44,7 +52,7 @@ def strategy(kind, seed=0):
     inner = dict(
         type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125, zero_init_residual=False),
         neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=160))
-    return MODELS.build(dict(type=f'pinas_mm.{kind}', model=inner) | (dict(input_size=32) if kind == 'SandwichStrategy' else {})).train()
+    return in_double(MODELS.build(dict(type=f'pinas_mm.{kind}', model=inner) | (dict(input_size=32) if kind == 'SandwichStrategy' else {})))
 
 
 def labelled(rank, step):
