@@ -74,13 +74,15 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, run):
 # mmengine's launcher wants a GPU: the ranks are there before it asks. What the tool imports is imported before, as in the tool: defaults of
 # torch.distributed.nn's functions would hold the group beyond its end.
 RANK = """
-import runpy, sys
+import runpy, sys, weakref
 import torch.distributed as dist
 import pinas_mm.engine.adaptation
 rank, store, tool, *arguments = sys.argv[1:]
 dist.init_process_group('gloo', init_method=f'file://{store}', rank=int(rank), world_size=2)
+group = weakref.ref(dist.group.WORLD)
 sys.argv = [tool, *arguments]
 runpy.run_path(tool, run_name='__main__')
+assert group() is None, 'its threads would abort Python as it shuts down'
 """
 
 

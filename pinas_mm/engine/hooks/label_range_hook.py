@@ -29,9 +29,10 @@ class LabelRangeHook(Hook):
         if found is not None and classes is not None and found != len(classes):
             raise InputError(f'num_classes={found} of {type(head).__name__}: {name} has {len(classes)} classes '
                              f'({", ".join(map(str, classes[:5]))}{", ..." if len(classes) > 5 else ""})')
+        age_heads = [head for head in model.modules() if isinstance(head, AgeHead)]
         for part in getattr(dataset, 'datasets', [dataset]):  # of a ConcatDataset each has its own
-            for head in model.modules():
-                ages = getattr(part, 'ages', None)
-                if ages is not None and isinstance(head, AgeHead) and not head.youngest <= ages[0] <= ages[1] <= head.oldest:
+            ages = getattr(part, 'ages', None)
+            for head in age_heads if ages is not None else ():
+                if not head.youngest <= ages[0] <= ages[1] <= head.oldest:
                     raise InputError(f'ages=({head.youngest}, {head.oldest}) of {type(head).__name__}: {type(part).__name__} has ages of '
                                      f'{ages[0]} to {ages[1]} (its `ages`)')
