@@ -23,7 +23,7 @@ import numpy as np
 from scipy import stats
 from tool_runs import TOP, once, tool
 
-from pinas_mm.engine.adaptation import COMPARISONS, JOINT, Adaptation
+from pinas_mm.pipelines.adaptation import COMPARISONS, JOINT, Adaptation
 from pinas_mm.engine.command_line import parser, read_config
 from pinas_mm.fileio import write_atomic
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from pinas_mm.datasets import Digits
-from pinas_mm.datasets.digit_domains import write_digit_domain
+from pinas_mm.tasks.domains.digit_domains import write_digit_domain
 
 SIZE = 32
 # Images of a class.

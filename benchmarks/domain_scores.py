@@ -22,8 +22,8 @@ from tool_runs import TOP
 
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
-from pinas_mm.search.evaluator import ArchEvaluator
-from pinas_mm.search.ranking import kendall_tau
+from pinas_mm.scoring.evaluator import ArchEvaluator
+from pinas_mm.ranking.ranking import kendall_tau
 from pinas_mm.spaces import Arch, arch_rng, get_space
 
 ACCURACY, INFORMATION = 'accuracy/top1', 'information/mutual_information'

@@ -20,7 +20,7 @@ import numpy as np
 from tool_runs import TOP, once, tool
 
 from pinas_mm.fileio import write_atomic
-from pinas_mm.search.truth import TruthTable
+from pinas_mm.ranking.truth import TruthTable
 from pinas_mm.spaces import get_space
 from pinas_mm.spaces.subnet_file import SubnetFile
 

@@ -30,9 +30,9 @@ import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.models.backbones import SearchableBackbone
-from pinas_mm.search.cost import measure_costs
-from pinas_mm.search.evaluator import ArchEvaluator
-from pinas_mm.search.race import Race
+from pinas_mm.costs.cost import measure_costs
+from pinas_mm.scoring.evaluator import ArchEvaluator
+from pinas_mm.scoring.race import Race
 from pinas_mm.spaces import Arch, SearchSpace
 
 # Without half precision, whose differences change places in the top 10.

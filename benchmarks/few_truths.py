@@ -3,7 +3,7 @@
 
     python benchmarks/few_truths.py --truth nas-bench-macro_cifar10.json
 
-The additive model of accuracies against few_truths (pinas_mm/search/few_truths.py), with archs drawn uniformly and by the greedy D-optimal
+The additive model of accuracies against few_truths (pinas_mm/ranking/few_truths.py), with archs drawn uniformly and by the greedy D-optimal
 design out of 300 drawn ones, as tools/rank.py has it. Mean and standard deviation over draws.
 """
 import argparse
@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from pinas_mm.search.additive import AdditiveModel
-from pinas_mm.search.few_truths import POOL, FewTruths, archs_to_train
-from pinas_mm.search.ranking import kendall_tau
-from pinas_mm.search.truth import TruthTable
+from pinas_mm.ranking.few_truths import POOL, FewTruths, archs_to_train
+from pinas_mm.ranking.ranking import kendall_tau
+from pinas_mm.ranking.truth import TruthTable
 from pinas_mm.spaces import Arch, get_space
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from tool_runs import TOP, once, tool
 
 from pinas_mm.fileio import write_atomic
-from pinas_mm.search.ranking import kendall_tau
+from pinas_mm.ranking.ranking import kendall_tau
 
 BATCH = 128
 # Image passes per image and step.

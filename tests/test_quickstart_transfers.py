@@ -13,7 +13,7 @@ from mmengine.config import Config
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.engine.command_line import build_runner
-from pinas_mm.engine.stages import into_folder
+from pinas_mm.pipelines.stages import into_folder
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.spaces.subnet_file import SubnetFile
 

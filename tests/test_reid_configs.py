@@ -10,7 +10,7 @@ from mmengine.dataset import Compose
 from mmengine.registry import MODELS, init_default_scope
 from person_pictures import write_persons
 
-from pinas_mm.datasets import PersonReID
+from pinas_mm.tasks.reid import PersonReID
 
 ADAPT = Path(__file__).parents[1] / 'configs/adapt'
 

@@ -12,9 +12,9 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 
 from pinas_mm.checkpoint import save_checkpoint
-from pinas_mm.datasets.digit_domains import write_digit_domain
-from pinas_mm.engine.adaptation import JOINT, Adaptation
-from pinas_mm.models import CDAN, DANN, MMD
+from pinas_mm.tasks.domains.digit_domains import write_digit_domain
+from pinas_mm.pipelines.adaptation import JOINT, Adaptation
+from pinas_mm.tasks.domains import CDAN, DANN, MMD
 from pinas_mm.models.backbones import SearchableMacroNet
 
 TOP = Path(__file__).parents[1] / 'configs/adapt'

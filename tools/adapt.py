@@ -17,7 +17,7 @@ from mmengine.dist import is_main_process
 from rich.console import Console
 from rich.table import Table
 
-from pinas_mm.engine.adaptation import STEPS, Adaptation
+from pinas_mm.pipelines.adaptation import STEPS, Adaptation
 from pinas_mm.engine.command_line import non_negative, parser, read_config, run_tool, use_amp
 
 

@@ -22,7 +22,7 @@ from pinas_mm.engine.hooks.arch_sampling_hook import supernet_of
 from pinas_mm.engine.loaders import calibration_loader
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
-from pinas_mm.search.consistency import PositionShift, draw_archs, measure_consistency
+from pinas_mm.ranking.consistency import PositionShift, draw_archs, measure_consistency
 from pinas_mm.visualization import plot_consistency
 
 COLUMNS = [field.name for field in fields(PositionShift) if field.name not in ('position', 'stage')]

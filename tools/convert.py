@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.engine.command_line import run_tool
-from pinas_mm.models.backbones.reference_checkpoint import convert_reference
-from pinas_mm.models.backbones.retrained_checkpoint import convert_retrained, is_retrained
+from pinas_mm.converters.reference_checkpoint import convert_reference
+from pinas_mm.converters.retrained_checkpoint import convert_retrained, is_retrained
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 

@@ -5,7 +5,7 @@
     python tools/dsnas.py configs/dsnas/CONFIG.py --resume        # after a stop, in either stage
 """
 from pinas_mm.engine.command_line import parser, read_config, run_tool, use_amp
-from pinas_mm.engine.dsnas_stages import run_stages
+from pinas_mm.pipelines.dsnas import run_stages
 
 
 def main() -> None:

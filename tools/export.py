@@ -21,9 +21,9 @@ from mmengine.config import Config
 from torch import nn
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
-from pinas_mm.engine import export as programs
+from pinas_mm.subnets import export as programs
 from pinas_mm.engine.command_line import KeyValues, load_config, run_tool
-from pinas_mm.engine.subnet_config import subnet_backbone, subnet_classifier
+from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
 from pinas_mm.spaces.subnet_file import SubnetFile

@@ -9,7 +9,7 @@ from rich.progress import Progress
 
 from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
 from pinas_mm.errors import InputError
-from pinas_mm.search.latency import measure_latency
+from pinas_mm.costs.latency import measure_latency
 
 DTYPES = ('float32', 'bfloat16', 'float16')
 

@@ -13,9 +13,9 @@ import time
 from datetime import timedelta
 
 from pinas_mm.engine.command_line import KeyValues, non_negative, parser, read_config, run_tool
-from pinas_mm.engine.truth_training import TruthFile, constraints_of, from_scratch, space_of, train_all
+from pinas_mm.pipelines.truth_training import TruthFile, constraints_of, from_scratch, space_of, train_all
 from pinas_mm.errors import InputError
-from pinas_mm.search.ranking import ceiling
+from pinas_mm.ranking.ranking import ceiling
 from pinas_mm.search.searchers import RandomSearcher
 
 

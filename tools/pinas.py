@@ -28,7 +28,7 @@ from rich.table import Table
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.command_line import KeyValues, build_runner, load_config, run_tool
-from pinas_mm.engine.stages import into_folder, run_once
+from pinas_mm.pipelines.stages import into_folder, run_once
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
 from pinas_mm.search.history import Record

@@ -13,16 +13,16 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from pinas_mm.checkpoint import load_strict
-from pinas_mm.engine.arch_ranking import baseline_scores, check_ranking_config, dsnas_scores, supernet_scores
+from pinas_mm.pipelines.arch_ranking import baseline_scores, check_ranking_config, dsnas_scores, supernet_scores
 from pinas_mm.engine.command_line import build_runner, non_negative, parser, read_config, run_tool
 from pinas_mm.engine.hooks.arch_sampling_hook import supernet_of
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
-from pinas_mm.search.few_truths import LEAST_TRUTHS, POOL, FewTruths, archs_to_train
-from pinas_mm.search.ranking_report import RankingReport, write_scores
-from pinas_mm.search.score_corrections import joined, macs_corrected, smoothed
+from pinas_mm.ranking.few_truths import LEAST_TRUTHS, POOL, FewTruths, archs_to_train
+from pinas_mm.ranking.ranking_report import RankingReport, write_scores
+from pinas_mm.ranking.score_corrections import joined, macs_corrected, smoothed
 from pinas_mm.search.search import Failure
-from pinas_mm.search.truth import SAMPLINGS, TruthTable
+from pinas_mm.ranking.truth import SAMPLINGS, TruthTable
 from pinas_mm.spaces import Arch
 from pinas_mm.visualization import plot_rankings
 

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import InputError
 from ..registry import LOOPS
-from ..search.evaluator import ArchEvaluator
+from ..scoring.evaluator import ArchEvaluator
 from ..search.search import Evaluate, Failure
 from ..spaces import Arch
 from .hooks.arch_sampling_hook import supernet_of

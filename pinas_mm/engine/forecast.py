@@ -10,9 +10,9 @@ import torch
 from mmengine.dist import get_world_size
 from torch.utils.data import DataLoader
 
-from ..search.evaluator import ArchEvaluator
+from ..scoring.evaluator import ArchEvaluator
 from ..search.search import Failure
-from ..search.subnet import subnet_state_dict
+from ..subnets.subnet import subnet_state_dict
 from ..spaces import Arch
 
 PROBE_BATCHES = 2

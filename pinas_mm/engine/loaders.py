@@ -8,7 +8,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets import SeededSamples
 from ..errors import InputError
-from ..search.bn_recalibration import MIN_CALIBRATION_BATCH
+from ..scoring.bn_recalibration import MIN_CALIBRATION_BATCH
 
 # For BN statistics, where a config does not say: as published.
 CALIBRATION_BATCHES = 49

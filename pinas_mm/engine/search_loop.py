@@ -21,15 +21,15 @@ from ..checkpoint import save_checkpoint
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..registry import LOOPS, SEARCHERS
-from ..search.cost import Constraints, measure_costs
-from ..search.evaluator import ArchEvaluator
+from ..costs.cost import Constraints, measure_costs
+from ..scoring.evaluator import ArchEvaluator
 from ..search.history import History, Record
-from ..search.latency import read_latency
+from ..costs.latency import read_latency
 from ..search.pareto import pareto_front
-from ..search.race import Race
+from ..scoring.race import Race
 from ..search.search import Failure, ranked, rescore, search
 from ..search.searchers import EvolutionSearcher, NSGA2Searcher, PartitionTreeSearcher, RandomSearcher, Searcher
-from ..search.subnet import subnet_state_dict
+from ..subnets.subnet import subnet_state_dict
 from ..spaces import Arch, SearchSpace
 from ..spaces.subnet_file import SubnetFile
 from ..visualization import plot_pareto, plot_search_curve

@@ -1,8 +1,9 @@
-from .adaptation import CDAN, DANN, MMD, DomainAdaptiveClassifier, DomainDataPreprocessor
-from .backbones import SearchableBackbone, SearchableMacroNet, SearchableNASBench201, SearchableResNeSt, SearchableShuffleNetV2
-from .heads import CoralAgeHead, DropoutLinearClsHead, ExpectedAgeHead, SemanticEncodingHead
+from .backbones import (SearchableBackbone, SearchableMacroNet, SearchableNASBench201, SearchableResNeSt,
+                        SearchableShuffleNetV2)
+from .heads import DropoutLinearClsHead, SemanticEncodingHead
 from .selfsup import MeanTeacher, PiNAS
 
-__all__ = ['CDAN', 'CoralAgeHead', 'DANN', 'DomainAdaptiveClassifier', 'DomainDataPreprocessor', 'DropoutLinearClsHead',
-           'ExpectedAgeHead', 'MMD', 'MeanTeacher', 'PiNAS', 'SearchableBackbone', 'SearchableMacroNet', 'SearchableNASBench201',
-           'SearchableResNeSt', 'SearchableShuffleNetV2', 'SemanticEncodingHead']
+__all__ = [
+    'DropoutLinearClsHead', 'MeanTeacher', 'PiNAS', 'SearchableBackbone', 'SearchableMacroNet', 'SearchableNASBench201',
+    'SearchableResNeSt', 'SearchableShuffleNetV2', 'SemanticEncodingHead'
+]

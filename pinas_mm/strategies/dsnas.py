@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
-from ..search.cost import CostTable, measure_costs
+from ..costs.cost import CostTable, measure_costs
 from ..spaces import Arch, arch_rng
 from .arch_logits import ArchLogits
 from .base import Strategy

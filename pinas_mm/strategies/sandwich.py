@@ -6,7 +6,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..registry import MODELS
-from ..search.cost import CostTable, measure_costs
+from ..costs.cost import CostTable, measure_costs
 from ..spaces import Arch
 from .base import Pass
 from .classifier import ClassifierStrategy, soft_divergence

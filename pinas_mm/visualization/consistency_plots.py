@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from ..fileio import write_atomic
-from ..search.consistency import PositionShift
+from ..ranking.consistency import PositionShift
 from .search_plots import DOTS, LINE, MARK
 
 COLOURS = (LINE, MARK)

@@ -5,8 +5,8 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 from torch.utils.data import TensorDataset
 
-from pinas_mm.datasets import DomainPair
-from pinas_mm.datasets.digit_domains import write_digit_domain
+from pinas_mm.tasks.domains import DomainPair
+from pinas_mm.tasks.domains.digit_domains import write_digit_domain
 from pinas_mm.datasets.shared_images import shared_images
 
 

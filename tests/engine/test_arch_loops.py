@@ -8,7 +8,7 @@ from mmpretrain.evaluation import Accuracy
 
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.errors import InputError
-from pinas_mm.search.evaluator import ArchEvaluator
+from pinas_mm.scoring.evaluator import ArchEvaluator
 
 ARCHS = [(0, 1, 2, 0, 1, 2, 0, 1), (2, 2, 0, 1, 2, 0, 1, 2)]
 SEED = 5

@@ -6,7 +6,7 @@ from mmpretrain.evaluation import Accuracy
 
 from pinas_mm.engine.forecast import forecast
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
-from pinas_mm.search.evaluator import ArchEvaluator
+from pinas_mm.scoring.evaluator import ArchEvaluator
 
 ARCHS = [(0, 0, 0, 0, 0, 0, 0, 0), (1, 1, 1, 1, 1, 1, 1, 1)]
 

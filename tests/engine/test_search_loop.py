@@ -10,7 +10,7 @@ from torch import nn
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.engine.search_loop import SearchLoop, build_searcher, weights_fingerprint
 from pinas_mm.errors import InputError
-from pinas_mm.search.evaluator import ArchEvaluator
+from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.search.search import Failure, TooManyFailuresError
 from pinas_mm.search.searchers import EvolutionSearcher, PartitionTreeSearcher, RandomSearcher
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO

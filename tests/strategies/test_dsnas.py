@@ -18,7 +18,7 @@ from torch import nn
 
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableBackbone
-from pinas_mm.search.cost import measure_costs
+from pinas_mm.costs.cost import measure_costs
 from pinas_mm.spaces import Candidate, Position, SearchSpace
 from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper, dsnas
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.cost import CostTable
+from pinas_mm.costs.cost import CostTable
 from pinas_mm.spaces import NASBENCH_MACRO, arch_rng
 from pinas_mm.strategies.sandwich import extreme_archs
 

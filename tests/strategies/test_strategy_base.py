@@ -12,8 +12,8 @@ from pinas_mm.checkpoint import load_strict, save_checkpoint
 from pinas_mm.engine.hooks.arch_sampling_hook import supernet_of
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.errors import InputError
-from pinas_mm.search.cost import measure_costs
-from pinas_mm.search.evaluator import ArchEvaluator
+from pinas_mm.costs.cost import measure_costs
+from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.strategies import FairStrategy, PathOptimWrapper
 
 KINDS = pytest.mark.parametrize('kind', ['fair', 'sandwich', 'supervised_pi'])

@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, OPTIM_WRAPPERS, init_default_scope
 from mmpretrain.structures import DataSample
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.cost import CostTable, measure_costs
+from pinas_mm.costs.cost import CostTable, measure_costs
 from pinas_mm.spaces import Candidate, Position, SearchSpace, arch_rng
 from pinas_mm.strategies import SubnetAwareAmpOptimWrapper, SubnetAwareOptimWrapper
 from pinas_mm.strategies.subnet_aware import cost_range, decay_ratio

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from pinas_mm.checkpoint import save_checkpoint
-from pinas_mm.search.cost import measure_costs
+from pinas_mm.costs.cost import measure_costs
 from pinas_mm.spaces import get_space
 
 TOP = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, run):
 RANK = """
 import runpy, sys, weakref
 import torch.distributed as dist
-import pinas_mm.engine.adaptation
+import pinas_mm.pipelines.adaptation
 rank, store, tool, *arguments = sys.argv[1:]
 dist.init_process_group('gloo', init_method=f'file://{store}', rank=int(rank), world_size=2)
 group = weakref.ref(dist.group.WORLD)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 
-from pinas_mm.engine import dsnas_stages
+from pinas_mm.pipelines import dsnas as dsnas_stages
 
 TOP = Path(__file__).parents[2]
 

@@ -9,8 +9,8 @@ import pytest
 from scipy.stats import kendalltau
 
 import pinas_mm  # noqa: F401
-from pinas_mm.engine import truth_training
-from pinas_mm.search.truth import TruthTable
+from pinas_mm.pipelines import truth_training
+from pinas_mm.ranking.truth import TruthTable
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 
 TOP = Path(__file__).parents[2]

@@ -16,7 +16,7 @@ from mmengine.registry import MODELS, init_default_scope
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
 from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
-from pinas_mm.search.subnet import subnet_state_dict
+from pinas_mm.subnets.subnet import subnet_state_dict
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 TOP = Path(__file__).parents[2]
@@ -298,9 +298,9 @@ def test_a_subnet_is_exported(tool, found, monkeypatch):
 
 
 def test_a_program_that_computes_something_else_is_not_written(tool, found, monkeypatch):
-    monkeypatch.setattr('pinas_mm.engine.export.export_program', lambda model: model)
-    monkeypatch.setattr('pinas_mm.engine.export.export_onnx', lambda *args: b'data')
-    monkeypatch.setattr('pinas_mm.engine.export.onnx_runner', lambda data: SearchableMacroNet(arch='01000000', widen_factor=0.25).eval())
+    monkeypatch.setattr('pinas_mm.subnets.export.export_program', lambda model: model)
+    monkeypatch.setattr('pinas_mm.subnets.export.export_onnx', lambda *args: b'data')
+    monkeypatch.setattr('pinas_mm.subnets.export.onnx_runner', lambda data: SearchableMacroNet(arch='01000000', widen_factor=0.25).eval())
     with pytest.raises(RuntimeError, match='backbone.onnx: not written: it differs from the subnet by .*, allowed are 1e-04'):
         tool('export.py', found / 'subnet.yaml', '--formats', 'onnx', '--out-indices', '3', '--input-size', '32')
     assert not (found / 'export').exists()

@@ -2,7 +2,7 @@ import matplotlib.figure
 import numpy as np
 from PIL import Image
 
-from pinas_mm.search.consistency import PositionShift
+from pinas_mm.ranking.consistency import PositionShift
 from pinas_mm.visualization import plot_consistency
 
 

@@ -11,7 +11,7 @@ from torch.optim import Optimizer
 from ...checkpoint import save_checkpoint
 from ...errors import InputError
 from ...registry import HOOKS
-from ...search.subnet import subnet_state_dict
+from ...subnets.subnet import subnet_state_dict
 from ...spaces import Arch
 from ...strategies import DSNAS
 from .arch_sampling_hook import supernet_of

@@ -10,7 +10,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch.utils.data import DataLoader
 
 from ...registry import HOOKS
-from ...search.evaluator import recalibrated_bn
+from ...scoring.evaluator import recalibrated_bn
 from ..loaders import calibration_loader, whole_set_loader
 from .arch_sampling_hook import supernet_of
 

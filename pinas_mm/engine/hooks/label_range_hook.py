@@ -4,7 +4,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ...errors import InputError
-from ...models.heads import AgeHead
+from ...tasks.age import AgeHead
 from ...registry import HOOKS
 
 

@@ -14,7 +14,7 @@ POOL = 4096
 
 
 class Feasible(Protocol):
-    """Which archs may be proposed, and what they cost; :class:`pinas_mm.search.cost.Constraints` is one."""
+    """Which archs may be proposed, and what they cost; :class:`pinas_mm.costs.cost.Constraints` is one."""
 
     def mask(self, archs: np.ndarray) -> np.ndarray:
         """``(N, num_slots)`` ints to ``(N, )`` bools."""

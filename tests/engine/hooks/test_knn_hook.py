@@ -6,7 +6,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.engine.hooks.knn_hook import features
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
-from pinas_mm.search.evaluator import recalibrated_bn
+from pinas_mm.scoring.evaluator import recalibrated_bn
 
 BANK, QUERIES, NEIGHBOURS, ARCHS, SEED = 48, 64, 5, 2, 3
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from pinas_mm.engine.hooks import LabelRangeHook
 from pinas_mm.errors import InputError
-from pinas_mm.models.heads import ExpectedAgeHead
+from pinas_mm.tasks.age import ExpectedAgeHead
 
 HOOKS = [dict(type='pinas_mm.ArchSamplingHook'), dict(type='pinas_mm.LabelRangeHook')]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.search.cost import measure_costs
+from pinas_mm.costs.cost import measure_costs
 
 
 def test_costs_equal_the_benchmark_for_every_arch(shared):

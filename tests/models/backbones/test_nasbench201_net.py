@@ -6,7 +6,7 @@ from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.models.backbones import SearchableNASBench201
-from pinas_mm.search.cost import measure_costs
+from pinas_mm.costs.cost import measure_costs
 
 SPACE = SearchableNASBench201.space
 WIDTH = 0.25

@@ -4,7 +4,7 @@ from torch import nn
 
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableResNeSt
-from pinas_mm.models.backbones.retrained_checkpoint import convert_retrained
+from pinas_mm.converters.retrained_checkpoint import convert_retrained
 
 
 @pytest.mark.parametrize('arch, params', [

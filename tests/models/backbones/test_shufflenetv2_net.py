@@ -7,7 +7,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableShuffleNetV2
-from pinas_mm.search.cost import measure_costs
+from pinas_mm.costs.cost import measure_costs
 
 SPACE = SearchableShuffleNetV2.space
 WIDTH = 0.125

@@ -1,0 +1,1 @@
+"""How published checkpoints get in."""

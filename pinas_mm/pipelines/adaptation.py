@@ -1,0 +1,381 @@
+"""Architecture and weights adapted together to a new task, and the same budget spent in other ways.
+
+Wang et al., Joint Learning of Neural Transfer and Architecture Adaptation for Image Recognition, 2021: a supernet trained on a source is
+fine-tuned on the target with sampled archs, searched by the target's own metric, and the found subnet fine-tuned from the weights it has.
+"""
+import copy
+import json
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.dist import barrier, get_world_size, is_main_process
+from mmengine.model import BaseModel, is_model_wrapper, revert_sync_batchnorm
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import Runner, find_latest_checkpoint
+from torch.utils.data import DataLoader, Dataset
+
+from ..checkpoint import load_strict, save_checkpoint
+from ..tasks.domains import UnlabelledDomain
+from ..datasets.shared_images import shared_images
+from ..errors import InputError
+from ..fileio import write_atomic
+from ..models.channels import check_channels
+from ..registry import HOOKS
+from ..scoring.bn_recalibration import recalibrated_bn
+from ..costs.cost import Constraints, CostTable, measure_costs
+from ..search.history import read_history
+from ..subnets.subnet import subnet_state_dict
+from ..spaces import Arch
+from ..spaces.subnet_file import SubnetFile
+from ..engine.command_line import build_runner
+from ..engine.hooks.label_range_hook import LabelRangeHook
+from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
+from ..engine.loaders import CALIBRATION_BATCHES, calibration_config, calibration_loader, whole_set_loader
+from .schedule import stretched
+from ..engine.search_loop import build_searcher
+from .stages import init_ranks, run_once
+
+STEPS = ('supernet', 'search', 'subnet', 'compare')
+# What the budget is spent on instead: the names of the rows, and of the folders.
+COMPARISONS = dict(
+    fixed='(a) fixed source arch', scratch='(b) found arch from scratch', other_weights="(c) found arch, source arch's weights")
+JOINT = 'joint adaptation'
+# Forward passes that a training pass of one image is worth: forward, and backward to inputs and to weights.
+TRAINING, FORWARD = 3, 1
+
+
+class Adaptation:
+    """The steps of one adaptation, each in its own folder of the work dir and done once.
+
+    The config is an ordinary one that trains and tests a model with a searchable backbone on the target. Three keys say what differs
+    in a step: ``supernet_stage`` (merged for the supernet's fine-tuning; its hooks hold ``ArchSamplingHook``), ``search_loop`` (the
+    ``SearchLoop``, scored on ``val_dataloader``) and ``subnet_stage`` (merged for the subnet's fine-tuning and all comparisons).
+
+    Args:
+        config: That config, with its ``work_dir``.
+        supernet: Checkpoint of the source's supernet, trained with or without labels: of its tensors those below ``backbone.`` are used.
+        source_arch: The source's best arch, for the comparisons: a subnet file or the arch as text.
+        seed: Seed of all steps; None leaves the config's own.
+
+    Raises:
+        InputError: A key is missing, or the search would be scored on the test set.
+    """
+
+    def __init__(self, config: Config, supernet: str, source_arch: str | None = None, seed: int | None = None) -> None:
+        self.name = config.filename or 'config'
+        self.config, self.supernet, self.work_dir = copy.deepcopy(config), supernet, Path(config.work_dir)
+        check_adaptation_config(config)
+        self.stages = {key: self.config.pop(key, None) or {} for key in ('supernet_stage', 'search_loop', 'subnet_stage')}
+        self.stages['search_loop'].setdefault('calibration_dataloader', calibration_config(config.train_dataloader))
+        if seed is not None:
+            self.config.merge_from_dict({'randomness.seed': seed})
+            self.stages['search_loop']['seed'] = seed
+            for hook in sampling_hooks(self.stages['supernet_stage'].custom_hooks):
+                hook['seed'] = seed
+        self.source_arch = source_arch
+        init_default_scope(config.get('default_scope', 'mmengine'))
+        init_ranks(config)
+
+    def run(self, until: str = STEPS[-1]) -> dict[str, Any]:
+        """Runs the steps that are not done yet and writes ``adapt.json``.
+
+        Args:
+            until: The last step, one of ``STEPS``.
+
+        Returns:
+            What ``adapt.json`` holds: seconds and operations of every step, the found arch and how it differs from the source's, and for
+            every way to a trained network a row with test metrics and costs.
+
+        Raises:
+            InputError: A supernet of another space, or no source arch to compare with.
+        """
+        if until == 'compare' and self.source_arch is None:
+            raise InputError("the comparison needs the source's best arch (--source-arch): the subnet.yaml of a search on the source, or "
+                             'the arch as text; without it, --until subnet')
+        self.check_later_steps()
+        done = STEPS[:1 + STEPS.index(until)]
+        results = {'supernet': self.fine_tune_supernet()}
+        if 'search' in done:
+            results['search'] = self.search(results['supernet'])
+        if 'subnet' in done:
+            results['subnet'] = self.fine_tune_subnet()
+        report: dict[str, Any] = dict(config=Path(self.name).name, supernet=str(self.supernet), steps={
+            name: {key: found[key] for key in ('seconds', 'operations')} for name, found in results.items()})
+        if 'search' in done:
+            report |= self.differences()
+        if 'subnet' in done:
+            report['rows'] = {JOINT: row(results['subnet'], *results.values())}
+        if 'compare' in done:
+            budget = sum(found['operations'] for found in results.values())
+            for name, title in COMPARISONS.items():
+                result = self.compare(name, budget, results['subnet'])
+                report['rows'][title] = row(result, result)
+        if is_main_process():
+            write_atomic(self.work_dir / 'adapt.json', lambda file: file.write(json.dumps(report, indent=1).encode()))
+        return report
+
+    def check_later_steps(self) -> None:
+        """Builds what later steps read, so that what is wrong with it shows before hours of training."""
+        if self.source_arch is not None:
+            self.read_source_arch()
+        loop = self.stages['search_loop']
+        scored = whole_set_loader(self.config.val_dataloader, loop.get('score_samples')).dataset
+        for part in ('train', 'test'):
+            other = DATASETS.build(copy.deepcopy(self.config[f'{part}_dataloader'].dataset))
+            # Images without labels may be tested on: that is how unsupervised domain adaptation is.
+            if part == 'train' or not isinstance(scored, UnlabelledDomain):
+                self.check_held_out(scored, other, part)
+        self.calibration_loader()
+        build_searcher(loop.get('searcher') or {}, self.costs.space, Constraints(self.costs, **loop.get('constraints') or {}), 0).ask(1)
+
+    def check_held_out(self, scored: Dataset, other: Dataset, part: str) -> None:
+        """Whether what the search is scored on is left out of another part."""
+        if shared := shared_images(scored, other):
+            raise InputError(
+                f'{self.name}: {len(shared)} images of val_dataloader are also in {part}_dataloader, such as {shared[0]}: the search would '
+                f'choose by images that are {dict(train="learned from", test="tested on")[part]}. Expected a held-out part of the training '
+                "set, such as dict(type='pinas_mm.SeededSplit', part='held_out', ...), and part='learning' to learn from")
+
+    # ---------------------------------------------------------------------------------------------------------------------- steps
+
+    def fine_tune_supernet(self) -> dict[str, Any]:
+        """Trains the source's supernet on the target with sampled archs; the target's neck and head start anew."""
+        config = self.training_config('supernet_stage', init_cfg=pretrained(self.supernet))
+
+        def train(config: Config) -> dict[str, Any]:
+            runner = build_runner(config)
+            try:
+                load_strict(bare(runner).backbone, self.supernet, 'backbone.')
+            except InputError as error:
+                raise InputError(f'--supernet: expected space {self.costs.space.name!r}, as wide as in {self.name}: {error}') from error
+            runner.register_hook(LabelRangeHook())
+            hook = HOOKS.build(sampling_hooks(config.custom_hooks)[0])
+            return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
+
+        return run_once(config, self.work_dir / 'supernet', train)
+
+    def search(self, supernet: dict[str, Any]) -> dict[str, Any]:
+        """Searches the fine-tuned supernet by the target's metric on the held-out part."""
+        config = copy.deepcopy(self.config)
+        config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
+        for key in ('arch', 'init_cfg'):
+            config.model.backbone.pop(key, None)
+        for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_evaluator', 'val_cfg'):
+            config[key] = None
+        config.custom_hooks, config.load_from = [], None
+        config.test_dataloader, config.test_evaluator = self.config.val_dataloader, self.config.val_evaluator
+        config.test_cfg = self.stages['search_loop']
+
+        def search(config: Config) -> dict[str, Any]:
+            started = time.monotonic()
+            config.test_cfg.resume = True  # from a history, where there is one; not from a checkpoint
+            runner = build_runner(config)
+            load_strict(runner.model, supernet['checkpoint'])
+            runner.test()
+            barrier()  # the first rank has written the history
+            loop = runner.test_loop
+            calibrated = num_images(loop.whole_evaluator.calibration_loader)
+            operations = 0
+            for record in read_history(loop.out_dir / 'history.jsonl', self.costs.space)[1]:
+                evaluator = loop.quick_evaluator if record.stage == 'search' else loop.whole_evaluator
+                operations += int(record.costs['macs']) * FORWARD * (calibrated + num_images(evaluator.loader))
+            return dict(seconds=time.monotonic() - started, operations=operations)
+
+        return run_once(config, self.work_dir / 'search', search)
+
+    def fine_tune_subnet(self) -> dict[str, Any]:
+        """Trains the found subnet on from the weights it has in the fine-tuned supernet, neck and head included, and tests it."""
+        weights = self.work_dir / 'search/subnet.pth'
+        config = self.training_config('subnet_stage', arch=list(self.found_arch()))
+        config.load_from = str(weights)
+
+        def train(config: Config) -> dict[str, Any]:
+            runner = build_runner(config)
+            load_strict(runner.model, weights)  # says what is missing; mmengine would go on without it
+            return self.train_and_test(runner)
+
+        return run_once(config, self.work_dir / 'subnet', train)
+
+    def compare(self, name: str, budget: int, joint: dict[str, Any]) -> dict[str, Any]:
+        """Spends a budget on training one network on the target, and tests it.
+
+        Args:
+            name: ``'fixed'``: the source arch from the source's weights. ``'scratch'``: the found arch from none. ``'other_weights'``:
+                the found arch; what it shares with the source arch starts from the source's weights, all else anew. The source's
+                weights come with BN statistics of the source arch on the search's calibration images, as a found subnet's do.
+            budget: Operations of the whole joint adaptation.
+            joint: Result of :meth:`fine_tune_subnet`, whose schedule is stretched to the budget.
+        """
+        found, source = self.found_arch(), self.read_source_arch()
+        arch = source if name == 'fixed' else found
+        config = self.training_config('subnet_stage', arch=list(arch))
+        if name != 'fixed':
+            # What mm's configs freeze is pretrained; here not all is, or nothing.
+            for key in ('frozen_stages', 'frozen_norm_eval', 'norm_eval'):
+                config.model.backbone.pop(key, None)
+        if name == 'scratch':
+            for key, options in (config.optim_wrapper.get('paramwise_cfg') or {}).get('custom_keys', {}).items():
+                if key.startswith('backbone'):
+                    options.pop('lr_mult', None)
+        passes = joint['passes'] if name == 'fixed' else TRAINING
+        config = stretched(config, budget * joint['passes'] * self.macs(found) / (joint['operations'] * passes * self.macs(arch)))
+
+        def train(config: Config) -> dict[str, Any]:
+            if name != 'scratch' and not config.resume:
+                config.load_from = self.write_source_weights(Path(config.work_dir), source)
+            return self.train_and_test(build_runner(config))
+
+        return run_once(config, self.work_dir / name, train)
+
+    # -------------------------------------------------------------------------------------------------------------- parts of steps
+
+    def training_config(self, stage: str, **backbone: Any) -> Config:
+        """The config of a training: the stage's changes, what its backbone is given, and no validation, which nothing is chosen by."""
+        config = copy.deepcopy(self.config)
+        config.merge_from_dict(self.stages[stage])
+        for key in ('arch', 'init_cfg'):
+            config.model.backbone.pop(key, None)
+        config.model.backbone.update(backbone)
+        config.load_from = None
+        config.val_dataloader = config.val_evaluator = config.val_cfg = None
+        if stage == 'supernet_stage':
+            config.test_dataloader = config.test_evaluator = config.test_cfg = None
+        return config
+
+    def train(self, runner: Runner, arch: Callable[[int], Arch]) -> dict[str, Any]:
+        """Trains; ``arch`` tells the arch of an iteration."""
+        runner.register_hook(TrainingTimeHook())
+        runner.train()
+        barrier()  # the first rank has written the checkpoint
+        checkpoint = find_latest_checkpoint(runner.work_dir)
+        if checkpoint is None:
+            raise InputError(f'{self.name}: default_hooks.checkpoint keeps no checkpoint: expected a CheckpointHook that saves the last')
+        frozen = not any(parameter.requires_grad for parameter in bare(runner).backbone.parameters())
+        passes, images = FORWARD if frozen else TRAINING, runner.cfg.train_dataloader.batch_size * get_world_size()
+        macs = self.costs.array('macs', [arch(iteration) for iteration in range(runner.max_iters)])
+        operations = int(macs.sum()) * images * passes
+        return dict(checkpoint=checkpoint, seconds=training_seconds(runner), passes=passes, operations=operations)
+
+    def train_and_test(self, runner: Runner) -> dict[str, Any]:
+        """Trains a subnet and tests it on the test set, read for nothing else."""
+        arch = bare(runner).backbone.arch
+        result = self.train(runner, lambda iteration: arch)
+        metrics = {key: float(value) for key, value in runner.test().items()}
+        return result | dict(metrics=metrics, arch=self.costs.space.encode(arch), costs=self.costs.arch_costs(arch))
+
+    def write_source_weights(self, folder: Path, source: Arch) -> str:
+        """Writes ``start.pth``: the backbone of the source arch with its weights. Another arch takes of it what it has too."""
+        model = self.build_supernet()
+        load_strict(model.backbone, self.supernet, 'backbone.')
+        with recalibrated_bn(model, source, self.calibration_loader()):
+            state = {key: value for key, value in subnet_state_dict(model, source).items() if key.startswith('backbone.')}
+            if is_main_process():
+                save_checkpoint(folder / 'start.pth', state, dict(arch=list(source)))
+        barrier()
+        return str(folder / 'start.pth')
+
+    def calibration_loader(self) -> DataLoader:
+        """The batches that the search recalibrates BN with."""
+        loop = self.stages['search_loop']
+        return calibration_loader(loop['calibration_dataloader'], loop.get('calibration_batches', CALIBRATION_BATCHES))
+
+    def build_supernet(self) -> BaseModel:
+        """The target's model with a supernet as its backbone, untrained."""
+        config = copy.deepcopy(self.config.model)
+        config.backbone.update(arch=None, init_cfg=None)
+        config.setdefault('data_preprocessor', self.config.get('data_preprocessor'))
+        # Its norms see one process's images; a synchronised one would not run on a CPU at all.
+        model = revert_sync_batchnorm(MODELS.build(config)).to(get_device())
+        check_channels(model)
+        return model
+
+    # ------------------------------------------------------------------------------------------------------------------ what is found
+
+    @cached_property
+    def costs(self) -> CostTable:
+        """Costs of the archs in the target's model."""
+        return measure_costs(self.build_supernet(), self.stages['search_loop']['input_size'])
+
+    def macs(self, arch: Arch) -> int:
+        return int(self.costs.arch_costs(arch)['macs'])
+
+    def found_arch(self) -> Arch:
+        return SubnetFile.read(self.work_dir / 'search/subnet.yaml').arch
+
+    def read_source_arch(self) -> Arch:
+        """The source's best arch.
+
+        Raises:
+            InputError: A subnet file of another space, or not an arch of this one.
+        """
+        space, given = self.costs.space, str(self.source_arch)
+        if not given.endswith(('.yaml', '.yml')):
+            return space.decode(given, '--source-arch')
+        subnet = SubnetFile.read(given)
+        if subnet.space != space.name:
+            raise InputError(f'{given}: an arch of space {subnet.space!r}, but {self.name} has {space.name!r}')
+        return subnet.arch
+
+    def differences(self) -> dict[str, Any]:
+        """The found arch beside the source's: for every slot both candidates' names."""
+        space, found = self.costs.space, self.found_arch()
+        result: dict[str, Any] = dict(arch=space.encode(found))
+        if self.source_arch is not None:
+            source = self.read_source_arch()
+            result['source_arch'] = space.encode(source)
+            result['slots'] = [dict(slot=slot, source=names[theirs].name, found=names[ours].name)
+                               for slot, (names, theirs, ours) in enumerate(zip(space.candidates, source, found))]
+        return result
+
+
+def check_adaptation_config(config: Config) -> None:
+    """Whether a config says what each step needs.
+
+    Raises:
+        InputError: A key or the sampling hook is missing, or the search's data are the test's.
+    """
+    name = config.filename or 'config'
+    needed = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'val_dataloader', 'val_evaluator', 'test_dataloader',
+              'test_evaluator')
+    missing = [key for key in needed if not config.get(key)]
+    if missing:
+        raise InputError(f'{name}: no {", ".join(missing)}: expected a config that trains on the target, validates on a held-out part of '
+                         'its training set, and tests')
+    if not sampling_hooks((config.get('supernet_stage') or {}).get('custom_hooks')):
+        raise InputError(f"{name}: supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook'): one path would be trained")
+    loop = config.get('search_loop') or {}
+    if 'SearchLoop' not in str(loop.get('type')) or 'input_size' not in loop:
+        raise InputError(f"{name}: search_loop={loop}: expected dict(type='pinas_mm.SearchLoop', input_size=..., ...)")
+    sets = [{key: value for key, value in loader.dataset.to_dict().items() if key not in ('pipeline', 'test_mode')}
+            for loader in (config.val_dataloader, config.test_dataloader)]
+    if sets[0] == sets[1]:
+        raise InputError(f'{name}: val_dataloader reads the same images as test_dataloader: the search would choose by the test set. '
+                         "Expected a held-out part of the training set, such as dict(type='pinas_mm.SeededSplit', part='held_out', ...)")
+
+
+def sampling_hooks(hooks: Sequence[dict] | None) -> list[dict]:
+    """Those of a config's hooks that draw archs."""
+    return [hook for hook in hooks or [] if 'ArchSamplingHook' in str(hook['type'])]
+
+
+def pretrained(supernet: str) -> dict[str, str]:
+    return dict(type='Pretrained', checkpoint=str(supernet), prefix='backbone.')
+
+
+def num_images(loader: DataLoader) -> int:
+    return len(loader.sampler)
+
+
+def bare(runner: Runner) -> BaseModel:
+    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+
+def row(step: dict[str, Any], *spent: dict[str, Any]) -> dict[str, Any]:
+    """A row of the report: a network's metrics and costs, and all that was spent on it."""
+    return {key: step[key] for key in ('arch', 'metrics', 'costs')} | {
+        key: sum(found[key] for found in spent) for key in ('seconds', 'operations')}

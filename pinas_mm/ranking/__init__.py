@@ -1,0 +1,1 @@
+"""How well scores order archs against their true accuracies."""

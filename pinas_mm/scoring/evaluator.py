@@ -1,0 +1,173 @@
+"""Turns archs into scores with the supernet's weights: recalibrates BN, then runs the validation metric.
+
+One pass over the data serves many archs: each batch is read and decoded once, and what archs have in common runs once.
+"""
+import copy
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.model import BaseModel, is_model_wrapper
+from torch import nn
+from torch.utils.data import DataLoader
+
+from ..errors import InputError
+from ..models.backbones import SearchableBackbone
+from ..spaces import Arch
+from .bn_recalibration import ArchError, RecalibratedSupernet, autocast, recalibrated_bn, supernet_borrowed
+from .prefix_memo import NotShareableError
+from .race import Race
+from ..search.search import Failure
+
+Metrics = dict[str, float]
+
+
+class ArchEvaluator:
+    """Scores archs of any mm model with a searchable backbone, by any mm metric.
+
+    The scores are those of evaluating each arch alone, bit by bit on a CPU, whatever else is evaluated with it.
+
+    Args:
+        model: The model that holds the supernet.
+        calibration_loader: Batches for BN recalibration, the same at every pass; disjoint from ``loader``'s samples.
+        loader: Batches to score on. Every rank reads the whole set.
+        build_metrics: Makes an mm evaluator; every arch gets a copy of it without results.
+        autocast: Dtype such as ``torch.bfloat16`` to run in, or None for full precision.
+        share_prefixes: Whether what archs share runs once. The scores are equal either way.
+        fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by rounding.
+        race: Drops archs while batches come in, see :class:`Race`; the scores of dropped archs are those of the samples they saw.
+        on_progress: Called as ``on_progress(done, total)`` after every arch and batch.
+
+    Raises:
+        InputError: The model has no supernet, or a loader has no data.
+    """
+
+    def __init__(self,
+                 model: nn.Module,
+                 calibration_loader: DataLoader,
+                 loader: DataLoader,
+                 build_metrics: Callable[[], Evaluator],
+                 autocast: torch.dtype | None = None,
+                 share_prefixes: bool = True,
+                 fold_bn: bool = False,
+                 race: Race | None = None,
+                 on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
+        self.model: BaseModel = model.module if is_model_wrapper(model) else model
+        backbone = getattr(self.model, 'backbone', None)
+        if not isinstance(backbone, SearchableBackbone):
+            raise InputError(f'{type(self.model).__name__} has no searchable backbone: expected one of pinas_mm as model.backbone')
+        for name, data in (('calibration', calibration_loader), ('scoring', loader)):
+            if len(data) == 0:
+                raise InputError(f'the {name} loader has no batch: {len(data.dataset)} samples at batch size {data.batch_size}')
+        self.backbone = backbone
+        self.calibration_loader = calibration_loader
+        self.loader = loader
+        self.build_metrics = build_metrics
+        self.metrics = build_metrics()  # once: some read a large annotation file
+        self.metrics.dataset_meta = getattr(loader.dataset, 'metainfo', None)
+        self.autocast = autocast
+        self.share_prefixes = share_prefixes
+        self.fold_bn = fold_bn
+        self.race = race
+        self.on_progress = on_progress
+
+    def evaluate(self, archs: Sequence[Arch]) -> list[Metrics | Failure]:
+        """One dict of metrics per arch, in their order; a :class:`Failure` for an arch that raised.
+
+        The supernet is left as it was, also after an error.
+        """
+        archs = [self.backbone.space.validate(arch, 'evaluate') for arch in archs]
+        results: dict[Arch, Metrics | Failure] = {}
+        alive = sorted(set(archs))
+        with supernet_borrowed(self.model, self.share_prefixes, self.autocast, self.fold_bn) as supernet:
+            alive = self._recalibrate(supernet, alive, results)
+            self._score(supernet, alive, results)
+        return [results[arch] for arch in archs]
+
+    @contextmanager
+    def recalibrated(self, arch: Arch) -> Iterator[None]:
+        """Within it, ``arch`` is active, the model in eval mode, and the arch's BN statistics are those of the calibration data."""
+        with recalibrated_bn(self.model, arch, self.calibration_loader, self.autocast):
+            yield
+
+    def _recalibrate(self, supernet: RecalibratedSupernet, archs: list[Arch], results: dict[Arch, Metrics | Failure]) -> list[Arch]:
+        """Returns the archs that could be recalibrated."""
+        while archs:
+            try:
+                for done, _ in enumerate(supernet.recalibrate(archs, self.calibration_loader), start=1):
+                    self._progress(done, len(archs))
+                break
+            except ArchError as failure:
+                # Once more from the start: half a batch may be in statistics that archs share.
+                if isinstance(failure.__cause__, NotShareableError):
+                    supernet.memo.enabled = False
+                    continue
+                results[failure.arch] = Failure.of(failure.__cause__)
+                archs = [arch for arch in archs if arch != failure.arch]
+        return archs
+
+    def _score(self, supernet: RecalibratedSupernet, archs: list[Arch], results: dict[Arch, Metrics | Failure]) -> None:
+        evaluators = {arch: empty_copy(self.metrics) for arch in archs}
+        standing = None if self.race is None else self.race.start(archs, len(self.loader))
+        total, done, running = len(archs), len(archs) * len(self.calibration_loader), dict(evaluators)
+        for batch in self.loader:
+            if not running:  # every arch has failed
+                break
+            supernet.memo.next_batch()
+            with autocast(self.model, self.autocast):
+                for arch in list(running):
+                    supernet.set_arch(arch)
+                    try:
+                        running[arch].process(data_samples=self.model.val_step(batch), data_batch=batch)
+                        if standing is not None:
+                            standing.add(arch, running[arch])
+                    except InputError:
+                        raise
+                    except Exception as error:
+                        results[arch] = Failure.of(error)
+                        del running[arch]
+                    done += 1
+                    self._progress(done, total)
+            if standing is not None:
+                for arch in standing.losers(list(running)):
+                    del running[arch]
+        for arch, evaluator in evaluators.items():
+            if arch not in results:
+                try:
+                    results[arch] = compute_metrics(evaluator) | (standing.report(arch) if standing else {})
+                except Exception as error:
+                    results[arch] = Failure.of(error)
+
+    def _progress(self, done: int, num_archs: int) -> None:
+        self.on_progress(done, num_archs * (len(self.calibration_loader) + len(self.loader)))
+
+
+def compute_metrics(evaluator: Evaluator) -> Metrics:
+    """The metrics of what an mm evaluator has processed on this rank.
+
+    Not ``Evaluator.evaluate``: that gathers every rank's results, and ranks hold different archs.
+    """
+    scores: Metrics = {}
+    for metric in evaluator.metrics:
+        prefix = f'{metric.prefix}/' if metric.prefix else ''
+        computed = metric.compute_metrics(metric.results)
+        metric.results.clear()
+        # Not all that metrics give are numbers: a confusion matrix is not.
+        numbers = {name: value for name, value in computed.items() if np.size(value) == 1 and not isinstance(value, str)}
+        scores |= {f'{prefix}{name}': float(value) for name, value in numbers.items()}
+    return scores
+
+
+def empty_copy(evaluator: Evaluator) -> Evaluator:
+    """A copy of an mm evaluator with results of its own; what is large, such as the annotations of a dataset, is shared."""
+    metrics = []
+    for metric in evaluator.metrics:
+        metric = copy.copy(metric)
+        metric.__dict__.update({key: copy.copy(value) for key, value in metric.__dict__.items() if isinstance(value, list | dict | set)})
+        metric.results = []
+        metrics.append(metric)
+    result = Evaluator(metrics)
+    result.dataset_meta = evaluator.dataset_meta
+    return result

@@ -1,0 +1,1 @@
+"""What a search hands over, and how it leaves: subnet files, configs and exported programs."""

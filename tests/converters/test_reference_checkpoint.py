@@ -1,0 +1,67 @@
+import importlib.util
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableResNeSt
+from pinas_mm.converters.reference_checkpoint import PREFIXES, _our_name, convert_reference
+
+
+@pytest.fixture
+def published(shared):
+    spec = importlib.util.spec_from_file_location('recipe', shared / 'golden/recipe.py')
+    recipe = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(recipe)
+    shapes = json.loads((shared / 'golden/keys_base16.json').read_text())
+    return {key: torch.from_numpy(np.asarray(value)) for key, value in recipe.state(shapes).items()}
+
+
+def test_supernet_and_subnets_reproduce_the_published_outputs(shared, published):
+    state = {key.removeprefix('backbone.'): value for key, value in convert_reference(published)[0].items()}
+    supernet = SearchableResNeSt(widen_factor=0.25).eval()
+    supernet.load_state_dict(state)
+    golden = np.load(shared / 'golden/forward_base16.npz')
+    images = torch.from_numpy(np.random.RandomState(5).randn(2, 3, 64, 64).astype(np.float32))
+    for index, arch in enumerate(golden['paths'].tolist()):
+        subnet = SearchableResNeSt(arch, widen_factor=0.25).eval()
+        subnet.load_state_dict({key: state[key] for key in subnet.state_dict()})
+        supernet.set_arch(arch)
+        expected = golden[f'out_{index}']
+        for net in (supernet, subnet):
+            with torch.no_grad():
+                out = net(images)[0].numpy()
+            # Outputs reach 237 to 3,540: 1e-4 of their scale.
+            assert np.abs(out - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize('prefix', PREFIXES)
+def test_known_prefixes_and_other_modules(published, prefix):
+    state = {f'{prefix}{key}': value for key, value in published.items()}
+    state |= {'encoder_k.0.conv1.0.weight': torch.zeros(1), 'queue': torch.zeros(1)}
+    converted, others = convert_reference(state)
+    assert converted.keys() == convert_reference(published)[0].keys() and others == ['encoder_k.0.conv1.0.weight', 'queue']
+    assert convert_reference(published)[1] == []
+
+
+def test_full_size_keys_fit(shared):
+    shapes = json.loads((shared / 'golden/keys_base64.json').read_text())
+    with torch.device('meta'):
+        state = {key: torch.empty(shape) for key, shape in shapes.items()}
+        expected = SearchableResNeSt().state_dict()
+    ours = {_our_name(key): value.shape for key, value in state.items()}
+    assert ours == {key: value.shape for key, value in expected.items()}
+
+
+def test_unequal_shortcut_copies_and_foreign_checkpoints_are_named(published):
+    broken = dict(published)
+    broken['layer2.0.3.downsample.1.weight'] = broken['layer2.0.3.downsample.1.weight'] + 1
+    with pytest.raises(InputError, match='layer2.0.3.downsample.1.weight differs'):
+        convert_reference(broken, 'x.pth')
+    with pytest.raises(InputError, match='x.pth: no key'):
+        convert_reference({'conv1.weight': torch.zeros(1)}, 'x.pth')
+    del published['layer3.2.1.bn3.weight']
+    with pytest.raises(InputError, match='layers.9.1.bn3.weight'):
+        convert_reference(published, 'x.pth')

@@ -1,0 +1,31 @@
+import pytest
+import torch
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn
+
+ARCHS = [(0, 1, 2, 0, 1, 2, 0, 0), (0, 1, 0, 1, 0, 1, 2, 0), (1, 0, 0, 0, 0, 0, 2, 1)]
+
+
+@pytest.mark.parametrize('arch', ARCHS[::2])
+def test_recalibrated_statistics_are_the_mean_over_batches(nets, model, loaders, arch):
+    expected, before = nets.statistics_by_hand(model, arch, loaders[0]), nets.statistics(model)
+    assert any(name.startswith('neck.') for name in expected)
+    with recalibrated_bn(model, arch, loaders[0]):
+        assert not any(module.training for module in model.modules()) and model.backbone.arch == arch
+        for name, (mean, variance, batches) in nets.statistics(model).items():
+            if name in expected:
+                torch.testing.assert_close([mean, variance], expected[name], rtol=1e-4, atol=1e-5)
+                assert batches == 2
+            else:
+                assert all(map(torch.equal, (mean, variance), before[name][:2])) and batches == 7
+
+
+def test_active_layers_are_those_that_run(nets, model):
+    layers, ran = active_bn_layers(model, ARCHS[0]), []
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.register_forward_hook(lambda layer, inputs, output: ran.append(layer))
+    model.backbone.set_arch(ARCHS[0])
+    model.eval()(torch.zeros(2, 3, 32, 32), mode='tensor')
+    assert ran == sorted(layers, key=ran.index) and len(set(layers)) == len(layers) < len(nets.statistics(model))
