@@ -1,12 +1,16 @@
 #!/usr/bin/env python
-"""How much faster archs are evaluated together than one at a time: exactly, and with each faster mode.
+"""How much faster archs are evaluated together than one at a time: exactly, and with each faster
+mode.
 
-    python benchmarks/evaluator.py macro --checkpoint work_dirs/linear/epoch_3.pth     # data/cifar10, decoding included
-    python benchmarks/evaluator.py resnest                                             # full-size resnest50 at 64x64, random images
+    # data/cifar10, decoding included
+    python benchmarks/evaluator.py macro --checkpoint work_dirs/linear/epoch_3.pth
+    # full-size resnest50 at 64x64, random images
+    python benchmarks/evaluator.py resnest
 
-Everything is timed in CPU seconds of one process with one thread; each mode is timed in the same run as evaluation one at a time, by the
-same code with nothing shared, and only ratios are reported.
+Everything is timed in CPU seconds of one process with one thread; each mode is timed in the same
+run as evaluation one at a time, by the same code with nothing shared, and only ratios are reported.
 """
+
 import argparse
 import copy
 import json
@@ -28,36 +32,59 @@ from torch.utils.data import DataLoader
 
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_strict
+from pinas_mm.costs.cost import measure_costs
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.models.backbones import SearchableBackbone
-from pinas_mm.costs.cost import measure_costs
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.scoring.race import Race
 from pinas_mm.spaces import Arch, SearchSpace
 
 # Without half precision, whose differences change places in the top 10.
-FASTEST = dict(channels_last=True, fold_bn=True, cache=True, race=Race('accuracy/top1', top_k=10), shuffle=True)
+FASTEST = dict(
+    channels_last=True, fold_bn=True, cache=True, race=Race('accuracy/top1', top_k=10), shuffle=True
+)
 TOP = Path(__file__).resolve().parents[1]
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument('space', choices=('macro', 'resnest'))
     options.add_argument('--skip-modes', action='store_true', help='only exact sharing')
     options.add_argument('--skip-exact', action='store_true')
-    options.add_argument('--checkpoint', help='a trained supernet with its classifier; scores of an untrained one are chance')
+    options.add_argument(
+        '--checkpoint',
+        help='a trained supernet with its classifier; scores of an untrained one are chance',
+    )
     options.add_argument('--archs', type=int, default=64)
-    options.add_argument('--repeats', type=int, default=3, help='rounds; each times every mode once')
+    options.add_argument(
+        '--repeats', type=int, default=3, help='rounds; each times every mode once'
+    )
     options.add_argument('--samples', type=int, default=1000)
     options.add_argument('--calibration-batches', type=int, default=8)
-    options.add_argument('--top10-seeds', type=int, default=0, help='also compare the top 10 of the fastest mode over so many seeds')
+    options.add_argument(
+        '--top10-seeds',
+        type=int,
+        default=0,
+        help='also compare the top 10 of the fastest mode over so many seeds',
+    )
     options.add_argument('--out', type=Path)
     args = options.parse_args()
     torch.set_num_threads(1)
     init_default_scope('mmpretrain')
     setting = (Macro if args.space == 'macro' else ResNeSt)(args)
-    report: dict[str, Any] = dict(space=args.space, samples=args.samples, calibration_batches=args.calibration_batches, exact=[], modes=[])
-    kinds = dict(random=random_archs(setting.space, args.archs), evolved=evolved_archs(setting.space, args.archs))
+    report: dict[str, Any] = dict(
+        space=args.space,
+        samples=args.samples,
+        calibration_batches=args.calibration_batches,
+        exact=[],
+        modes=[],
+    )
+    kinds = dict(
+        random=random_archs(setting.space, args.archs),
+        evolved=evolved_archs(setting.space, args.archs),
+    )
     for name, archs in kinds.items() if not args.skip_exact else ():
         report['exact'].append(exact(setting, name, archs, args.repeats))
         print(json.dumps(report['exact'][-1]), flush=True)
@@ -86,16 +113,38 @@ class Macro:
         self.input_size = 32
         self.cache_dir = tempfile.mkdtemp()
 
-    def evaluator(self, channels_last: bool = False, samples: int | None = None, cache: bool = False, shuffle: bool = False, seed: int = 0,
-                  **kwargs: object) -> ArchEvaluator:
-        self.model.to(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
-        loaders = [dict(copy.deepcopy(loader), num_workers=0, persistent_workers=False)
-                   for loader in (self.config.arch_evaluation.calibration_dataloader, self.config.test_dataloader)]
+    def evaluator(
+        self,
+        channels_last: bool = False,
+        samples: int | None = None,
+        cache: bool = False,
+        shuffle: bool = False,
+        seed: int = 0,
+        **kwargs: object,
+    ) -> ArchEvaluator:
+        self.model.to(
+            memory_format=torch.channels_last if channels_last else torch.contiguous_format
+        )
+        loaders = [
+            dict(copy.deepcopy(loader), num_workers=0, persistent_workers=False)
+            for loader in (
+                self.config.arch_evaluation.calibration_dataloader,
+                self.config.test_dataloader,
+            )
+        ]
         for loader in loaders if cache else ():
-            loader['dataset']['dataset']['pipeline'][0] = dict(type='pinas_mm.LoadCachedImage', cache_dir=self.cache_dir)
+            loader['dataset']['dataset']['pipeline'][0] = dict(
+                type='pinas_mm.LoadCachedImage', cache_dir=self.cache_dir
+            )
         calibration = calibration_loader(loaders[0], self.args.calibration_batches, seed)
         scoring = whole_set_loader(loaders[1], samples or self.args.samples, seed, shuffle)
-        return ArchEvaluator(self.model, calibration, scoring, lambda: Evaluator([METRICS.build(self.config.test_evaluator)]), **kwargs)
+        return ArchEvaluator(
+            self.model,
+            calibration,
+            scoring,
+            lambda: Evaluator([METRICS.build(self.config.test_evaluator)]),
+            **kwargs,
+        )
 
 
 class ResNeSt:
@@ -104,26 +153,46 @@ class ResNeSt:
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
         torch.manual_seed(0)
-        self.model = MODELS.build(dict(
-            type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableResNeSt'), neck=dict(type='GlobalAveragePooling'),
-            head=dict(type='LinearClsHead', num_classes=10, in_channels=2048)))
+        self.model = MODELS.build(
+            dict(
+                type='ImageClassifier',
+                backbone=dict(type='pinas_mm.SearchableResNeSt'),
+                neck=dict(type='GlobalAveragePooling'),
+                head=dict(type='LinearClsHead', num_classes=10, in_channels=2048),
+            )
+        )
         self.space = self.model.backbone.space
         self.input_size = 64
-        self.images = [dict(inputs=torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8), data_samples=sample(i)) for i in range(64)]
+        self.images = [
+            dict(
+                inputs=torch.randint(0, 256, (3, 64, 64), dtype=torch.uint8), data_samples=sample(i)
+            )
+            for i in range(64)
+        ]
 
     def evaluator(self, **kwargs: object) -> ArchEvaluator:
         kwargs.pop('channels_last', None)
         loader = DataLoader(self.images, batch_size=32, collate_fn=_collate)
-        return ArchEvaluator(self.model, loader, loader, lambda: Evaluator([METRICS.build(dict(type='Accuracy'))]), **kwargs)
+        return ArchEvaluator(
+            self.model,
+            loader,
+            loader,
+            lambda: Evaluator([METRICS.build(dict(type='Accuracy'))]),
+            **kwargs,
+        )
 
 
 def sample(index: int) -> object:
     from mmpretrain.structures import DataSample
+
     return DataSample().set_gt_label(index % 10)
 
 
 def _collate(items: list) -> dict:
-    return dict(inputs=[item['inputs'] for item in items], data_samples=[item['data_samples'] for item in items])
+    return dict(
+        inputs=[item['inputs'] for item in items],
+        data_samples=[item['data_samples'] for item in items],
+    )
 
 
 def random_archs(space: SearchSpace, n: int, seed: int = 0) -> list[Arch]:
@@ -173,22 +242,37 @@ def exact(setting: Macro | ResNeSt, name: str, archs: list[Arch], repeats: int) 
         evaluator.calibration_loader, evaluator.loader = loaders
         alone.append(seconds)
         shares.append(reading / seconds)
-        # Early parts, which are shared most, take more time per MAC than late ones: the bound by the time that each really took.
+        # Early parts, which are shared most, take more time per MAC than late ones: the bound by
+        # the time that each really took.
         rest = seconds - reading - sum(map(sum, times.values()))
-        bounds.append(seconds / (reading / len(archs) + sum(float(np.mean(runs)) for runs in times.values()) + rest))
+        bounds.append(
+            seconds
+            / (reading / len(archs) + sum(float(np.mean(runs)) for runs in times.values()) + rest)
+        )
         seconds, found = cpu_seconds(evaluator.evaluate, archs)
         together.append(seconds)
     share = np.median(shares)
     nodes, macs = shared_work(setting, archs)
-    # Amdahl: reading is done once instead of once per arch; the rest shrinks by as much as its MACs.
+    # Amdahl: reading is done once instead of once per arch; the rest shrinks by as much as its
+    # MACs.
     bound = 1 / (share / len(archs) + (1 - share) / macs)
     ratios = np.array(alone) / np.array(together)
     return dict(
-        archs=name, time_bound=float(np.median(bounds)), reached_of_time_bound=float(np.median(ratios) / np.median(bounds)),
-        equal=expected == found, archs_per_minute_alone=60 * len(archs) / float(np.median(alone)),
-        archs_per_minute=60 * len(archs) / float(np.median(together)), ratio=float(np.median(ratios)), ratios=np.round(ratios, 3).tolist(),
-        nodes=nodes, macs=macs, reading=float(share), bound=float(bound), reached=float(np.median(ratios) / bound),
-        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+        archs=name,
+        time_bound=float(np.median(bounds)),
+        reached_of_time_bound=float(np.median(ratios) / np.median(bounds)),
+        equal=expected == found,
+        archs_per_minute_alone=60 * len(archs) / float(np.median(alone)),
+        archs_per_minute=60 * len(archs) / float(np.median(together)),
+        ratio=float(np.median(ratios)),
+        ratios=np.round(ratios, 3).tolist(),
+        nodes=nodes,
+        macs=macs,
+        reading=float(share),
+        bound=float(bound),
+        reached=float(np.median(ratios) / bound),
+        peak_memory_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    )
 
 
 class TimedLoader:
@@ -233,18 +317,31 @@ def timed_parts(backbone: SearchableBackbone) -> Iterator[dict[Any, list[float]]
 
 
 def shared_work(setting: Macro | ResNeSt, archs: list[Arch]) -> tuple[float, float]:
-    """Parts run one at a time over parts run together: their number, and their MACs (stem and tail included)."""
-    table, space, backbone = measure_costs(setting.model, setting.input_size), setting.space, setting.model.backbone
+    """Parts run one at a time over parts run together: their number, and their MACs (stem and tail
+    included)."""
+    table, space, backbone = (
+        measure_costs(setting.model, setting.input_size),
+        setting.space,
+        setting.model.backbone,
+    )
     part_macs = [np.asarray(costs) for costs in table.tables['macs']]
 
     def macs(part: int, arch: Arch) -> float:
         if not 1 <= part <= len(space.positions):
             return 0.0
-        return float(part_macs[part - 1][tuple(arch[slot] for slot in space.positions[part - 1].slots)])
+        return float(
+            part_macs[part - 1][tuple(arch[slot] for slot in space.positions[part - 1].slots)]
+        )
 
-    once = {backbone.prefix(part, arch): macs(part, arch) for arch in archs for part in range(1, len(space.positions) + 1)}
+    once = {
+        backbone.prefix(part, arch): macs(part, arch)
+        for arch in archs
+        for part in range(1, len(space.positions) + 1)
+    }
     stem, tail = fixed_macs(setting)
-    everything = sum(macs(part, arch) for arch in archs for part in range(1, len(space.positions) + 1)) + len(archs) * (stem + tail)
+    everything = sum(
+        macs(part, arch) for arch in archs for part in range(1, len(space.positions) + 1)
+    ) + len(archs) * (stem + tail)
     count = len(archs) * len(space.positions) / len(once)
     return count, everything / (sum(once.values()) + stem + len(archs) * tail)
 
@@ -252,8 +349,13 @@ def shared_work(setting: Macro | ResNeSt, archs: list[Arch]) -> tuple[float, flo
 def fixed_macs(setting: Macro | ResNeSt) -> tuple[float, float]:
     """MACs of the stem, and of what follows the positions."""
     macs = []
-    handles = [module.register_forward_hook(lambda m, _, out: macs.append(out.numel() * m.weight[0].numel()))
-               for module in setting.model.backbone.stem.modules() if isinstance(module, torch.nn.Conv2d)]
+    handles = [
+        module.register_forward_hook(
+            lambda m, _, out: macs.append(out.numel() * m.weight[0].numel())
+        )
+        for module in setting.model.backbone.stem.modules()
+        if isinstance(module, torch.nn.Conv2d)
+    ]
     size = setting.input_size
     setting.model.backbone.stem(torch.zeros(1, 3, size, size))
     for handle in handles:
@@ -290,32 +392,47 @@ def modes(setting: Macro, archs: list[Arch], repeats: int) -> list[dict]:
                 read(evaluator)  # fills it
             seconds, results = cpu_seconds(evaluator.evaluate, archs)
             times[name].append(seconds)
-            print(f'{name}: {seconds:.1f} s, {times["alone"][-1] / seconds:.2f} times as fast', flush=True)
+            print(
+                f'{name}: {seconds:.1f} s, {times["alone"][-1] / seconds:.2f} times as fast',
+                flush=True,
+            )
             scores[name] = np.array([result['accuracy/top1'] for result in results])
     top = set(np.argsort(-scores['alone'], kind='stable')[:10].tolist())
     rows = []
     for name in table:
         ratios = np.array(times['alone']) / np.array(times[name])
         difference = np.abs(scores[name] - scores['alone'])
-        rows.append(dict(
-            mode=name, ratio=float(np.median(ratios)), ratios=np.round(ratios, 2).tolist(), mean_difference=float(difference.mean()),
-            largest_difference=float(difference.max()),
-            same_top10=len(top & set(np.argsort(-scores[name], kind='stable')[:10].tolist()))))
+        rows.append(
+            dict(
+                mode=name,
+                ratio=float(np.median(ratios)),
+                ratios=np.round(ratios, 2).tolist(),
+                mean_difference=float(difference.mean()),
+                largest_difference=float(difference.max()),
+                same_top10=len(top & set(np.argsort(-scores[name], kind='stable')[:10].tolist())),
+            )
+        )
     return rows
 
 
 def top10(setting: Macro, num_archs: int, seeds: int) -> dict:
-    """How many of the top 10 by exact scores the fastest mode has too, and its ratio to exact sharing, over seeds of archs and samples."""
+    """How many of the top 10 by exact scores the fastest mode has too, and its ratio to exact
+    sharing, over seeds of archs and samples."""
     same, ratios = [], []
     for seed in range(seeds):
         archs = random_archs(setting.space, num_archs, seed)
         # Together: bit-equal to one at a time, and several times as fast.
-        exact_seconds, results = cpu_seconds(setting.evaluator(seed=seed, shuffle=True).evaluate, archs)
+        exact_seconds, results = cpu_seconds(
+            setting.evaluator(seed=seed, shuffle=True).evaluate, archs
+        )
         exact_scores = np.array([result['accuracy/top1'] for result in results])
         evaluator = setting.evaluator(**FASTEST, seed=seed)
         fast, results = cpu_seconds(evaluator.evaluate, archs)
         scores = np.array([result['accuracy/top1'] for result in results])
-        best = [set(np.argsort(-values, kind='stable')[:10].tolist()) for values in (exact_scores, scores)]
+        best = [
+            set(np.argsort(-values, kind='stable')[:10].tolist())
+            for values in (exact_scores, scores)
+        ]
         same.append(len(best[0] & best[1]))
         ratios.append(exact_seconds / fast)
         print(seed, same[-1], ratios[-1], flush=True)

@@ -1,11 +1,13 @@
 #!/usr/bin/env python
-"""What a Pi-NAS step costs beyond the network passes it needs: 4 forwards and 2 backwards on the same archs.
+"""What a Pi-NAS step costs beyond the network passes it needs: 4 forwards and 2 backwards on the
+same archs.
 
-    python benchmarks/pinas_overhead.py                   # full-size ResNeSt, batch 8, 64x64, published queue and head
+    # full-size ResNeSt, batch 8, 64x64, published queue and head
+    python benchmarks/pinas_overhead.py
 
-Both run in turn within one process; the figure is the share of the step that is not network passes, in CPU seconds of the process, which
-other load on the machine moves less than the clock.
-"""
+Both run in turn within one process; the figure is the share of the step that is not network passes,
+in CPU seconds of the process, which other load on the machine moves less than the clock."""
+
 import argparse
 import time
 
@@ -20,13 +22,17 @@ from pinas_mm.spaces import Arch
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument('--rounds', type=int, default=15)
     options.add_argument('--batch', type=int, default=8)
     options.add_argument('--size', type=int, default=64)
     args = options.parse_args()
     init_default_scope('mmpretrain')
-    model: PiNAS = MODELS.build(Config.fromfile('configs/_base_/models/pinas_resnest50.py').model).train()
+    model: PiNAS = MODELS.build(
+        Config.fromfile('configs/_base_/models/pinas_resnest50.py').model
+    ).train()
     model.to(memory_format=torch.channels_last)
     views = [torch.randn(args.batch, 3, args.size, args.size) for _ in range(4)]
     times: dict[str, list[float]] = {'passes': [], 'step': []}
@@ -40,9 +46,13 @@ def main() -> None:
     shares = 1 - np.array(times['passes'][2:]) / np.array(times['step'][2:])
     medians = {name: np.median(values[2:]) for name, values in times.items()}
     low, high = np.percentile(shares, (25, 75))
-    print(f"step {medians['step']:.3f} CPU s, its network passes {medians['passes']:.3f} CPU s: overhead "
-          f"{1 - medians['passes'] / medians['step']:.1%} of the step (per round: median {np.median(shares):.1%}, quartiles {low:.1%} to "
-          f'{high:.1%}, {args.rounds} rounds, {torch.get_num_threads()} threads)')
+    print(
+        f'step {medians["step"]:.3f} CPU s, its network passes {medians["passes"]:.3f} CPU s: '
+        f'overhead '
+        f'{1 - medians["passes"] / medians["step"]:.1%} of the step (per round: median '
+        f'{np.median(shares):.1%}, quartiles {low:.1%} to '
+        f'{high:.1%}, {args.rounds} rounds, {torch.get_num_threads()} threads)'
+    )
 
 
 def step(model: PiNAS, views: list[Tensor], archs: list[Arch]) -> None:

@@ -1,4 +1,5 @@
 """What the benchmarks that run the tools share: a run that is not made twice, and what it costs."""
+
 import json
 import os
 import subprocess
@@ -23,8 +24,11 @@ def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def tool(name: str, *arguments: Any, **environment: str) -> float:
     """Runs a tool on one thread; its CPU seconds, loader workers included."""
     process = subprocess.Popen(
-        [sys.executable, TOP / 'tools' / name, *map(str, arguments)], cwd=TOP, env={**os.environ, 'OMP_NUM_THREADS': '1', **environment},
-        stdout=subprocess.DEVNULL)
+        [sys.executable, TOP / 'tools' / name, *map(str, arguments)],
+        cwd=TOP,
+        env={**os.environ, 'OMP_NUM_THREADS': '1', **environment},
+        stdout=subprocess.DEVNULL,
+    )
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

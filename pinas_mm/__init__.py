@@ -1,4 +1,6 @@
-"""Architecture search for OpenMMLab: ``custom_imports = dict(imports=['pinas_mm'])`` makes it known to any mm config."""
+"""Architecture search for OpenMMLab: ``custom_imports = dict(imports=['pinas_mm'])`` makes it known
+to any mm config."""
+
 from importlib.util import find_spec
 
 from .compat import check_environment, config_path

@@ -1,4 +1,6 @@
-"""Checkpoints without code execution: every one is opened with ``torch.load(weights_only=True)``."""
+"""Checkpoints without code execution: every one is opened with
+``torch.load(weights_only=True)``."""
+
 import os
 import pickle
 from collections import OrderedDict
@@ -10,27 +12,36 @@ import numpy as np
 import torch
 from mmengine.fileio import get_local_path
 from mmengine.logging import HistoryBuffer
-from mmengine.model import is_model_wrapper
 from torch import nn
 
 from .errors import InputError
 from .fileio import write_atomic
+from .unwrap import unwrapped
 
 
 def _history_method(owner: type, name: str) -> Any:
-    """All that ``getattr`` may do while a checkpoint is loaded: name a statistic of mmengine's log history."""
+    """All that ``getattr`` may do while a checkpoint is loaded: name a statistic of mmengine's log
+    history."""
     if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
         raise InputError(f'getattr({owner!r}, {name!r}) in a checkpoint')
     return getattr(owner, name)
 
 
-# A full mmengine training checkpoint also holds its log history: HistoryBuffer, the names of its statistics, and numpy arrays and
-# scalars. numpy's internals changed their module name with numpy 2.
+# A full mmengine training checkpoint also holds its log history: HistoryBuffer, the names of its
+# statistics, and numpy arrays and scalars. numpy's internals changed their module name with numpy
+# 2.
 _multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
 SAFE_GLOBALS = [
-    HistoryBuffer, (_history_method, 'builtins.getattr'), np.ndarray, np.dtype,
-    *((getattr(_multiarray, name), f'numpy.{core}.multiarray.{name}') for core in ('core', '_core') for name in ('_reconstruct', 'scalar')),
-    *(type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool'))
+    HistoryBuffer,
+    (_history_method, 'builtins.getattr'),
+    np.ndarray,
+    np.dtype,
+    *(
+        (getattr(_multiarray, name), f'numpy.{core}.multiarray.{name}')
+        for core in ('core', '_core')
+        for name in ('_reconstruct', 'scalar')
+    ),
+    *(type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool')),
 ]
 
 
@@ -38,46 +49,65 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Reads a checkpoint (a local path or any URI mmengine reads) onto the CPU.
 
     Returns:
-        The checkpoint's dict; a bare state dict, or one under ``model`` as detectron2 saves it, comes back under ``state_dict``.
+        The checkpoint's dict; a bare state dict, or one under ``model`` as detectron2 saves it,
+        comes back under ``state_dict``.
 
     Raises:
         InputError: Missing, damaged, not a checkpoint, or holding objects that could run code.
     """
     try:
-        with get_local_path(os.fspath(path)) as local, torch.serialization.safe_globals(SAFE_GLOBALS):
+        with (
+            get_local_path(os.fspath(path)) as local,
+            torch.serialization.safe_globals(SAFE_GLOBALS),
+        ):
             checkpoint = torch.load(local, map_location='cpu', weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f'{path}: no such checkpoint') from error
     except Exception as error:  # torch raises a dozen kinds for damaged or unsafe files
         lines = str(error).splitlines() or [type(error).__name__]
-        reason = next((line.strip() for line in lines if 'WeightsUnpickler error' in line), lines[0])
+        reason = next(
+            (line.strip() for line in lines if 'WeightsUnpickler error' in line), lines[0]
+        )
         reason = 'not a PyTorch file' if 'Please file an issue' in reason else reason
-        raise InputError(f'{path}: not loadable as a checkpoint of plain tensors: {reason}') from error
+        raise InputError(
+            f'{path}: not loadable as a checkpoint of plain tensors: {reason}'
+        ) from error
     if not isinstance(checkpoint, dict):
         raise InputError(f'{path}: holds a {type(checkpoint).__name__}, expected a dict of tensors')
     if 'state_dict' not in checkpoint:
-        checkpoint = {'state_dict': checkpoint['model'] if isinstance(checkpoint.get('model'), dict) else checkpoint}
+        checkpoint = {
+            'state_dict': checkpoint['model']
+            if isinstance(checkpoint.get('model'), dict)
+            else checkpoint
+        }
     state = checkpoint['state_dict']
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    if not isinstance(state, dict) or not all(
+        isinstance(value, torch.Tensor) for value in state.values()
+    ):
         raise InputError(f'{path}: its state_dict is not a dict of tensors')
     return checkpoint
 
 
 @contextmanager
 def only_plain_tensors() -> Iterator[None]:
-    """Within it no ``torch.load`` of this process runs code, whatever its caller asks for (mmengine falls back to unsafe loading).
+    """Within it no ``torch.load`` of this process runs code, whatever its caller asks for (mmengine
+    falls back to unsafe loading).
 
     Raises:
         InputError: A checkpoint holds objects that could run code.
     """
-    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'  # read by torch.load at every call; beats weights_only=False
+    # read by torch.load at every call; beats weights_only=False
+    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
     before = os.environ.get(name)
     os.environ[name] = '1'
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             yield
     except pickle.UnpicklingError as error:
-        raise InputError(f'a checkpoint of pretrained weights is not loadable as plain tensors: {str(error).splitlines()[0]}') from error
+        raise InputError(
+            f'a checkpoint of pretrained weights is not loadable as plain tensors: '
+            f'{str(error).splitlines()[0]}'
+        ) from error
     finally:
         if before is None:
             del os.environ[name]
@@ -85,7 +115,9 @@ def only_plain_tensors() -> Iterator[None]:
             os.environ[name] = before
 
 
-def save_checkpoint(path: str | os.PathLike, state_dict: dict[str, torch.Tensor], meta: dict[str, Any]) -> None:
+def save_checkpoint(
+    path: str | os.PathLike, state_dict: dict[str, torch.Tensor], meta: dict[str, Any]
+) -> None:
     """Writes ``{'meta': ..., 'state_dict': ...}`` beside ``path``, then renames it into place."""
     state = OrderedDict((key, value.detach().cpu().clone()) for key, value in state_dict.items())
     write_atomic(path, lambda file: torch.save({'meta': meta, 'state_dict': state}, file))
@@ -105,22 +137,30 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
         The names below the prefix that were left, without it.
 
     Raises:
-        InputError: A key is missing or has another shape; the message lists them, and where keys are missing those that are there instead.
+        InputError: A key is missing or has another shape; the message lists them, and where keys
+            are missing those that are there instead.
     """
-    module = module.module if is_model_wrapper(module) else module
+    module = unwrapped(module)
     found = load_checkpoint(path)['state_dict']
     prefix = f'{prefix}.' if prefix and not prefix.endswith('.') else prefix
     wanted = module.state_dict()
     missing = [f'{prefix}{key}' for key in wanted if f'{prefix}{key}' not in found]
     shapes = [
-        f"{prefix}{key} {tuple(found[f'{prefix}{key}'].shape)} instead of {tuple(value.shape)}" for key, value in wanted.items()
+        f'{prefix}{key} {tuple(found[f"{prefix}{key}"].shape)} instead of {tuple(value.shape)}'
+        for key, value in wanted.items()
         if f'{prefix}{key}' in found and found[f'{prefix}{key}'].shape != value.shape
     ]
-    left = [key for key in found if key.startswith(prefix) and key.removeprefix(prefix) not in wanted]
+    left = [
+        key for key in found if key.startswith(prefix) and key.removeprefix(prefix) not in wanted
+    ]
     if missing or shapes:
         # Another arch's weights stand under the names of other candidates.
-        raise InputError(f'{path}: does not fit this {type(module).__name__}' + _listing('; missing: ', missing)
-                         + _listing('; there instead: ', left if missing else []) + _listing('; wrong shape: ', shapes))
+        raise InputError(
+            f'{path}: does not fit this {type(module).__name__}'
+            + _listing('; missing: ', missing)
+            + _listing('; there instead: ', left if missing else [])
+            + _listing('; wrong shape: ', shapes)
+        )
     module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
     return {key.removeprefix(prefix) for key in left}
 
@@ -128,4 +168,8 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
 def _listing(title: str, keys: list[str], most: int = 8) -> str:
     if not keys:
         return ''
-    return title + ', '.join(keys[:most]) + (f' and {len(keys) - most} more' if len(keys) > most else '')
+    return (
+        title
+        + ', '.join(keys[:most])
+        + (f' and {len(keys) - most} more' if len(keys) > most else '')
+    )

@@ -4,6 +4,5 @@
 class InputError(ValueError):
     """A wrong arch, space, option, file or checkpoint.
 
-    Its message names the value, what was expected, and where it came from. Anything else that goes wrong is a failure
-    (exit code 1) and keeps its traceback.
-    """
+    Its message names the value, what was expected, and where it came from. Anything else that goes
+    wrong is a failure (exit code 1) and keeps its traceback."""

@@ -1,4 +1,6 @@
-"""Reading and writing files so that nothing already written is lost and nothing loaded can run code."""
+"""Reading and writing files so that nothing already written is lost and nothing loaded can run
+code."""
+
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,8 @@ from .errors import InputError
 
 
 def write_atomic(path: str | os.PathLike, write: Callable[[BinaryIO], None]) -> None:
-    """Writes a whole file beside ``path`` and renames it over, so that a full disk or a kill leaves the old file.
+    """Writes a whole file beside ``path`` and renames it over, so that a full disk or a kill leaves
+    the old file.
 
     Args:
         path: The file to make or replace.

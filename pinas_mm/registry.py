@@ -1,4 +1,6 @@
-"""The registries of scope ``pinas_mm``, children of mmengine's roots: configs name ours as ``pinas_mm.X``."""
+"""The registries of scope ``pinas_mm``, children of mmengine's roots: configs name ours as
+``pinas_mm.X``."""
+
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
@@ -12,14 +14,37 @@ from mmengine.registry import Registry
 
 SCOPE = 'pinas_mm'
 
-MODELS = Registry('model', parent=ROOT_MODELS, scope=SCOPE, locations=['pinas_mm.models', 'pinas_mm.strategies', 'pinas_mm.tasks'])
-MODEL_WRAPPERS = Registry('model wrapper', parent=ROOT_MODEL_WRAPPERS, scope=SCOPE, locations=['pinas_mm.engine'])
-DATASETS = Registry('dataset', parent=ROOT_DATASETS, scope=SCOPE, locations=['pinas_mm.datasets', 'pinas_mm.tasks'])
-DATA_SAMPLERS = Registry('data sampler', parent=ROOT_DATA_SAMPLERS, scope=SCOPE, locations=['pinas_mm.datasets', 'pinas_mm.tasks'])
-TRANSFORMS = Registry('transform', parent=ROOT_TRANSFORMS, scope=SCOPE, locations=['pinas_mm.datasets', 'pinas_mm.tasks'])
-OPTIM_WRAPPERS = Registry('optimizer wrapper', parent=ROOT_OPTIM_WRAPPERS, scope=SCOPE, locations=['pinas_mm.strategies'])
+MODELS = Registry(
+    'model',
+    parent=ROOT_MODELS,
+    scope=SCOPE,
+    locations=['pinas_mm.models', 'pinas_mm.strategies', 'pinas_mm.tasks'],
+)
+MODEL_WRAPPERS = Registry(
+    'model wrapper', parent=ROOT_MODEL_WRAPPERS, scope=SCOPE, locations=['pinas_mm.engine']
+)
+DATASETS = Registry(
+    'dataset', parent=ROOT_DATASETS, scope=SCOPE, locations=['pinas_mm.datasets', 'pinas_mm.tasks']
+)
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=ROOT_DATA_SAMPLERS,
+    scope=SCOPE,
+    locations=['pinas_mm.datasets', 'pinas_mm.tasks'],
+)
+TRANSFORMS = Registry(
+    'transform',
+    parent=ROOT_TRANSFORMS,
+    scope=SCOPE,
+    locations=['pinas_mm.datasets', 'pinas_mm.tasks'],
+)
+OPTIM_WRAPPERS = Registry(
+    'optimizer wrapper', parent=ROOT_OPTIM_WRAPPERS, scope=SCOPE, locations=['pinas_mm.strategies']
+)
 HOOKS = Registry('hook', parent=ROOT_HOOKS, scope=SCOPE, locations=['pinas_mm.engine'])
-METRICS = Registry('metric', parent=ROOT_METRICS, scope=SCOPE, locations=['pinas_mm.evaluation', 'pinas_mm.tasks'])
+METRICS = Registry(
+    'metric', parent=ROOT_METRICS, scope=SCOPE, locations=['pinas_mm.evaluation', 'pinas_mm.tasks']
+)
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope=SCOPE, locations=['pinas_mm.engine'])
 # Searchers have no root in mmengine; a user's own is named with its scope all the same.
 SEARCHERS = Registry('searcher', scope=SCOPE, locations=['pinas_mm.engine'])

@@ -1,10 +1,17 @@
 from pathlib import Path
+from types import SimpleNamespace
 
+import digit_supernets
 import pytest
 import torch
+from mmengine.registry import init_default_scope
+from tiny_runner import Tiny
 from yapf.yapflib import yapf_api
 
-# mmengine lays out a config's text at every run and checkpoint, which takes longer than the rest of a small run; it says the same without.
+from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
+
+# mmengine lays out a config's text at every run and checkpoint, which takes longer than the rest of
+# a small run; it says the same without.
 yapf_api.FormatCode = lambda text, **style: (text, True)
 
 # Small tensors: one thread each, and pytest-xdist uses the cores.
@@ -13,7 +20,8 @@ torch.set_num_threads(1)
 
 @pytest.fixture
 def shared() -> Path:
-    """The folder of reference numbers beside the project; tests that use it skip where it is absent."""
+    """The folder of reference numbers beside the project; tests that use it skip where it is
+    absent."""
     path = Path(__file__).parents[2] / 'shared'
     if not path.is_dir():
         pytest.skip('reference numbers (../shared) are not here')
@@ -22,7 +30,8 @@ def shared() -> Path:
 
 @pytest.fixture
 def published_names():
-    """Gives the tensors of a ResNeSt subnet under the names of the published retrained backbones, written out by hand."""
+    """Gives the tensors of a ResNeSt subnet under the names of the published retrained backbones,
+    written out by hand."""
     blocks = [(stage, index) for stage, depth in enumerate((3, 4, 6, 3)) for index in range(depth)]
 
     def rename(net, prefix='', stem='', stage_name='layer', first=1):
@@ -41,3 +50,43 @@ def published_names():
         return state
 
     return rename
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """Small configs in a folder of their own."""
+    init_default_scope('mmpretrain')
+    return Tiny(tmp_path)
+
+
+@pytest.fixture(scope='module')
+def loaders():
+    """Batches of digits to recalibrate with, and to score on."""
+    init_default_scope('mmpretrain')
+    dataloader = digit_supernets.dataloader
+    return calibration_loader(dataloader('learning', 32), 2), whole_set_loader(
+        dataloader('held_out', 25), 60
+    )
+
+
+@pytest.fixture
+def model():
+    """A small supernet with its classifier."""
+    return digit_supernets.build()
+
+
+@pytest.fixture
+def nets():
+    """The functions of digit_supernets.py."""
+    return SimpleNamespace(
+        **{
+            name: getattr(digit_supernets, name)
+            for name in (
+                'build',
+                'dataloader',
+                'images_and_labels',
+                'statistics',
+                'statistics_by_hand',
+            )
+        }
+    )

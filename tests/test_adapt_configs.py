@@ -1,4 +1,6 @@
-"""The configs of configs/adapt: what each step makes of them; and the dense tasks for real, on a few scenes."""
+"""The configs of configs/adapt: what each step makes of them; and the dense tasks for real, on a
+few scenes."""
+
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
-from pinas_mm.pipelines.adaptation import JOINT, Adaptation, check_adaptation_config
 from pinas_mm.engine.search_loop import build_searcher
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.models.channels import check_channels
+from pinas_mm.pipelines.adaptation import JOINT, Adaptation, check_adaptation_config
 
 TOP = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(path.name for path in (TOP / 'adapt').glob('*.py'))
@@ -32,9 +34,16 @@ def test_the_steps_of_a_config(name, tmp_path):
     check_adaptation_config(config)
     adaptation = Adaptation(config, 'supernet.pth', seed=7)
     supernet = adaptation.training_config('supernet_stage')
-    assert supernet.randomness.seed == supernet.custom_hooks[0].seed == adaptation.stages['search_loop'].seed == 7
+    assert (
+        supernet.randomness.seed
+        == supernet.custom_hooks[0].seed
+        == adaptation.stages['search_loop'].seed
+        == 7
+    )
     assert supernet.val_dataloader is supernet.test_dataloader is None
-    assert 'ArchSamplingHook' not in str(adaptation.training_config('subnet_stage').get('custom_hooks'))
+    assert 'ArchSamplingHook' not in str(
+        adaptation.training_config('subnet_stage').get('custom_hooks')
+    )
     space = None
     for stage in ('supernet_stage', 'subnet_stage'):
         model = adaptation.training_config(stage).model
@@ -47,38 +56,58 @@ def test_the_steps_of_a_config(name, tmp_path):
         if space is None:
             assert model.backbone.is_supernet
             model.train()
-            norms = [module for module in model.backbone.modules() if isinstance(module, _BatchNorm)]
-            assert norms and all(norm.training for norm in norms), 'no running statistics fit all archs'
+            norms = [
+                module for module in model.backbone.modules() if isinstance(module, _BatchNorm)
+            ]
+            assert norms and all(norm.training for norm in norms), (
+                'no running statistics fit all archs'
+            )
             space = model.backbone.space
     loop = adaptation.stages['search_loop']
-    assert build_searcher(loop.searcher, space, lambda archs: archs, 0).space is space and loop.num_archs >= 50
+    assert (
+        build_searcher(loop.searcher, space, lambda archs: archs, 0).space is space
+        and loop.num_archs >= 50
+    )
 
 
 # The quick start's models on a few scenes, searched by the metrics of mmdet and mmseg.
-SMALL = '''
+SMALL = """
 model = dict(backbone=dict(widen_factor=0.25))
 train_cfg = dict({length})
-search_loop = dict(searcher=dict(type='random'), num_archs=3, ask_size=3, calibration_batches=1, input_size=96, score={score!r})
-'''
+search_loop = dict(
+    searcher=dict(type='random'), num_archs=3, ask_size=3, calibration_batches=1, input_size=96,
+    score={score!r})
+"""
 
 
-@pytest.mark.parametrize('name, score, metric, length', [
-    ('detect', 'coco/bbox_mAP', 'coco/bbox_mAP', 'max_epochs=1'),
-    ('segment', 'mIoU', 'mIoU', 'max_iters=2'),
-])
-def test_dense_tasks_with_nothing_but_the_hook_and_the_search_loop(tmp_path, monkeypatch, name, score, metric, length):
+@pytest.mark.parametrize(
+    'name, score, metric, length',
+    [
+        ('detect', 'coco/bbox_mAP', 'coco/bbox_mAP', 'max_epochs=1'),
+        ('segment', 'mIoU', 'mIoU', 'max_iters=2'),
+    ],
+)
+def test_dense_tasks_with_nothing_but_the_hook_and_the_search_loop(
+    tmp_path, monkeypatch, name, score, metric, length
+):
     monkeypatch.chdir(tmp_path)
     write_digit_scenes(Path('data/digit_scenes'), dict(train=16, val=6, test=6))
     torch.manual_seed(0)
     supernet = SearchableMacroNet(widen_factor=0.25)
     supernet.init_weights()
-    save_checkpoint(Path('source.pth'), {f'backbone.{key}': value for key, value in supernet.state_dict().items()}, {})
+    save_checkpoint(
+        Path('source.pth'),
+        {f'backbone.{key}': value for key, value in supernet.state_dict().items()},
+        {},
+    )
     bases = [str(TOP / f'quickstart/{name}.py'), str(TOP / '_base_/adapt.py')]
     Path('target.py').write_text(f'_base_ = {bases!r}\n{SMALL.format(length=length, score=score)}')
     config = Config.fromfile('target.py')
     config.work_dir = 'adapt'
     report = Adaptation(config, 'source.pth', '11111111').run()
-    assert len(report['rows']) == 4 and all(0 <= row['metrics'][metric] <= 100 for row in report['rows'].values())
+    assert len(report['rows']) == 4 and all(
+        0 <= row['metrics'][metric] <= 100 for row in report['rows'].values()
+    )
     budget = report['rows'][JOINT]['operations']
     assert all(step['operations'] > 0 for step in report['steps'].values())
     # One epoch or two iterations of a training more at most.

@@ -1,5 +1,6 @@
-"""The configs that adapt to ages and genders, on small pictures in the layouts that they name. What they have in common with the others of
-configs/adapt: test_adapt_configs.py."""
+"""The configs that adapt to ages and genders, on small pictures in the layouts that they name. What
+they have in common with the others of configs/adapt: test_adapt_configs.py."""
+
 import csv
 from pathlib import Path
 
@@ -14,12 +15,15 @@ from mmengine.registry import MODELS, init_default_scope
 from pinas_mm.engine.loaders import whole_set_loader
 
 TOP = Path(__file__).parents[1] / 'configs/adapt'
-CONFIGS = sorted(path.stem for path in TOP.glob('*.py') if path.stem.startswith(('age-', 'gender_')))
+CONFIGS = sorted(
+    path.stem for path in TOP.glob('*.py') if path.stem.startswith(('age-', 'gender_'))
+)
 WIDTH = 0.25
 
 
 def write_published_lists(root):
-    """As Cao et al. publish them: ages count from 16, men are 1, women -1, and the image's column has no name."""
+    """As Cao et al. publish them: ages count from 16, men are 1, women -1, and the image's column
+    has no name."""
     for part, count, seed in (('train', 40, 0), ('test', 12, 1)):
         with open(root / f'morph2_{part}.csv', 'w', newline='') as file:
             table = csv.writer(file)
@@ -40,7 +44,9 @@ def data(tmp_path_factory):
 
 def test_every_task_on_both_data_sets():
     tasks = ('age-coral', 'age-expected', 'age-gender', 'gender')
-    assert CONFIGS == [f'{task}_resnest50_1xb64-30e_{name}' for task in tasks for name in ('morph', 'utkface')]
+    assert CONFIGS == [
+        f'{task}_resnest50_1xb64-30e_{name}' for task in tasks for name in ('morph', 'utkface')
+    ]
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -52,7 +58,9 @@ def test_a_step_and_the_score_of_an_arch(name, data, monkeypatch):
 
     sets, loaders = {}, {}
     for part, size in (('train', 20), ('val', 20 if kind == 'morph' else 8), ('test', 12)):
-        loader = config[f'{part}_dataloader'].to_dict() | dict(batch_size=2, num_workers=0, persistent_workers=False)
+        loader = config[f'{part}_dataloader'].to_dict() | dict(
+            batch_size=2, num_workers=0, persistent_workers=False
+        )
         if 'held_out' in loader['dataset']:  # of the few pictures here
             loader['dataset']['held_out'] = 12 if part == 'test' else 20 if kind == 'morph' else 8
             if 'held_out' in loader['dataset']['dataset']:
@@ -60,7 +68,9 @@ def test_a_step_and_the_score_of_an_arch(name, data, monkeypatch):
         loaders[part] = whole_set_loader(loader)
         dataset = loaders[part].dataset
         sets[part] = {dataset.get_data_info(i)['img_path'] for i in range(len(dataset))}
-        assert len(sets[part]) == (32 if (part, kind) == ('train', 'utkface') else size) and dataset.single == (task != 'age-gender')
+        assert len(sets[part]) == (
+            32 if (part, kind) == ('train', 'utkface') else size
+        ) and dataset.single == (task != 'age-gender')
         assert all(image.startswith(str(data[kind])) for image in sets[part])
     assert sum(map(len, sets.values())) == len(set.union(*sets.values())) == 52
 
@@ -72,7 +82,9 @@ def test_a_step_and_the_score_of_an_arch(name, data, monkeypatch):
     model.init_weights()
     batch = next(iter(loaders['train']))
     assert all(image.shape == (3, 224, 224) for image in batch['inputs'])
-    loss, _ = model.parse_losses(model(**model.data_preprocessor(batch, training=True), mode='loss'))
+    loss, _ = model.parse_losses(
+        model(**model.data_preprocessor(batch, training=True), mode='loss')
+    )
     loss.backward()
     heads = getattr(model.head, 'task_heads', dict(head=model.head)).values()
     assert all(parameter.grad is not None for head in heads for parameter in head.parameters())
@@ -86,4 +98,7 @@ def test_a_step_and_the_score_of_an_arch(name, data, monkeypatch):
         evaluator.process(model.eval().val_step(batch))
     metrics = evaluator.evaluate(2)
     assert config.search_loop.score in metrics
-    assert {key.split('/')[0] for key in metrics} == {'age-gender': {'age', 'gender'}, 'gender': {'gender'}}.get(task, {'age'})
+    assert {key.split('/')[0] for key in metrics} == {
+        'age-gender': {'age', 'gender'},
+        'gender': {'gender'},
+    }.get(task, {'age'})

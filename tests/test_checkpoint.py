@@ -22,7 +22,9 @@ def test_round_trip(tmp_path):
     assert found['state_dict'].keys() == state.keys()
     assert all(torch.equal(found['state_dict'][key], state[key]) for key in state)
     torch.save(state, tmp_path / 'bare.pth')
-    assert torch.equal(load_checkpoint(str(tmp_path / 'bare.pth'))['state_dict']['weight'], state['weight'])
+    assert torch.equal(
+        load_checkpoint(str(tmp_path / 'bare.pth'))['state_dict']['weight'], state['weight']
+    )
 
 
 class Touch:
@@ -32,7 +34,7 @@ class Touch:
         self.path = path
 
     def __reduce__(self):
-        return Path.touch, (self.path, )
+        return Path.touch, (self.path,)
 
 
 @pytest.mark.parametrize('place', ['whole', 'meta', 'state_dict', 'history'])
@@ -57,7 +59,6 @@ def test_what_would_run_code_is_refused(tmp_path, place, legacy):
 
 
 class TinyModel(BaseModel):
-
     def __init__(self):
         super().__init__()
         self.layer = nn.Sequential(nn.Linear(3, 1), nn.BatchNorm1d(1))
@@ -69,20 +70,33 @@ class TinyModel(BaseModel):
 def test_a_training_checkpoint_of_mmengine_loads(tmp_path):
     loader = DataLoader(TensorDataset(torch.randn(8, 3)), batch_size=4)
     runner = Runner(
-        TinyModel(), work_dir=str(tmp_path), experiment_name='tiny', train_dataloader=loader,
-        train_cfg=dict(by_epoch=True, max_epochs=2), optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
+        TinyModel(),
+        work_dir=str(tmp_path),
+        experiment_name='tiny',
+        train_dataloader=loader,
+        train_cfg=dict(by_epoch=True, max_epochs=2),
+        optim_wrapper=dict(optimizer=dict(type='Adam', lr=0.1)),
         param_scheduler=dict(type='LinearLR', start_factor=0.5),
-        default_hooks=dict(logger=dict(type='LoggerHook', interval=1), checkpoint=dict(type='CheckpointHook', interval=1)))
+        default_hooks=dict(
+            logger=dict(type='LoggerHook', interval=1),
+            checkpoint=dict(type='CheckpointHook', interval=1),
+        ),
+    )
     runner.train()
     found = load_checkpoint(tmp_path / 'epoch_2.pth')
     assert {'meta', 'state_dict', 'message_hub', 'optimizer', 'param_schedulers'} <= found.keys()
     losses = found['message_hub']['log_scalars']['train/loss']
     assert isinstance(losses, HistoryBuffer) and len(losses.data[0]) == 4
-    np.testing.assert_array_equal(losses.data[0], runner.message_hub.get_scalar('train/loss').data[0])
+    np.testing.assert_array_equal(
+        losses.data[0], runner.message_hub.get_scalar('train/loss').data[0]
+    )
     assert found['message_hub']['runtime_info']['iter'] == runner.message_hub.get_info('iter')
     other = TinyModel()
     load_strict(other, tmp_path / 'epoch_2.pth')
-    assert all(torch.equal(a, b) for a, b in zip(other.state_dict().values(), runner.model.state_dict().values()))
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(other.state_dict().values(), runner.model.state_dict().values())
+    )
 
 
 @pytest.fixture
@@ -90,7 +104,12 @@ def saved(tmp_path):
     torch.manual_seed(0)
     state = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1)).state_dict()
     path = tmp_path / 'net.pth'
-    save_checkpoint(path, {f'backbone.{key}': value for key, value in state.items()} | {'head.weight': torch.zeros(1)}, {})
+    save_checkpoint(
+        path,
+        {f'backbone.{key}': value for key, value in state.items()}
+        | {'head.weight': torch.zeros(1)},
+        {},
+    )
     return path, state
 
 
@@ -99,7 +118,9 @@ def test_strict_loading_ignores_what_else_there_is(saved, prefix):
     path, state = saved
     part = nn.Sequential(nn.Linear(3, 2))
     load_strict(part, path, prefix)
-    assert torch.equal(part[0].weight, state['0.weight']) and torch.equal(part[0].bias, state['0.bias'])
+    assert torch.equal(part[0].weight, state['0.weight']) and torch.equal(
+        part[0].bias, state['0.bias']
+    )
 
 
 def test_strict_loading_lists_what_does_not_fit_and_changes_nothing(saved):
@@ -109,8 +130,10 @@ def test_strict_loading_lists_what_does_not_fit_and_changes_nothing(saved):
     with pytest.raises(InputError) as error:
         load_strict(module, path, 'backbone.')
     message = str(error.value)
-    assert message == (f'{path}: does not fit this Sequential; missing: backbone.2.weight, backbone.2.bias'
-                       '; wrong shape: backbone.1.weight (1, 2) instead of (1, 5)')
+    assert message == (
+        f'{path}: does not fit this Sequential; missing: backbone.2.weight, backbone.2.bias'
+        '; wrong shape: backbone.1.weight (1, 2) instead of (1, 5)'
+    )
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
     with pytest.raises(InputError, match='missing: .*0.weight, .* and 12 more'):
         load_strict(nn.Sequential(*(nn.Linear(1, 1) for _ in range(10))), path, 'neck.')
@@ -121,7 +144,13 @@ def test_missing_and_damaged_files_are_named(saved, tmp_path):
     with pytest.raises(InputError, match='none.pth: no such checkpoint'):
         load_checkpoint(tmp_path / 'none.pth')
     whole = path.read_bytes()
-    for content in (b'', whole[:len(whole) // 2], whole[:-100], b'not a checkpoint', pickle.dumps(dict(a=1), protocol=2)[:-3]):
+    for content in (
+        b'',
+        whole[: len(whole) // 2],
+        whole[:-100],
+        b'not a checkpoint',
+        pickle.dumps(dict(a=1), protocol=2)[:-3],
+    ):
         path.write_bytes(content)
         with pytest.raises(InputError, match='not loadable as a checkpoint') as error:
             load_checkpoint(path)

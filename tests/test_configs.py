@@ -25,16 +25,26 @@ TOP = Path(__file__).parents[1] / 'configs'
 # What the found subnet is put to, in other mm packages: tests/test_quickstart_transfers.py.
 TRANSFERS = ('quickstart/detect.py', 'quickstart/segment.py')
 FOLDERS = ('dsnas', 'pinas', 'quickstart', 'ranking')
-CONFIGS = sorted({str(path.relative_to(TOP)) for folder in FOLDERS for path in (TOP / folder).glob('*.py')} - {*TRANSFERS})
+CONFIGS = sorted(
+    {str(path.relative_to(TOP)) for folder in FOLDERS for path in (TOP / folder).glob('*.py')}
+    - {*TRANSFERS}
+)
 RETRAIN = [name for name in CONFIGS if 'retrain' in name]
 SUBNETS = {
-    'pinas_mm.SearchableMacroNet': SubnetFile(space='nasbench_macro', arch=(1, 2, 0, 1, 2, 0, 1, 2), widen_factor=0.25),
-    'pinas_mm.SearchableShuffleNetV2': SubnetFile(space='shufflenetv2', arch=(0, 1, 2, 3) * 5, widen_factor=0.25),
-    'pinas_mm.SearchableResNeSt': SubnetFile(space='resnest50', arch=(0, 1, 2, 3) * 4, widen_factor=1.0),
+    'pinas_mm.SearchableMacroNet': SubnetFile(
+        space='nasbench_macro', arch=(1, 2, 0, 1, 2, 0, 1, 2), widen_factor=0.25
+    ),
+    'pinas_mm.SearchableShuffleNetV2': SubnetFile(
+        space='shufflenetv2', arch=(0, 1, 2, 3) * 5, widen_factor=0.25
+    ),
+    'pinas_mm.SearchableResNeSt': SubnetFile(
+        space='resnest50', arch=(0, 1, 2, 3) * 4, widen_factor=1.0
+    ),
 }
 PUBLISHED = 'pinas/pinas_resnest50{}_in1k.py'
 RANKING = 'ranking/{}_nasbench-macro_1xb128-200k_cifar10.py'
-# Image passes per image and step: paths, and a third for each forward pass of a teacher or of a frozen backbone.
+# Image passes per image and step: paths, and a third for each forward pass of a teacher or of a
+# frozen backbone.
 PASSES = {'uniform': 1, 'rare': 1, 'fair': 3, 'sandwich': 4, 'pinas': 2 + 2 / 3}
 
 
@@ -68,7 +78,11 @@ def values(config, key) -> Iterator:
 
 
 def test_there_are_configs():
-    assert {'quickstart/learn.py', PUBLISHED.format('_8xb24-coslr-100e'), PUBLISHED.format('-search')} <= set(CONFIGS)
+    assert {
+        'quickstart/learn.py',
+        PUBLISHED.format('_8xb24-coslr-100e'),
+        PUBLISHED.format('-search'),
+    } <= set(CONFIGS)
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -87,15 +101,21 @@ def test_the_model_builds_and_all_else_that_is_named_exists(name, tmp_path):
         optimiser = torch.optim.SGD(parameters, lr=1)
         for scheduler in config.param_scheduler:
             length = dict(epoch_length=10) if scheduler.get('convert_to_iter_based') else {}
-            PARAM_SCHEDULERS.build(dict(scheduler), default_args=dict(optimizer=optimiser, **length))
+            PARAM_SCHEDULERS.build(
+                dict(scheduler), default_args=dict(optimizer=optimiser, **length)
+            )
     Visualizer.get_instance('configs')  # the visualisation hook wants one
     for hook in [*config.default_hooks.values(), *config.get('custom_hooks', [])]:
         HOOKS.build(dict(hook))
     for phase in ('train', 'val', 'test'):
         cfg = config.get(f'{phase}_cfg')
-        assert (cfg is None) == (config.get(f'{phase}_dataloader') is None), f'{phase}_cfg and {phase}_dataloader'
+        assert (cfg is None) == (config.get(f'{phase}_dataloader') is None), (
+            f'{phase}_cfg and {phase}_dataloader'
+        )
         if cfg and 'type' in cfg:
-            arguments = {key: value for key, value in cfg.items() if key != 'type'} | dict(runner=None, dataloader=None)
+            arguments = {key: value for key, value in cfg.items() if key != 'type'} | dict(
+                runner=None, dataloader=None
+            )
             needed = {} if phase == 'train' else dict(evaluator=None)
             inspect.signature(LOOPS.get(cfg.type)).bind(**arguments, **needed)
         if cfg and 'searcher' in cfg:
@@ -112,42 +132,71 @@ def test_pipelines_run(name):
     for pipeline in unique.values():
         Compose(pipeline)
         steps = [step for step in pipeline if 'LoadImage' not in step['type']]
-        image = np.random.default_rng(0).integers(0, 256, (300, 280, 3) if 'in1k' in name else (32, 32, 3), np.uint8)
+        image = np.random.default_rng(0).integers(
+            0, 256, (300, 280, 3) if 'in1k' in name else (32, 32, 3), np.uint8
+        )
         inputs = Compose(steps)(dict(img=image, img_shape=image.shape[:2], gt_label=1))['inputs']
         for tensor in inputs if isinstance(inputs, list) else [inputs]:
             sizes.add(tuple(tensor.shape))
-    expected = {224, 256} if name in RETRAIN else {224} if 'in1k' in name else {32}  # mmpretrain's recipe tests at 256
+    expected = (
+        {224, 256} if name in RETRAIN else {224} if 'in1k' in name else {32}
+    )  # mmpretrain's recipe tests at 256
     assert sizes == {(3, size, size) for size in expected}
 
 
-@pytest.mark.parametrize('name', [name for name in CONFIGS if 'pinas_mm.PiNAS' in str(read(name).model.type)])
+@pytest.mark.parametrize(
+    'name', [name for name in CONFIGS if 'pinas_mm.PiNAS' in str(read(name).model.type)]
+)
 def test_learning_reads_four_views_and_nothing_held_out(name, tmp_path):
     config = read(name)
     dataset = config.train_dataloader.dataset
     pipeline = next(values(dataset.to_dict(), 'pipeline'))
-    views, = [step for step in pipeline if step['type'] == 'MultiView']
-    assert views['num_views'] == [4] and config.train_dataloader.collate_fn.type == 'default_collate'
+    (views,) = [step for step in pipeline if step['type'] == 'MultiView']
+    assert (
+        views['num_views'] == [4] and config.train_dataloader.collate_fn.type == 'default_collate'
+    )
     assert dataset.get('part', dataset.get('split')) == 'learning'
     model = build_model(config, tmp_path)
-    assert model.queue.shape == (config.model.queue_len, config.model.feat_dim) and config.model.backbone.get('arch') is None
+    assert (
+        model.queue.shape == (config.model.queue_len, config.model.feat_dim)
+        and config.model.backbone.get('arch') is None
+    )
     assert config.train_dataloader.batch_size <= config.model.queue_len
-    width = model.backbone.channels(model.backbone.space.tail_channels or model.backbone.space.positions[-1].out_channels)
-    assert config.model.neck.in_channels == width and config.model.neck.out_channels == config.model.feat_dim
+    width = model.backbone.channels(
+        model.backbone.space.tail_channels or model.backbone.space.positions[-1].out_channels
+    )
+    assert (
+        config.model.neck.in_channels == width
+        and config.model.neck.out_channels == config.model.feat_dim
+    )
     hooks = [hook for hook in config.custom_hooks if hook.type == 'pinas_mm.KNNHook']
     assert len(hooks) == (not name.startswith('ranking/'))  # which count image passes
     for hook in hooks:
-        assert hook.bank_dataloader.dataset.get('part', hook.bank_dataloader.dataset.get('split')) == 'learning'
-        assert hook.query_dataloader.dataset.get('part', hook.query_dataloader.dataset.get('split')) == 'held_out'
+        assert (
+            hook.bank_dataloader.dataset.get('part', hook.bank_dataloader.dataset.get('split'))
+            == 'learning'
+        )
+        assert (
+            hook.query_dataloader.dataset.get('part', hook.query_dataloader.dataset.get('split'))
+            == 'held_out'
+        )
 
 
 def splits(dataset):
-    return dataset.get('part', dataset.get('split', 'test')), dataset.get('held_out'), dataset.get('seed', 0)
+    return (
+        dataset.get('part', dataset.get('split', 'test')),
+        dataset.get('held_out'),
+        dataset.get('seed', 0),
+    )
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if 'search' in name])
 def test_search_scores_on_held_out_samples_and_calibrates_on_others(name):
     config = read(name)
-    scored, calibrated = (splits(data.dataset) for data in (config.test_dataloader, config.test_cfg.calibration_dataloader))
+    scored, calibrated = (
+        splits(data.dataset)
+        for data in (config.test_dataloader, config.test_cfg.calibration_dataloader)
+    )
     assert scored[0] == 'held_out' and calibrated[0] == 'learning' and scored[1:] == calibrated[1:]
     assert config.test_cfg.calibration_dataloader.batch_size >= 16
     assert splits(read(name).train_dataloader.dataset)[0] == 'learning'
@@ -157,18 +206,27 @@ def test_search_scores_on_held_out_samples_and_calibrates_on_others(name):
 def test_the_linear_stage_trains_the_classifier_alone(name, tmp_path):
     config = read(name)
     model = build_model(config, tmp_path).train()
-    assert {n.partition('.')[0] for n, parameter in model.named_parameters() if parameter.requires_grad} <= {'head', 'neck'}
+    assert {
+        n.partition('.')[0] for n, parameter in model.named_parameters() if parameter.requires_grad
+    } <= {'head', 'neck'}
     assert any(parameter.requires_grad for parameter in model.head.parameters())
-    assert all(layer.training for layer in model.modules() if isinstance(layer, _BatchNorm)), 'no running statistics fit all archs'
+    assert all(layer.training for layer in model.modules() if isinstance(layer, _BatchNorm)), (
+        'no running statistics fit all archs'
+    )
     assert [hook.type for hook in config.custom_hooks] == ['pinas_mm.ArchSamplingHook']
-    assert config.model.backbone.init_cfg.type == 'Pretrained' and config.model.backbone.init_cfg.prefix == 'backbone.'
+    assert (
+        config.model.backbone.init_cfg.type == 'Pretrained'
+        and config.model.backbone.init_cfg.prefix == 'backbone.'
+    )
 
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if 'finetune' in name])
 def test_the_found_subnet_is_trained_whole(name, tmp_path):
     config = read(name)
     model = build_model(config, tmp_path)
-    assert not model.backbone.is_supernet and all(parameter.requires_grad for parameter in model.parameters())
+    assert not model.backbone.is_supernet and all(
+        parameter.requires_grad for parameter in model.parameters()
+    )
     assert config.get('custom_hooks') == []
 
 
@@ -179,24 +237,50 @@ def test_quick_start_data_need_no_download(name):
         data = config.get(f'{phase}_dataloader')
         if data is not None:
             loader = whole_set_loader(data.to_dict())
-            assert loader.dataset[0]['inputs'] is not None and len(loader.dataset) in (1097, 300, 400)
+            assert loader.dataset[0]['inputs'] is not None and len(loader.dataset) in (
+                1097,
+                300,
+                400,
+            )
     if 'arch_evaluation' in config and 'learn' not in name:
         evaluation = config.arch_evaluation.to_dict()
-        assert len(calibration_loader(evaluation['calibration_dataloader'], evaluation['calibration_batches'])) == 8
+        assert (
+            len(
+                calibration_loader(
+                    evaluation['calibration_dataloader'], evaluation['calibration_batches']
+                )
+            )
+            == 8
+        )
 
 
 def test_published_learning_stage(tmp_path):
     config = read(PUBLISHED.format('_8xb24-coslr-100e'))
     model, optimiser = config.model, config.optim_wrapper.optimizer
-    assert (model.queue_len, model.momentum, model.head.temperature, model.feat_dim) == (49152, 0.999, 0.2, 128)
-    assert model.neck == dict(type='MoCoV2Neck', in_channels=2048, hid_channels=2048, out_channels=128)
+    assert (model.queue_len, model.momentum, model.head.temperature, model.feat_dim) == (
+        49152,
+        0.999,
+        0.2,
+        128,
+    )
+    assert model.neck == dict(
+        type='MoCoV2Neck', in_channels=2048, hid_channels=2048, out_channels=128
+    )
     assert optimiser == dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4)
     assert config.train_cfg.max_epochs == 100 and config.train_dataloader.batch_size == 24
     assert config.param_scheduler == [dict(type='CosineAnnealingLR', T_max=100, by_epoch=True)]
     assert config.auto_scale_lr.base_batch_size == 8 * 24
     net = build_model(config, tmp_path)
-    assert net.backbone.widen_factor == 1 and net.backbone.space.name == 'resnest50' and net.backbone.zero_init_residual
-    assert net.backbone.share_shortcut and [type(layer).__name__ for layer in net.neck.mlp] == ['Linear', 'ReLU', 'Linear']
+    assert (
+        net.backbone.widen_factor == 1
+        and net.backbone.space.name == 'resnest50'
+        and net.backbone.zero_init_residual
+    )
+    assert net.backbone.share_shortcut and [type(layer).__name__ for layer in net.neck.mlp] == [
+        'Linear',
+        'ReLU',
+        'Linear',
+    ]
     assert net.teacher.momentum == 0.999 and not net.decay_inactive
     assert not any(parameter.requires_grad for parameter in net.teacher.parameters())
 
@@ -204,7 +288,9 @@ def test_published_learning_stage(tmp_path):
 def test_published_linear_stage():
     config = read(PUBLISHED.format('-linear_8xb32-steplr-100e'))
     assert config.optim_wrapper.optimizer == dict(type='SGD', lr=30, momentum=0.9, weight_decay=0)
-    assert config.param_scheduler == [dict(type='MultiStepLR', milestones=[60, 80], gamma=0.1, by_epoch=True)]
+    assert config.param_scheduler == [
+        dict(type='MultiStepLR', milestones=[60, 80], gamma=0.1, by_epoch=True)
+    ]
     assert config.train_cfg.max_epochs == 100 and config.train_dataloader.batch_size == 32
     assert config.auto_scale_lr.base_batch_size == 8 * 32
     assert config.model.head.num_classes == 1000 and config.model.head.in_channels == 2048
@@ -212,9 +298,20 @@ def test_published_linear_stage():
 
 def test_published_search():
     cfg = read(PUBLISHED.format('-search')).test_cfg
-    arguments = {key: parameter.default for key, parameter in inspect.signature(LOOPS.get(cfg.type)).parameters.items()} | cfg.to_dict()
-    assert (arguments['num_archs'], arguments['calibration_batches'], arguments['ask_size'], arguments['input_size']) == (1000, 49, 8, 224)
-    assert arguments['calibration_dataloader']['batch_size'] == 128 and arguments['score_samples'] is None
+    arguments = {
+        key: parameter.default
+        for key, parameter in inspect.signature(LOOPS.get(cfg.type)).parameters.items()
+    } | cfg.to_dict()
+    assert (
+        arguments['num_archs'],
+        arguments['calibration_batches'],
+        arguments['ask_size'],
+        arguments['input_size'],
+    ) == (1000, 49, 8, 224)
+    assert (
+        arguments['calibration_dataloader']['batch_size'] == 128
+        and arguments['score_samples'] is None
+    )
     searcher = build_searcher(arguments['searcher'], SearchableResNeSt.space, None, 0)
     assert (searcher.num_initial, searcher.refit_every, searcher.max_draws) == (80, 8, 200_000)
     assert searcher.depth_thresholds == (400, 800, 1600, 3200)
@@ -223,8 +320,16 @@ def test_published_search():
 def test_the_held_out_part_of_imagenet():
     for stage in ('_8xb24-coslr-100e', '-linear_8xb32-steplr-100e', '-search'):
         config = read(PUBLISHED.format(stage))
-        assert config.train_dataloader.dataset.held_out == config.held_out_dataloader.dataset.held_out == 50000
-        assert config.train_dataloader.dataset.dataset.split == config.held_out_dataloader.dataset.dataset.split == 'train'
+        assert (
+            config.train_dataloader.dataset.held_out
+            == config.held_out_dataloader.dataset.held_out
+            == 50000
+        )
+        assert (
+            config.train_dataloader.dataset.dataset.split
+            == config.held_out_dataloader.dataset.dataset.split
+            == 'train'
+        )
         assert config.train_dataloader.drop_last
 
 
@@ -233,22 +338,62 @@ def test_retraining_is_the_recipe_of_mmpretrain_with_another_backbone(tmp_path):
     added = {'custom_imports', 'searched_backbone', 'randomness', 'val_cfg', 'test_cfg'}
     for name in RETRAIN:
         config = read(name)
-        assert {key for key in config if config[key] != theirs.get(key)} == added | {'model', 'default_hooks'}
-        assert {key for key in config.model if config.model[key] != theirs.model.get(key)} == {'backbone'}
-        assert dict(config.default_hooks, epoch_seed=None) == dict(theirs.default_hooks, epoch_seed=None)
-        assert '270e' in name and config.train_cfg.max_epochs == 270 and config.auto_scale_lr.base_batch_size == 32 * 64
+        assert {key for key in config if config[key] != theirs.get(key)} == added | {
+            'model',
+            'default_hooks',
+        }
+        assert {key for key in config.model if config.model[key] != theirs.model.get(key)} == {
+            'backbone'
+        }
+        assert dict(config.default_hooks, epoch_seed=None) == dict(
+            theirs.default_hooks, epoch_seed=None
+        )
+        assert (
+            '270e' in name
+            and config.train_cfg.max_epochs == 270
+            and config.auto_scale_lr.base_batch_size == 32 * 64
+        )
         model = build_model(config, tmp_path)
-        assert not model.backbone.is_supernet and all(parameter.requires_grad for parameter in model.parameters())
-        assert model.backbone.out_indices == (3, ) and model.head.fc.in_features == model.backbone.space.positions[-1].out_channels
+        assert not model.backbone.is_supernet and all(
+            parameter.requires_grad for parameter in model.parameters()
+        )
+        assert (
+            model.backbone.out_indices == (3,)
+            and model.head.fc.in_features == model.backbone.space.positions[-1].out_channels
+        )
     published = build_model(read(min(RETRAIN, key=len)), tmp_path)
-    assert sum(parameter.numel() for parameter in published.parameters()) == 24_997_278 + 2048 * 1000 + 1000  # 27.1 M as published
+    assert (
+        sum(parameter.numel() for parameter in published.parameters())
+        == 24_997_278 + 2048 * 1000 + 1000
+    )  # 27.1 M as published
     scratch, inherited = (read(name).model.backbone for name in sorted(RETRAIN, key=len))
-    assert scratch.init_cfg is None and scratch.arch == [3, 0, 1, 3, 2, 3, 1, 2, 0, 3, 2, 1, 3, 0, 3, 2]
+    assert scratch.init_cfg is None and scratch.arch == [
+        3,
+        0,
+        1,
+        3,
+        2,
+        3,
+        1,
+        2,
+        0,
+        3,
+        2,
+        1,
+        3,
+        0,
+        3,
+        2,
+    ]
     assert inherited.arch == 'work_dirs/search/subnet.yaml'
-    assert inherited.init_cfg == dict(type='Pretrained', checkpoint='work_dirs/search/subnet.pth', prefix='backbone.')
+    assert inherited.init_cfg == dict(
+        type='Pretrained', checkpoint='work_dirs/search/subnet.pth', prefix='backbone.'
+    )
 
 
-@pytest.mark.parametrize('name', [name for name in CONFIGS if 'resnest50' in name and 'in1k' in name])
+@pytest.mark.parametrize(
+    'name', [name for name in CONFIGS if 'resnest50' in name and 'in1k' in name]
+)
 def test_one_step_at_full_size(name, tmp_path):
     """On two small images; with parameters, and MACs of one arch at 224x224 (-s prints them)."""
     torch.manual_seed(0)
@@ -257,61 +402,107 @@ def test_one_step_at_full_size(name, tmp_path):
     if supernet and not learns:
         model.backbone.set_arch((0, 1, 2, 3) * 4)
     images = list(torch.randint(0, 256, (8 if learns else 2, 3, 64, 64), dtype=torch.uint8))
-    data = dict(inputs=[torch.stack(images[view::4]) for view in range(4)] if learns else images,
-                data_samples=[DataSample().set_gt_label(label) for label in (3, 5)])
+    data = dict(
+        inputs=[torch.stack(images[view::4]) for view in range(4)] if learns else images,
+        data_samples=[DataSample().set_gt_label(label) for label in (3, 5)],
+    )
     loss, _ = model.parse_losses(model(**model.data_preprocessor(data, training=True), mode='loss'))
     loss.backward()
     # In a supernet that learns, two paths have gradients; else everything that is not frozen.
-    silent = {key.partition('.')[0] for key, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None}
+    silent = {
+        key.partition('.')[0]
+        for key, parameter in model.named_parameters()
+        if parameter.requires_grad and parameter.grad is None
+    }
     assert torch.isfinite(loss) and silent == ({'backbone'} if learns else set())
 
     with FlopCounterMode(display=False) as flops, torch.no_grad():
         model.backbone.to('meta').eval()(torch.empty(1, 3, 224, 224, device='meta'))
-    macs, parameters = flops.get_total_flops() / 2e9, sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    macs, parameters = (
+        flops.get_total_flops() / 2e9,
+        sum(parameter.numel() for parameter in model.parameters()) / 1e6,
+    )
     print(f'{name}: {parameters:.1f} M parameters, {macs:.3g} G MACs at 224x224')
     assert 4 < macs < 6 and (parameters < 30) == (not supernet)
 
 
 def test_strategies_are_compared_at_equal_image_passes(tmp_path):
     uniform = read(RANKING.format('uniform'))
-    for name in (name for name in CONFIGS if name.startswith('ranking/') and '_nasbench-macro_1xb' in name):
+    for name in (
+        name for name in CONFIGS if name.startswith('ranking/') and '_nasbench-macro_1xb' in name
+    ):
         config, stage = read(name), name.split('/')[1].split('_')[0]
         iterations = config.train_cfg.max_iters
-        assert config.param_scheduler[0].T_max == iterations and config.default_hooks.checkpoint.interval == -1  # one, at the end
+        assert (
+            config.param_scheduler[0].T_max == iterations
+            and config.default_hooks.checkpoint.interval == -1
+        )  # one, at the end
         # pinas and its classifier share them.
-        linear, unsupervised = stage.endswith('-linear'), stage.startswith('pinas') and 'supervised' not in stage
+        linear, unsupervised = (
+            stage.endswith('-linear'),
+            stage.startswith('pinas') and 'supervised' not in stage,
+        )
         share = 0.1 if linear else 0.9 if unsupervised else 1.0
-        spent = iterations * config.train_dataloader.batch_size * (1 / 3 if linear else PASSES[stage.split('-')[0]])
+        spent = (
+            iterations
+            * config.train_dataloader.batch_size
+            * (1 / 3 if linear else PASSES[stage.split('-')[0]])
+        )
         assert 0.98 * share < spent / 200_000 <= share
         if unsupervised:
             continue
         changed = {key for key in config if config[key] != uniform.get(key)}
-        assert changed <= {'model', 'custom_hooks', 'iterations', 'param_scheduler', 'train_cfg', 'optim_wrapper'}
+        assert changed <= {
+            'model',
+            'custom_hooks',
+            'iterations',
+            'param_scheduler',
+            'train_cfg',
+            'optim_wrapper',
+        }
         model = copy.deepcopy(config.model.get('model', config.model))
         assert model.backbone.pop('zero_init_residual', True) == ('rare-identity' not in stage)
-        assert model == uniform.model and config.optim_wrapper.optimizer == uniform.optim_wrapper.optimizer
+        assert (
+            model == uniform.model
+            and config.optim_wrapper.optimizer == uniform.optim_wrapper.optimizer
+        )
 
 
 def test_the_published_supernet_of_shuffle_blocks(tmp_path):
-    """Guo et al., ECCV 2020: 120 epochs of 1,024 images, weight decay on weights of layers alone; and one step at full width."""
+    """Guo et al., ECCV 2020: 120 epochs of 1,024 images, weight decay on weights of layers alone;
+    and one step at full width."""
     config = read('ranking/uniform_shufflenetv2_8xb128-polylr-120e_in1k.py')
-    assert config.optim_wrapper.optimizer == dict(type='SGD', lr=0.5, momentum=0.9, weight_decay=4e-5, _scope_='mmpretrain')
+    assert config.optim_wrapper.optimizer == dict(
+        type='SGD', lr=0.5, momentum=0.9, weight_decay=4e-5, _scope_='mmpretrain'
+    )
     assert config.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0)
-    assert config.train_cfg.max_epochs == 120 and 8 * config.train_dataloader.batch_size == config.auto_scale_lr.base_batch_size == 1024
+    assert (
+        config.train_cfg.max_epochs == 120
+        and 8 * config.train_dataloader.batch_size == config.auto_scale_lr.base_batch_size == 1024
+    )
     optimiser = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
-    schedule, = config.param_scheduler
-    schedule = PARAM_SCHEDULERS.build(dict(schedule, end=11), default_args=dict(optimizer=optimiser))
+    (schedule,) = config.param_scheduler
+    schedule = PARAM_SCHEDULERS.build(
+        dict(schedule, end=11), default_args=dict(optimizer=optimiser)
+    )
     rates = []
     for _ in range(11):
         rates.append(optimiser.param_groups[0]['lr'])
         optimiser.step()
         schedule.step()
     assert rates == pytest.approx([0.5 - 0.05 * step for step in range(11)])
-    assert splits(config.train_dataloader.dataset)[0] == 'learning' and splits(config.val_dataloader.dataset)[0] == 'held_out'
+    assert (
+        splits(config.train_dataloader.dataset)[0] == 'learning'
+        and splits(config.val_dataloader.dataset)[0] == 'held_out'
+    )
 
     torch.manual_seed(0)
     model = build_model(config, tmp_path, 'cpu').train()
-    assert model.backbone.is_supernet and model.backbone.mid_scales == (1.0, ) * 20 and model.head.dropout.p == 0.1
+    assert (
+        model.backbone.is_supernet
+        and model.backbone.mid_scales == (1.0,) * 20
+        and model.head.dropout.p == 0.1
+    )
     model.init_weights()
     model.backbone.set_arch((0, 1, 2, 3) * 5)
     images = list(torch.randint(0, 256, (2, 3, 64, 64), dtype=torch.uint8))
@@ -324,13 +515,25 @@ def test_the_published_supernet_of_shuffle_blocks(tmp_path):
     labels = torch.full((1, 1000), 0.1 / 1000)
     labels[0, 3] += 0.9
     expected = -(labels * scores.log_softmax(dim=1)).sum()
-    assert model.head.loss_module(scores, torch.tensor([3])).item() == pytest.approx(expected.item(), rel=1e-5)
+    assert model.head.loss_module(scores, torch.tensor([3])).item() == pytest.approx(
+        expected.item(), rel=1e-5
+    )
 
 
 def test_the_narrow_supernet_of_shuffle_blocks_differs_in_its_network_alone(tmp_path):
-    config, other = read('ranking/uniform_shufflenetv2_1xb128-200k_cifar10.py'), read(RANKING.format('uniform'))
+    config, other = (
+        read('ranking/uniform_shufflenetv2_1xb128-200k_cifar10.py'),
+        read(RANKING.format('uniform')),
+    )
     assert {key for key in config if config[key] != other.get(key)} == {'model'}
     model = build_model(config, tmp_path)
-    assert model.backbone.widen_factor == other.model.backbone.widen_factor and model.head.dropout.p == 0.1
+    assert (
+        model.backbone.widen_factor == other.model.backbone.widen_factor
+        and model.head.dropout.p == 0.1
+    )
     assert model.backbone.stem[0].stride == (1, 1)
-    assert (model.backbone.out_channels[-1], model.head.fc.out_features) == (model.head.fc.in_features, 10) == (256, 10)
+    assert (
+        (model.backbone.out_channels[-1], model.head.fc.out_features)
+        == (model.head.fc.in_features, 10)
+        == (256, 10)
+    )

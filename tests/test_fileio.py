@@ -49,18 +49,24 @@ def test_plain_data_is_read(tmp_path):
     assert read_yaml(path) == dict(arch=[0, 1], score=0.5)
 
 
-@pytest.mark.parametrize('content', [
-    None,
-    b'{',
-    b'\xff\xfe\x00',
-    b'!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path [hacked]]',
-    b'!!python/name:os.system',
-])
+@pytest.mark.parametrize(
+    'content',
+    [
+        None,
+        b'{',
+        b'\xff\xfe\x00',
+        b'!!python/object/apply:pathlib.Path.touch [!!python/object/apply:pathlib.Path [hacked]]',
+        b'!!python/name:os.system',
+    ],
+)
 def test_what_is_not_plain_yaml_is_named(tmp_path, monkeypatch, content):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / 'data.yaml'
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(InputError, match='no such file' if content is None else 'cannot be read as YAML of plain data') as error:
+    with pytest.raises(
+        InputError,
+        match='no such file' if content is None else 'cannot be read as YAML of plain data',
+    ) as error:
         read_yaml(path)
     assert str(path) in str(error.value) and not (tmp_path / 'hacked').exists()

@@ -1,4 +1,5 @@
 """model-index.yml and the metafiles: what mim and mmengine's hub read, and whether it is true."""
+
 import re
 from pathlib import Path
 
@@ -15,55 +16,106 @@ INDEX = yaml.safe_load((ROOT / 'model-index.yml').read_text())
 METAFILES = {name: yaml.safe_load((ROOT / name).read_text()) for name in INDEX['Import']}
 MODELS = [model for metafile in METAFILES.values() for model in metafile['Models']]
 PUBLISHED = {
-    'dsnas_shufflenetv2_8xb128-coslr-240e_in1k': {('Image Classification', 'ImageNet-1k'): {'published Top 1 Accuracy': 74.4}},
-    'pinas_resnest50-retrain_32xb64-coslr-270e_in1k': {('Image Classification', 'ImageNet-1k'): {'published Top 1 Accuracy': 81.6}},
+    'dsnas_shufflenetv2_8xb128-coslr-240e_in1k': {
+        ('Image Classification', 'ImageNet-1k'): {'published Top 1 Accuracy': 74.4}
+    },
+    'pinas_resnest50-retrain_32xb64-coslr-270e_in1k': {
+        ('Image Classification', 'ImageNet-1k'): {'published Top 1 Accuracy': 81.6}
+    },
     'mask-rcnn_pinas-resnest50_fpn_syncbn-all_ms-1x_coco': {
-        ('Object Detection', 'COCO'): {'published box AP': 44.07}, ('Instance Segmentation', 'COCO'): {'published mask AP': 39.5}},
+        ('Object Detection', 'COCO'): {'published box AP': 44.07},
+        ('Instance Segmentation', 'COCO'): {'published mask AP': 39.5},
+    },
     'pinas-resnest50-d8_deeplabv3_4xb4-160k_ade20k-512x512': {
-        ('Semantic Segmentation', 'ADE20K'): {'published mIoU': 45.47, 'published pixel accuracy': 81.27}},
-    'pinas-resnest50-d8_deeplabv3_4xb2-80k_cityscapes-768x768': {('Semantic Segmentation', 'Cityscapes'): {'published mIoU': 80.7}},
+        ('Semantic Segmentation', 'ADE20K'): {
+            'published mIoU': 45.47,
+            'published pixel accuracy': 81.27,
+        }
+    },
+    'pinas-resnest50-d8_deeplabv3_4xb2-80k_cityscapes-768x768': {
+        ('Semantic Segmentation', 'Cityscapes'): {'published mIoU': 80.7}
+    },
 }
 # Where docs/transfer.md has our own.
 MEASURED = {
-    'faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd': r'\| searched .*\| learned \|.*\| ([\d.]+) \| [\d.]+ \|\n',
+    'faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd': r'\| searched .*\| learned \|.*\| ([\d.]+) \| '
+    r'[\d.]+ \|\n',
     'quickstart-detect': r'box mAP ([\d.]+) \(mask ([\d.]+)\)',
     'quickstart-segment': r'mIoU ([\d.]+) \(aAcc',
 }
 
 
 def test_every_config_is_named_once_and_every_name_is_a_config():
-    shipped = sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('*.py') if '_base_' not in path.parts)
+    shipped = sorted(
+        str(path.relative_to(ROOT))
+        for path in (ROOT / 'configs').rglob('*.py')
+        if '_base_' not in path.parts
+    )
     assert sorted(model['Config'] for model in MODELS) == shipped
-    assert sorted(INDEX['Import']) == sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('metafile.yml'))
+    assert sorted(INDEX['Import']) == sorted(
+        str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('metafile.yml')
+    )
     for name, metafile in METAFILES.items():
         assert {Path(model['Config']).parent for model in metafile['Models']} == {Path(name).parent}
 
 
-@pytest.mark.parametrize('name, folder, title, url', [
-    ('Pi-NAS', 'pinas', 'Pi-NAS: Improving Neural Architecture Search by Reducing Supernet Training Consistency Shift',
-     'https://arxiv.org/abs/2108.09671'),
-    ('DSNAS', 'dsnas', 'DSNAS: Direct Neural Architecture Search without Parameter Retraining', 'https://arxiv.org/abs/2002.09128'),
-])
+@pytest.mark.parametrize(
+    'name, folder, title, url',
+    [
+        (
+            'Pi-NAS',
+            'pinas',
+            'Pi-NAS: Improving Neural Architecture Search by Reducing Supernet Training '
+            'Consistency Shift',
+            'https://arxiv.org/abs/2108.09671',
+        ),
+        (
+            'DSNAS',
+            'dsnas',
+            'DSNAS: Direct Neural Architecture Search without Parameter Retraining',
+            'https://arxiv.org/abs/2002.09128',
+        ),
+    ],
+)
 def test_the_collections(name, folder, title, url):
-    collections = {collection['Name']: collection for metafile in METAFILES.values() for collection in metafile.get('Collections', [])}
+    collections = {
+        collection['Name']: collection
+        for metafile in METAFILES.values()
+        for collection in metafile.get('Collections', [])
+    }
     assert collections.keys() == {'Pi-NAS', 'DSNAS'}
     assert collections[name]['Paper'] == dict(Title=title, URL=url)
-    assert (ROOT / collections[name]['Code']).is_file() and (ROOT / 'configs' / folder / collections[name]['README']).is_file()
+    assert (ROOT / collections[name]['Code']).is_file() and (
+        ROOT / 'configs' / folder / collections[name]['README']
+    ).is_file()
 
 
 @pytest.mark.parametrize('model', MODELS, ids=lambda model: model['Name'])
 def test_what_a_metafile_says_is_true(model):
-    assert {'Name', 'In Collection', 'Config', 'Metadata'} <= set(model) <= {'Name', 'In Collection', 'Config', 'Metadata', 'Results'}
+    assert (
+        {'Name', 'In Collection', 'Config', 'Metadata'}
+        <= set(model)
+        <= {'Name', 'In Collection', 'Config', 'Metadata', 'Results'}
+    )
     path = Path(model['Config'])
     assert model['Name'] == ('quickstart-' if path.parent.name == 'quickstart' else '') + path.stem
     assert model['In Collection'] == ('DSNAS' if path.parent.name == 'dsnas' else 'Pi-NAS')
     config, metadata = Config.fromfile(ROOT / path), model['Metadata']
     trained = 'SearchLoop' not in str((config.get('test_cfg') or {}).get('type'))
-    assert trained == bool(metadata.get('Epochs') or metadata.get('Iterations')) == ('Batch Size' in metadata) and metadata['Training Data']
+    assert (
+        trained
+        == bool(metadata.get('Epochs') or metadata.get('Iterations'))
+        == ('Batch Size' in metadata)
+        and metadata['Training Data']
+    )
     if trained:
         assert metadata.get('Epochs') == config.train_cfg.get('max_epochs')
         assert metadata.get('Iterations') == config.train_cfg.get('max_iters')
-        batch = config.auto_scale_lr.base_batch_size if 'auto_scale_lr' in config else 4 * config.train_dataloader.batch_size
+        batch = (
+            config.auto_scale_lr.base_batch_size
+            if 'auto_scale_lr' in config
+            else 4 * config.train_dataloader.batch_size
+        )
         assert metadata['Batch Size'] == batch
 
 
@@ -71,27 +123,43 @@ def test_published_numbers_are_marked_and_never_mixed_with_ours():
     assert {model['Name'] for model in MODELS if 'Results' in model} == {*PUBLISHED, *MEASURED}
     for model in MODELS:
         name, source = model['Name'], model['Metadata'].get('Results From', '')
-        results = {(result['Task'], result['Dataset']): result['Metrics'] for result in model.get('Results', [])}
+        results = {
+            (result['Task'], result['Dataset']): result['Metrics']
+            for result in model.get('Results', [])
+        }
         if name in PUBLISHED:
             assert results == PUBLISHED[name]
         else:
-            assert not any('published' in metric for metrics in results.values() for metric in metrics)
-        assert ('the paper' in source, 'measured here;' in source) == (name in PUBLISHED, name in MEASURED)
+            assert not any(
+                'published' in metric for metrics in results.values() for metric in metrics
+            )
+        assert ('the paper' in source, 'measured here;' in source) == (
+            name in PUBLISHED,
+            name in MEASURED,
+        )
         assert 'Weights' not in model, 'no weights of ours exist'
 
 
 @pytest.mark.parametrize('name', MEASURED)
 def test_our_numbers_are_those_of_the_docs(name):
-    model, = (model for model in MODELS if model['Name'] == name)
-    written, = re.findall(MEASURED[name], (ROOT / 'docs/transfer.md').read_text())
+    (model,) = (model for model in MODELS if model['Name'] == name)
+    (written,) = re.findall(MEASURED[name], (ROOT / 'docs/transfer.md').read_text())
     found = [value for result in model['Results'] for value in result['Metrics'].values()]
     assert found == [float(value) for value in ([written] if isinstance(written, str) else written)]
 
 
-@pytest.mark.parametrize('name', ['mmdet/mask-rcnn_pinas-resnest50_fpn_1x_coco.py', 'quickstart/learn.py'])
+@pytest.mark.parametrize(
+    'name', ['mmdet/mask-rcnn_pinas-resnest50_fpn_1x_coco.py', 'quickstart/learn.py']
+)
 def test_the_hub_and_config_path_find_the_configs(name):
-    """From the installed package; where it is the repository, ``pinas_mm/.mim`` links to the files tested here."""
-    assert Path(config_path(f'pinas_mm::{name}')).read_text() == (ROOT / 'configs' / name).read_text()
-    assert get_config(f'pinas_mm::{name}').to_dict() == Config.fromfile(ROOT / 'configs' / name).to_dict()
+    """From the installed package; where it is the repository, ``pinas_mm/.mim`` links to the files
+    tested here."""
+    assert (
+        Path(config_path(f'pinas_mm::{name}')).read_text() == (ROOT / 'configs' / name).read_text()
+    )
+    assert (
+        get_config(f'pinas_mm::{name}').to_dict()
+        == Config.fromfile(ROOT / 'configs' / name).to_dict()
+    )
     mim = Path(pinas_mm.__file__).parent / '.mim'
     assert (mim / 'model-index.yml').read_text() == (ROOT / 'model-index.yml').read_text()

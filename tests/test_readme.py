@@ -1,4 +1,5 @@
 """The README's config snippets build the models they promise, with the subnet's weights."""
+
 import re
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.models.backbones import SearchableResNeSt
 from pinas_mm.spaces.subnet_file import SubnetFile
 
-SNIPPETS = re.findall(r'```python\n(.*?)```', (Path(__file__).parents[1] / 'README.md').read_text(), re.DOTALL)
+SNIPPETS = re.findall(
+    r'```python\n(.*?)```', (Path(__file__).parents[1] / 'README.md').read_text(), re.DOTALL
+)
 ARCH = '3013231203213032'
 
 
@@ -21,13 +24,28 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp('readme')
     torch.manual_seed(0)
     backbone = SearchableResNeSt(arch=ARCH)
-    subnet = SubnetFile(space='resnest50', arch=backbone.arch, widen_factor=1.0, scores={}, costs={}, seed=0, config='')
+    subnet = SubnetFile(
+        space='resnest50',
+        arch=backbone.arch,
+        widen_factor=1.0,
+        scores={},
+        costs={},
+        seed=0,
+        config='',
+    )
     subnet.write(folder / 'subnet.yaml')
-    save_checkpoint(folder / 'subnet.pth', {f'backbone.{key}': value for key, value in backbone.state_dict().items()}, {})
+    save_checkpoint(
+        folder / 'subnet.pth',
+        {f'backbone.{key}': value for key, value in backbone.state_dict().items()},
+        {},
+    )
     return folder
 
 
-@pytest.mark.parametrize('snippet, scope, model', zip(SNIPPETS, ('mmdet', 'mmseg'), ('FasterRCNN', 'EncoderDecoder'), strict=True))
+@pytest.mark.parametrize(
+    'snippet, scope, model',
+    zip(SNIPPETS, ('mmdet', 'mmseg'), ('FasterRCNN', 'EncoderDecoder'), strict=True),
+)
 def test_a_snippet_builds_its_model(folder, monkeypatch, snippet, scope, model):
     monkeypatch.chdir(folder)
     (folder / 'config.py').write_text(snippet)
@@ -35,11 +53,21 @@ def test_a_snippet_builds_its_model(folder, monkeypatch, snippet, scope, model):
     init_default_scope(scope)
     built = MODELS.build(config.model).eval()
     built.backbone.init_weights()
-    assert type(built).__name__ == model and built.backbone.space.encode(built.backbone.arch) == ARCH
+    assert (
+        type(built).__name__ == model and built.backbone.space.encode(built.backbone.arch) == ARCH
+    )
     weights = torch.load(folder / 'subnet.pth', weights_only=True)['state_dict']
-    assert all(torch.equal(value, weights[f'backbone.{key}']) for key, value in built.backbone.state_dict().items())
+    assert all(
+        torch.equal(value, weights[f'backbone.{key}'])
+        for key, value in built.backbone.state_dict().items()
+    )
     with torch.no_grad():
         features = built.backbone(torch.zeros(1, 3, 64, 64))
-        assert [tuple(feature.shape[1:]) for feature in features] == [(256, 16, 16), (512, 8, 8), (1024, 4, 4), (2048, 2, 2)]
+        assert [tuple(feature.shape[1:]) for feature in features] == [
+            (256, 16, 16),
+            (512, 8, 8),
+            (1024, 4, 4),
+            (2048, 2, 2),
+        ]
         out = built.neck(features) if scope == 'mmdet' else built.decode_head(features)
     assert len(out) == 5 if scope == 'mmdet' else out.shape == (1, 19, 16, 16)

@@ -1,4 +1,6 @@
-"""The detection and segmentation configs at full size: what they say, one forward and backward, what is frozen."""
+"""The detection and segmentation configs at full size: what they say, one forward and backward,
+what is frozen."""
+
 from copy import deepcopy
 from functools import cache
 from pathlib import Path
@@ -29,25 +31,57 @@ CITYSCAPES = 'mmseg/pinas-resnest50-d8_deeplabv3_4xb2-80k_cityscapes-768x768.py'
 # Each config, the mm config it inherits, and what it changes beside the backbone.
 SEGMENTOR = {'model.pretrained'}
 PARENTS = {
-    MASK_RCNN: ('mmdet::resnest/mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py', {'model.neck.norm_cfg'}),
+    MASK_RCNN: (
+        'mmdet::resnest/mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py',
+        {'model.neck.norm_cfg'},
+    ),
     PLAIN_MASK_RCNN: ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', set()),
-    'mmdet/retinanet_pinas-resnest50_fpn_1x_coco.py': ('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py', set()),
-    'mmdet/faster-rcnn_pinas-resnest50_fpn_syncbn-backbone+head_ms-range-1x_coco.py':
-        ('mmdet::resnest/faster-rcnn_s50_fpn_syncbn-backbone+head_ms-range-1x_coco.py', set()),
-    'mmdet/cascade-mask-rcnn_pinas-resnest50_fpn_syncbn-backbone+head_ms-1x_coco.py':
-        ('mmdet::resnest/cascade-mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py', set()),
-    ADE20K: ('mmseg::deeplabv3/deeplabv3_r50-d8_4xb4-160k_ade20k-512x512.py', SEGMENTOR | {'model.auxiliary_head'}),
-    CITYSCAPES: ('mmseg::deeplabv3/deeplabv3_r50-d8_4xb2-80k_cityscapes-512x1024.py', SEGMENTOR | {
-        'crop_size', 'data_preprocessor.size', 'model.data_preprocessor.size', 'train_pipeline', 'train_dataloader.dataset.pipeline'}),
-    'mmseg/pinas-resnest50-d8_deeplabv3plus_4xb4-160k_ade20k-512x512.py':
-        ('mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-160k_ade20k-512x512.py', SEGMENTOR),
-    'mmseg/pinas-resnest50-d8_deeplabv3plus_4xb2-80k_cityscapes-512x1024.py':
-        ('mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py', SEGMENTOR),
-    'mmseg/pinas-resnest50_upernet_4xb4-160k_ade20k-512x512.py': ('mmseg::upernet/upernet_r50_4xb4-160k_ade20k-512x512.py', SEGMENTOR),
-    'mmseg/pinas-resnest50_upernet_4xb2-80k_cityscapes-512x1024.py':
-        ('mmseg::upernet/upernet_r50_4xb2-80k_cityscapes-512x1024.py', SEGMENTOR),
+    'mmdet/retinanet_pinas-resnest50_fpn_1x_coco.py': (
+        'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
+        set(),
+    ),
+    'mmdet/faster-rcnn_pinas-resnest50_fpn_syncbn-backbone+head_ms-range-1x_coco.py': (
+        'mmdet::resnest/faster-rcnn_s50_fpn_syncbn-backbone+head_ms-range-1x_coco.py',
+        set(),
+    ),
+    'mmdet/cascade-mask-rcnn_pinas-resnest50_fpn_syncbn-backbone+head_ms-1x_coco.py': (
+        'mmdet::resnest/cascade-mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py',
+        set(),
+    ),
+    ADE20K: (
+        'mmseg::deeplabv3/deeplabv3_r50-d8_4xb4-160k_ade20k-512x512.py',
+        SEGMENTOR | {'model.auxiliary_head'},
+    ),
+    CITYSCAPES: (
+        'mmseg::deeplabv3/deeplabv3_r50-d8_4xb2-80k_cityscapes-512x1024.py',
+        SEGMENTOR
+        | {
+            'crop_size',
+            'data_preprocessor.size',
+            'model.data_preprocessor.size',
+            'train_pipeline',
+            'train_dataloader.dataset.pipeline',
+        },
+    ),
+    'mmseg/pinas-resnest50-d8_deeplabv3plus_4xb4-160k_ade20k-512x512.py': (
+        'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-160k_ade20k-512x512.py',
+        SEGMENTOR,
+    ),
+    'mmseg/pinas-resnest50-d8_deeplabv3plus_4xb2-80k_cityscapes-512x1024.py': (
+        'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py',
+        SEGMENTOR,
+    ),
+    'mmseg/pinas-resnest50_upernet_4xb4-160k_ade20k-512x512.py': (
+        'mmseg::upernet/upernet_r50_4xb4-160k_ade20k-512x512.py',
+        SEGMENTOR,
+    ),
+    'mmseg/pinas-resnest50_upernet_4xb2-80k_cityscapes-512x1024.py': (
+        'mmseg::upernet/upernet_r50_4xb2-80k_cityscapes-512x1024.py',
+        SEGMENTOR,
+    ),
 }
-BCCD = 'mmdet/faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd.py'  # of another space and size; its backbone is what a search found
+# of another space and size; its backbone is what a search found
+BCCD = 'mmdet/faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd.py'
 SEGMENTATION = [name for name in PARENTS if name.startswith('mmseg')]
 
 
@@ -66,7 +100,8 @@ def build(name, device):
         model.backbone.update(arch='22212220', widen_factor=0.25)
     stages = (model.get('train_cfg') or {}).get('rcnn', [])
     for stage in stages if isinstance(stages, list) else [stages]:
-        stage.sampler.num = 32  # regions of each image to learn from, of 512: the same network in a fraction of the time
+        # regions of each image to learn from, of 512: the same network in a fraction of the time
+        stage.sampler.num = 32
     with torch.device(device):
         return MODELS.build(model)
 
@@ -78,8 +113,13 @@ def norm_layers(module):
 def differences(ours, theirs, key=''):
     """The dotted keys at which two configs differ."""
     if isinstance(ours, dict) and isinstance(theirs, dict):
-        return {found for name in ours.keys() | theirs.keys()
-                for found in differences(ours.get(name), theirs.get(name), f'{key}.{name}' if key else name)}
+        return {
+            found
+            for name in ours.keys() | theirs.keys()
+            for found in differences(
+                ours.get(name), theirs.get(name), f'{key}.{name}' if key else name
+            )
+        }
     return set() if ours == theirs else {key}
 
 
@@ -88,7 +128,11 @@ def under(keys, top):
 
 
 def test_every_config_is_listed_here():
-    found = {str(path.relative_to(TOP)) for folder in ('mmdet', 'mmseg') for path in (TOP / folder).glob('*.py')}
+    found = {
+        str(path.relative_to(TOP))
+        for folder in ('mmdet', 'mmseg')
+        for path in (TOP / folder).glob('*.py')
+    }
     assert found == {*PARENTS, BCCD}
 
 
@@ -97,18 +141,30 @@ def test_only_the_backbone_changes(name):
     parent, others = PARENTS[name]
     config = read(name)
     changed = differences(config.to_dict(), Config.fromfile(config_path(parent)).to_dict())
-    assert changed - under(changed, 'model.backbone') == {'custom_imports', 'searched_backbone', *others}
+    assert changed - under(changed, 'model.backbone') == {
+        'custom_imports',
+        'searched_backbone',
+        *others,
+    }
     backbone = config.model.backbone
-    assert backbone.type == 'pinas_mm.SearchableResNeSt' and backbone.arch == PUBLISHED_ARCH and backbone.out_indices == (0, 1, 2, 3)
+    assert (
+        backbone.type == 'pinas_mm.SearchableResNeSt'
+        and backbone.arch == PUBLISHED_ARCH
+        and backbone.out_indices == (0, 1, 2, 3)
+    )
     assert config.custom_imports.imports == ['pinas_mm']
     # A user who sets no weights is told, and one who does sets one line.
-    assert backbone.init_cfg == dict(type='Pretrained', checkpoint='set model.backbone.init_cfg.checkpoint', prefix='backbone.')
+    assert backbone.init_cfg == dict(
+        type='Pretrained', checkpoint='set model.backbone.init_cfg.checkpoint', prefix='backbone.'
+    )
 
 
 def test_a_user_changes_one_line(tmp_path):
     user = tmp_path / 'mine.py'
-    user.write_text(f"_base_ = {str(TOP / MASK_RCNN)!r}\n"
-                    "model = dict(backbone=dict(arch='subnet.yaml', init_cfg=dict(checkpoint='subnet.pth')))\n")
+    user.write_text(
+        f'_base_ = {str(TOP / MASK_RCNN)!r}\n'
+        "model = dict(backbone=dict(arch='subnet.yaml', init_cfg=dict(checkpoint='subnet.pth')))\n"
+    )
     changed = differences(Config.fromfile(user).to_dict(), read(MASK_RCNN).to_dict())
     assert changed == {'model.backbone.arch', 'model.backbone.init_cfg.checkpoint'}
 
@@ -116,16 +172,35 @@ def test_a_user_changes_one_line(tmp_path):
 def test_published_mask_rcnn():
     config = read(MASK_RCNN)
     model, sync = config.model, dict(type='SyncBN', requires_grad=True)
-    assert model.backbone.norm_cfg == model.neck.norm_cfg == model.roi_head.bbox_head.norm_cfg == model.roi_head.mask_head.norm_cfg == sync
-    assert model.backbone.frozen_stages == -1 and model.roi_head.bbox_head.type == 'Shared4Conv1FCBBoxHead'
-    resize, = [step for step in config.train_dataloader.dataset.pipeline if 'Resize' in step['type']]
+    assert (
+        model.backbone.norm_cfg
+        == model.neck.norm_cfg
+        == model.roi_head.bbox_head.norm_cfg
+        == model.roi_head.mask_head.norm_cfg
+        == sync
+    )
+    assert (
+        model.backbone.frozen_stages == -1
+        and model.roi_head.bbox_head.type == 'Shared4Conv1FCBBoxHead'
+    )
+    (resize,) = [
+        step for step in config.train_dataloader.dataset.pipeline if 'Resize' in step['type']
+    ]
     assert sorted(resize['scales']) == [(1333, short) for short in (640, 672, 704, 736, 768, 800)]
     assert config.train_cfg.max_epochs == 12 and config.param_scheduler[1].milestones == [8, 11]
-    assert config.optim_wrapper.optimizer == dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4)
+    assert config.optim_wrapper.optimizer == dict(
+        type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4
+    )
     assert config.train_dataloader.batch_size == 2 and config.auto_scale_lr.base_batch_size == 16
     net = build(MASK_RCNN, 'meta')
-    assert norm_layers(net.backbone) and len(norm_layers(net.neck)) == 8 and len(norm_layers(net.roi_head)) == 4 + 4
-    assert all(isinstance(layer, SyncBatchNorm) and layer.training for layer in norm_layers(net.train()))
+    assert (
+        norm_layers(net.backbone)
+        and len(norm_layers(net.neck)) == 8
+        and len(norm_layers(net.roi_head)) == 4 + 4
+    )
+    assert all(
+        isinstance(layer, SyncBatchNorm) and layer.training for layer in norm_layers(net.train())
+    )
     assert all(parameter.requires_grad for parameter in net.parameters())
 
 
@@ -133,34 +208,68 @@ def test_published_mask_rcnn():
 def test_segmentors(name):
     config = read(name)
     model = config.model
-    assert model.pretrained is None and model.backbone.norm_cfg.type == 'SyncBN' and model.backbone.get('frozen_stages', -1) == -1
-    crop = next(step['crop_size'] for step in config.train_dataloader.dataset.pipeline if step['type'] == 'RandomCrop')
-    assert tuple(crop) == tuple(model.data_preprocessor.size) == tuple(config.data_preprocessor.size) == tuple(config.crop_size)
-    assert f'{crop[0]}x{crop[1]}' in name and config.train_dataloader.batch_size == int(name.split('4xb')[1][0])
-    dilated = {key: model.backbone.get(key) for key in ('strides', 'dilations', 'contract_dilation', 'avd_dilated')}
-    assert dilated == (dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True, avd_dilated=True) if '-d8_' in name
-                       else dict.fromkeys(dilated))
+    assert (
+        model.pretrained is None
+        and model.backbone.norm_cfg.type == 'SyncBN'
+        and model.backbone.get('frozen_stages', -1) == -1
+    )
+    crop = next(
+        step['crop_size']
+        for step in config.train_dataloader.dataset.pipeline
+        if step['type'] == 'RandomCrop'
+    )
+    assert (
+        tuple(crop)
+        == tuple(model.data_preprocessor.size)
+        == tuple(config.data_preprocessor.size)
+        == tuple(config.crop_size)
+    )
+    assert f'{crop[0]}x{crop[1]}' in name and config.train_dataloader.batch_size == int(
+        name.split('4xb')[1][0]
+    )
+    dilated = {
+        key: model.backbone.get(key)
+        for key in ('strides', 'dilations', 'contract_dilation', 'avd_dilated')
+    }
+    assert dilated == (
+        dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True, avd_dilated=True)
+        if '-d8_' in name
+        else dict.fromkeys(dilated)
+    )
 
 
 def test_published_segmentors():
     model, fcn = read(ADE20K).model, read(CITYSCAPES).model.auxiliary_head
     encoding = model.auxiliary_head[1]
-    assert (model.decode_head.type, read(CITYSCAPES).model.decode_head.type) == ('ASPPHead', 'ASPPHead')
-    assert model.auxiliary_head[0] == dict(fcn, num_classes=150) and fcn.type == 'FCNHead' and fcn.in_index == 2
+    assert (model.decode_head.type, read(CITYSCAPES).model.decode_head.type) == (
+        'ASPPHead',
+        'ASPPHead',
+    )
+    assert (
+        model.auxiliary_head[0] == dict(fcn, num_classes=150)
+        and fcn.type == 'FCNHead'
+        and fcn.in_index == 2
+    )
     assert encoding == dict(type='pinas_mm.SemanticEncodingHead', in_channels=2048, num_classes=150)
     assert build(ADE20K, 'meta').auxiliary_head[1].loss_weight == 0.2
     assert read(CITYSCAPES).crop_size == (768, 768)
 
 
 def small_batch(name, model):
-    """Two images and their labels, as a config's dataset would give them, preprocessed for training."""
+    """Two images and their labels, as a config's dataset would give them, preprocessed for
+    training."""
     if name.startswith('mmdet'):
         data = demo_mm_inputs(2, (3, *SMALL), num_items=[2, 1], num_classes=3, with_mask=True)
     else:
         labels = torch.randint(0, model.num_classes, (2, 1, *SMALL))
         labels[:, :, :8] = 255
-        data = dict(inputs=list(torch.randint(0, 256, (2, 3, *SMALL), dtype=torch.uint8)),
-                    data_samples=[SegDataSample(gt_sem_seg=PixelData(data=label), metainfo=dict(img_shape=SMALL)) for label in labels])
+        data = dict(
+            inputs=list(torch.randint(0, 256, (2, 3, *SMALL), dtype=torch.uint8)),
+            data_samples=[
+                SegDataSample(gt_sem_seg=PixelData(data=label), metainfo=dict(img_shape=SMALL))
+                for label in labels
+            ],
+        )
         model.data_preprocessor.size = SMALL
     return model.data_preprocessor(data, training=True)
 
@@ -170,11 +279,21 @@ def test_one_step_at_full_size(name):
     torch.manual_seed(0)
     model = revert_sync_batchnorm(build(name, 'cpu')).train()
     assert not model.backbone.is_supernet
-    assert name == BCCD or (type(model.backbone) is SearchableResNeSt and model.backbone.widen_factor == 1)
+    assert name == BCCD or (
+        type(model.backbone) is SearchableResNeSt and model.backbone.widen_factor == 1
+    )
     loss, logged = model.parse_losses(model(**small_batch(name, model), mode='loss'))
     loss.backward()
-    assert torch.isfinite(loss) and len(logged) >= 3 and ('aux_1.loss_se' in logged) == (name == ADE20K)
-    silent = [key for key, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
+    assert (
+        torch.isfinite(loss)
+        and len(logged) >= 3
+        and ('aux_1.loss_se' in logged) == (name == ADE20K)
+    )
+    silent = [
+        key
+        for key, parameter in model.named_parameters()
+        if parameter.requires_grad and parameter.grad is None
+    ]
     frozen = [key for key, parameter in model.named_parameters() if not parameter.requires_grad]
     assert silent == []
     assert all(key.startswith('backbone.') for key in frozen)
@@ -183,49 +302,85 @@ def test_one_step_at_full_size(name):
 
 @pytest.mark.parametrize('name', [*PARENTS, BCCD])
 def test_size(name):
-    """Parameters, and MACs of a segmentor at its crop or of a detector's backbone and neck at 800x1344, as mmdet pads 800x1333."""
+    """Parameters, and MACs of a segmentor at its crop or of a detector's backbone and neck at
+    800x1344, as mmdet pads 800x1333."""
     model = build(name, 'meta').eval()
-    height, width = read(name).crop_size if name in SEGMENTATION else (256, 320) if name == BCCD else (800, 1344)
+    height, width = (
+        read(name).crop_size
+        if name in SEGMENTATION
+        else (256, 320)
+        if name == BCCD
+        else (800, 1344)
+    )
     run = model._forward if name in SEGMENTATION else model.extract_feat
     with FlopCounterMode(display=False) as flops:
         run(torch.empty(1, 3, height, width, device='meta'))
-    macs, parameters = flops.get_total_flops() / 2e9, sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    macs, parameters = (
+        flops.get_total_flops() / 2e9,
+        sum(parameter.numel() for parameter in model.parameters()) / 1e6,
+    )
     print(f'{name}: {parameters:.1f} M parameters, {macs:.3g} G MACs at {height}x{width}')
     assert name == BCCD or (20 < parameters < 100 and 50 < macs < 1000)
 
 
 def test_what_is_frozen_in_a_detector():
-    """``frozen_stages=1``, ``norm_eval=True``: as mmdet's own ResNet, whose config this is but for the backbone."""
+    """``frozen_stages=1``, ``norm_eval=True``: as mmdet's own ResNet, whose config this is but for
+    the backbone."""
     model = build(PLAIN_MASK_RCNN, 'meta').train()
     backbone = model.backbone
-    first_stage = [layer for layer, position in zip(backbone.layers, backbone.space.positions) if position.stage == 0]
-    frozen = {id(parameter) for module in (backbone.stem, *first_stage) for parameter in module.parameters()}
+    first_stage = [
+        layer
+        for layer, position in zip(backbone.layers, backbone.space.positions)
+        if position.stage == 0
+    ]
+    frozen = {
+        id(parameter)
+        for module in (backbone.stem, *first_stage)
+        for parameter in module.parameters()
+    }
     assert len(first_stage) == 3 and frozen
-    assert {id(parameter) for parameter in model.parameters() if not parameter.requires_grad} == frozen
+    assert {
+        id(parameter) for parameter in model.parameters() if not parameter.requires_grad
+    } == frozen
     assert norm_layers(backbone) and not any(layer.training for layer in norm_layers(backbone))
     assert model.neck.training and model.roi_head.training
 
 
 def test_what_is_frozen_in_a_segmentor():
-    """Nothing in ours; a user's ``frozen_stages`` freezes parameters and puts their BN into eval mode, through the config."""
+    """Nothing in ours; a user's ``frozen_stages`` freezes parameters and puts their BN into eval
+    mode, through the config."""
     model = build(ADE20K, 'meta').train()
-    assert all(parameter.requires_grad for parameter in model.parameters()) and all(layer.training for layer in norm_layers(model))
+    assert all(parameter.requires_grad for parameter in model.parameters()) and all(
+        layer.training for layer in norm_layers(model)
+    )
     config = dict(read(ADE20K).model.backbone, init_cfg=None, frozen_stages=2)
     with torch.device('meta'):
         backbone = MODELS.build(config).train()
     for layer, position in zip(backbone.layers, backbone.space.positions):
         assert {norm.training for norm in norm_layers(layer)} == {position.stage >= 2}
-        assert {parameter.requires_grad for parameter in layer.parameters()} == {position.stage >= 2}
+        assert {parameter.requires_grad for parameter in layer.parameters()} == {
+            position.stage >= 2
+        }
     assert not any(parameter.requires_grad for parameter in backbone.stem.parameters())
 
 
-@pytest.mark.parametrize('name, strides', [(ADE20K, (4, 8, 8, 8)), (PLAIN_MASK_RCNN, (4, 8, 16, 32))])
+@pytest.mark.parametrize(
+    'name, strides', [(ADE20K, (4, 8, 8, 8)), (PLAIN_MASK_RCNN, (4, 8, 16, 32))]
+)
 def test_output_strides_and_dilations(name, strides):
     backbone = build(name, 'meta').backbone
     maps = backbone(torch.empty(2, 3, 64, 96, device='meta'))
-    assert [tuple(x.shape) for x in maps] == [(2, c, 64 // s, 96 // s) for c, s in zip((256, 512, 1024, 2048), strides)]
+    assert [tuple(x.shape) for x in maps] == [
+        (2, c, 64 // s, 96 // s) for c, s in zip((256, 512, 1024, 2048), strides)
+    ]
     # A dilated stage starts with half of its dilation.
-    dilations = [{conv.dilation[0] for conv in layer.modules() if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3)}
-                 for layer in backbone.layers]
+    dilations = [
+        {
+            conv.dilation[0]
+            for conv in layer.modules()
+            if isinstance(conv, nn.Conv2d) and conv.kernel_size == (3, 3)
+        }
+        for layer in backbone.layers
+    ]
     expected = [1] * 3 + [1] * 4 + [1] + [2] * 5 + [2] + [4] * 2 if name == ADE20K else [1] * 16
     assert dilations == [{dilation} for dilation in expected]

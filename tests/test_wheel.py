@@ -1,4 +1,6 @@
-"""Somebody else's repo: only the wheel is installed, the training script knows nothing of us, the config is the README's six lines."""
+"""Somebody else's repo: only the wheel is installed, the training script knows nothing of us, the
+config is the README's six lines."""
+
 import json
 import math
 import os
@@ -47,29 +49,73 @@ model = dict(
 
 # What makes any mm config quick here, at a learning rate that leaves the weights near those given.
 QUICK = [
-    'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'train_dataloader.batch_size=2', 'val_cfg=None',
-    'val_dataloader=None', 'val_evaluator=None', 'test_cfg=None', 'test_dataloader=None', 'test_evaluator=None',
-    'default_hooks.logger.interval=1', 'default_hooks.checkpoint.save_optimizer=False', 'optim_wrapper.optimizer.lr=1e-4'
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+    'train_dataloader.batch_size=2',
+    'val_cfg=None',
+    'val_dataloader=None',
+    'val_evaluator=None',
+    'test_cfg=None',
+    'test_dataloader=None',
+    'test_evaluator=None',
+    'default_hooks.logger.interval=1',
+    'default_hooks.checkpoint.save_optimizer=False',
+    'optim_wrapper.optimizer.lr=1e-4',
 ]
 
 
 @pytest.fixture(scope='module')
 def wheel(tmp_path_factory):
-    """A wheel, built from a copy: setuptools leaves build/ and an egg-info folder where it builds."""
+    """A wheel, built from a copy: setuptools leaves build/ and an egg-info folder where it
+    builds."""
     folder = tmp_path_factory.mktemp('wheel')
-    litter = shutil.ignore_patterns('.*', 'work_dirs', 'data', 'build', '*.egg-info', '__pycache__', 'tests', 'docs', 'benchmarks')
-    shutil.copytree(TOP, folder / 'repo', symlinks=True, ignore=lambda path, names: litter(path, names) - {'.mim'})
-    command = ['wheel', '--quiet', '--no-deps', '--no-index', '--no-build-isolation', '--wheel-dir', folder, folder / 'repo']
+    litter = shutil.ignore_patterns(
+        '.*',
+        'work_dirs',
+        'data',
+        'build',
+        '*.egg-info',
+        '__pycache__',
+        'tests',
+        'docs',
+        'benchmarks',
+    )
+    shutil.copytree(
+        TOP,
+        folder / 'repo',
+        symlinks=True,
+        ignore=lambda path, names: litter(path, names) - {'.mim'},
+    )
+    command = [
+        'wheel',
+        '--quiet',
+        '--no-deps',
+        '--no-index',
+        '--no-build-isolation',
+        '--wheel-dir',
+        folder,
+        folder / 'repo',
+    ]
     subprocess.run([sys.executable, '-m', 'pip', *command], check=True)
     return next(folder.glob('*.whl'))
 
 
 @pytest.fixture(scope='module')
 def elsewhere(wheel, tmp_path_factory):
-    """A folder with a training script, a found subnet and its weights; runs Python there with the wheel installed."""
+    """A folder with a training script, a found subnet and its weights; runs Python there with the
+    wheel installed."""
     folder = tmp_path_factory.mktemp('elsewhere')
     site = folder / 'site'
-    command = ['install', '--quiet', '--no-deps', '--no-index', '--no-compile', '--target', site, wheel]
+    command = [
+        'install',
+        '--quiet',
+        '--no-deps',
+        '--no-index',
+        '--no-compile',
+        '--target',
+        site,
+        wheel,
+    ]
     subprocess.run([sys.executable, '-m', 'pip', *command], check=True)
     repo = folder / 'repo'
     repo.mkdir()
@@ -77,21 +123,37 @@ def elsewhere(wheel, tmp_path_factory):
     torch.manual_seed(0)
     backbone = SearchableResNeSt(arch=ARCH)
     SubnetFile(space='resnest50', arch=backbone.fixed_arch).write(repo / 'subnet.yaml')
-    save_checkpoint(repo / 'subnet.pth', {f'backbone.{key}': value for key, value in backbone.state_dict().items()}, {})
+    save_checkpoint(
+        repo / 'subnet.pth',
+        {f'backbone.{key}': value for key, value in backbone.state_dict().items()},
+        {},
+    )
 
     def run(*arguments):
-        environment = os.environ | dict(PYTHONPATH=str(site), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES='')
-        process = subprocess.run([sys.executable, *map(str, arguments)], cwd=repo, env=environment, capture_output=True, text=True)
+        environment = os.environ | dict(
+            PYTHONPATH=str(site), OMP_NUM_THREADS='1', CUDA_VISIBLE_DEVICES=''
+        )
+        process = subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            cwd=repo,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
         assert process.returncode == 0, process.stdout[-3000:] + process.stderr[-3000:]
         return process.stdout
 
-    assert Path(run('-c', 'import pinas_mm; print(pinas_mm.__file__)').strip()) == site / 'pinas_mm/__init__.py'
+    assert (
+        Path(run('-c', 'import pinas_mm; print(pinas_mm.__file__)').strip())
+        == site / 'pinas_mm/__init__.py'
+    )
     yield repo, run
     shutil.rmtree(folder)  # half a gigabyte of weights
 
 
 def image(path, seed):
-    """Coarse patches: split attention normalises two pooled values per channel, which noise would make the same value twice."""
+    """Coarse patches: split attention normalises two pooled values per channel, which noise would
+    make the same value twice."""
     path.parent.mkdir(parents=True, exist_ok=True)
     patches = np.random.default_rng(seed).integers(0, 256, (3, 4, 3), np.uint8)
     cv2.imwrite(str(path), cv2.resize(patches, (128, 96), interpolation=cv2.INTER_CUBIC))
@@ -99,16 +161,28 @@ def image(path, seed):
 
 def coco(root):
     """Four images with one square each, where mmdet's stock COCO configs look."""
-    box = dict(category_id=18, bbox=[20, 20, 50, 50], area=2500, iscrowd=0, segmentation=[[20, 20, 70, 20, 70, 70, 20, 70]])
+    box = dict(
+        category_id=18,
+        bbox=[20, 20, 50, 50],
+        area=2500,
+        iscrowd=0,
+        segmentation=[[20, 20, 70, 20, 70, 70, 20, 70]],
+    )
     for index in range(4):
         image(root / f'coco/train2017/{index}.jpg', index)
     (root / 'coco/annotations').mkdir()
     (root / 'coco/annotations/instances_train2017.json').write_text(
         json.dumps(
             dict(
-                images=[dict(id=index, file_name=f'{index}.jpg', height=96, width=128) for index in range(4)],
+                images=[
+                    dict(id=index, file_name=f'{index}.jpg', height=96, width=128)
+                    for index in range(4)
+                ],
                 annotations=[dict(box, id=index + 1, image_id=index) for index in range(4)],
-                categories=[dict(id=18, name='dog')])))
+                categories=[dict(id=18, name='dog')],
+            )
+        )
+    )
 
 
 def cityscapes(root):
@@ -123,24 +197,46 @@ def imagenet(root):
     for index in range(4):
         image(root / f'imagenet/train/{index}.jpg', index)
     (root / 'imagenet/meta').mkdir()
-    (root / 'imagenet/meta/train.txt').write_text(''.join(f'{index}.jpg {index}\n' for index in range(4)))
+    (root / 'imagenet/meta/train.txt').write_text(
+        ''.join(f'{index}.jpg {index}\n' for index in range(4))
+    )
 
 
 def snippet(scope, base=None):
     """The README's config for a package, from another base of that package where one is given."""
-    text, = (text for text in SNIPPETS if re.match(rf"_base_ = .*'{scope}::", text))
+    (text,) = (text for text in SNIPPETS if re.match(rf"_base_ = .*'{scope}::", text))
     return text if base is None else re.sub(rf"{scope}::[^']*", f'{scope}::{base}', text, count=1)
 
 
 TASKS = dict(
-    mmdet=(snippet('mmdet', 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'), coco, [
-        'train_dataloader.dataset.pipeline.2.scale=(128,96)', 'train_cfg.max_epochs=1', 'model.train_cfg.rcnn.sampler.num=32'
-    ], {'backbone', 'neck', 'rpn_head', 'roi_head'}),
-    mmseg=(snippet('mmseg'), cityscapes, [
-        'train_dataloader.dataset.pipeline.2.scale=(128,96)', 'train_dataloader.dataset.pipeline.3.crop_size=(64,96)',
-        'model.data_preprocessor.size=(64,96)', 'train_cfg.max_iters=2'
-    ], {'backbone', 'decode_head', 'auxiliary_head'}),
-    mmpretrain=(CLASSIFIER, imagenet, ['train_dataloader.dataset.pipeline.1.scale=64', 'train_cfg.max_epochs=1'], {'backbone', 'head'}))
+    mmdet=(
+        snippet('mmdet', 'mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py'),
+        coco,
+        [
+            'train_dataloader.dataset.pipeline.2.scale=(128,96)',
+            'train_cfg.max_epochs=1',
+            'model.train_cfg.rcnn.sampler.num=32',
+        ],
+        {'backbone', 'neck', 'rpn_head', 'roi_head'},
+    ),
+    mmseg=(
+        snippet('mmseg'),
+        cityscapes,
+        [
+            'train_dataloader.dataset.pipeline.2.scale=(128,96)',
+            'train_dataloader.dataset.pipeline.3.crop_size=(64,96)',
+            'model.data_preprocessor.size=(64,96)',
+            'train_cfg.max_iters=2',
+        ],
+        {'backbone', 'decode_head', 'auxiliary_head'},
+    ),
+    mmpretrain=(
+        CLASSIFIER,
+        imagenet,
+        ['train_dataloader.dataset.pipeline.1.scale=64', 'train_cfg.max_epochs=1'],
+        {'backbone', 'head'},
+    ),
+)
 
 
 @pytest.mark.parametrize('scope', TASKS)
@@ -152,15 +248,22 @@ def test_six_lines_train_the_found_network(elsewhere, scope):
     (repo / 'config.py').write_text(text)
     data(repo / 'data')
     run('train.py', 'config.py', '--cfg-options', *QUICK, *options)
-    records = [json.loads(line) for line in next((repo / 'work').glob('*/vis_data/scalars.json')).read_text().splitlines()]
-    assert len(records) == 2 and all(math.isfinite(record['loss']) and record['loss'] > 0 for record in records)
+    records = [
+        json.loads(line)
+        for line in next((repo / 'work').glob('*/vis_data/scalars.json')).read_text().splitlines()
+    ]
+    assert len(records) == 2 and all(
+        math.isfinite(record['loss']) and record['loss'] > 0 for record in records
+    )
     weights = load_checkpoint(next((repo / 'work').glob('*.pth')))['state_dict']
     assert {key.partition('.')[0] for key in weights} - {'data_preprocessor'} == parts
     given = load_checkpoint(repo / 'subnet.pth')['state_dict']
     assert {key for key in weights if key.startswith('backbone.')} == given.keys()
     # It started from the weights given: at this learning rate two steps change them, and little.
     kernels = [key for key, value in given.items() if value.dim() == 4]
-    before, after = (torch.cat([tensors[key].flatten() for key in kernels]) for tensors in (given, weights))
+    before, after = (
+        torch.cat([tensors[key].flatten() for key in kernels]) for tensors in (given, weights)
+    )
     assert 0 < (after - before).norm() < 0.05 * before.norm()
 
 
@@ -172,8 +275,10 @@ with read_base():
 
 model.merge(dict(backbone=dict(widen_factor=0.5, init_cfg=None)))
 """
-TEXT = "_base_ = __import__('pinas_mm').config_path('pinas_mm::quickstart/linear.py')\n" \
+TEXT = (
+    "_base_ = __import__('pinas_mm').config_path('pinas_mm::quickstart/linear.py')\n"
     'model = dict(backbone=dict(widen_factor=0.5, init_cfg=None))\n'
+)
 BUILD = """
 import sys
 from pathlib import Path
@@ -186,7 +291,8 @@ assert first.to_dict() == second.to_dict()
 model = MODELS.build(first.model)
 import pinas_mm
 site = Path(sys.argv[1])
-assert site in Path(pinas_mm.__file__).parents and site in Path(pinas_mm.config_path('pinas_mm::quickstart/linear.py')).parents
+assert site in Path(pinas_mm.__file__).parents
+assert site in Path(pinas_mm.config_path('pinas_mm::quickstart/linear.py')).parents
 print(type(model.backbone).__name__, model.backbone.widen_factor)
 """
 
@@ -203,7 +309,13 @@ def test_what_the_wheel_holds(wheel):
     expected = {path.relative_to(TOP).as_posix() for path in (TOP / 'pinas_mm').rglob('*.py')}
     assert len([name for name in expected if name.startswith('pinas_mm/configs/')]) > 10
     for folder in ('configs', 'tools'):
-        expected |= {f'pinas_mm/.mim/{path.relative_to(TOP).as_posix()}' for path in (TOP / folder).rglob('*.py')}
-    expected |= {f'pinas_mm/.mim/{path.relative_to(TOP).as_posix()}' for path in [*TOP.glob('model-index.yml'), *TOP.rglob('metafile.yml')]
-                 if '.mim' not in path.parts and '.venv' not in path.parts}
+        expected |= {
+            f'pinas_mm/.mim/{path.relative_to(TOP).as_posix()}'
+            for path in (TOP / folder).rglob('*.py')
+        }
+    expected |= {
+        f'pinas_mm/.mim/{path.relative_to(TOP).as_posix()}'
+        for path in [*TOP.glob('model-index.yml'), *TOP.rglob('metafile.yml')]
+        if '.mim' not in path.parts and '.venv' not in path.parts
+    }
     assert held == expected

@@ -1,32 +1,49 @@
 #!/usr/bin/env python
-"""Adapts architecture and weights of a supernet together to the task of a config, and compares with other ways to spend the same budget.
+"""Adapts architecture and weights of a supernet together to the task of a config, and compares with
+other ways to spend the same budget.
 
-Fine-tunes the supernet on the target with sampled archs, searches it by the target's metric on a held-out part of its training set, and
-fine-tunes the found subnet from the weights it has. Then the same number of operations goes into (a) the source's best arch, (b) the found
-arch from scratch, (c) the found arch started from the source arch's weights.
+Fine-tunes the supernet on the target with sampled archs, searches it by the target's metric on a
+held-out part of its training set, and fine-tunes the found subnet from the weights it has. Then the
+same number of operations goes into (a) the source's best arch, (b) the found arch from scratch, (c)
+the found arch started from the source arch's weights.
 
-    python tools/adapt.py configs/adapt/CONFIG.py --supernet source/epoch_100.pth --source-arch source/subnet.yaml
-    python tools/adapt.py CONFIG --supernet source/epoch_100.pth --until subnet      # without the comparison
+    python tools/adapt.py configs/adapt/CONFIG.py --supernet source/epoch_100.pth \\
+        --source-arch source/subnet.yaml
+    # without the comparison
+    python tools/adapt.py CONFIG --supernet source/epoch_100.pth --until subnet
 
-The same command goes on after a stop; what is done is kept. The work dir has a folder per step, search/subnet.yaml, the adapted network's
-checkpoint in subnet/, and adapt.json.
-"""
+The same command goes on after a stop; what is done is kept. The work dir has a folder per step,
+search/subnet.yaml, the adapted network's checkpoint in subnet/, and adapt.json."""
+
 from typing import Any
 
 from mmengine.dist import is_main_process
 from rich.console import Console
 from rich.table import Table
 
-from pinas_mm.pipelines.adaptation import STEPS, Adaptation
 from pinas_mm.engine.command_line import non_negative, parser, read_config, run_tool, use_amp
+from pinas_mm.pipelines.adaptation import STEPS, Adaptation
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument('--supernet', required=True, help="checkpoint of the source's supernet, trained with or without labels")
-    options.add_argument('--source-arch', help="the source's best arch: a subnet.yaml, or the arch as text")
-    options.add_argument('--until', choices=STEPS, default=STEPS[-1], help='the last step to run (default: %(default)s)')
-    options.add_argument('--seed', type=non_negative, help="seed of every step (default: the config's)")
+    options.add_argument(
+        '--supernet',
+        required=True,
+        help="checkpoint of the source's supernet, trained with or without labels",
+    )
+    options.add_argument(
+        '--source-arch', help="the source's best arch: a subnet.yaml, or the arch as text"
+    )
+    options.add_argument(
+        '--until',
+        choices=STEPS,
+        default=STEPS[-1],
+        help='the last step to run (default: %(default)s)',
+    )
+    options.add_argument(
+        '--seed', type=non_negative, help="seed of every step (default: the config's)"
+    )
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
     args = options.parse_args()
     config = read_config(args)
@@ -44,11 +61,14 @@ def show(report: dict[str, Any], work_dir: str) -> None:
     for title in ('step', 'minutes', 'operations (1e12 MACs)'):
         steps.add_column(title, justify='left' if title == 'step' else 'right')
     for name, step in report['steps'].items():
-        steps.add_row(name, f"{step['seconds'] / 60:.1f}", f"{step['operations'] / 1e12:.1f}")
+        steps.add_row(name, f'{step["seconds"] / 60:.1f}', f'{step["operations"] / 1e12:.1f}')
     console.print(steps)
     if 'slots' in report:
         changed = [slot for slot in report['slots'] if slot['source'] != slot['found']]
-        console.print(f"{report['source_arch']} -> {report['arch']}: {len(changed)} of {len(report['slots'])} slots differ")
+        console.print(
+            f'{report["source_arch"]} -> {report["arch"]}: {len(changed)} of '
+            f'{len(report["slots"])} slots differ'
+        )
         slots = Table()
         for title in ('slot', 'source', 'found'):
             slots.add_column(title)
@@ -62,8 +82,14 @@ def show(report: dict[str, Any], work_dir: str) -> None:
         for title in ('', 'MACs (M)', 'params (M)', 'minutes', 'operations (1e12 MACs)', *names):
             table.add_column(title, justify='right' if title else 'left')
         for name, row in rows.items():
-            table.add_row(name, f"{row['costs']['macs'] / 1e6:.2f}", f"{row['costs']['params'] / 1e6:.3f}", f"{row['seconds'] / 60:.1f}",
-                          f"{row['operations'] / 1e12:.1f}", *(f'{row["metrics"][metric]:.3f}' for metric in names))
+            table.add_row(
+                name,
+                f'{row["costs"]["macs"] / 1e6:.2f}',
+                f'{row["costs"]["params"] / 1e6:.3f}',
+                f'{row["seconds"] / 60:.1f}',
+                f'{row["operations"] / 1e12:.1f}',
+                *(f'{row["metrics"][metric]:.3f}' for metric in names),
+            )
         console.print(table)
 
 

@@ -1,13 +1,18 @@
 #!/usr/bin/env python
-"""Measures how consistent a trained supernet is over its paths: feature shift and parameter shift per position (Pi-NAS, section 3).
+"""Measures how consistent a trained supernet is over its paths: feature shift and parameter shift
+per position (Pi-NAS, section 3).
 
-Feature shift is how far a position's input, its statistics and the position's output move with the other choices; parameter shift is
-how far the gradients of what paths share point apart. CONFIG is that of a model with labels over the supernet, such as a linear or a search
-config; its learning images are used. Two checkpoints of it are compared.
+Feature shift is how far a position's input, its statistics and the position's output move with the
+other choices; parameter shift is how far the gradients of what paths share point apart. CONFIG is
+that of a model with labels over the supernet, such as a linear or a search config; its learning
+images are used. Two checkpoints of it are compared.
 
-    python tools/consistency.py configs/pinas/pinas_nasbench-macro-search_cifar10.py work_dirs/linear/epoch_3.pth
-    python tools/consistency.py CONFIG uniform.pth pinas.pth --names uniform pinas --plot consistency.png
+    python tools/consistency.py configs/pinas/pinas_nasbench-macro-search_cifar10.py \\
+        work_dirs/linear/epoch_3.pth
+    python tools/consistency.py CONFIG uniform.pth pinas.pth --names uniform pinas \\
+        --plot consistency.png
 """
+
 import json
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -18,10 +23,10 @@ from rich.table import Table
 
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.command_line import build_runner, non_negative, parser, read_config, run_tool
-from pinas_mm.engine.hooks.arch_sampling_hook import supernet_of
 from pinas_mm.engine.loaders import calibration_loader
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
+from pinas_mm.models.backbones import supernet_of
 from pinas_mm.ranking.consistency import PositionShift, draw_archs, measure_consistency
 from pinas_mm.visualization import plot_consistency
 
@@ -30,26 +35,44 @@ COLUMNS = [field.name for field in fields(PositionShift) if field.name not in ('
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument('checkpoints', nargs='+', help='one or two supernets with their classifiers')
+    options.add_argument(
+        'checkpoints', nargs='+', help='one or two supernets with their classifiers'
+    )
     options.add_argument('--names', nargs='+', help='what to call them (default: their paths)')
-    options.add_argument('--archs', type=int, default=24, help='paths to compare, each with each (default: 24)')
-    options.add_argument('--images', type=int, default=64, help='images they are run on, one batch (default: 64)')
-    options.add_argument('--seed', type=non_negative, default=0, help='seed of the paths, the images and their augmentation')
+    options.add_argument(
+        '--archs', type=int, default=24, help='paths to compare, each with each (default: 24)'
+    )
+    options.add_argument(
+        '--images', type=int, default=64, help='images they are run on, one batch (default: 64)'
+    )
+    options.add_argument(
+        '--seed',
+        type=non_negative,
+        default=0,
+        help='seed of the paths, the images and their augmentation',
+    )
     options.add_argument('--plot', help='PNG to write')
     args = options.parse_args()
     names = args.names or args.checkpoints
     if len(args.checkpoints) > 2 or len(set(names)) != len(args.checkpoints) or args.archs < 2:
-        raise InputError(f'{" ".join(args.checkpoints)} --names {" ".join(names)} --archs {args.archs}: expected one or two checkpoints, '
-                         'a name of its own for each, and at least 2 archs')
+        raise InputError(
+            f'{" ".join(args.checkpoints)} --names {" ".join(names)} --archs {args.archs}: '
+            f'expected one or two checkpoints, '
+            'a name of its own for each, and at least 2 archs'
+        )
     config = read_config(args)
     config.log_level = 'WARNING'  # the table is what one wants to read
     config.load_from, config.resume = None, False
     if not config.get('train_dataloader'):
         raise InputError(f'{args.config}: no train_dataloader, from which the images come')
     runner = build_runner(config)
-    space = supernet_of(runner).space
-    batch, = calibration_loader(
-        config.train_dataloader.to_dict() | dict(batch_size=args.images, num_workers=0, persistent_workers=False), 1, args.seed)
+    space = supernet_of(runner.model).space
+    (batch,) = calibration_loader(
+        config.train_dataloader.to_dict()
+        | dict(batch_size=args.images, num_workers=0, persistent_workers=False),
+        1,
+        args.seed,
+    )
     archs = draw_archs(space, args.archs, args.seed)
     supernets = {}
     for name, checkpoint in zip(names, args.checkpoints):
@@ -59,9 +82,20 @@ def main() -> None:
         show(name, shifts)
     out = Path(config.work_dir) / 'consistency.json'
     result = dict(
-        config=Path(args.config).name, space=space.name, seed=args.seed, images=args.images, archs=archs,
-        supernets=[dict(name=name, checkpoint=checkpoint, positions=[asdict(shift) for shift in supernets[name]])
-                   for name, checkpoint in zip(names, args.checkpoints)])
+        config=Path(args.config).name,
+        space=space.name,
+        seed=args.seed,
+        images=args.images,
+        archs=archs,
+        supernets=[
+            dict(
+                name=name,
+                checkpoint=checkpoint,
+                positions=[asdict(shift) for shift in supernets[name]],
+            )
+            for name, checkpoint in zip(names, args.checkpoints)
+        ],
+    )
     write_atomic(out, lambda file: file.write(json.dumps(result, indent=1).encode()))
     print(f'-> {out}')
     if args.plot:
@@ -77,8 +111,13 @@ def show(name: str, shifts: list[PositionShift]) -> None:
     for shift in shifts:
         table.add_row(str(shift.position), *(_number(getattr(shift, column)) for column in COLUMNS))
     table.add_section()
-    known = {column: [value for shift in shifts if (value := getattr(shift, column)) is not None] for column in COLUMNS}
-    table.add_row('mean', *(_number(float(np.mean(values)) if values else None) for values in known.values()))
+    known = {
+        column: [value for shift in shifts if (value := getattr(shift, column)) is not None]
+        for column in COLUMNS
+    }
+    table.add_row(
+        'mean', *(_number(float(np.mean(values)) if values else None) for values in known.values())
+    )
     Console(width=120).print(table)
 
 

@@ -1,21 +1,26 @@
 #!/usr/bin/env python
-"""Turns a checkpoint published with Pi-NAS into ours: the supernet, or a retrained backbone (alone, in a classifier or in a detector).
+"""Turns a checkpoint published with Pi-NAS into ours: the supernet, or a retrained backbone (alone,
+in a classifier or in a detector).
 
-    python tools/convert.py published_supernet.pth pinas_resnest50.pth
-    python tools/convert.py published_subnet.pth subnet.pth       # also writes subnet.yaml, with the arch that its shapes tell
+python tools/convert.py published_supernet.pth pinas_resnest50.pth
+# also writes subnet.yaml, with the arch that its shapes tell
+python tools/convert.py published_subnet.pth subnet.pth
 """
+
 import argparse
 from pathlib import Path
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
-from pinas_mm.engine.command_line import run_tool
 from pinas_mm.converters.reference_checkpoint import convert_reference
 from pinas_mm.converters.retrained_checkpoint import convert_retrained, is_retrained
+from pinas_mm.engine.command_line import run_tool
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument('source', help='the published checkpoint')
     options.add_argument('destination', help='where to write ours')
     args = options.parse_args()
@@ -24,17 +29,28 @@ def main() -> None:
     if is_retrained(published):
         converted, arch, widen_factor, others = convert_retrained(published, args.source)
         subnet = SubnetFile(space='resnest50', arch=arch, widen_factor=widen_factor)
-        save_checkpoint(args.destination, converted, dict(space=subnet.space, arch=list(arch), source=args.source))
+        save_checkpoint(
+            args.destination,
+            converted,
+            dict(space=subnet.space, arch=list(arch), source=args.source),
+        )
         path = Path(args.destination).with_suffix('.yaml')
         subnet.write(path)
-        print(f"{path}: arch {','.join(map(str, arch))}; dilated it needs avd_dilated=True, contract_dilation=True")
+        print(
+            f'{path}: arch {",".join(map(str, arch))}; dilated it needs avd_dilated=True, '
+            f'contract_dilation=True'
+        )
     else:
         converted, others = convert_reference(published, args.source)
         save_checkpoint(args.destination, converted, dict(space='resnest50', source=args.source))
     if others:
         # A supernet's checkpoint holds the teacher's thousands of tensors too.
-        named = others if len(others) <= 20 else sorted({'.'.join(key.split('.')[:2]) for key in others})
-        print(f"not of the backbone, left out: {len(others)} keys: {', '.join(named)}")
+        named = (
+            others
+            if len(others) <= 20
+            else sorted({'.'.join(key.split('.')[:2]) for key in others})
+        )
+        print(f'not of the backbone, left out: {len(others)} keys: {", ".join(named)}')
     print(f'{args.destination}: {len(converted)} tensors')
 
 

@@ -1,11 +1,13 @@
 #!/usr/bin/env python
-"""Composes scenes of handwritten digits and writes them in the layouts of COCO, ADE20K and Cityscapes.
+"""Composes scenes of handwritten digits and writes them in the layouts of COCO, ADE20K and
+Cityscapes.
 
     python tools/digit_scenes.py data/digit_scenes
     python tools/digit_scenes.py data/more_scenes --train 2000 --size 128
 
-The digits are scikit-learn's, which ship in that package; scenes of train, val and test share none. What is there already is kept.
-"""
+The digits are scikit-learn's, which ship in that package; scenes of train, val and test share none.
+What is there already is kept."""
+
 import argparse
 
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
@@ -13,15 +15,26 @@ from pinas_mm.engine.command_line import run_tool
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument('folder', help='where to write coco/, ade20k/ and cityscapes/')
     for split, number in (('train', 400), ('val', 100), ('test', 100)):
-        options.add_argument(f'--{split}', type=int, default=number, help=f'{split} scenes (default: {number})')
-    options.add_argument('--size', type=int, default=96, help='height and width in pixels (default: 96)')
+        options.add_argument(
+            f'--{split}', type=int, default=number, help=f'{split} scenes (default: {number})'
+        )
+    options.add_argument(
+        '--size', type=int, default=96, help='height and width in pixels (default: 96)'
+    )
     options.add_argument('--seed', type=int, default=0)
     args = options.parse_args()
-    written = write_digit_scenes(args.folder, dict(train=args.train, val=args.val, test=args.test), args.size, args.seed)
-    print(f'{args.folder}: {args.train + args.val + args.test} scenes' + ('' if written else ', there already'))
+    written = write_digit_scenes(
+        args.folder, dict(train=args.train, val=args.val, test=args.test), args.size, args.seed
+    )
+    print(
+        f'{args.folder}: {args.train + args.val + args.test} scenes'
+        + ('' if written else ', there already')
+    )
 
 
 if __name__ == '__main__':

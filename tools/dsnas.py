@@ -1,9 +1,11 @@
 #!/usr/bin/env python
-"""Searches and trains in one run (DSNAS): out comes a trained network, subnet.yaml and subnet.pth, with no retraining.
+"""Searches and trains in one run (DSNAS): out comes a trained network, subnet.yaml and subnet.pth,
+with no retraining.
 
-    python tools/dsnas.py configs/dsnas/CONFIG.py
-    python tools/dsnas.py configs/dsnas/CONFIG.py --resume        # after a stop, in either stage
+python tools/dsnas.py configs/dsnas/CONFIG.py
+python tools/dsnas.py configs/dsnas/CONFIG.py --resume        # after a stop, in either stage
 """
+
 from pinas_mm.engine.command_line import parser, read_config, run_tool, use_amp
 from pinas_mm.pipelines.dsnas import run_stages
 

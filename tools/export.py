@@ -1,13 +1,18 @@
 #!/usr/bin/env python
-"""Exports a found subnet: as an mm config and checkpoint, as a torch.export program, as ONNX. Each is compared with the subnet itself.
+"""Exports a found subnet: as an mm config and checkpoint, as a torch.export program, as ONNX. Each
+is compared with the subnet itself.
 
-    python tools/export.py work_dirs/search/subnet.yaml                          # the backbone: feature maps of every stage
-    python tools/export.py work_dirs/search/subnet.yaml --config SEARCH_CONFIG                           # and the classifier
-    python tools/export.py subnet.yaml --checkpoint epoch_2.pth --config FINETUNE_CONFIG --formats onnx --out exported
+    # the backbone: feature maps of every stage
+    python tools/export.py work_dirs/search/subnet.yaml
+    # and the classifier
+    python tools/export.py work_dirs/search/subnet.yaml --config SEARCH_CONFIG
+    python tools/export.py subnet.yaml --checkpoint epoch_2.pth --config FINETUNE_CONFIG \\
+        --formats onnx --out exported
 
-Programs take any batch and any image size above the network's total stride. The classifier takes images as they are loaded, values 0 to
-255, and returns logits; the backbone takes normalised images and returns one feature map per stage. export.json says it in full.
-"""
+Programs take any batch and any image size above the network's total stride. The classifier takes
+images as they are loaded, values 0 to 255, and returns logits; the backbone takes normalised images
+and returns one feature map per stage. export.json says it in full."""
+
 import argparse
 import json
 import logging
@@ -21,12 +26,12 @@ from mmengine.config import Config
 from torch import nn
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
-from pinas_mm.subnets import export as programs
 from pinas_mm.engine.command_line import KeyValues, load_config, run_tool
-from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
 from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.subnets import export as programs
+from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
 
 FORMATS, PARTS = ('mm', 'torch', 'onnx'), ('classifier', 'backbone')
 # torch.export keeps PyTorch's own kernels; onnxruntime has others, which sum in another order.
@@ -34,20 +39,40 @@ TOLERANCES = dict(torch=1e-5, onnx=1e-4)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     options.add_argument('subnet', help='the subnet file')
     options.add_argument('--checkpoint', help='its weights (default: the .pth beside it)')
-    options.add_argument('--config', help="config with the model around the subnet: the search's, or that of the fine-tuning")
-    options.add_argument('--cfg-options', nargs='+', action=KeyValues, help='overrides of the config')
-    options.add_argument('--formats', nargs='+', choices=FORMATS, default=FORMATS, help='default: all')
-    options.add_argument('--parts', nargs='+', choices=PARTS, help='default: both with --config, else the backbone')
-    options.add_argument('--out-indices', type=int, nargs='+', help='stages the backbone returns (default: all)')
-    options.add_argument('--input-size', type=int, default=224, help='image size around which programs are compared (default: 224)')
+    options.add_argument(
+        '--config',
+        help="config with the model around the subnet: the search's, or that of the fine-tuning",
+    )
+    options.add_argument(
+        '--cfg-options', nargs='+', action=KeyValues, help='overrides of the config'
+    )
+    options.add_argument(
+        '--formats', nargs='+', choices=FORMATS, default=FORMATS, help='default: all'
+    )
+    options.add_argument(
+        '--parts', nargs='+', choices=PARTS, help='default: both with --config, else the backbone'
+    )
+    options.add_argument(
+        '--out-indices', type=int, nargs='+', help='stages the backbone returns (default: all)'
+    )
+    options.add_argument(
+        '--input-size',
+        type=int,
+        default=224,
+        help='image size around which programs are compared (default: 224)',
+    )
     options.add_argument('--out', help='folder to write (default: export/ beside the subnet file)')
     args = options.parse_args()
-    parts = args.parts or (PARTS if args.config else ('backbone', ))
+    parts = args.parts or (PARTS if args.config else ('backbone',))
     if 'classifier' in parts and not args.config:
-        raise InputError('--parts classifier needs --config: the subnet file has the backbone alone')
+        raise InputError(
+            '--parts classifier needs --config: the subnet file has the backbone alone'
+        )
     if 'onnx' in args.formats:
         programs.require_onnx()
     subnet = SubnetFile.read(args.subnet)
@@ -63,19 +88,39 @@ def main() -> None:
             plain, model = subnet_classifier(config, args.subnet, checkpoint)
         else:
             plain, model = subnet_backbone(args.subnet, checkpoint, config, args.out_indices)
-        description = dict(space=subnet.space, arch=list(subnet.arch), widen_factor=subnet.widen_factor) | programs.describe(model, config)
+        description = dict(
+            space=subnet.space, arch=list(subnet.arch), widen_factor=subnet.widen_factor
+        ) | programs.describe(model, config)
         meta = load_checkpoint(checkpoint).get('meta') or {}
         classes = (meta.get('dataset_meta') or {}).get('classes') if part == 'classifier' else None
         if classes:
             description['classes'] = list(classes)
-        descriptions[part] = description | dict(differences=export(
-            part, plain, model, description, args.formats, args.input_size, out, {'dataset_meta': {'classes': classes}} if classes else {}))
+        descriptions[part] = description | dict(
+            differences=export(
+                part,
+                plain,
+                model,
+                description,
+                args.formats,
+                args.input_size,
+                out,
+                {'dataset_meta': {'classes': classes}} if classes else {},
+            )
+        )
     text = json.dumps(descriptions, indent=1)
     write_atomic(out / 'export.json', lambda file: file.write(text.encode()))
 
 
-def export(part: str, config: Config, model: nn.Module, description: dict[str, Any], formats: Sequence[str], size: int, out: Path,
-           meta: dict[str, Any]) -> dict[str, float]:
+def export(
+    part: str,
+    config: Config,
+    model: nn.Module,
+    description: dict[str, Any],
+    formats: Sequence[str],
+    size: int,
+    out: Path,
+    meta: dict[str, Any],
+) -> dict[str, float]:
     """Writes one part in every format; returns how far each program is from the model.
 
     Raises:
@@ -85,31 +130,50 @@ def export(part: str, config: Config, model: nn.Module, description: dict[str, A
     if 'mm' in formats:
         text = config.pretty_text
         write_atomic(out / f'{part}.py', lambda file: file.write(text.encode()))
-        save_checkpoint(out / f'{part}.pth', model.state_dict(), meta | {key: description[key] for key in ('space', 'arch')})
-        print(f"{out / f'{part}.py'}, {out / f'{part}.pth'}")
+        save_checkpoint(
+            out / f'{part}.pth',
+            model.state_dict(),
+            meta | {key: description[key] for key in ('space', 'arch')},
+        )
+        print(f'{out / f"{part}.py"}, {out / f"{part}.pth"}')
     if not {'torch', 'onnx'} & set(formats):
         return {}
-    model, most = (programs.ImagesToLogits(model).eval(), 255) if part == 'classifier' else (model, 1)
+    model, most = (
+        (programs.ImagesToLogits(model).eval(), 255) if part == 'classifier' else (model, 1)
+    )
     backbone = model.classifier.backbone if part == 'classifier' else model
     with torch.no_grad():
         if size < 2 or min(backbone(torch.zeros(1, 3, size, size))[-1].shape[-2:]) < 2:
-            raise InputError(f'--input-size {size}: the last feature map is smaller than 2 x 2; choose a larger one')
-    # Even and odd at several depths, so that pools meet windows that are cut off and windows that are not.
+            raise InputError(
+                f'--input-size {size}: the last feature map is smaller than 2 x 2; choose a '
+                f'larger one'
+            )
+    # Even and odd at several depths, so that pools meet windows that are cut off and windows that
+    # are not.
     shapes = [(1, size, size), (2, size + 1, size + 15), (3, size + 2, size + 7)]
     program = programs.export_program(model)
     differences: dict[str, float] = {}
 
-    def keep(kind: str, suffix: str, run: Callable[[torch.Tensor], Any], write: Callable[[BinaryIO], Any]) -> None:
+    def keep(
+        kind: str, suffix: str, run: Callable[[torch.Tensor], Any], write: Callable[[BinaryIO], Any]
+    ) -> None:
         path = out / f'{part}.{suffix}'
         differences[kind] = programs.largest_difference(run, model, shapes, most)
         print(f'{path}: largest difference {differences[kind]:.1e} on images {shapes}')
         if differences[kind] > TOLERANCES[kind]:
-            raise RuntimeError(f'{path}: not written: it differs from the subnet by {differences[kind]:.1e}, '
-                               f'allowed are {TOLERANCES[kind]:.0e}')
+            raise RuntimeError(
+                f'{path}: not written: it differs from the subnet by {differences[kind]:.1e}, '
+                f'allowed are {TOLERANCES[kind]:.0e}'
+            )
         write_atomic(path, write)
 
     if 'torch' in formats:
-        keep('torch', 'pt2', program.module(), lambda file: programs.save_program(program, description, file))
+        keep(
+            'torch',
+            'pt2',
+            program.module(),
+            lambda file: programs.save_program(program, description, file),
+        )
     if 'onnx' in formats:
         data = programs.export_onnx(program, list(description['outputs']), description)
         keep('onnx', 'onnx', programs.onnx_runner(data), lambda file: file.write(data))

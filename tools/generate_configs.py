@@ -1,17 +1,20 @@
 #!/usr/bin/env python
-"""Writes every config of configs/ for mmengine's pure-Python dialect, as pinas_mm/configs/<folder>/<name>.py.
+"""Writes every config of configs/ for mmengine's pure-Python dialect, as
+pinas_mm/configs/<folder>/<name>.py.
 
     python tools/generate_configs.py            after any change below configs/
     python tools/generate_configs.py --check    exits with 1 and names what is not current
 
-The dialects cannot inherit from each other, and the mm packages ship their configs as text only. So each file here holds the
-resolved values of one text config: a repo that has only the wheel inherits it with
+The dialects cannot inherit from each other, and the mm packages ship their configs as text only. So
+each file here holds the resolved values of one text config: a repo that has only the wheel inherits
+it with
 
     with read_base():
         from pinas_mm.configs.pinas.pinas_resnest50_8xb24_coslr_100e_in1k import *
 
-Needs every mm package that a config inherits from, and ruff (requirements/tests.txt), which lays the files out.
-"""
+Needs every mm package that a config inherits from, and ruff (requirements/tests.txt), which lays
+the files out."""
+
 import argparse
 import ast
 import keyword
@@ -28,28 +31,46 @@ from pinas_mm.fileio import write_atomic
 
 TOP = Path(__file__).resolve().parents[1]
 COMMAND = 'python tools/generate_configs.py'
-# mmengine's {{$NAME:default}} at the start of a string. Only the text dialect replaces it; both can call getenv.
+# mmengine's {{$NAME:default}} at the start of a string. Only the text dialect replaces it; both can
+# call getenv.
 ENVIRONMENT = re.compile(r"'\{\{\s*\$(\w+)\s*:\s*(\S*?)\s*\}\}")
-RUFF = ('-m', 'ruff', 'format', '--isolated', '--line-length', '140', '--config', 'format.quote-style="single"', '-')
+RUFF = (
+    '-m',
+    'ruff',
+    'format',
+    '--isolated',
+    '--line-length',
+    '140',
+    '--config',
+    'format.quote-style="single"',
+    '-',
+)
 
 
 def module_path(name: Path) -> Path:
-    """The importable form of a config's path below configs/: ``a-b/c+d.e.py`` becomes ``a_b/c_d_e.py``.
+    """The importable form of a config's path below configs/: ``a-b/c+d.e.py`` becomes
+    ``a_b/c_d_e.py``.
 
     Raises:
-        InputError: Python cannot import it, since a part is a keyword, starts with a digit or has yet another character.
+        InputError: Python cannot import it, since a part is a keyword, starts with a digit or has
+            yet another character.
     """
     parts = [re.sub(r'[-+.]', '_', part) for part in name.with_suffix('').parts]
     for part in parts:
         if not part.isidentifier() or keyword.iskeyword(part):
-            raise InputError(f'{name}: no name for an import, {part!r}; expected letters, digits, "_", "-", "+" and ".", no digit first')
+            raise InputError(
+                f'{name}: no name for an import, {part!r}; expected letters, digits, "_", "-", '
+                f'"+" and ".", no digit first'
+            )
     return Path(*parts).with_suffix('.py')
 
 
 def generate(path: Path, name: Path) -> str:
-    """The pure-Python form of one text config, not laid out: a docstring and one assignment of plain data per key.
+    """The pure-Python form of one text config, not laid out: a docstring and one assignment of
+    plain data per key.
 
-    It imports nothing that mmengine would take for a lazy object, so it serves as a base in both dialects.
+    It imports nothing that mmengine would take for a lazy object, so it serves as a base in both
+    dialects.
 
     Args:
         path: The text config.
@@ -79,7 +100,10 @@ def generate(path: Path, name: Path) -> str:
     if '{{' in text:
         raise InputError(f'{path}: an environment variable is expected at the start of a string')
     imports = 'from os import getenv\n' if 'getenv(' in text else ''
-    return f'"""Do not edit. {COMMAND} wrote it from\nconfigs/{name.as_posix()}\n"""\n{imports}{text}\n'
+    return (
+        f'"""Do not edit. {COMMAND} wrote it '
+        f'from\nconfigs/{name.as_posix()}\n"""\n{imports}{text}\n'
+    )
 
 
 def generate_all(source: Path) -> dict[Path, str]:
@@ -96,7 +120,9 @@ def generate_all(source: Path) -> dict[Path, str]:
             continue
         module = module_path(name)
         if module in names:
-            raise InputError(f'{name} and {names[module]} have the same importable name, {module}; rename one')
+            raise InputError(
+                f'{name} and {names[module]} have the same importable name, {module}; rename one'
+            )
         names[module] = name
         texts[module] = generate(path, name)
     if not texts:
@@ -105,7 +131,8 @@ def generate_all(source: Path) -> dict[Path, str]:
 
 
 def differences(texts: dict[Path, str], destination: Path) -> dict[Path, str]:
-    """What is wrong with each file that is not current: 'missing', 'stale' or 'left over'. Layout does not count."""
+    """What is wrong with each file that is not current: 'missing', 'stale' or 'left over'. Layout
+    does not count."""
     found = {}
     for module, text in texts.items():
         file = destination / module
@@ -125,10 +152,18 @@ def _tree(text: str) -> str | None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument('--check', action='store_true', help='write nothing; exit with 1 where a file is not current')
+    options = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    options.add_argument(
+        '--check',
+        action='store_true',
+        help='write nothing; exit with 1 where a file is not current',
+    )
     options.add_argument('--source', type=Path, default=TOP / 'configs', help='the text configs')
-    options.add_argument('--destination', type=Path, default=TOP / 'pinas_mm/configs', help='the generated ones')
+    options.add_argument(
+        '--destination', type=Path, default=TOP / 'pinas_mm/configs', help='the generated ones'
+    )
     args = options.parse_args()
     texts = generate_all(args.source)
     found = differences(texts, args.destination)
@@ -139,8 +174,16 @@ def main() -> None:
         if problem == 'left over':
             (args.destination / module).unlink()
             continue
-        layout = subprocess.run([sys.executable, *RUFF], input=texts[module], stdout=subprocess.PIPE, text=True, check=True).stdout
-        write_atomic(args.destination / module, lambda file, layout=layout: file.write(layout.encode()))
+        layout = subprocess.run(
+            [sys.executable, *RUFF],
+            input=texts[module],
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        ).stdout
+        write_atomic(
+            args.destination / module, lambda file, layout=layout: file.write(layout.encode())
+        )
     if args.check and found:
         sys.exit(1)
 

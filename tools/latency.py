@@ -1,31 +1,52 @@
 #!/usr/bin/env python
-"""Measures the latency of every (position, candidate) of a supernet on this device, and checks the sums on whole subnets.
+"""Measures the latency of every (position, candidate) of a supernet on this device, and checks the
+sums on whole subnets.
 
-    python tools/latency.py configs/pinas/pinas_resnest50-search_in1k.py --images 1 3 224 224 --out latency.json
-    python tools/search.py CONFIG CHECKPOINT --cfg-options test_cfg.latency_table=latency.json test_cfg.constraints.latency=12.5
+python tools/latency.py configs/pinas/pinas_resnest50-search_in1k.py --images 1 3 224 224 \\
+    --out latency.json
+python tools/search.py CONFIG CHECKPOINT \\
+    --cfg-options test_cfg.latency_table=latency.json test_cfg.constraints.latency=12.5
 """
+
 import torch
 from rich.progress import Progress
 
+from pinas_mm.costs.latency import measure_latency
 from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
 from pinas_mm.errors import InputError
-from pinas_mm.costs.latency import measure_latency
 
 DTYPES = ('float32', 'bfloat16', 'float16')
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument('--images', type=int, nargs=4, metavar=('N', 'C', 'H', 'W'), required=True, help='shape of a batch to be served')
+    options.add_argument(
+        '--images',
+        type=int,
+        nargs=4,
+        metavar=('N', 'C', 'H', 'W'),
+        required=True,
+        help='shape of a batch to be served',
+    )
     options.add_argument('--dtype', choices=DTYPES, default='float32')
     options.add_argument('--threads', type=int, help='CPU threads (default: those torch takes)')
-    options.add_argument('--rounds', type=int, default=31, help='timings per entry, of which the median counts (default: 31)')
-    options.add_argument('--check', type=int, default=20, help='whole subnets to check the table on (default: 20)')
+    options.add_argument(
+        '--rounds',
+        type=int,
+        default=31,
+        help='timings per entry, of which the median counts (default: 31)',
+    )
+    options.add_argument(
+        '--check', type=int, default=20, help='whole subnets to check the table on (default: 20)'
+    )
     options.add_argument('--seed', type=int, default=0, help='seed of those subnets')
     options.add_argument('--out', required=True, help='file to write')
     args = options.parse_args()
     if min(args.images) < 1 or args.rounds < 3 or args.check < 3:
-        raise InputError(f'--images {args.images} --rounds {args.rounds} --check {args.check}: expected at least 1, 3 and 3')
+        raise InputError(
+            f'--images {args.images} --rounds {args.rounds} --check {args.check}: expected at '
+            f'least 1, 3 and 3'
+        )
     if args.threads:
         torch.set_num_threads(args.threads)
     config = read_config(args)
@@ -36,15 +57,27 @@ def main() -> None:
         images = images.to(memory_format=torch.channels_last)
     with Progress(transient=True) as progress:
         task = progress.add_task('measuring')
-        latency = measure_latency(model, images, getattr(torch, args.dtype), args.rounds, args.check, args.seed,
-                                  lambda done, total: progress.update(task, completed=done, total=total))
+        latency = measure_latency(
+            model,
+            images,
+            getattr(torch, args.dtype),
+            args.rounds,
+            args.check,
+            args.seed,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
     latency.write(args.out)
     check = latency.check
     print('  predicted   measured (ms), on subnets the table was not made from')
     for subnet in check['subnets']:
-        print(f"  {subnet['predicted']:9.3f}  {subnet['measured']:9.3f}  {model.backbone.space.encode(subnet['arch'])}")
-    print(f"median error {check['median_error']:.1%}, largest {check['largest_error']:.1%}, "
-          f"rank correlation {check['rank_correlation']:.3f}  -> {args.out}")
+        print(
+            f'  {subnet["predicted"]:9.3f}  {subnet["measured"]:9.3f}  '
+            f'{model.backbone.space.encode(subnet["arch"])}'
+        )
+    print(
+        f'median error {check["median_error"]:.1%}, largest {check["largest_error"]:.1%}, '
+        f'rank correlation {check["rank_correlation"]:.3f}  -> {args.out}'
+    )
 
 
 if __name__ == '__main__':

@@ -1,62 +1,133 @@
 #!/usr/bin/env python
-"""Trains archs of a space from scratch under one schedule, and writes their test accuracies: the truth for rankings.
+"""Trains archs of a space from scratch under one schedule, and writes their test accuracies: the
+truth for rankings.
 
-CONFIG is one that trains a subnet; its arch and pretrained weights are left out, and its test set gives the accuracies. The archs are
-drawn uniformly by --seed, one per distinct network. The table is JSON of {arch: [accuracy of every repeat]} and grows with every
-training; the same command goes on where it stopped, also with more --archs or --repeats.
+CONFIG is one that trains a subnet; its arch and pretrained weights are left out, and its test set
+gives the accuracies. The archs are drawn uniformly by --seed, one per distinct network. The table
+is JSON of {arch: [accuracy of every repeat]} and grows with every training; the same command goes
+on where it stopped, also with more --archs or --repeats.
 
-    python tools/make_truth.py configs/pinas/pinas_nasbench-macro-finetune_1xb128-coslr-2e_cifar10.py --out truth.json --jobs 2
-    python tools/make_truth.py CONFIG --out truth.json --archs 80 --repeats 3 --constraints macs=4e6 --input-size 32
+    python tools/make_truth.py \\
+        configs/pinas/pinas_nasbench-macro-finetune_1xb128-coslr-2e_cifar10.py \\
+        --out truth.json --jobs 2
+    python tools/make_truth.py CONFIG --out truth.json --archs 80 --repeats 3 \\
+        --constraints macs=4e6 --input-size 32
 """
+
 import math
 import time
 from datetime import timedelta
 
 from pinas_mm.engine.command_line import KeyValues, non_negative, parser, read_config, run_tool
-from pinas_mm.pipelines.truth_training import TruthFile, constraints_of, from_scratch, space_of, train_all
 from pinas_mm.errors import InputError
+from pinas_mm.pipelines.truth_training import (
+    TruthFile,
+    constraints_of,
+    from_scratch,
+    space_of,
+    train_all,
+)
 from pinas_mm.ranking.ranking import ceiling
 from pinas_mm.search.searchers import RandomSearcher
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument('--out', required=True, help='the table; <name>.meta.json beside it says how it was made')
+    options.add_argument(
+        '--out', required=True, help='the table; <name>.meta.json beside it says how it was made'
+    )
     options.add_argument('--archs', type=int, default=40, help='archs to train (default: 40)')
-    options.add_argument('--repeats', type=int, default=2, help='trainings of each, with other seeds; two tell the ceiling (default: 2)')
-    options.add_argument('--seed', type=non_negative, default=0, help='seed of the draw and of the trainings')
-    options.add_argument('--constraints', nargs='+', action=KeyValues, default={},
-                         help='limits on the archs, such as macs=4e6 or macs=1e6,4e6')
-    options.add_argument('--input-size', type=int, help='side of the images in pixels, which --constraints are counted at')
-    options.add_argument('--score', default='accuracy/top1', help='the test metric that is the accuracy in %% (default: accuracy/top1)')
-    options.add_argument('--jobs', type=int, default=1, help='processes that train at a time, sharing the CPU threads (default: 1)')
+    options.add_argument(
+        '--repeats',
+        type=int,
+        default=2,
+        help='trainings of each, with other seeds; two tell the ceiling (default: 2)',
+    )
+    options.add_argument(
+        '--seed', type=non_negative, default=0, help='seed of the draw and of the trainings'
+    )
+    options.add_argument(
+        '--constraints',
+        nargs='+',
+        action=KeyValues,
+        default={},
+        help='limits on the archs, such as macs=4e6 or macs=1e6,4e6',
+    )
+    options.add_argument(
+        '--input-size',
+        type=int,
+        help='side of the images in pixels, which --constraints are counted at',
+    )
+    options.add_argument(
+        '--score',
+        default='accuracy/top1',
+        help='the test metric that is the accuracy in %% (default: accuracy/top1)',
+    )
+    options.add_argument(
+        '--jobs',
+        type=int,
+        default=1,
+        help='processes that train at a time, sharing the CPU threads (default: 1)',
+    )
     args = options.parse_args()
     if min(args.archs, args.repeats, args.jobs) < 1:
-        raise InputError(f'--archs {args.archs} --repeats {args.repeats} --jobs {args.jobs}: expected at least 1 of each')
+        raise InputError(
+            f'--archs {args.archs} --repeats {args.repeats} --jobs {args.jobs}: expected at least '
+            f'1 of each'
+        )
     if args.constraints and not args.input_size:
-        raise InputError(f'--constraints {args.constraints}: --input-size is needed, which costs depend on')
+        raise InputError(
+            f'--constraints {args.constraints}: --input-size is needed, which costs depend on'
+        )
     if args.launcher != 'none':
-        raise InputError(f'--launcher {args.launcher}: archs are trained in a process each; --jobs says how many at a time')
+        raise InputError(
+            f'--launcher {args.launcher}: archs are trained in a process each; --jobs says how '
+            f'many at a time'
+        )
     config = from_scratch(read_config(args))
     space = space_of(config)
-    table = TruthFile(args.out, config, dict(
-        seed=args.seed, score=args.score, constraints=args.constraints, input_size=args.input_size))
-    feasible = constraints_of(config, args.constraints, args.input_size) if args.constraints else None
+    table = TruthFile(
+        args.out,
+        config,
+        dict(
+            seed=args.seed,
+            score=args.score,
+            constraints=args.constraints,
+            input_size=args.input_size,
+        ),
+    )
+    feasible = (
+        constraints_of(config, args.constraints, args.input_size) if args.constraints else None
+    )
     archs = RandomSearcher(space, feasible, args.seed).ask(args.archs)
     if len(archs) < args.archs:
-        print(f'the space has no more distinct networks within {feasible}: {len(archs)} instead of {args.archs}')
+        print(
+            f'the space has no more distinct networks within {feasible}: {len(archs)} instead of '
+            f'{args.archs}'
+        )
     left = table.left(archs, args.repeats)
     total, started = len(archs) * args.repeats, time.time()
     print(f'{total - len(left)} of {total} trainings are in {args.out}', flush=True)
     if left:
-        for done, ((arch, repeat), accuracy) in enumerate(zip(left, train_all(config, left, args.seed, args.score, args.jobs)), start=1):
+        for done, ((arch, repeat), accuracy) in enumerate(
+            zip(left, train_all(config, left, args.seed, args.score, args.jobs)), start=1
+        ):
             table.add(arch, accuracy)
             spent = time.time() - started
-            print(f'{total - len(left) + done}/{total}  arch {space.encode(arch)}  repeat {repeat}  {args.score}: {accuracy:.2f}  '
-                  f'{spent / done:.1f} s each  ETA {timedelta(seconds=round(spent / done * (len(left) - done)))}', flush=True)
+            print(
+                f'{total - len(left) + done}/{total}  arch {space.encode(arch)}  repeat {repeat}  '
+                f'{args.score}: {accuracy:.2f}  '
+                f'{spent / done:.1f} s each  ETA '
+                f'{timedelta(seconds=round(spent / done * (len(left) - done)))}',
+                flush=True,
+            )
     tau = ceiling([table.trainings[arch] for arch in archs])
-    print(f'tau between repeats: {tau:.3f}, the ceiling' if not math.isnan(tau)
-          else 'no ceiling: tau between repeats needs at least 10 archs with 2 trainings each, of unequal accuracies')
+    print(
+        f'tau between repeats: {tau:.3f}, the ceiling'
+        if not math.isnan(tau)
+        else 'no ceiling: tau between repeats needs at least 10 archs with 2 trainings each, of '
+        'unequal accuracies'
+    )
 
 
 if __name__ == '__main__':

@@ -1,10 +1,12 @@
 #!/usr/bin/env python
-"""Searches a trained supernet; writes subnet.yaml, subnet.pth, history.jsonl, pareto.json and two plots to the work dir.
+"""Searches a trained supernet; writes subnet.yaml, subnet.pth, history.jsonl, pareto.json and two
+plots to the work dir.
 
-    python tools/search.py configs/pinas/pinas_resnest50-search_in1k.py work_dirs/linear/epoch_100.pth
-    python tools/search.py CONFIG CHECKPOINT --dry-run                     # what it will cost
-    torchrun --nproc_per_node 8 tools/search.py CONFIG CHECKPOINT --launcher pytorch
+python tools/search.py configs/pinas/pinas_resnest50-search_in1k.py work_dirs/linear/epoch_100.pth
+python tools/search.py CONFIG CHECKPOINT --dry-run                     # what it will cost
+torchrun --nproc_per_node 8 tools/search.py CONFIG CHECKPOINT --launcher pytorch
 """
+
 from mmengine.dist import is_main_process
 
 from pinas_mm.checkpoint import load_strict
@@ -15,12 +17,21 @@ from pinas_mm.errors import InputError
 def main() -> None:
     options = parser(__doc__)
     options.add_argument('checkpoint', help='the supernet with its classifier')
-    options.add_argument('--resume', action='store_true', help='go on with the search in the work dir')
-    options.add_argument('--dry-run', action='store_true', help='forecast time, memory and disk from a short probe, and search nothing')
+    options.add_argument(
+        '--resume', action='store_true', help='go on with the search in the work dir'
+    )
+    options.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='forecast time, memory and disk from a short probe, and search nothing',
+    )
     args = options.parse_args()
     config = read_config(args)
     if not config.get('test_cfg') or config.test_cfg.get('type') != 'pinas_mm.SearchLoop':
-        raise InputError(f"{args.config}: not a search config: expected test_cfg = dict(type='pinas_mm.SearchLoop', ...)")
+        raise InputError(
+            f'{args.config}: not a search config: expected test_cfg = '
+            f"dict(type='pinas_mm.SearchLoop', ...)"
+        )
     config.test_cfg.resume = args.resume
     config.load_from = None
     config.resume = False

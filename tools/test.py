@@ -1,9 +1,11 @@
 #!/usr/bin/env python
 """Tests a subnet, or any arch of a supernet (its BN is recalibrated first).
 
-    python tools/test.py configs/quickstart/finetune.py work_dirs/finetune/epoch_10.pth
-    python tools/test.py configs/quickstart/linear.py work_dirs/linear/epoch_10.pth --arch 22212220 --arch subnet.yaml
+python tools/test.py configs/quickstart/finetune.py work_dirs/finetune/epoch_10.pth
+python tools/test.py configs/quickstart/linear.py work_dirs/linear/epoch_10.pth \\
+    --arch 22212220 --arch subnet.yaml
 """
+
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
 from pinas_mm.errors import InputError
@@ -13,15 +15,25 @@ from pinas_mm.spaces.subnet_file import SubnetFile
 def main() -> None:
     options = parser(__doc__)
     options.add_argument('checkpoint', help='the trained model')
-    options.add_argument('--arch', action='append', help='an arch of the supernet: 22212220, 3,0,1,3 or subnet.yaml; may be given again')
+    options.add_argument(
+        '--arch',
+        action='append',
+        help='an arch of the supernet: 22212220, 3,0,1,3 or subnet.yaml; may be given again',
+    )
     args = options.parse_args()
     config = read_config(args)
     config.load_from = None
     config.resume = False
     if args.arch:
         if 'arch_evaluation' not in config:
-            raise InputError(f'{args.config}: --arch needs arch_evaluation = dict(calibration_dataloader=..., calibration_batches=...)')
-        archs = [list(SubnetFile.read(arch).arch) if arch.endswith(('.yaml', '.yml')) else arch for arch in args.arch]
+            raise InputError(
+                f'{args.config}: --arch needs arch_evaluation = dict(calibration_dataloader=..., '
+                f'calibration_batches=...)'
+            )
+        archs = [
+            list(SubnetFile.read(arch).arch) if arch.endswith(('.yaml', '.yml')) else arch
+            for arch in args.arch
+        ]
         config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=archs, **config.arch_evaluation)
     runner = build_runner(config)
     if not args.arch and getattr(getattr(runner.model, 'backbone', None), 'is_supernet', False):

@@ -1,17 +1,28 @@
 #!/usr/bin/env python
 """Trains what a config says: a supernet without labels, its linear classifier, or a found subnet.
 
-    python tools/train.py configs/pinas/pinas_resnest50_8xb24-coslr-100e_in1k.py
-    torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
+python tools/train.py configs/pinas/pinas_resnest50_8xb24-coslr-100e_in1k.py
+torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
 """
+
 from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool, use_amp
 
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT', help='go on from a checkpoint (default: the latest)')
+    options.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint (default: the latest)',
+    )
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
-    options.add_argument('--auto-scale-lr', action='store_true', help='scale the learning rate to the actual total batch size')
+    options.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate to the actual total batch size',
+    )
     args = options.parse_args()
     config = read_config(args)
     if args.resume:

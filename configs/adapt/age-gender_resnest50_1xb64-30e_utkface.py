@@ -1,6 +1,8 @@
 _base_ = [
-    '../_base_/models/age_gender_resnest50.py', '../_base_/datasets/utkface_age_gender.py', '../_base_/schedules/faces_30e.py',
-    '../_base_/adapt.py'
+    '../_base_/models/age_gender_resnest50.py',
+    '../_base_/datasets/utkface_age_gender.py',
+    '../_base_/schedules/faces_30e.py',
+    '../_base_/adapt.py',
 ]
 
 model = dict(head=dict(task_heads=dict(age=dict(ages=_base_.ages))))

@@ -1,14 +1,25 @@
-# CUB-200-2011 at 384 pixels, on mmpretrain's schedule. A tenth of the training images is held out for the search.
+# CUB-200-2011 at 384 pixels, on mmpretrain's schedule. A tenth of the training images is held out
+# for the search.
 _base_ = [
-    '../_base_/models/linear_resnest50.py', 'mmpretrain::_base_/datasets/cub_bs8_384.py', 'mmpretrain::_base_/schedules/cub_bs64.py',
-    '../_base_/default_runtime.py', '../_base_/adapt.py'
+    '../_base_/models/linear_resnest50.py',
+    'mmpretrain::_base_/datasets/cub_bs8_384.py',
+    'mmpretrain::_base_/schedules/cub_bs64.py',
+    '../_base_/default_runtime.py',
+    '../_base_/adapt.py',
 ]
 
-model = dict(backbone=dict(frozen_stages=-1), head=dict(num_classes=200, topk=(1, )))
+model = dict(backbone=dict(frozen_stages=-1), head=dict(num_classes=200, topk=(1,)))
 split = dict(type='pinas_mm.SeededSplit', held_out=600)
 train_set = _base_.train_dataloader.dataset
 train_dataloader = dict(dataset=dict(_delete_=True, part='learning', dataset=train_set, **split))
-val_dataloader = dict(dataset=dict(_delete_=True, part='held_out', dataset=dict(train_set, pipeline=_base_.test_pipeline), **split))
+val_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        part='held_out',
+        dataset=dict(train_set, pipeline=_base_.test_pipeline),
+        **split,
+    )
+)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
 custom_hooks = []
 search_loop = dict(input_size=384)

@@ -1,5 +1,8 @@
 _base_ = [
-    '../_base_/models/gender_resnest50.py', '../_base_/datasets/utkface_gender.py', '../_base_/schedules/faces_30e.py', '../_base_/adapt.py'
+    '../_base_/models/gender_resnest50.py',
+    '../_base_/datasets/utkface_gender.py',
+    '../_base_/schedules/faces_30e.py',
+    '../_base_/adapt.py',
 ]
 
 search_loop = dict(score='gender/recall')

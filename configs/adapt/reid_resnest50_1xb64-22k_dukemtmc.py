@@ -1,4 +1,5 @@
-# DukeMTMC-reID, in the same layout. (Its authors have withdrawn it: for comparison with earlier results.)
+# DukeMTMC-reID, in the same layout. (Its authors have withdrawn it: for comparison with earlier
+# results.)
 _base_ = './reid_resnest50_1xb64-22k_market1501.py'
 
 duke = dict(dataset=dict(data_root='data/dukemtmc-reid/'))

@@ -1,7 +1,10 @@
 # Domain adaptation at a size that runs anywhere: grey digits with labels, noisy ones without.
 _base_ = [
-    '../_base_/models/supernet_macro.py', '../_base_/datasets/digit_domains.py', '../_base_/schedules/uda_10k.py',
-    '../_base_/adapt_macro.py', '../_base_/default_runtime.py'
+    '../_base_/models/supernet_macro.py',
+    '../_base_/datasets/digit_domains.py',
+    '../_base_/schedules/uda_10k.py',
+    '../_base_/adapt_macro.py',
+    '../_base_/default_runtime.py',
 ]
 
 model = dict(type='pinas_mm.DomainAdaptiveClassifier', alignment=dict(type='pinas_mm.DANN'))

@@ -1,6 +1,7 @@
 _base_ = './uda-dann_resnest50_1xb64-10k_office31-amazon2webcam.py'
 
-# Office-Home: <data_root>/<domain>/<class>/*.jpg. Another pair: its two folders, and a fifth of the target's images to hold out.
+# Office-Home: <data_root>/<domain>/<class>/*.jpg. Another pair: its two folders, and a fifth of the
+# target's images to hold out.
 data_root = 'data/office_home/'
 source = dict(data_root=data_root + 'Art')
 whole_target = dict(data_root=data_root + 'Clipart')

@@ -1,4 +1,5 @@
-# The quick start's segmentor, on its scenes of digits (tools/digit_scenes.py): a supernet searched by mIoU.
+# The quick start's segmentor, on its scenes of digits (tools/digit_scenes.py): a supernet searched
+# by mIoU.
 _base_ = ['../quickstart/segment.py', '../_base_/adapt_macro.py']
 
 model = dict(backbone=dict(widen_factor=0.25))

@@ -1,4 +1,7 @@
-_base_ = ['../ranking/uniform_shufflenetv2_1xb128-200k_cifar10.py', '../_base_/schedules/dsnas_200k.py']
+_base_ = [
+    '../ranking/uniform_shufflenetv2_1xb128-200k_cifar10.py',
+    '../_base_/schedules/dsnas_200k.py',
+]
 
 optim_wrapper = dict(**_base_.dsnas_optim_wrapper)
 custom_hooks = [_base_.dsnas_hook]

@@ -4,4 +4,6 @@ _base_ = [
     '../_base_/models/searched_resnest50.py',
 ]
 
-model = dict(backbone=dict(_delete_=True, frozen_stages=1, norm_eval=True, **_base_.searched_backbone))
+model = dict(
+    backbone=dict(_delete_=True, frozen_stages=1, norm_eval=True, **_base_.searched_backbone)
+)

@@ -1,9 +1,14 @@
 # As published: mmdet's ResNeSt settings, nothing frozen, SyncBN in the neck too.
 _base_ = [
-    __import__('pinas_mm').config_path('mmdet::resnest/mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py'),
+    __import__('pinas_mm').config_path(
+        'mmdet::resnest/mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py'
+    ),
     '../_base_/models/searched_resnest50.py',
 ]
 
 model = dict(
-    backbone=dict(_delete_=True, norm_cfg=_base_.norm_cfg, frozen_stages=-1, **_base_.searched_backbone),
-    neck=dict(norm_cfg=_base_.norm_cfg))
+    backbone=dict(
+        _delete_=True, norm_cfg=_base_.norm_cfg, frozen_stages=-1, **_base_.searched_backbone
+    ),
+    neck=dict(norm_cfg=_base_.norm_cfg),
+)

@@ -1,6 +1,8 @@
 # As published: output stride 8, an auxiliary FCN head, crops of 768. The schedule is mmseg's.
 _base_ = [
-    __import__('pinas_mm').config_path('mmseg::deeplabv3/deeplabv3_r50-d8_4xb2-80k_cityscapes-512x1024.py'),
+    __import__('pinas_mm').config_path(
+        'mmseg::deeplabv3/deeplabv3_r50-d8_4xb2-80k_cityscapes-512x1024.py'
+    ),
     '../_base_/models/searched_resnest50-d8.py',
 ]
 
@@ -9,6 +11,10 @@ data_preprocessor = dict(size=crop_size)
 model = dict(
     data_preprocessor=data_preprocessor,
     pretrained=None,
-    backbone=dict(_delete_=True, norm_cfg=_base_.norm_cfg, **_base_.searched_backbone))
-train_pipeline = [dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step for step in _base_.train_pipeline]
+    backbone=dict(_delete_=True, norm_cfg=_base_.norm_cfg, **_base_.searched_backbone),
+)
+train_pipeline = [
+    dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step
+    for step in _base_.train_pipeline
+]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,6 +1,9 @@
-# As published: output stride 8, an auxiliary FCN head and the semantic encoding loss. The schedule is mmseg's.
+# As published: output stride 8, an auxiliary FCN head and the semantic encoding loss. The schedule
+# is mmseg's.
 _base_ = [
-    __import__('pinas_mm').config_path('mmseg::deeplabv3/deeplabv3_r50-d8_4xb4-160k_ade20k-512x512.py'),
+    __import__('pinas_mm').config_path(
+        'mmseg::deeplabv3/deeplabv3_r50-d8_4xb4-160k_ade20k-512x512.py'
+    ),
     '../_base_/models/searched_resnest50-d8.py',
 ]
 
@@ -10,4 +13,5 @@ model = dict(
     auxiliary_head=[
         _base_.model.auxiliary_head,
         dict(type='pinas_mm.SemanticEncodingHead', in_channels=2048, num_classes=150),
-    ])
+    ],
+)

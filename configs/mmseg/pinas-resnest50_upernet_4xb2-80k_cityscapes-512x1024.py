@@ -1,6 +1,11 @@
 _base_ = [
-    __import__('pinas_mm').config_path('mmseg::upernet/upernet_r50_4xb2-80k_cityscapes-512x1024.py'),
+    __import__('pinas_mm').config_path(
+        'mmseg::upernet/upernet_r50_4xb2-80k_cityscapes-512x1024.py'
+    ),
     '../_base_/models/searched_resnest50.py',
 ]
 
-model = dict(pretrained=None, backbone=dict(_delete_=True, norm_cfg=_base_.norm_cfg, **_base_.searched_backbone))
+model = dict(
+    pretrained=None,
+    backbone=dict(_delete_=True, norm_cfg=_base_.norm_cfg, **_base_.searched_backbone),
+)

@@ -3,4 +3,7 @@ _base_ = [
     '../_base_/models/searched_resnest50.py',
 ]
 
-model = dict(pretrained=None, backbone=dict(_delete_=True, norm_cfg=_base_.norm_cfg, **_base_.searched_backbone))
+model = dict(
+    pretrained=None,
+    backbone=dict(_delete_=True, norm_cfg=_base_.norm_cfg, **_base_.searched_backbone),
+)

@@ -1,7 +1,11 @@
 # The published linear classifier over uniformly sampled archs.
-_base_ = ['../_base_/models/linear_resnest50.py', '../_base_/datasets/imagenet_split.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/models/linear_resnest50.py',
+    '../_base_/datasets/imagenet_split.py',
+    '../_base_/default_runtime.py',
+]
 
-optim_wrapper = dict(optimizer=dict(type='SGD', lr=30., momentum=0.9, weight_decay=0.))
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=30.0, momentum=0.9, weight_decay=0.0))
 param_scheduler = [dict(type='MultiStepLR', milestones=[60, 80], gamma=0.1, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=1)
 val_dataloader = dict(_delete_=True, **_base_.held_out_dataloader)

@@ -1,7 +1,8 @@
 # The published search: 1,000 archs by the partition tree, BN from 49 batches of 128.
 _base_ = './pinas_resnest50-linear_8xb32-steplr-100e_in1k.py'
 
-# Scores come from the held-out part of the training set. Published: ImageNet's validation set, which is this line left out.
+# Scores come from the held-out part of the training set. Published: ImageNet's validation set,
+# which is this line left out.
 test_dataloader = dict(_delete_=True, **_base_.held_out_dataloader)
 test_cfg = dict(
     _delete_=True,
@@ -9,4 +10,5 @@ test_cfg = dict(
     searcher=dict(type='partition_tree'),
     num_archs=1000,
     input_size=224,
-    **_base_.arch_evaluation)
+    **_base_.arch_evaluation,
+)

@@ -1,8 +1,17 @@
-_base_ = ['../_base_/models/finetune_macro.py', '../_base_/datasets/digits.py', '../_base_/default_runtime.py']
+_base_ = [
+    '../_base_/models/finetune_macro.py',
+    '../_base_/datasets/digits.py',
+    '../_base_/default_runtime.py',
+]
 
 train_dataloader = dict(
-    dataset=dict(pipeline=[dict(type='RandomCrop', crop_size=32, padding=4), dict(type='PackInputs')]))
-optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True))
+    dataset=dict(
+        pipeline=[dict(type='RandomCrop', crop_size=32, padding=4), dict(type='PackInputs')]
+    )
+)
+optim_wrapper = dict(
+    optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=5e-4, nesterov=True)
+)
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=10, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=10)
 val_cfg = dict()

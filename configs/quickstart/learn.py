@@ -1,15 +1,22 @@
-_base_ = ['../_base_/models/pinas_macro.py', '../_base_/datasets/digits.py', '../_base_/default_runtime.py']
-
-data_preprocessor = dict(_delete_=True, type='SelfSupDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3)
-
-view = [
-    dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.6, 1.0)),
+_base_ = [
+    '../_base_/models/pinas_macro.py',
+    '../_base_/datasets/digits.py',
+    '../_base_/default_runtime.py',
 ]
+
+data_preprocessor = dict(
+    _delete_=True, type='SelfSupDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3
+)
+
+view = [dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.6, 1.0))]
 # The queue is short beside the 1,097 images, or it would hold each image's own key.
 model = dict(queue_len=256)
 train_dataloader = dict(
     collate_fn=dict(type='default_collate'),
-    dataset=dict(pipeline=[dict(type='MultiView', num_views=[4], transforms=[view]), dict(type='PackInputs')]))
+    dataset=dict(
+        pipeline=[dict(type='MultiView', num_views=[4], transforms=[view]), dict(type='PackInputs')]
+    ),
+)
 
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.12, momentum=0.9, weight_decay=5e-4))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=30, by_epoch=True)]
@@ -20,7 +27,8 @@ custom_hooks = [
         type='pinas_mm.KNNHook',
         bank_dataloader=dict(_base_.train_dataloader, collate_fn=dict(type='default_collate')),
         query_dataloader=dict(_base_.val_dataloader, collate_fn=dict(type='default_collate')),
-        interval=10)
+        interval=10,
+    )
 ]
 # No validation loop: the kNN hook watches learning.
 val_cfg = val_dataloader = val_evaluator = None

@@ -10,4 +10,5 @@ test_cfg = dict(
     score_samples=200,
     constraints=dict(macs=4.0e6),
     input_size=32,
-    **_base_.arch_evaluation)
+    **_base_.arch_evaluation,
+)

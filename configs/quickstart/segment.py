@@ -9,25 +9,48 @@ model = dict(
     data_preprocessor=dict(mean=[127.5] * 3, std=[127.5] * 3, size=(96, 96)),
     pretrained=None,
     backbone=dict(
-        _delete_=True, type='pinas_mm.SearchableMacroNet', arch='work_dirs/search/subnet.yaml', out_indices=(1, 2, 3),
-        init_cfg=dict(type='Pretrained', checkpoint='work_dirs/search/subnet.pth', prefix='backbone.')),
+        _delete_=True,
+        type='pinas_mm.SearchableMacroNet',
+        arch='work_dirs/search/subnet.yaml',
+        out_indices=(1, 2, 3),
+        init_cfg=dict(
+            type='Pretrained', checkpoint='work_dirs/search/subnet.pth', prefix='backbone.'
+        ),
+    ),
     decode_head=dict(
-        in_channels=[32, 64, 320], in_index=[0, 1, 2], channels=64, num_classes=11, norm_cfg=norm_cfg,
-        loss_decode=dict(class_weight=class_weight)),
+        in_channels=[32, 64, 320],
+        in_index=[0, 1, 2],
+        channels=64,
+        num_classes=11,
+        norm_cfg=norm_cfg,
+        loss_decode=dict(class_weight=class_weight),
+    ),
     auxiliary_head=dict(
-        in_channels=64, in_index=1, channels=32, num_classes=11, norm_cfg=norm_cfg, loss_decode=dict(class_weight=class_weight)))
+        in_channels=64,
+        in_index=1,
+        channels=32,
+        num_classes=11,
+        norm_cfg=norm_cfg,
+        loss_decode=dict(class_weight=class_weight),
+    ),
+)
 
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', reduce_zero_label=True),
     dict(type='PackSegInputs'),
 ]
-data = dict(type='pinas_mm.DigitScenesADE20K', data_root='data/digit_scenes/ade20k', pipeline=train_pipeline)
+data = dict(
+    type='pinas_mm.DigitScenesADE20K', data_root='data/digit_scenes/ade20k', pipeline=train_pipeline
+)
 train_dataloader = dict(batch_size=8, num_workers=0, persistent_workers=False, dataset=data)
 val_dataloader = dict(batch_size=10, num_workers=0, persistent_workers=False, dataset=data)
 test_dataloader = dict(
-    batch_size=10, num_workers=0, persistent_workers=False,
-    dataset=dict(data_prefix=dict(img_path='images/test', seg_map_path='annotations/test'), **data))
+    batch_size=10,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(data_prefix=dict(img_path='images/test', seg_map_path='annotations/test'), **data),
+)
 
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=3e-3, weight_decay=0.01))
 train_cfg = dict(max_iters=700, val_interval=700)

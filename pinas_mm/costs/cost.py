@@ -1,4 +1,6 @@
-"""What an arch costs: MACs and parameters from tables per (position, candidates read), measured on the real modules."""
+"""What an arch costs: MACs and parameters from tables per (position, candidates read), measured on
+the real modules."""
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -6,26 +8,29 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.model import is_model_wrapper
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..spaces import Arch, SearchSpace
+from ..unwrap import unwrapped
 
 
 class CostTable:
-    """Sums the costs of positions, or of their parallel slots, to the costs of whole archs, in microseconds an arch.
+    """Sums the costs of positions, or of their parallel slots, to the costs of whole archs, in
+    microseconds an arch.
 
     Args:
         space: The space.
         fixed: For each cost, what every arch pays: stem, tail, and whatever else the model runs.
-        tables: For each cost, one array per term of ``space.cost_terms``, indexed by the candidates of the slots it depends on; in a
-            chain space that is one per position.
+        tables: For each cost, one array per term of ``space.cost_terms``, indexed by the candidates
+            of the slots it depends on; in a chain space that is one per position.
     """
 
-    def __init__(self, space: SearchSpace, fixed: dict[str, float], tables: dict[str, list[np.ndarray]]) -> None:
+    def __init__(
+        self, space: SearchSpace, fixed: dict[str, float], tables: dict[str, list[np.ndarray]]
+    ) -> None:
         self.space = space
         self.fixed = fixed
         self.tables = tables
@@ -36,7 +41,8 @@ class CostTable:
         self.tables[name] = tables
 
     def arch_costs(self, arch: Arch) -> dict[str, float]:
-        """The costs of one arch: ``{'macs': ..., 'params': ...}`` in units of one, ``latency`` in ms."""
+        """The costs of one arch: ``{'macs': ..., 'params': ...}`` in units of one, ``latency`` in
+        ms."""
         return {name: self.array(name, [arch])[0].item() for name in self.fixed}
 
     def array(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
@@ -59,7 +65,8 @@ class Constraints:
 
     Args:
         table: The costs of the space.
-        limits: For each limited cost, ``(least, most)``, either of them None; or one number, the most.
+        limits: For each limited cost, ``(least, most)``, either of them None; or one number, the
+            most.
 
     Raises:
         InputError: A cost the table does not have, or limits the wrong way round.
@@ -70,8 +77,15 @@ class Constraints:
         self.limits: dict[str, tuple[float, float]] = {}
         for name, limit in limits.items():
             if name not in table.fixed:
-                needs = '; latency needs latency_table, a file of tools/latency.py' if name == 'latency' else ''
-                raise InputError(f'constraints: unknown cost {name!r}, expected one of {sorted(table.fixed)}{needs}')
+                needs = (
+                    '; latency needs latency_table, a file of tools/latency.py'
+                    if name == 'latency'
+                    else ''
+                )
+                raise InputError(
+                    f'constraints: unknown cost {name!r}, expected one of '
+                    f'{sorted(table.fixed)}{needs}'
+                )
             if limit is None:
                 continue
             low, high = (None, limit) if isinstance(limit, int | float) else _pair(name, limit)
@@ -93,20 +107,30 @@ class Constraints:
         return self.table.array(name, archs)
 
     def __str__(self) -> str:
-        return ', '.join(f'{name} in [{low:g}, {high:g}]' for name, (low, high) in self.limits.items()) or 'no constraints'
+        return (
+            ', '.join(f'{name} in [{low:g}, {high:g}]' for name, (low, high) in self.limits.items())
+            or 'no constraints'
+        )
 
 
 def _pair(name: str, limit: Any) -> tuple[float | None, float | None]:
-    if isinstance(limit, str) or len(limit) != 2 or not all(end is None or isinstance(end, int | float) for end in limit):
-        raise InputError(f'constraints: {name}={limit!r}, expected the most as a number, or (least, most)')
+    if (
+        isinstance(limit, str)
+        or len(limit) != 2
+        or not all(end is None or isinstance(end, int | float) for end in limit)
+    ):
+        raise InputError(
+            f'constraints: {name}={limit!r}, expected the most as a number, or (least, most)'
+        )
     return tuple(limit)
 
 
 def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTable:
     """Builds the table of a supernet from its own modules.
 
-    MACs count convolutions and linear layers only. What the model has beside the backbone (neck, head) is counted where it
-    runs in ``model(inputs, mode='tensor')``; a bare backbone is measured alone.
+    MACs count convolutions and linear layers only. What the model has beside the backbone (neck,
+    head) is counted where it runs in ``model(inputs, mode='tensor')``; a bare backbone is measured
+    alone.
 
     Args:
         model: A :class:`SearchableBackbone`, or a model with one as ``backbone``.
@@ -115,16 +139,24 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     Raises:
         InputError: The model has no searchable backbone.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrapped(model)
     backbone = model if isinstance(model, SearchableBackbone) else getattr(model, 'backbone', None)
     if not isinstance(backbone, SearchableBackbone):
-        raise InputError(f'{type(model).__name__} has no searchable backbone: expected one of pinas_mm as its `backbone`')
+        raise InputError(
+            f'{type(model).__name__} has no searchable backbone: expected one of pinas_mm as its '
+            f'`backbone`'
+        )
     space = backbone.space
     height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
     images = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
-    tables = {name: [np.zeros([space.num_candidates[slot] for slot in slots], np.int64) for _, slots in space.cost_terms]
-              for name in ('macs', 'params')}
-    base = backbone.fixed_arch or (0, ) * space.num_slots
+    tables = {
+        name: [
+            np.zeros([space.num_candidates[slot] for slot in slots], np.int64)
+            for _, slots in space.cost_terms
+        ]
+        for name in ('macs', 'params')
+    }
+    base = backbone.fixed_arch or (0,) * space.num_slots
     modes, active = [(module, module.training) for module in model.modules()], backbone._arch
     model.eval()
     try:
@@ -134,17 +166,28 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
                 inputs.append(backbone.run(index, base, inputs[index]))
             for term, (index, slots) in enumerate(space.cost_terms):
                 for choices in np.ndindex(tables['macs'][term].shape):
-                    if not backbone.is_supernet and any(backbone.fixed_arch[s] != c for s, c in zip(slots, choices)):
+                    if not backbone.is_supernet and any(
+                        backbone.fixed_arch[s] != c for s, c in zip(slots, choices)
+                    ):
                         continue
                     arch = list(base)
                     for slot, choice in zip(slots, choices):
                         arch[slot] = choice
-                    # Of a parallel position this counts the other slots' base too, at every term the same: `fixed` makes up for it.
-                    macs, params = _count(backbone.layers[index], inputs[index], partial(backbone.run, index, tuple(arch)))
+                    # Of a parallel position this counts the other slots' base too, at every term
+                    # the same: `fixed` makes up for it.
+                    macs, params = _count(
+                        backbone.layers[index],
+                        inputs[index],
+                        partial(backbone.run, index, tuple(arch)),
+                    )
                     tables['macs'][term][choices] = macs
                     tables['params'][term][choices] = params
             backbone.set_arch(base)
-            run = model if model is backbone else partial(model, data_samples=blank_samples(images), mode='tensor')
+            run = (
+                model
+                if model is backbone
+                else partial(model, data_samples=blank_samples(images), mode='tensor')
+            )
             macs, params = _count(model, images, run)
     finally:
         backbone._arch = active
@@ -157,10 +200,21 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
 
 
 def blank_samples(images: Tensor) -> list[BaseDataElement]:
-    """Data samples without annotations for images ``(N, 3, H, W)``; two-stage detectors ask them for the images' sizes."""
+    """Data samples without annotations for images ``(N, 3, H, W)``; two-stage detectors ask them
+    for the images' sizes."""
     size = tuple(images.shape[-2:])
-    return [BaseDataElement(metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0)))
-            for _ in images]
+    return [
+        BaseDataElement(
+            metainfo=dict(
+                img_shape=size,
+                ori_shape=size,
+                pad_shape=size,
+                batch_input_shape=size,
+                scale_factor=(1.0, 1.0),
+            )
+        )
+        for _ in images
+    ]
 
 
 def _count(module: nn.Module, x: Tensor, run: Callable[[Tensor], Any]) -> tuple[int, int]:
@@ -181,7 +235,11 @@ def _counting(root: nn.Module) -> Iterator[dict[nn.Module, tuple[int, int]]]:
         params = sum(p.numel() for p in module.parameters(recurse=False))
         ran[module] = (ran.get(module, (0, 0))[0] + macs, params)
 
-    handles = [module.register_forward_hook(after) for module in root.modules() if next(module.parameters(recurse=False), None) is not None]
+    handles = [
+        module.register_forward_hook(after)
+        for module in root.modules()
+        if next(module.parameters(recurse=False), None) is not None
+    ]
     try:
         yield ran
     finally:

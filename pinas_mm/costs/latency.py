@@ -1,4 +1,5 @@
 """Latency of archs on the user's own device, from a table of measured parts."""
+
 import json
 import os
 import platform
@@ -11,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.model import is_model_wrapper
 from scipy.stats import spearmanr
 from sklearn.linear_model import QuantileRegressor
 from torch import Tensor, nn
@@ -19,8 +19,9 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
-from ..spaces import Arch, SearchSpace
 from ..scoring.bn_recalibration import autocast
+from ..spaces import Arch, SearchSpace
+from ..unwrap import unwrapped
 from .cost import CostTable, blank_samples
 
 
@@ -32,10 +33,11 @@ class Latency:
         space, widen_factor: What was measured.
         setting: Device, threads, dtype, batch size, input size and torch version.
         fixed: What every arch pays.
-        tables: One nested list per term of ``space.cost_terms`` (a position, or a slot of a parallel one), indexed by the candidates of
-            the slots it depends on.
+        tables: One nested list per term of ``space.cost_terms`` (a position, or a slot of a
+            parallel one), indexed by the candidates of the slots it depends on.
         check: Predicted against measured on whole subnets that the table was not made from.
     """
+
     space: str
     widen_factor: float
     setting: dict[str, Any]
@@ -65,30 +67,45 @@ def read_latency(path: str | os.PathLike, backbone: SearchableBackbone) -> Laten
         raise InputError(f'{path}: not a latency table: {error}') from error
     space = backbone.space
     if (latency.space, latency.widen_factor) != (space.name, backbone.widen_factor):
-        raise InputError(f'{path}: latencies of {latency.space!r} at widen_factor={latency.widen_factor}, '
-                         f'expected {space.name!r} at {backbone.widen_factor}')
-    expected = [tuple(space.num_candidates[slot] for slot in slots) for _, slots in space.cost_terms]
+        raise InputError(
+            f'{path}: latencies of {latency.space!r} at widen_factor={latency.widen_factor}, '
+            f'expected {space.name!r} at {backbone.widen_factor}'
+        )
+    expected = [
+        tuple(space.num_candidates[slot] for slot in slots) for _, slots in space.cost_terms
+    ]
     if shapes != expected:
         raise InputError(f'{path}: its tables have shapes {shapes}, expected {expected}')
     return latency
 
 
-def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch.float32, rounds: int = 31, num_check: int = 20,
-                    seed: int = 0, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Latency:
-    """Measures every (position, candidates read) on the device of ``images``, and checks the sum on whole subnets.
+def measure_latency(
+    model: nn.Module,
+    images: Tensor,
+    dtype: torch.dtype = torch.float32,
+    rounds: int = 31,
+    num_check: int = 20,
+    seed: int = 0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Latency:
+    """Measures every (position, candidates read) on the device of ``images``, and checks the sum on
+    whole subnets.
 
-    Each round runs random archs that together have every entry, and times the parts of these runs; medians over the rounds are taken, so
-    that a busy moment of the machine does not fall on one entry. The slots of a parallel position, which run as one part, are told apart
-    by a median regression. A part run by itself again and again takes another time than within a network, where its data come from other
-    caches and its memory from another state of the allocator (docs/search.md). The subnets of the check are timed as wholes, by
-    ``torch.utils.benchmark``, in the same rounds.
+    Each round runs random archs that together have every entry, and times the parts of these runs;
+    medians over the rounds are taken, so that a busy moment of the machine does not fall on one
+    entry. The slots of a parallel position, which run as one part, are told apart by a median
+    regression. A part run by itself again and again takes another time than within a network, where
+    its data come from other caches and its memory from another state of the allocator
+    (docs/search.md). The subnets of the check are timed as wholes, by ``torch.utils.benchmark``, in
+    the same rounds.
 
     Args:
         model: A supernet, or an mm model with one as ``backbone``.
         images: A batch ``(N, 3, H, W)``, of the size to be served.
         dtype: ``torch.float32``, or another one to autocast to.
-        rounds: Timings per entry. With parallel positions no fewer than the default on a busy machine: a round has no more archs than a
-            slot has candidates, and a regression has all the slots' entries to find in them.
+        rounds: Timings per entry. With parallel positions no fewer than the default on a busy
+            machine: a round has no more archs than a slot has candidates, and a regression has all
+            the slots' entries to find in them.
         num_check: Whole subnets for the check.
         seed: Seed of the archs.
         on_progress: Called as ``on_progress(done, total)`` after every round.
@@ -99,12 +116,16 @@ def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch
     # Here, since it looks for a CUDA compiler when it is imported, and warns where there is none.
     from torch.utils.benchmark import Timer
 
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrapped(model)
     backbone = model if isinstance(model, SearchableBackbone) else getattr(model, 'backbone', None)
     if not isinstance(backbone, SearchableBackbone) or not backbone.is_supernet:
         raise InputError(f'{type(model).__name__} has no supernet to measure')
     space, rng = backbone.space, np.random.default_rng(seed)
-    whole = model if model is backbone else partial(model, data_samples=blank_samples(images), mode='tensor')
+    whole = (
+        model
+        if model is backbone
+        else partial(model, data_samples=blank_samples(images), mode='tensor')
+    )
     runs: list[tuple[Arch, list[float]]] = []
     laps: list[tuple[int, Any, Any]] = []
     subnets: dict[Arch, list[float]] = {space.sample(rng): [] for _ in range(num_check)}
@@ -126,12 +147,25 @@ def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch
         whole(images)
         total = stopwatch.milliseconds(start, stopwatch.mark())
         backbone.part_runner = None
-        took = [stopwatch.milliseconds(before, after) for index, before, after in laps if 0 <= index < len(space.positions)]
+        took = [
+            stopwatch.milliseconds(before, after)
+            for index, before, after in laps
+            if 0 <= index < len(space.positions)
+        ]
         return arch, [*took, total - sum(took)]
 
     def run_whole(arch: Arch) -> float:
         backbone.set_arch(arch)
-        return 1000 * Timer('run(images)', globals=dict(run=whole, images=images), num_threads=torch.get_num_threads()).timeit(1).mean
+        return (
+            1000
+            * Timer(
+                'run(images)',
+                globals=dict(run=whole, images=images),
+                num_threads=torch.get_num_threads(),
+            )
+            .timeit(1)
+            .mean
+        )
 
     model.eval()
     try:
@@ -150,28 +184,55 @@ def measure_latency(model: nn.Module, images: Tensor, dtype: torch.dtype = torch
             module.training = training
     archs, took = (np.array(column) for column in zip(*runs))
     fixed = float(np.median(took[:, -1]))
-    tables = [table for index in range(len(space.positions)) for table in _median_tables(space, index, archs, took[:, index])]
-    predicted = CostTable(space, dict(latency=fixed), dict(latency=tables)).array('latency', list(subnets))
+    tables = [
+        table
+        for index in range(len(space.positions))
+        for table in _median_tables(space, index, archs, took[:, index])
+    ]
+    predicted = CostTable(space, dict(latency=fixed), dict(latency=tables)).array(
+        'latency', list(subnets)
+    )
     setting = dict(
-        device=_device_name(images.device), threads=torch.get_num_threads(), dtype=str(dtype).removeprefix('torch.'),
-        images=list(images.shape), channels_last=images.is_contiguous(memory_format=torch.channels_last), torch=torch.__version__,
-        rounds=rounds, seed=seed)
-    check = _check(list(subnets), predicted, np.array([np.median(values) for values in subnets.values()]))
-    return Latency(space.name, backbone.widen_factor, setting, fixed, [table.tolist() for table in tables], check)
+        device=_device_name(images.device),
+        threads=torch.get_num_threads(),
+        dtype=str(dtype).removeprefix('torch.'),
+        images=list(images.shape),
+        channels_last=images.is_contiguous(memory_format=torch.channels_last),
+        torch=torch.__version__,
+        rounds=rounds,
+        seed=seed,
+    )
+    check = _check(
+        list(subnets), predicted, np.array([np.median(values) for values in subnets.values()])
+    )
+    return Latency(
+        space.name,
+        backbone.widen_factor,
+        setting,
+        fixed,
+        [table.tolist() for table in tables],
+        check,
+    )
 
 
 def covering_archs(space: SearchSpace, rng: np.random.Generator) -> Iterator[Arch]:
-    """Random archs that together have every combination of candidates that any term of the costs depends on; in a chain space, and where
-    positions are parallel, as many as the most candidates of a slot."""
+    """Random archs that together have every combination of candidates that any term of the costs
+    depends on; in a chain space, and where positions are parallel, as many as the most candidates
+    of a slot."""
     read_together = list(dict.fromkeys(slots for _, slots in space.cost_terms))
-    left = [rng.permutation(list(np.ndindex(*(space.num_candidates[slot] for slot in slots)))).tolist() for slots in read_together]
+    left = [
+        rng.permutation(list(np.ndindex(*(space.num_candidates[slot] for slot in slots)))).tolist()
+        for slots in read_together
+    ]
     while any(left):
         arch: list[int | None] = [None] * space.num_slots
         for slots, choices in zip(read_together, left):
             if choices and all(arch[slot] is None for slot in slots):
                 for slot, choice in zip(slots, choices[-1]):
                     arch[slot] = choice
-        drawn = [choice if chosen is None else chosen for chosen, choice in zip(arch, space.sample(rng))]
+        drawn = [
+            choice if chosen is None else chosen for chosen, choice in zip(arch, space.sample(rng))
+        ]
         for slots, choices in zip(read_together, left):
             read = [drawn[slot] for slot in slots]
             if read in choices:
@@ -179,7 +240,9 @@ def covering_archs(space: SearchSpace, rng: np.random.Generator) -> Iterator[Arc
         yield tuple(drawn)
 
 
-def _median_tables(space: SearchSpace, index: int, archs: np.ndarray, took: np.ndarray) -> list[np.ndarray]:
+def _median_tables(
+    space: SearchSpace, index: int, archs: np.ndarray, took: np.ndarray
+) -> list[np.ndarray]:
     """The tables of one position.
 
     Args:
@@ -193,18 +256,26 @@ def _median_tables(space: SearchSpace, index: int, archs: np.ndarray, took: np.n
     if not position.parallel:
         table = np.zeros(shape)
         for choices in np.ndindex(table.shape):
-            table[choices] = np.median(took[(archs[:, list(position.slots)] == choices).all(axis=1)])
+            table[choices] = np.median(
+                took[(archs[:, list(position.slots)] == choices).all(axis=1)]
+            )
         return [table]
     # Each candidate against the first of its slot, so that there is one solution.
-    features = np.concatenate([np.eye(count)[archs[:, slot], 1:] for slot, count in zip(position.slots, shape)], axis=1)
+    features = np.concatenate(
+        [np.eye(count)[archs[:, slot], 1:] for slot, count in zip(position.slots, shape)], axis=1
+    )
     regression = QuantileRegressor(quantile=0.5, alpha=0).fit(features, took)
-    tables = [np.append(0, part) for part in np.split(regression.coef_, np.cumsum(np.array(shape) - 1)[:-1])]
+    tables = [
+        np.append(0, part)
+        for part in np.split(regression.coef_, np.cumsum(np.array(shape) - 1)[:-1])
+    ]
     tables[0] += regression.intercept_
     return tables
 
 
 class Stopwatch:
-    """Marks moments on a device, and tells the time between two marks; on a GPU by events, so that marking does not wait for it."""
+    """Marks moments on a device, and tells the time between two marks; on a GPU by events, so that
+    marking does not wait for it."""
 
     def __init__(self, device: torch.device) -> None:
         self.on_gpu = device.type == 'cuda'
@@ -226,9 +297,19 @@ class Stopwatch:
 def _check(archs: Sequence[Arch], predicted: np.ndarray, measured: np.ndarray) -> dict[str, Any]:
     error = np.abs(predicted / measured - 1)
     return dict(
-        median_error=float(np.median(error)), largest_error=float(error.max()), rank_correlation=float(spearmanr(predicted, measured)[0]),
-        subnets=[dict(arch=list(arch), predicted=float(p), measured=float(m)) for arch, p, m in zip(archs, predicted, measured)])
+        median_error=float(np.median(error)),
+        largest_error=float(error.max()),
+        rank_correlation=float(spearmanr(predicted, measured)[0]),
+        subnets=[
+            dict(arch=list(arch), predicted=float(p), measured=float(m))
+            for arch, p, m in zip(archs, predicted, measured)
+        ],
+    )
 
 
 def _device_name(device: torch.device) -> str:
-    return torch.cuda.get_device_name(device) if device.type == 'cuda' else f'{device.type} ({platform.machine()})'
+    return (
+        torch.cuda.get_device_name(device)
+        if device.type == 'cuda'
+        else f'{device.type} ({platform.machine()})'
+    )

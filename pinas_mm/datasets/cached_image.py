@@ -1,4 +1,5 @@
 """A cache of decoded images on disk, memory-mapped."""
+
 import json
 import os
 import zlib
@@ -14,13 +15,16 @@ from ..registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class LoadCachedImage(LoadImageFromFile):
-    """``LoadImageFromFile`` that decodes an image once: ``dict(type='pinas_mm.LoadCachedImage', cache_dir='work_dirs/cache')``.
+    """``LoadImageFromFile`` that decodes an image once: ``dict(type='pinas_mm.LoadCachedImage',
+    cache_dir='work_dirs/cache')``.
 
-    Decoded images are appended to ``images.bin``, which every process maps, and found by ``index.jsonl``. An image whose file has another
-    size or time of change than when it was decoded is decoded again; where the cache is full, images are decoded as ever.
+    Decoded images are appended to ``images.bin``, which every process maps, and found by
+    ``index.jsonl``. An image whose file has another size or time of change than when it was decoded
+    is decoded again; where the cache is full, images are decoded as ever.
 
     Args:
-        cache_dir: Folder of the cache. Settings of decoding that differ have files of their own in it.
+        cache_dir: Folder of the cache. Settings of decoding that differ have files of their own in
+            it.
         max_gb: Most that ``images.bin`` may take.
         kwargs: As in ``LoadImageFromFile``.
 
@@ -71,11 +75,14 @@ class LoadCachedImage(LoadImageFromFile):
         if end > len(self._map):
             try:
                 self._map = np.memmap(self.images, np.uint8, 'r')
-            except (OSError, ValueError):  # images.bin was removed or emptied: the image is decoded again
+            except (
+                OSError,
+                ValueError,
+            ):  # images.bin was removed or emptied: the image is decoded again
                 del self._entries[path]
                 return None
         # A copy: what follows in a pipeline may change the image in place.
-        image = np.array(self._map[entry['offset']:end])
+        image = np.array(self._map[entry['offset'] : end])
         if zlib.crc32(image) != entry['crc32']:  # images.bin was cut or overwritten
             del self._entries[path]
             return None
@@ -93,16 +100,21 @@ class LoadCachedImage(LoadImageFromFile):
                 self._read_to += len(line)
                 try:
                     entry = json.loads(line)
-                except ValueError:  # a process was killed while writing it: that image is decoded again
+                except (
+                    ValueError
+                ):  # a process was killed while writing it: that image is decoded again
                     continue
                 self._entries[entry['path']] = entry
 
     def _store(self, path: str, version: list[int], image: np.ndarray) -> None:
         import fcntl  # not on Windows
+
         if self._full:
             return
         with open(self.index, 'ab') as index:
-            fcntl.flock(index, fcntl.LOCK_EX)  # released when the file is closed; one writer at a time
+            fcntl.flock(
+                index, fcntl.LOCK_EX
+            )  # released when the file is closed; one writer at a time
             self._read_index()
             if path in self._entries and self._entries[path]['version'] == version:
                 return
@@ -113,7 +125,13 @@ class LoadCachedImage(LoadImageFromFile):
                     self._full = True
                     return
                 images.write(image.tobytes())
-            entry = dict(path=path, version=version, offset=offset, shape=list(image.shape), crc32=zlib.crc32(image))
+            entry = dict(
+                path=path,
+                version=version,
+                offset=offset,
+                shape=list(image.shape),
+                crc32=zlib.crc32(image),
+            )
             index.write(json.dumps(entry).encode() + b'\n')
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""Real images that ship in a package: scikit-learn's handwritten digits, for the quick start and the tests."""
+"""Real images that ship in a package: scikit-learn's handwritten digits, for the quick start and
+the tests."""
+
 from typing import Any, Literal
 
 import numpy as np
@@ -13,19 +15,26 @@ SIZES = dict(learning=1097, held_out=300, test=400)
 
 @DATASETS.register_module()
 class Digits(BaseDataset):
-    """1,797 handwritten digits (UCI, Alpaydin and Kaynak, 1998) as 32x32 RGB images, split once by seed.
+    """1,797 handwritten digits (UCI, Alpaydin and Kaynak, 1998) as 32x32 RGB images, split once by
+    seed.
 
     Each sample has ``img``, uint8 ``(32, 32, 3)``, and ``gt_label``, 0 to 9.
 
     Args:
-        split: ``'learning'`` (1,097 images), ``'held_out'`` (300, for search scores) or ``'test'`` (400).
+        split: ``'learning'`` (1,097 images), ``'held_out'`` (300, for search scores) or ``'test'``
+            (400).
         split_seed: Seed of the split.
         kwargs: As in mmengine's ``BaseDataset``.
     """
 
     METAINFO = dict(classes=tuple('0123456789'))
 
-    def __init__(self, split: Literal['learning', 'held_out', 'test'] = 'learning', split_seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        split: Literal['learning', 'held_out', 'test'] = 'learning',
+        split_seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         if split not in SIZES:
             raise InputError(f'Digits: split={split!r}, expected one of {list(SIZES)}')
         self.split = split
@@ -36,7 +45,10 @@ class Digits(BaseDataset):
         digits = load_digits()
         order = np.random.default_rng(self.split_seed).permutation(len(digits.target))
         ends = dict(zip(SIZES, np.cumsum(list(SIZES.values()))))
-        indices = order[ends[self.split] - SIZES[self.split]:ends[self.split]]
+        indices = order[ends[self.split] - SIZES[self.split] : ends[self.split]]
         images = np.rint(digits.images * (255 / 16)).astype(np.uint8)
         images = images.repeat(4, axis=1).repeat(4, axis=2)[..., None].repeat(3, axis=3)
-        return [dict(img=images[i], img_shape=images[i].shape[:2], gt_label=int(digits.target[i])) for i in indices]
+        return [
+            dict(img=images[i], img_shape=images[i].shape[:2], gt_label=int(digits.target[i]))
+            for i in indices
+        ]

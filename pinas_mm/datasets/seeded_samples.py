@@ -1,4 +1,5 @@
 """Augmentation that is a function of (seed, sample index)."""
+
 import random
 from typing import Any
 
@@ -8,10 +9,12 @@ from torch.utils.data import Dataset
 
 
 class SeededSamples(Dataset):
-    """Gives every sample the same random augmentation at every pass, in every worker and on every rank.
+    """Gives every sample the same random augmentation at every pass, in every worker and on every
+    rank.
 
     Args:
-        dataset: Any dataset whose pipeline draws from the global generators of Python, NumPy and PyTorch.
+        dataset: Any dataset whose pipeline draws from the global generators of Python, NumPy and
+            PyTorch.
         seed: With a sample's index, it fixes the augmentation.
     """
 
@@ -32,8 +35,9 @@ class SeededSamples(Dataset):
         try:
             random.seed(value)
             np.random.seed(value)
-            # Not torch.manual_seed: where CUDA is not initialised, it notes the call with its stack for every GPU, which takes longer
-            # than reading a small image. Augmentation runs on the CPU.
+            # Not torch.manual_seed: where CUDA is not initialised, it notes the call with its stack
+            # for every GPU, which takes longer than reading a small image. Augmentation runs on the
+            # CPU.
             torch.default_generator.manual_seed(value)
             return self.dataset[index]
         finally:

@@ -1,4 +1,5 @@
 """A held-out part of a training set, fixed by a seed."""
+
 import re
 from collections.abc import Iterator
 from itertools import chain
@@ -14,25 +15,34 @@ from ..registry import DATASETS
 
 
 @DATASETS.register_module()
-def SeededSplit(dataset: dict, part: Literal['learning', 'held_out'], held_out: int, seed: int = 0,  # noqa: N802
-                group: str | None = None) -> BaseDataset:
-    """Builds ``dataset`` and keeps one of its two parts. Named like a class since configs name it as ``type``.
+def SeededSplit(  # noqa: N802
+    dataset: dict,
+    part: Literal['learning', 'held_out'],
+    held_out: int,
+    seed: int = 0,
+    group: str | None = None,
+) -> BaseDataset:
+    """Builds ``dataset`` and keeps one of its two parts. Named like a class since configs name it
+    as ``type``.
 
     Args:
         dataset: Config of any mm dataset.
-        part: ``'held_out'``, the samples that searches are scored on, or ``'learning'``, all others.
+        part: ``'held_out'``, the samples that searches are scored on, or ``'learning'``, all
+            others.
         held_out: Number of held-out samples; with ``group`` the least.
         seed: Seed of the split; the same in every config that shares a dataset.
-        group: A regular expression found in each image's file name; images with the same text for it (for its first group, where it
-            has one) stay together, so that nobody is in both parts: ``r'^(\\d+)_'`` where names begin with the person. The held-out
-            part is then the first of the drawn groups that together have ``held_out`` samples or more. Defaults to every sample by
-            itself.
+        group: A regular expression found in each image's file name; images with the same text for
+            it (for its first group, where it has one) stay together, so that nobody is in both
+            parts: ``r'^(\\d+)_'`` where names begin with the person. The held-out part is then the
+            first of the drawn groups that together have ``held_out`` samples or more. Defaults to
+            every sample by itself.
 
     Returns:
         An ordinary mm dataset.
 
     Raises:
-        InputError: An unknown part, images that cannot be read, a file name without ``group``, or no sample left in one of the parts.
+        InputError: An unknown part, images that cannot be read, a file name without ``group``, or
+            no sample left in one of the parts.
     """
     if part not in ('learning', 'held_out'):
         raise InputError(f"SeededSplit: part={part!r}, expected 'learning' or 'held_out'")
@@ -40,9 +50,13 @@ def SeededSplit(dataset: dict, part: Literal['learning', 'held_out'], held_out: 
         whole = ROOT_DATASETS.build(dataset)
         whole.full_init()
     except (OSError, RuntimeError) as error:  # missing and empty folders
-        raise InputError(f"SeededSplit: {dataset.get('type')} of {dataset.get('data_root')!r}: {error}") from error
+        raise InputError(
+            f'SeededSplit: {dataset.get("type")} of {dataset.get("data_root")!r}: {error}'
+        ) from error
     if not 0 < held_out < len(whole):
-        raise InputError(f'SeededSplit: held_out={held_out} of {len(whole)} samples in {type(whole).__name__}')
+        raise InputError(
+            f'SeededSplit: held_out={held_out} of {len(whole)} samples in {type(whole).__name__}'
+        )
     names = range(len(whole)) if group is None else _groups(whole, re.compile(group))
     members: dict[Any, list[int]] = {}
     for index, name in enumerate(names):
@@ -52,9 +66,14 @@ def SeededSplit(dataset: dict, part: Literal['learning', 'held_out'], held_out: 
     ends = np.cumsum([len(indices) for indices in drawn])
     number = int(np.searchsorted(ends, held_out)) + 1  # of groups that are held out
     if number == len(drawn):
-        raise InputError(f'SeededSplit: held_out={held_out} of {len(whole)} samples in {len(drawn)} groups by {group!r}: none is left to '
-                         'learn from')
-    return whole.get_subset(sorted(chain.from_iterable(drawn[:number] if part == 'held_out' else drawn[number:])))
+        raise InputError(
+            f'SeededSplit: held_out={held_out} of {len(whole)} samples in {len(drawn)} groups by '
+            f'{group!r}: none is left to '
+            'learn from'
+        )
+    return whole.get_subset(
+        sorted(chain.from_iterable(drawn[:number] if part == 'held_out' else drawn[number:]))
+    )
 
 
 def _groups(dataset: BaseDataset, group: re.Pattern[str]) -> Iterator[str]:
@@ -64,5 +83,8 @@ def _groups(dataset: BaseDataset, group: re.Pattern[str]) -> Iterator[str]:
         found = group.search(name)
         text = found and found[1 if group.groups else 0]
         if text is None:
-            raise InputError(f'SeededSplit: group={group.pattern!r} is not in the file name {name!r} of {type(dataset).__name__}')
+            raise InputError(
+                f'SeededSplit: group={group.pattern!r} is not in the file name {name!r} of '
+                f'{type(dataset).__name__}'
+            )
         yield text

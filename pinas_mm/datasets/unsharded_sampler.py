@@ -1,4 +1,5 @@
 """A sampler that gives every rank the whole set, as the evaluation of archs needs."""
+
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,21 +11,27 @@ from ..registry import DATA_SAMPLERS
 
 @DATA_SAMPLERS.register_module()
 class UnshardedSampler(Sampler[int]):
-    """The same indices on every rank and at every pass (mmengine's samplers give each rank its share).
+    """The same indices on every rank and at every pass (mmengine's samplers give each rank its
+    share).
 
     Args:
         dataset: The dataset.
-        num_samples: How many samples, drawn without replacement. Where every sample has one class, each class keeps its share of them.
-            Defaults to all.
-        seed: Seed of the draw and of the order. None keeps the dataset's order, which is often by class.
+        num_samples: How many samples, drawn without replacement. Where every sample has one class,
+            each class keeps its share of them. Defaults to all.
+        seed: Seed of the draw and of the order. None keeps the dataset's order, which is often by
+            class.
 
     Raises:
         InputError: More samples asked than there are, or some of them without a seed.
     """
 
-    def __init__(self, dataset: Dataset, num_samples: int | None = None, seed: int | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, num_samples: int | None = None, seed: int | None = None
+    ) -> None:
         if num_samples is not None and (seed is None or not 0 < num_samples <= len(dataset)):
-            raise InputError(f'num_samples={num_samples} of a dataset with {len(dataset)} samples, seed={seed}')
+            raise InputError(
+                f'num_samples={num_samples} of a dataset with {len(dataset)} samples, seed={seed}'
+            )
         indices = np.arange(len(dataset))
         if seed is not None:
             rng = np.random.default_rng(seed)
@@ -41,21 +48,25 @@ class UnshardedSampler(Sampler[int]):
 
 
 def sample_classes(dataset: Dataset) -> np.ndarray | None:
-    """The class of every sample, ``(len(dataset), )``, or None where the dataset does not say or samples have several."""
+    """The class of every sample, ``(len(dataset), )``, or None where the dataset does not say or
+    samples have several."""
     if not hasattr(dataset, 'get_data_info'):
         return None
     labels = [dataset.get_data_info(index).get('gt_label') for index in range(len(dataset))]
-    return np.array(labels) if all(isinstance(label, int | np.integer) for label in labels) else None
+    return (
+        np.array(labels) if all(isinstance(label, int | np.integer) for label in labels) else None
+    )
 
 
 def _stratified(order: np.ndarray, classes: np.ndarray | None, n: int) -> np.ndarray:
-    """The ``n`` first of ``order``, class by class in proportion; what rounding leaves goes to the classes that lost most by it."""
+    """The ``n`` first of ``order``, class by class in proportion; what rounding leaves goes to the
+    classes that lost most by it."""
     if classes is None:
         return order[:n]
     values, counts = np.unique(classes, return_counts=True)
     shares = counts * n / len(order)
     quota = shares.astype(int)
-    quota[np.argsort(quota - shares, kind='stable')[:n - quota.sum()]] += 1
+    quota[np.argsort(quota - shares, kind='stable')[: n - quota.sum()]] += 1
     quota = dict(zip(values.tolist(), quota.tolist()))
     kept = []
     for index in order.tolist():

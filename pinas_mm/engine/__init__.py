@@ -5,6 +5,14 @@ from .safe_runner import SafeRunner
 from .search_loop import SearchLoop
 
 __all__ = [
-    'ActiveGradientDataParallel', 'ArchSamplingHook', 'ArchSearchHook', 'ArchTestLoop', 'ArchValLoop', 'EpochSeedHook', 'KNNHook',
-    'PredictionPictureHook', 'SafeRunner', 'SearchLoop'
+    'ActiveGradientDataParallel',
+    'ArchSamplingHook',
+    'ArchSearchHook',
+    'ArchTestLoop',
+    'ArchValLoop',
+    'EpochSeedHook',
+    'KNNHook',
+    'PredictionPictureHook',
+    'SafeRunner',
+    'SearchLoop',
 ]

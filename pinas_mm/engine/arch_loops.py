@@ -1,4 +1,5 @@
 """Validation and test of a supernet: given or seeded archs, each with recalibrated BN."""
+
 import copy
 from collections.abc import Sequence
 from typing import Any
@@ -10,16 +11,22 @@ from mmengine.runner import BaseLoop, Runner
 from torch.utils.data import DataLoader
 
 from ..errors import InputError
+from ..models.backbones import supernet_of
 from ..registry import LOOPS
 from ..scoring.evaluator import ArchEvaluator
 from ..search.search import Evaluate, Failure
 from ..spaces import Arch
-from .hooks.arch_sampling_hook import supernet_of
 from .loaders import calibration_loader, whole_set_loader
 
 
-def build_arch_evaluator(runner: Runner, calibration: DataLoader, loader: DataLoader, evaluator: Any, autocast: str | None = None,
-                         **kwargs: Any) -> ArchEvaluator:
+def build_arch_evaluator(
+    runner: Runner,
+    calibration: DataLoader,
+    loader: DataLoader,
+    evaluator: Any,
+    autocast: str | None = None,
+    **kwargs: Any,
+) -> ArchEvaluator:
     """An :class:`ArchEvaluator` of the runner's model.
 
     Args:
@@ -37,10 +44,18 @@ def build_arch_evaluator(runner: Runner, calibration: DataLoader, loader: DataLo
         raise InputError(f"autocast={autocast!r}, expected 'bfloat16', 'float16' or None")
     dtype = None if autocast is None else getattr(torch, autocast)
     return ArchEvaluator(
-        runner.model, calibration, loader, lambda: runner.build_evaluator(copy.deepcopy(evaluator)), dtype, **kwargs)
+        runner.model,
+        calibration,
+        loader,
+        lambda: runner.build_evaluator(copy.deepcopy(evaluator)),
+        dtype,
+        **kwargs,
+    )
 
 
-def evaluate_on_ranks(evaluate: Evaluate, archs: Sequence[Arch]) -> list[dict[str, float] | Failure]:
+def evaluate_on_ranks(
+    evaluate: Evaluate, archs: Sequence[Arch]
+) -> list[dict[str, float] | Failure]:
     """Evaluates archs, each rank a share of them, and gives all results to every rank.
 
     Neighbours in sorted order stay together, since they share most.
@@ -57,14 +72,18 @@ def evaluate_on_ranks(evaluate: Evaluate, archs: Sequence[Arch]) -> list[dict[st
         mine = dict(zip(share, evaluate([archs[i] for i in share]), strict=True)) if share else {}
     except Exception as error:  # the others wait to hear from this rank
         own_error = error
-    everyone = all_gather_object((list(archs), mine, own_error and f'{type(own_error).__name__}: {own_error}'))
+    everyone = all_gather_object(
+        (list(archs), mine, own_error and f'{type(own_error).__name__}: {own_error}')
+    )
     if own_error is not None:
         raise own_error
     for rank, (others, _, error) in enumerate(everyone):
         if error is not None:
             raise RuntimeError(f'rank {rank} stopped with {error}')
         if others != list(archs):
-            raise RuntimeError(f'rank {rank} was asked to evaluate other archs: the searchers do not agree')
+            raise RuntimeError(
+                f'rank {rank} was asked to evaluate other archs: the searchers do not agree'
+            )
     results = {index: result for _, theirs, _ in everyone for index, result in theirs.items()}
     return [results[index] for index in range(len(archs))]
 
@@ -73,10 +92,12 @@ def evaluate_on_ranks(evaluate: Evaluate, archs: Sequence[Arch]) -> list[dict[st
 class ArchValLoop(BaseLoop):
     """Scores a few archs of a supernet with recalibrated BN and logs each and their mean.
 
-    A supernet's running statistics fit none of its archs, so an ordinary validation loop would show noise.
+    A supernet's running statistics fit none of its archs, so an ordinary validation loop would show
+    noise.
 
     Args:
-        runner, dataloader, evaluator: As in mmengine's loops; ranks share the archs, and each reads the whole set.
+        runner, dataloader, evaluator: As in mmengine's loops; ranks share the archs, and each reads
+            the whole set.
         calibration_dataloader: Dataloader config for BN recalibration, such as the training one.
         calibration_batches: Batches from it, 49 as published.
         archs: The archs, as lists or text. Defaults to ``num_archs`` drawn by ``seed``.
@@ -90,16 +111,32 @@ class ArchValLoop(BaseLoop):
 
     phase = 'val'
 
-    def __init__(self, runner: Runner, dataloader: dict, evaluator: dict | list, calibration_dataloader: dict,
-                 calibration_batches: int = 49, archs: Sequence[Sequence[int] | str] | None = None, num_archs: int = 3,
-                 seed: int = 0, autocast: str | None = None) -> None:
-        space = supernet_of(runner).space
-        self.archs: list[Arch] = [space.decode(arch) if isinstance(arch, str) else space.validate(arch) for arch in archs or []]
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        evaluator: dict | list,
+        calibration_dataloader: dict,
+        calibration_batches: int = 49,
+        archs: Sequence[Sequence[int] | str] | None = None,
+        num_archs: int = 3,
+        seed: int = 0,
+        autocast: str | None = None,
+    ) -> None:
+        space = supernet_of(runner.model).space
+        self.archs: list[Arch] = [
+            space.decode(arch) if isinstance(arch, str) else space.validate(arch)
+            for arch in archs or []
+        ]
         rng = np.random.default_rng(seed)
         self.archs = self.archs or [space.sample(rng) for _ in range(num_archs)]
         self.arch_evaluator = build_arch_evaluator(
-            runner, calibration_loader(calibration_dataloader, calibration_batches, seed), whole_set_loader(dataloader), evaluator,
-            autocast)
+            runner,
+            calibration_loader(calibration_dataloader, calibration_batches, seed),
+            whole_set_loader(dataloader),
+            evaluator,
+            autocast,
+        )
         super().__init__(runner, self.arch_evaluator.loader)
 
     def run(self) -> dict[str, float]:
@@ -108,10 +145,15 @@ class ArchValLoop(BaseLoop):
         runner.call_hook(f'before_{self.phase}')
         runner.call_hook(f'before_{self.phase}_epoch')
         scores = []
-        for arch, metrics in zip(self.archs, evaluate_on_ranks(self.arch_evaluator.evaluate, self.archs)):
+        for arch, metrics in zip(
+            self.archs, evaluate_on_ranks(self.arch_evaluator.evaluate, self.archs)
+        ):
             if isinstance(metrics, Failure):
                 raise RuntimeError(f'arch {space.encode(arch)}: {metrics.error}')
-            runner.logger.info(f'arch {space.encode(arch)}  ' + '  '.join(f'{name}: {value:.4f}' for name, value in metrics.items()))
+            runner.logger.info(
+                f'arch {space.encode(arch)}  '
+                + '  '.join(f'{name}: {value:.4f}' for name, value in metrics.items())
+            )
             scores.append(metrics)
         mean = {name: float(np.mean([metrics[name] for metrics in scores])) for name in scores[0]}
         runner.call_hook(f'after_{self.phase}_epoch', metrics=mean)

@@ -1,4 +1,5 @@
 """What a search will cost, from a short probe."""
+
 import itertools
 import math
 import time
@@ -12,8 +13,8 @@ from torch.utils.data import DataLoader
 
 from ..scoring.evaluator import ArchEvaluator
 from ..search.search import Failure
-from ..subnets.subnet import subnet_state_dict
 from ..spaces import Arch
+from ..subnets.subnet import subnet_state_dict
 
 PROBE_BATCHES = 2
 # A line of history.jsonl: the record of an arch, with its share of the searcher's state.
@@ -31,6 +32,7 @@ class Forecast:
         memory_mb: Peak memory of the probe: of the process, or of the GPU.
         disk_mb: What the search writes.
     """
+
     archs: int
     asked_batches: int
     data_batches: tuple[int, int]
@@ -43,7 +45,8 @@ class Forecast:
         hours, minutes = divmod(math.ceil(self.seconds / 60), 60)
         return [
             f'archs    {self.archs} in {self.asked_batches} asked batches',
-            f'data     {self.data_batches[0]} calibration and {self.data_batches[1]} scoring batches per asked batch',
+            f'data     {self.data_batches[0]} calibration and {self.data_batches[1]} scoring '
+            f'batches per asked batch',
             f'time     {hours} h {minutes} min on {get_world_size()} rank(s)',
             f'memory   {self.memory_mb:.0f} MB at the peak of the probe',
             f'disk     {self.disk_mb:.1f} MB',
@@ -66,8 +69,14 @@ class FirstBatches:
         return getattr(self.loader, name)
 
 
-def forecast(evaluator: ArchEvaluator, archs: Sequence[Arch], num_archs: int, rescored: int, whole: ArchEvaluator,
-             clock: Callable[[], float] = time.perf_counter) -> Forecast:
+def forecast(
+    evaluator: ArchEvaluator,
+    archs: Sequence[Arch],
+    num_archs: int,
+    rescored: int,
+    whole: ArchEvaluator,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Forecast:
     """Times an asked batch on the first batches of data and scales that up.
 
     A race is forecast as if it dropped no arch.
@@ -83,13 +92,19 @@ def forecast(evaluator: ArchEvaluator, archs: Sequence[Arch], num_archs: int, re
     Raises:
         RuntimeError: An arch of the probe could not be evaluated.
     """
-    mine = sorted(archs)[:max(1, math.ceil(len(archs) / get_world_size()))]
+    mine = sorted(archs)[: max(1, math.ceil(len(archs) / get_world_size()))]
 
     def probe(calibration: int, scoring: int) -> float:
         """Seconds for so many batches of each loader."""
         part = ArchEvaluator(
-            evaluator.model, FirstBatches(evaluator.calibration_loader, calibration), FirstBatches(evaluator.loader, scoring),
-            evaluator.build_metrics, evaluator.autocast, evaluator.share_prefixes, evaluator.fold_bn)
+            evaluator.model,
+            FirstBatches(evaluator.calibration_loader, calibration),
+            FirstBatches(evaluator.loader, scoring),
+            evaluator.build_metrics,
+            evaluator.autocast,
+            evaluator.share_prefixes,
+            evaluator.fold_bn,
+        )
         started = clock()
         for result in part.evaluate(mine):
             if isinstance(result, Failure):
@@ -100,21 +115,44 @@ def forecast(evaluator: ArchEvaluator, archs: Sequence[Arch], num_archs: int, re
     shortest = probe(1, 1)
     calibration, scoring = len(evaluator.calibration_loader), len(evaluator.loader)
     # What more batches add: without what starts every pass.
-    more_calibration, more_scoring = min(PROBE_BATCHES, calibration - 1), min(PROBE_BATCHES, scoring - 1)
-    per_calibration = max(probe(1 + more_calibration, 1) - shortest, 0.0) / more_calibration if more_calibration else shortest / 2
-    per_scoring = max(probe(1, 1 + more_scoring) - shortest, 0.0) / more_scoring if more_scoring else shortest / 2
+    more_calibration, more_scoring = (
+        min(PROBE_BATCHES, calibration - 1),
+        min(PROBE_BATCHES, scoring - 1),
+    )
+    per_calibration = (
+        max(probe(1 + more_calibration, 1) - shortest, 0.0) / more_calibration
+        if more_calibration
+        else shortest / 2
+    )
+    per_scoring = (
+        max(probe(1, 1 + more_scoring) - shortest, 0.0) / more_scoring
+        if more_scoring
+        else shortest / 2
+    )
     start = max(shortest - per_calibration - per_scoring, 0.0)
     asked = math.ceil(num_archs / len(archs))
     seconds = asked * (start + per_calibration * calibration + per_scoring * scoring)
     if rescored:
-        seconds += start + rescored / len(archs) * (per_calibration * calibration + per_scoring * len(whole.loader))
-    weights = sum(tensor.numel() * tensor.element_size() for tensor in subnet_state_dict(evaluator.model, mine[0]).values())
-    return Forecast(num_archs, asked, (calibration, len(evaluator.loader)), seconds, _peak_memory_mb(),
-                    (weights + HISTORY_BYTES * num_archs) / 2**20)
+        seconds += start + rescored / len(archs) * (
+            per_calibration * calibration + per_scoring * len(whole.loader)
+        )
+    weights = sum(
+        tensor.numel() * tensor.element_size()
+        for tensor in subnet_state_dict(evaluator.model, mine[0]).values()
+    )
+    return Forecast(
+        num_archs,
+        asked,
+        (calibration, len(evaluator.loader)),
+        seconds,
+        _peak_memory_mb(),
+        (weights + HISTORY_BYTES * num_archs) / 2**20,
+    )
 
 
 def _peak_memory_mb() -> float:
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated() / 2**20
     import resource  # not on Windows
+
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

@@ -1,4 +1,5 @@
 """Loaders for the evaluation of archs, made from ordinary mm dataloader configs."""
+
 import copy
 from typing import Any
 
@@ -14,7 +15,9 @@ from ..scoring.bn_recalibration import MIN_CALIBRATION_BATCH
 CALIBRATION_BATCHES = 49
 
 
-def whole_set_loader(config: dict[str, Any], num_samples: int | None = None, seed: int = 0, shuffle: bool = False) -> DataLoader:
+def whole_set_loader(
+    config: dict[str, Any], num_samples: int | None = None, seed: int = 0, shuffle: bool = False
+) -> DataLoader:
     """A loader over the whole set on every rank, in a fixed order.
 
     Args:
@@ -26,13 +29,17 @@ def whole_set_loader(config: dict[str, Any], num_samples: int | None = None, see
     config = copy.deepcopy(dict(config))
     config.pop('batch_sampler', None)
     drawn = shuffle or num_samples is not None
-    config['sampler'] = dict(type='pinas_mm.UnshardedSampler', num_samples=num_samples, seed=seed if drawn else None)
+    config['sampler'] = dict(
+        type='pinas_mm.UnshardedSampler', num_samples=num_samples, seed=seed if drawn else None
+    )
     return Runner.build_dataloader(config, seed=seed)
 
 
 def calibration_config(train_dataloader: dict[str, Any]) -> dict[str, Any]:
     """The training set's dataloader config, with batches large enough for BN statistics."""
-    return dict(train_dataloader) | dict(batch_size=max(train_dataloader.get('batch_size', 1), MIN_CALIBRATION_BATCH))
+    return dict(train_dataloader) | dict(
+        batch_size=max(train_dataloader.get('batch_size', 1), MIN_CALIBRATION_BATCH)
+    )
 
 
 def calibration_loader(config: dict[str, Any], num_batches: int, seed: int = 0) -> DataLoader:
@@ -53,6 +60,13 @@ def calibration_loader(config: dict[str, Any], num_batches: int, seed: int = 0) 
         dataset.full_init()
     batches = min(num_batches, len(dataset) // config['batch_size'])
     if batches < 1:
-        raise InputError(f"calibration_dataloader: no whole batch of {config['batch_size']} in {len(dataset)} samples "
-                         f'(num_batches={num_batches})')
-    return whole_set_loader(config | dict(dataset=SeededSamples(dataset, seed), drop_last=True), batches * config['batch_size'], seed)
+        raise InputError(
+            f'calibration_dataloader: no whole batch of {config["batch_size"]} in {len(dataset)} '
+            f'samples '
+            f'(num_batches={num_batches})'
+        )
+    return whole_set_loader(
+        config | dict(dataset=SeededSamples(dataset, seed), drop_last=True),
+        batches * config['batch_size'],
+        seed,
+    )

@@ -1,4 +1,5 @@
 """mmengine's Runner, except that no checkpoint it loads can run code and none it saves is torn."""
+
 import os
 from typing import Any
 
@@ -11,9 +12,9 @@ from ..checkpoint import load_checkpoint, only_plain_tensors
 class SafeRunner(Runner):
     """The runner of the tools.
 
-    mmengine loads checkpoints without ``weights_only`` where torch lets it, and on resume executes the config text that a checkpoint
-    holds. Here every checkpoint is opened with ``weights_only=True``, and that text is dropped.
-    """
+    mmengine loads checkpoints without ``weights_only`` where torch lets it, and on resume executes
+    the config text that a checkpoint holds. Here every checkpoint is opened with
+    ``weights_only=True``, and that text is dropped."""
 
     def _init_model_weights(self) -> None:
         # ``init_cfg=dict(type='Pretrained')`` anywhere in the model.
@@ -21,7 +22,8 @@ class SafeRunner(Runner):
             super()._init_model_weights()
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Loads weights as mmengine does, after :func:`pinas_mm.checkpoint.load_checkpoint` has accepted the file.
+        """Loads weights as mmengine does, after :func:`pinas_mm.checkpoint.load_checkpoint` has
+        accepted the file.
 
         Raises:
             InputError: The file is not a checkpoint of plain tensors.
@@ -32,7 +34,8 @@ class SafeRunner(Runner):
         return checkpoint
 
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Saves as mmengine does, to a file beside the checkpoint that is then renamed: a full disk or a kill leaves no torn one."""
+        """Saves as mmengine does, to a file beside the checkpoint that is then renamed: a full disk
+        or a kill leaves no torn one."""
         if '://' in str(out_dir):  # a remote storage writes whole objects
             super().save_checkpoint(out_dir, filename, *args, **kwargs)
             return

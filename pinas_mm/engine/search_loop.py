@@ -1,4 +1,5 @@
 """The search as an mmengine loop: ``test_cfg = dict(type='pinas_mm.SearchLoop', ...)``."""
+
 import inspect
 import json
 import logging
@@ -18,28 +19,38 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import nn
 
 from ..checkpoint import save_checkpoint
+from ..costs.cost import Constraints, measure_costs
+from ..costs.latency import read_latency
 from ..errors import InputError
 from ..fileio import write_atomic
+from ..models.backbones import supernet_of
 from ..registry import LOOPS, SEARCHERS
-from ..costs.cost import Constraints, measure_costs
 from ..scoring.evaluator import ArchEvaluator
-from ..search.history import History, Record
-from ..costs.latency import read_latency
-from ..search.pareto import pareto_front
 from ..scoring.race import Race
+from ..search.history import History, Record
+from ..search.pareto import pareto_front
 from ..search.search import Failure, ranked, rescore, search
-from ..search.searchers import EvolutionSearcher, NSGA2Searcher, PartitionTreeSearcher, RandomSearcher, Searcher
-from ..subnets.subnet import subnet_state_dict
+from ..search.searchers import (
+    EvolutionSearcher,
+    NSGA2Searcher,
+    PartitionTreeSearcher,
+    RandomSearcher,
+    Searcher,
+)
 from ..spaces import Arch, SearchSpace
 from ..spaces.subnet_file import SubnetFile
+from ..subnets.subnet import subnet_state_dict
 from ..visualization import plot_pareto, plot_search_curve
 from .arch_loops import build_arch_evaluator, evaluate_on_ranks
 from .forecast import Forecast, forecast
-from .hooks.arch_sampling_hook import supernet_of
 from .loaders import calibration_loader, whole_set_loader
 
 for _name, _searcher in dict(
-        random=RandomSearcher, evolution=EvolutionSearcher, partition_tree=PartitionTreeSearcher, nsga2=NSGA2Searcher).items():
+    random=RandomSearcher,
+    evolution=EvolutionSearcher,
+    partition_tree=PartitionTreeSearcher,
+    nsga2=NSGA2Searcher,
+).items():
     SEARCHERS.register_module(name=_name, module=_searcher)
 
 
@@ -47,74 +58,90 @@ for _name, _searcher in dict(
 class SearchLoop(BaseLoop):
     """Searches the supernet in the runner's model.
 
-    Writes ``subnet.yaml`` and ``subnet.pth`` (the winner), ``history.jsonl``, ``pareto.json``, ``search_curve.png`` and ``pareto.png``.
-    Runs where the test loop would, after the checkpoint is loaded. The loop itself is :func:`pinas_mm.search.search.search`. Ranks
-    share the archs of an asked batch; the history is the same on any number of them.
+    Writes ``subnet.yaml`` and ``subnet.pth`` (the winner), ``history.jsonl``, ``pareto.json``,
+    ``search_curve.png`` and ``pareto.png``. Runs where the test loop would, after the checkpoint is
+    loaded. The loop itself is :func:`pinas_mm.search.search.search`. Ranks share the archs of an
+    asked batch; the history is the same on any number of them.
 
     Args:
         runner: The runner.
-        dataloader: The held-out split (``test_dataloader`` of the config); disjoint from the calibration samples.
+        dataloader: The held-out split (``test_dataloader`` of the config); disjoint from the
+            calibration samples.
         evaluator: Metrics (``test_evaluator`` of the config).
-        searcher: Config of a searcher: ``dict(type='partition_tree', ...)``; other types are ``evolution``, ``random``, ``nsga2``.
+        searcher: Config of a searcher: ``dict(type='partition_tree', ...)``; other types are
+            ``evolution``, ``random``, ``nsga2``.
         calibration_dataloader: Dataloader config for BN recalibration, such as the training one.
         input_size: Height and width in pixels at which MACs are counted, or one number for both.
         num_archs: Budget, 1,000 as published.
-        ask_size: Archs asked at a time and evaluated together. 8 as published; with more, archs share more and the search is
-            faster, but learns later (docs/search.md).
+        ask_size: Archs asked at a time and evaluated together. 8 as published; with more, archs
+            share more and the search is faster, but learns later (docs/search.md).
         calibration_batches: Batches for BN recalibration, 49 as published.
         score: The metric that is the score, higher is better.
-        constraints: Limits on costs: ``dict(macs=50e6)`` or ``dict(macs=(40e6, 50e6), params=...)``, of the whole model, and
-            ``latency`` in ms where there is a table of it.
+        constraints: Limits on costs: ``dict(macs=50e6)`` or ``dict(macs=(40e6, 50e6),
+            params=...)``, of the whole model, and ``latency`` in ms where there is a table of it.
         latency_table: A file that ``tools/latency.py`` wrote.
-        score_samples: While searching, score on only so many of the held-out samples, drawn by ``seed``, each class in proportion.
-            Defaults to all.
-        top_k: So many of the best are scored again on the whole held-out split before the winner is named.
-        race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes in, see :class:`Race`; needs a larger
-            ``ask_size``. Ranks race their own shares, so a raced search resumes on as many ranks. Defaults to no race.
+        score_samples: While searching, score on only so many of the held-out samples, drawn by
+            ``seed``, each class in proportion. Defaults to all.
+        top_k: So many of the best are scored again on the whole held-out split before the winner is
+            named.
+        race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes
+            in, see :class:`Race`; needs a larger ``ask_size``. Ranks race their own shares, so a
+            raced search resumes on as many ranks. Defaults to no race.
         share_prefixes: Whether what archs share runs once; the scores are equal either way.
         autocast: ``'bfloat16'`` or ``'float16'`` to evaluate in half precision.
-        fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by rounding.
-        save_pareto: Whether to write a subnet for every arch of the Pareto front, to ``pareto/<arch>/``.
+        fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by
+            rounding.
+        save_pareto: Whether to write a subnet for every arch of the Pareto front, to
+            ``pareto/<arch>/``.
         seed: Seed of the searcher and of the samples.
         resume: Whether to go on from the history in ``out_dir``.
         out_dir: Where to write. Defaults to the work dir.
 
     Raises:
-        InputError: An unknown searcher or argument, or what :func:`search` and :class:`History` raise.
+        InputError: An unknown searcher or argument, or what :func:`search` and :class:`History`
+            raise.
     """
 
-    def __init__(self,
-                 runner: Runner,
-                 dataloader: dict,
-                 evaluator: dict | list,
-                 searcher: dict,
-                 calibration_dataloader: dict,
-                 input_size: int | tuple[int, int],
-                 num_archs: int = 1000,
-                 ask_size: int = 8,
-                 calibration_batches: int = 49,
-                 score: str = 'accuracy/top1',
-                 constraints: dict | None = None,
-                 latency_table: str | None = None,
-                 score_samples: int | None = None,
-                 top_k: int = 10,
-                 race: dict | None = None,
-                 share_prefixes: bool = True,
-                 autocast: str | None = None,
-                 fold_bn: bool = False,
-                 save_pareto: bool = False,
-                 seed: int = 0,
-                 resume: bool = False,
-                 out_dir: str | None = None) -> None:
-        self.backbone = supernet_of(runner)
+    def __init__(
+        self,
+        runner: Runner,
+        dataloader: dict,
+        evaluator: dict | list,
+        searcher: dict,
+        calibration_dataloader: dict,
+        input_size: int | tuple[int, int],
+        num_archs: int = 1000,
+        ask_size: int = 8,
+        calibration_batches: int = 49,
+        score: str = 'accuracy/top1',
+        constraints: dict | None = None,
+        latency_table: str | None = None,
+        score_samples: int | None = None,
+        top_k: int = 10,
+        race: dict | None = None,
+        share_prefixes: bool = True,
+        autocast: str | None = None,
+        fold_bn: bool = False,
+        save_pareto: bool = False,
+        seed: int = 0,
+        resume: bool = False,
+        out_dir: str | None = None,
+    ) -> None:
+        self.backbone = supernet_of(runner.model)
         self.costs = measure_costs(runner.model, input_size)
         if latency_table is not None:
             latency = read_latency(latency_table, self.backbone)
             self.costs.add('latency', latency.fixed, latency.arrays())
         self.constraints = Constraints(self.costs, **constraints or {})
         self.searcher = build_searcher(searcher, self.backbone.space, self.constraints, seed)
-        self.objectives: tuple[str, ...] = getattr(self.searcher, 'objectives', ('macs', ))
-        self.num_archs, self.ask_size, self.score, self.top_k, self.seed = num_archs, ask_size, score, top_k, seed
+        self.objectives: tuple[str, ...] = getattr(self.searcher, 'objectives', ('macs',))
+        self.num_archs, self.ask_size, self.score, self.top_k, self.seed = (
+            num_archs,
+            ask_size,
+            score,
+            top_k,
+            seed,
+        )
         self.save_pareto = save_pareto
         self.resume = resume
         self.out_dir = Path(out_dir or runner.work_dir)
@@ -122,13 +149,24 @@ class SearchLoop(BaseLoop):
         calibration = calibration_loader(calibration_dataloader, calibration_batches, seed)
         racing = None if race is None else Race(score, **race)
         if racing is not None and racing.top_k * get_world_size() >= ask_size:
-            raise InputError(f'race: top_k={racing.top_k} of the {ask_size} archs asked at a time on {get_world_size()} rank(s): none '
-                             'would ever be dropped; raise ask_size or lower top_k')
+            raise InputError(
+                f'race: top_k={racing.top_k} of the {ask_size} archs asked at a time on '
+                f'{get_world_size()} rank(s): none '
+                'would ever be dropped; raise ask_size or lower top_k'
+            )
 
         def arch_evaluator(num_samples: int | None, race: Race | None) -> ArchEvaluator:
             loader = whole_set_loader(dataloader, num_samples, seed, shuffle=race is not None)
-            return build_arch_evaluator(runner, calibration, loader, evaluator, autocast, share_prefixes=share_prefixes, fold_bn=fold_bn,
-                                        race=race)
+            return build_arch_evaluator(
+                runner,
+                calibration,
+                loader,
+                evaluator,
+                autocast,
+                share_prefixes=share_prefixes,
+                fold_bn=fold_bn,
+                race=race,
+            )
 
         self.whole_evaluator = arch_evaluator(None, None)
         super().__init__(runner, self.whole_evaluator.loader)
@@ -136,12 +174,29 @@ class SearchLoop(BaseLoop):
         if score_samples is not None or racing is not None:
             self.quick_evaluator = arch_evaluator(score_samples, racing)
         self.header = dict(
-            config=Path(runner.cfg.filename or '').name, seed=seed, searcher=dict(searcher), constraints=str(self.constraints),
-            score=score, score_samples=score_samples, calibration_batches=calibration_batches, ask_size=ask_size, input_size=input_size,
-            race=race and race | dict(ranks=get_world_size()), autocast=autocast, fold_bn=fold_bn,
-            **{name: zlib.crc32(repr(value).encode()) for name, value in dict(
-                dataset=dataloader['dataset'], evaluator=evaluator, calibration_dataloader=calibration_dataloader,
-                model=runner.cfg.get('model'), latency_table=self.costs.tables.get('latency')).items()})
+            config=Path(runner.cfg.filename or '').name,
+            seed=seed,
+            searcher=dict(searcher),
+            constraints=str(self.constraints),
+            score=score,
+            score_samples=score_samples,
+            calibration_batches=calibration_batches,
+            ask_size=ask_size,
+            input_size=input_size,
+            race=race and race | dict(ranks=get_world_size()),
+            autocast=autocast,
+            fold_bn=fold_bn,
+            **{
+                name: zlib.crc32(repr(value).encode())
+                for name, value in dict(
+                    dataset=dataloader['dataset'],
+                    evaluator=evaluator,
+                    calibration_dataloader=calibration_dataloader,
+                    model=runner.cfg.get('model'),
+                    latency_table=self.costs.tables.get('latency'),
+                ).items()
+            },
+        )
 
     def run(self) -> dict[str, float]:
         """:meth:`search` between the hooks of a test; returns the winner's metrics."""
@@ -165,18 +220,39 @@ class SearchLoop(BaseLoop):
         try:
             with self._progress() as progress, _above_the_bar(self.runner.logger):
                 records = search(
-                    self.searcher, self._evaluate(self.quick_evaluator, progress, 'search', self.num_archs), history, self.num_archs,
-                    self.score, self.ask_size, self.costs.arch_costs, lambda record: self._report(record, progress))
+                    self.searcher,
+                    self._evaluate(self.quick_evaluator, progress, 'search', self.num_archs),
+                    history,
+                    self.num_archs,
+                    self.score,
+                    self.ask_size,
+                    self.costs.arch_costs,
+                    lambda record: self._report(record, progress),
+                )
                 if len(records) < self.num_archs:
                     self.runner.logger.warning(
-                        f'the space has no more archs within {self.constraints}: {len(records)} of {self.num_archs} evaluated')
+                        f'the space has no more archs within {self.constraints}: {len(records)} '
+                        f'of {self.num_archs} evaluated'
+                    )
                 best = ranked(records)
                 if self.quick_evaluator is not self.whole_evaluator:
-                    evaluate = self._evaluate(self.whole_evaluator, progress, 'top again', min(self.top_k, len(best)))
-                    best = rescore(records, evaluate, history, self.score, self.top_k, lambda record: self._report(record, progress))
+                    evaluate = self._evaluate(
+                        self.whole_evaluator, progress, 'top again', min(self.top_k, len(best))
+                    )
+                    best = rescore(
+                        records,
+                        evaluate,
+                        history,
+                        self.score,
+                        self.top_k,
+                        lambda record: self._report(record, progress),
+                    )
         except KeyboardInterrupt:
-            self.runner.logger.warning(f'stopped; {history.path} has {len(history.records)} records; the same command goes on '
-                                       '(tools/search.py: with --resume)')
+            self.runner.logger.warning(
+                f'stopped; {history.path} has {len(history.records)} records; the same command '
+                f'goes on '
+                '(tools/search.py: with --resume)'
+            )
             raise
         if not best:
             raise InputError(f'{history.path}: not one of {len(records)} archs could be evaluated')
@@ -188,7 +264,9 @@ class SearchLoop(BaseLoop):
     def forecast(self) -> Forecast:
         """What the search will cost, from a short probe; searches and writes nothing."""
         archs = self.searcher.ask(min(self.ask_size, self.num_archs))
-        rescored = 0 if self.quick_evaluator is self.whole_evaluator else min(self.top_k, self.num_archs)
+        rescored = (
+            0 if self.quick_evaluator is self.whole_evaluator else min(self.top_k, self.num_archs)
+        )
         return forecast(self.quick_evaluator, archs, self.num_archs, rescored, self.whole_evaluator)
 
     def open_history(self) -> History:
@@ -201,7 +279,9 @@ class SearchLoop(BaseLoop):
         history, message = History(None, self.backbone.space, header), [None, None, None]
         if is_main_process():
             try:
-                history = History(self.out_dir / 'history.jsonl', self.backbone.space, header, self.resume)
+                history = History(
+                    self.out_dir / 'history.jsonl', self.backbone.space, header, self.resume
+                )
                 message = [history.records, history.searcher_state, None]
             except (InputError, OSError) as error:
                 message = [None, None, str(error)]
@@ -216,35 +296,62 @@ class SearchLoop(BaseLoop):
         """Writes the winner's subnet, the Pareto front and the plots."""
         self.save_subnet(winner, self.out_dir)
         scored = [record for record in records if record.score is not None]
-        values = np.array([(-record.score, *(record.costs[name] for name in self.objectives)) for record in scored])
+        values = np.array(
+            [
+                (-record.score, *(record.costs[name] for name in self.objectives))
+                for record in scored
+            ]
+        )
         front = [scored[i] for i in pareto_front(values)]
-        text = json.dumps(dict(objectives=[self.score, *self.objectives], front=list(map(asdict, front))), indent=1)
+        text = json.dumps(
+            dict(objectives=[self.score, *self.objectives], front=list(map(asdict, front))),
+            indent=1,
+        )
         write_atomic(self.out_dir / 'pareto.json', lambda file: file.write(text.encode()))
         for record in front if self.save_pareto else ():
-            self.save_subnet(record, self.out_dir / 'pareto' / self.backbone.space.encode(record.arch))
+            self.save_subnet(
+                record, self.out_dir / 'pareto' / self.backbone.space.encode(record.arch)
+            )
         plot_search_curve(records, self.score, self.out_dir / 'search_curve.png')
         plot_pareto(records, self.score, self.objectives[0], self.out_dir / 'pareto.png')
 
     def save_subnet(self, record: Record, out_dir: Path) -> None:
-        """Writes ``subnet.yaml``, and ``subnet.pth`` with the inherited weights and recalibrated BN."""
+        """Writes ``subnet.yaml``, and ``subnet.pth`` with the inherited weights and recalibrated
+        BN."""
         subnet = SubnetFile(
-            space=self.backbone.space.name, arch=record.arch, widen_factor=self.backbone.widen_factor, scores=record.metrics,
-            costs=record.costs, seed=self.seed, config=self.header['config'])
+            space=self.backbone.space.name,
+            arch=record.arch,
+            widen_factor=self.backbone.widen_factor,
+            scores=record.metrics,
+            costs=record.costs,
+            seed=self.seed,
+            config=self.header['config'],
+        )
         with self.whole_evaluator.recalibrated(record.arch):
-            save_checkpoint(out_dir / 'subnet.pth', subnet_state_dict(self.whole_evaluator.model, record.arch),
-                            dict(space=subnet.space, arch=list(subnet.arch), version=subnet.version))
+            save_checkpoint(
+                out_dir / 'subnet.pth',
+                subnet_state_dict(self.whole_evaluator.model, record.arch),
+                dict(space=subnet.space, arch=list(subnet.arch), version=subnet.version),
+            )
         subnet.write(out_dir / 'subnet.yaml')
         self.runner.logger.info(
-            f'subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  {_costs_text(record)}  '
-            f"-> {out_dir / 'subnet.yaml'}")
+            f'subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  '
+            f'{_costs_text(record)}  '
+            f'-> {out_dir / "subnet.yaml"}'
+        )
 
-    def _evaluate(self, evaluator: ArchEvaluator, progress: Progress, title: str, total: int) -> Any:
-        """The evaluation of one asked batch over the ranks, with a progress bar of its own stage."""
+    def _evaluate(
+        self, evaluator: ArchEvaluator, progress: Progress, title: str, total: int
+    ) -> Any:
+        """The evaluation of one asked batch over the ranks, with a progress bar of its own
+        stage."""
         task = progress.add_task(title, total=total, best=-math.inf)
 
         def evaluate(archs: Sequence[Arch]) -> list[dict[str, float] | Failure]:
             before = progress.tasks[task].completed
-            evaluator.on_progress = lambda done, whole: progress.update(task, completed=before + len(archs) * done / whole)
+            evaluator.on_progress = lambda done, whole: progress.update(
+                task, completed=before + len(archs) * done / whole
+            )
             results = evaluate_on_ranks(evaluator.evaluate, archs)
             progress.update(task, completed=before + len(archs))
             return results
@@ -259,25 +366,45 @@ class SearchLoop(BaseLoop):
             self.runner.logger.warning(f'{name}  failed: {record.error}')
             return
         best = max(record.score, task.fields['best'])
-        progress.update(task.id, best=best, completed=max(task.completed, record.index + 1 if record.stage == 'search' else 0))
-        self.runner.logger.info(f'{name}  {self.score}: {record.score:.4f}  {_costs_text(record)}  best: {best:.4f}')
+        progress.update(
+            task.id,
+            best=best,
+            completed=max(task.completed, record.index + 1 if record.stage == 'search' else 0),
+        )
+        self.runner.logger.info(
+            f'{name}  {self.score}: {record.score:.4f}  {_costs_text(record)}  best: {best:.4f}'
+        )
 
     @staticmethod
     def _progress() -> Progress:
-        return Progress(TextColumn('{task.description}'), BarColumn(), TextColumn('{task.completed:.0f}/{task.total:.0f}'),
-                        TimeElapsedColumn(), TextColumn('ETA'), TimeRemainingColumn(), TextColumn('best {task.fields[best]:.2f}'),
-                        transient=True, disable=not is_main_process())
+        return Progress(
+            TextColumn('{task.description}'),
+            BarColumn(),
+            TextColumn('{task.completed:.0f}/{task.total:.0f}'),
+            TimeElapsedColumn(),
+            TextColumn('ETA'),
+            TimeRemainingColumn(),
+            TextColumn('best {task.fields[best]:.2f}'),
+            transient=True,
+            disable=not is_main_process(),
+        )
 
 
 def _costs_text(record: Record) -> str:
-    latency = f"  {record.costs['latency']:.2f} ms" if 'latency' in record.costs else ''
-    return f"{record.costs['macs'] / 1e6:.1f} M MACs  {record.costs['params'] / 1e6:.2f} M params{latency}"
+    latency = f'  {record.costs["latency"]:.2f} ms' if 'latency' in record.costs else ''
+    return (
+        f'{record.costs["macs"] / 1e6:.1f} M MACs  {record.costs["params"] / 1e6:.2f} M '
+        f'params{latency}'
+    )
 
 
 @contextmanager
 def _above_the_bar(logger: logging.Logger) -> Iterator[None]:
-    """Sends log lines through the stream that the progress bar watches, so that they do not break it."""
-    handlers = [handler for handler in logger.handlers if getattr(handler, 'stream', None) is sys.__stdout__]
+    """Sends log lines through the stream that the progress bar watches, so that they do not break
+    it."""
+    handlers = [
+        handler for handler in logger.handlers if getattr(handler, 'stream', None) is sys.__stdout__
+    ]
     for handler in handlers:
         handler.setStream(sys.stdout)
     try:
@@ -287,7 +414,9 @@ def _above_the_bar(logger: logging.Logger) -> Iterator[None]:
             handler.setStream(sys.__stdout__)
 
 
-def build_searcher(config: dict[str, Any], space: SearchSpace, constraints: Constraints, seed: int) -> Searcher:
+def build_searcher(
+    config: dict[str, Any], space: SearchSpace, constraints: Constraints, seed: int
+) -> Searcher:
     """Builds a searcher from its config.
 
     Raises:
@@ -297,15 +426,23 @@ def build_searcher(config: dict[str, Any], space: SearchSpace, constraints: Cons
     name = arguments.pop('type', None)
     searcher = SEARCHERS.get(name) if name else None
     if searcher is None:
-        raise InputError(f'searcher: unknown type {name!r}, expected one of {sorted(SEARCHERS.module_dict)}')
+        raise InputError(
+            f'searcher: unknown type {name!r}, expected one of {sorted(SEARCHERS.module_dict)}'
+        )
     known: dict[str, None] = {}
     for cls in searcher.__mro__:
         parameters = inspect.signature(cls.__init__).parameters
-        known |= {key: None for key, p in parameters.items() if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)}
+        known |= {
+            key: None
+            for key, p in parameters.items()
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        }
     known = {key: None for key in known if key not in ('self', 'space', 'feasible', 'seed')}
     unknown = sorted(arguments.keys() - known.keys())
     if unknown:
-        raise InputError(f'searcher {name!r}: unknown argument(s) {unknown}, expected some of {list(known)}')
+        raise InputError(
+            f'searcher {name!r}: unknown argument(s) {unknown}, expected some of {list(known)}'
+        )
     return searcher(space, constraints, seed=seed, **arguments)
 
 

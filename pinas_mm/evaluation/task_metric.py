@@ -1,4 +1,5 @@
 """Any mm metric on one task of a model of several tasks."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,13 +12,16 @@ from ..registry import METRICS
 
 @METRICS.register_module()
 class TaskMetric(BaseMetric):
-    """Hands a metric the samples of one task, of those that mmpretrain's ``MultiTaskHead`` predicts.
+    """Hands a metric the samples of one task, of those that mmpretrain's ``MultiTaskHead``
+    predicts.
 
-    In place of mmpretrain's ``MultiTasksMetric``: that computes nothing from given results, so that archs cannot be evaluated beside each
-    other with it. Samples without a label of the task are left out, as there.
+    In place of mmpretrain's ``MultiTasksMetric``: that computes nothing from given results, so that
+    archs cannot be evaluated beside each other with it. Samples without a label of the task are
+    left out, as there.
 
     Args:
-        task: The task, as it is named in the head's ``task_heads``; the metric's prefix as well: ``gender/top1``.
+        task: The task, as it is named in the head's ``task_heads``; the metric's prefix as well:
+            ``gender/top1``.
         metric: Config of an mm metric.
         collect_device: As in every mm metric.
 
@@ -34,12 +38,19 @@ class TaskMetric(BaseMetric):
         """Takes the predictions of a ``MultiTaskHead``."""
         for sample in data_samples:
             if 'eval_mask' not in sample.get(self.task, ()):
-                raise InputError(f'TaskMetric: no task {self.task!r} in predictions of {sorted(sample)}, expected those of a '
-                                 '`MultiTaskHead` that has it in its `task_heads`')
+                raise InputError(
+                    f'TaskMetric: no task {self.task!r} in predictions of {sorted(sample)}, '
+                    f'expected those of a '
+                    '`MultiTaskHead` that has it in its `task_heads`'
+                )
         self.metric.dataset_meta = self.dataset_meta
-        # The metric is one for all copies of this one that evaluate archs beside each other, each with results of its own.
+        # The metric is one for all copies of this one that evaluate archs beside each other, each
+        # with results of its own.
         self.metric.results = self.results
-        self.metric.process(data_batch, [sample[self.task] for sample in data_samples if sample[self.task]['eval_mask']])
+        self.metric.process(
+            data_batch,
+            [sample[self.task] for sample in data_samples if sample[self.task]['eval_mask']],
+        )
 
     def compute_metrics(self, results: list) -> dict[str, Any]:
         """The metrics of the results that :meth:`process` collected.

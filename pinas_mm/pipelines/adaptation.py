@@ -1,8 +1,9 @@
 """Architecture and weights adapted together to a new task, and the same budget spent in other ways.
 
-Wang et al., Joint Learning of Neural Transfer and Architecture Adaptation for Image Recognition, 2021: a supernet trained on a source is
-fine-tuned on the target with sampled archs, searched by the target's own metric, and the found subnet fine-tuned from the weights it has.
-"""
+Wang et al., Joint Learning of Neural Transfer and Architecture Adaptation for Image Recognition,
+2021: a supernet trained on a source is fine-tuned on the target with sampled archs, searched by the
+target's own metric, and the found subnet fine-tuned from the weights it has."""
+
 import copy
 import json
 import time
@@ -14,51 +15,64 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, get_world_size, is_main_process
-from mmengine.model import BaseModel, is_model_wrapper, revert_sync_batchnorm
+from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoint import load_strict, save_checkpoint
-from ..tasks.domains import UnlabelledDomain
+from ..costs.cost import Constraints, CostTable, measure_costs
 from ..datasets.shared_images import shared_images
+from ..engine.command_line import build_runner
+from ..engine.hooks.label_range_hook import LabelRangeHook
+from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
+from ..engine.loaders import (
+    CALIBRATION_BATCHES,
+    calibration_config,
+    calibration_loader,
+    whole_set_loader,
+)
+from ..engine.search_loop import build_searcher
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.channels import check_channels
 from ..registry import HOOKS
 from ..scoring.bn_recalibration import recalibrated_bn
-from ..costs.cost import Constraints, CostTable, measure_costs
 from ..search.history import read_history
-from ..subnets.subnet import subnet_state_dict
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
-from ..engine.command_line import build_runner
-from ..engine.hooks.label_range_hook import LabelRangeHook
-from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
-from ..engine.loaders import CALIBRATION_BATCHES, calibration_config, calibration_loader, whole_set_loader
+from ..subnets.subnet import subnet_state_dict
+from ..tasks.domains import UnlabelledDomain
+from ..unwrap import unwrapped
 from .schedule import stretched
-from ..engine.search_loop import build_searcher
 from .stages import init_ranks, run_once
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 # What the budget is spent on instead: the names of the rows, and of the folders.
 COMPARISONS = dict(
-    fixed='(a) fixed source arch', scratch='(b) found arch from scratch', other_weights="(c) found arch, source arch's weights")
+    fixed='(a) fixed source arch',
+    scratch='(b) found arch from scratch',
+    other_weights="(c) found arch, source arch's weights",
+)
 JOINT = 'joint adaptation'
-# Forward passes that a training pass of one image is worth: forward, and backward to inputs and to weights.
+# Forward passes that a training pass of one image is worth: forward, and backward to inputs and to
+# weights.
 TRAINING, FORWARD = 3, 1
 
 
 class Adaptation:
     """The steps of one adaptation, each in its own folder of the work dir and done once.
 
-    The config is an ordinary one that trains and tests a model with a searchable backbone on the target. Three keys say what differs
-    in a step: ``supernet_stage`` (merged for the supernet's fine-tuning; its hooks hold ``ArchSamplingHook``), ``search_loop`` (the
-    ``SearchLoop``, scored on ``val_dataloader``) and ``subnet_stage`` (merged for the subnet's fine-tuning and all comparisons).
+    The config is an ordinary one that trains and tests a model with a searchable backbone on the
+    target. Three keys say what differs in a step: ``supernet_stage`` (merged for the supernet's
+    fine-tuning; its hooks hold ``ArchSamplingHook``), ``search_loop`` (the ``SearchLoop``, scored
+    on ``val_dataloader``) and ``subnet_stage`` (merged for the subnet's fine-tuning and all
+    comparisons).
 
     Args:
         config: That config, with its ``work_dir``.
-        supernet: Checkpoint of the source's supernet, trained with or without labels: of its tensors those below ``backbone.`` are used.
+        supernet: Checkpoint of the source's supernet, trained with or without labels: of its
+            tensors those below ``backbone.`` are used.
         source_arch: The source's best arch, for the comparisons: a subnet file or the arch as text.
         seed: Seed of all steps; None leaves the config's own.
 
@@ -66,12 +80,23 @@ class Adaptation:
         InputError: A key is missing, or the search would be scored on the test set.
     """
 
-    def __init__(self, config: Config, supernet: str, source_arch: str | None = None, seed: int | None = None) -> None:
+    def __init__(
+        self, config: Config, supernet: str, source_arch: str | None = None, seed: int | None = None
+    ) -> None:
         self.name = config.filename or 'config'
-        self.config, self.supernet, self.work_dir = copy.deepcopy(config), supernet, Path(config.work_dir)
+        self.config, self.supernet, self.work_dir = (
+            copy.deepcopy(config),
+            supernet,
+            Path(config.work_dir),
+        )
         check_adaptation_config(config)
-        self.stages = {key: self.config.pop(key, None) or {} for key in ('supernet_stage', 'search_loop', 'subnet_stage')}
-        self.stages['search_loop'].setdefault('calibration_dataloader', calibration_config(config.train_dataloader))
+        self.stages = {
+            key: self.config.pop(key, None) or {}
+            for key in ('supernet_stage', 'search_loop', 'subnet_stage')
+        }
+        self.stages['search_loop'].setdefault(
+            'calibration_dataloader', calibration_config(config.train_dataloader)
+        )
         if seed is not None:
             self.config.merge_from_dict({'randomness.seed': seed})
             self.stages['search_loop']['seed'] = seed
@@ -88,24 +113,34 @@ class Adaptation:
             until: The last step, one of ``STEPS``.
 
         Returns:
-            What ``adapt.json`` holds: seconds and operations of every step, the found arch and how it differs from the source's, and for
-            every way to a trained network a row with test metrics and costs.
+            What ``adapt.json`` holds: seconds and operations of every step, the found arch and how
+            it differs from the source's, and for every way to a trained network a row with test
+            metrics and costs.
 
         Raises:
             InputError: A supernet of another space, or no source arch to compare with.
         """
         if until == 'compare' and self.source_arch is None:
-            raise InputError("the comparison needs the source's best arch (--source-arch): the subnet.yaml of a search on the source, or "
-                             'the arch as text; without it, --until subnet')
+            raise InputError(
+                "the comparison needs the source's best arch (--source-arch): the subnet.yaml of "
+                'a search on the source, or '
+                'the arch as text; without it, --until subnet'
+            )
         self.check_later_steps()
-        done = STEPS[:1 + STEPS.index(until)]
+        done = STEPS[: 1 + STEPS.index(until)]
         results = {'supernet': self.fine_tune_supernet()}
         if 'search' in done:
             results['search'] = self.search(results['supernet'])
         if 'subnet' in done:
             results['subnet'] = self.fine_tune_subnet()
-        report: dict[str, Any] = dict(config=Path(self.name).name, supernet=str(self.supernet), steps={
-            name: {key: found[key] for key in ('seconds', 'operations')} for name, found in results.items()})
+        report: dict[str, Any] = dict(
+            config=Path(self.name).name,
+            supernet=str(self.supernet),
+            steps={
+                name: {key: found[key] for key in ('seconds', 'operations')}
+                for name, found in results.items()
+            },
+        )
         if 'search' in done:
             report |= self.differences()
         if 'subnet' in done:
@@ -116,11 +151,15 @@ class Adaptation:
                 result = self.compare(name, budget, results['subnet'])
                 report['rows'][title] = row(result, result)
         if is_main_process():
-            write_atomic(self.work_dir / 'adapt.json', lambda file: file.write(json.dumps(report, indent=1).encode()))
+            write_atomic(
+                self.work_dir / 'adapt.json',
+                lambda file: file.write(json.dumps(report, indent=1).encode()),
+            )
         return report
 
     def check_later_steps(self) -> None:
-        """Builds what later steps read, so that what is wrong with it shows before hours of training."""
+        """Builds what later steps read, so that what is wrong with it shows before hours of
+        training."""
         if self.source_arch is not None:
             self.read_source_arch()
         loop = self.stages['search_loop']
@@ -131,20 +170,30 @@ class Adaptation:
             if part == 'train' or not isinstance(scored, UnlabelledDomain):
                 self.check_held_out(scored, other, part)
         self.calibration_loader()
-        build_searcher(loop.get('searcher') or {}, self.costs.space, Constraints(self.costs, **loop.get('constraints') or {}), 0).ask(1)
+        build_searcher(
+            loop.get('searcher') or {},
+            self.costs.space,
+            Constraints(self.costs, **loop.get('constraints') or {}),
+            0,
+        ).ask(1)
 
     def check_held_out(self, scored: Dataset, other: Dataset, part: str) -> None:
         """Whether what the search is scored on is left out of another part."""
         if shared := shared_images(scored, other):
             raise InputError(
-                f'{self.name}: {len(shared)} images of val_dataloader are also in {part}_dataloader, such as {shared[0]}: the search would '
-                f'choose by images that are {dict(train="learned from", test="tested on")[part]}. Expected a held-out part of the training '
-                "set, such as dict(type='pinas_mm.SeededSplit', part='held_out', ...), and part='learning' to learn from")
+                f'{self.name}: {len(shared)} images of val_dataloader are also in '
+                f'{part}_dataloader, such as {shared[0]}: the search would '
+                f'choose by images that are {dict(train="learned from", test="tested on")[part]}. '
+                f'Expected a held-out part of the training '
+                "set, such as dict(type='pinas_mm.SeededSplit', part='held_out', ...), and "
+                "part='learning' to learn from"
+            )
 
-    # ---------------------------------------------------------------------------------------------------------------------- steps
+    # ----------------------------------------------------------------------------------------------
 
     def fine_tune_supernet(self) -> dict[str, Any]:
-        """Trains the source's supernet on the target with sampled archs; the target's neck and head start anew."""
+        """Trains the source's supernet on the target with sampled archs; the target's neck and head
+        start anew."""
         config = self.training_config('supernet_stage', init_cfg=pretrained(self.supernet))
 
         def train(config: Config) -> dict[str, Any]:
@@ -152,7 +201,10 @@ class Adaptation:
             try:
                 load_strict(bare(runner).backbone, self.supernet, 'backbone.')
             except InputError as error:
-                raise InputError(f'--supernet: expected space {self.costs.space.name!r}, as wide as in {self.name}: {error}') from error
+                raise InputError(
+                    f'--supernet: expected space {self.costs.space.name!r}, as wide as in '
+                    f'{self.name}: {error}'
+                ) from error
             runner.register_hook(LabelRangeHook())
             hook = HOOKS.build(sampling_hooks(config.custom_hooks)[0])
             return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
@@ -165,15 +217,28 @@ class Adaptation:
         config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
         for key in ('arch', 'init_cfg'):
             config.model.backbone.pop(key, None)
-        for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler', 'val_dataloader', 'val_evaluator', 'val_cfg'):
+        for key in (
+            'train_dataloader',
+            'train_cfg',
+            'optim_wrapper',
+            'param_scheduler',
+            'val_dataloader',
+            'val_evaluator',
+            'val_cfg',
+        ):
             config[key] = None
         config.custom_hooks, config.load_from = [], None
-        config.test_dataloader, config.test_evaluator = self.config.val_dataloader, self.config.val_evaluator
+        config.test_dataloader, config.test_evaluator = (
+            self.config.val_dataloader,
+            self.config.val_evaluator,
+        )
         config.test_cfg = self.stages['search_loop']
 
         def search(config: Config) -> dict[str, Any]:
             started = time.monotonic()
-            config.test_cfg.resume = True  # from a history, where there is one; not from a checkpoint
+            config.test_cfg.resume = (
+                True  # from a history, where there is one; not from a checkpoint
+            )
             runner = build_runner(config)
             load_strict(runner.model, supernet['checkpoint'])
             runner.test()
@@ -182,21 +247,30 @@ class Adaptation:
             calibrated = num_images(loop.whole_evaluator.calibration_loader)
             operations = 0
             for record in read_history(loop.out_dir / 'history.jsonl', self.costs.space)[1]:
-                evaluator = loop.quick_evaluator if record.stage == 'search' else loop.whole_evaluator
-                operations += int(record.costs['macs']) * FORWARD * (calibrated + num_images(evaluator.loader))
+                evaluator = (
+                    loop.quick_evaluator if record.stage == 'search' else loop.whole_evaluator
+                )
+                operations += (
+                    int(record.costs['macs'])
+                    * FORWARD
+                    * (calibrated + num_images(evaluator.loader))
+                )
             return dict(seconds=time.monotonic() - started, operations=operations)
 
         return run_once(config, self.work_dir / 'search', search)
 
     def fine_tune_subnet(self) -> dict[str, Any]:
-        """Trains the found subnet on from the weights it has in the fine-tuned supernet, neck and head included, and tests it."""
+        """Trains the found subnet on from the weights it has in the fine-tuned supernet, neck and
+        head included, and tests it."""
         weights = self.work_dir / 'search/subnet.pth'
         config = self.training_config('subnet_stage', arch=list(self.found_arch()))
         config.load_from = str(weights)
 
         def train(config: Config) -> dict[str, Any]:
             runner = build_runner(config)
-            load_strict(runner.model, weights)  # says what is missing; mmengine would go on without it
+            load_strict(
+                runner.model, weights
+            )  # says what is missing; mmengine would go on without it
             return self.train_and_test(runner)
 
         return run_once(config, self.work_dir / 'subnet', train)
@@ -205,9 +279,11 @@ class Adaptation:
         """Spends a budget on training one network on the target, and tests it.
 
         Args:
-            name: ``'fixed'``: the source arch from the source's weights. ``'scratch'``: the found arch from none. ``'other_weights'``:
-                the found arch; what it shares with the source arch starts from the source's weights, all else anew. The source's
-                weights come with BN statistics of the source arch on the search's calibration images, as a found subnet's do.
+            name: ``'fixed'``: the source arch from the source's weights. ``'scratch'``: the found
+                arch from none. ``'other_weights'``: the found arch; what it shares with the source
+                arch starts from the source's weights, all else anew. The source's weights come with
+                BN statistics of the source arch on the search's calibration images, as a found
+                subnet's do.
             budget: Operations of the whole joint adaptation.
             joint: Result of :meth:`fine_tune_subnet`, whose schedule is stretched to the budget.
         """
@@ -219,11 +295,19 @@ class Adaptation:
             for key in ('frozen_stages', 'frozen_norm_eval', 'norm_eval'):
                 config.model.backbone.pop(key, None)
         if name == 'scratch':
-            for key, options in (config.optim_wrapper.get('paramwise_cfg') or {}).get('custom_keys', {}).items():
+            for key, options in (
+                (config.optim_wrapper.get('paramwise_cfg') or {}).get('custom_keys', {}).items()
+            ):
                 if key.startswith('backbone'):
                     options.pop('lr_mult', None)
         passes = joint['passes'] if name == 'fixed' else TRAINING
-        config = stretched(config, budget * joint['passes'] * self.macs(found) / (joint['operations'] * passes * self.macs(arch)))
+        config = stretched(
+            config,
+            budget
+            * joint['passes']
+            * self.macs(found)
+            / (joint['operations'] * passes * self.macs(arch)),
+        )
 
         def train(config: Config) -> dict[str, Any]:
             if name != 'scratch' and not config.resume:
@@ -232,10 +316,11 @@ class Adaptation:
 
         return run_once(config, self.work_dir / name, train)
 
-    # -------------------------------------------------------------------------------------------------------------- parts of steps
+    # ----------------------------------------------------------------------------------------------
 
     def training_config(self, stage: str, **backbone: Any) -> Config:
-        """The config of a training: the stage's changes, what its backbone is given, and no validation, which nothing is chosen by."""
+        """The config of a training: the stage's changes, what its backbone is given, and no
+        validation, which nothing is chosen by."""
         config = copy.deepcopy(self.config)
         config.merge_from_dict(self.stages[stage])
         for key in ('arch', 'init_cfg'):
@@ -254,26 +339,46 @@ class Adaptation:
         barrier()  # the first rank has written the checkpoint
         checkpoint = find_latest_checkpoint(runner.work_dir)
         if checkpoint is None:
-            raise InputError(f'{self.name}: default_hooks.checkpoint keeps no checkpoint: expected a CheckpointHook that saves the last')
-        frozen = not any(parameter.requires_grad for parameter in bare(runner).backbone.parameters())
-        passes, images = FORWARD if frozen else TRAINING, runner.cfg.train_dataloader.batch_size * get_world_size()
+            raise InputError(
+                f'{self.name}: default_hooks.checkpoint keeps no checkpoint: expected a '
+                f'CheckpointHook that saves the last'
+            )
+        frozen = not any(
+            parameter.requires_grad for parameter in bare(runner).backbone.parameters()
+        )
+        passes, images = (
+            FORWARD if frozen else TRAINING,
+            runner.cfg.train_dataloader.batch_size * get_world_size(),
+        )
         macs = self.costs.array('macs', [arch(iteration) for iteration in range(runner.max_iters)])
         operations = int(macs.sum()) * images * passes
-        return dict(checkpoint=checkpoint, seconds=training_seconds(runner), passes=passes, operations=operations)
+        return dict(
+            checkpoint=checkpoint,
+            seconds=training_seconds(runner),
+            passes=passes,
+            operations=operations,
+        )
 
     def train_and_test(self, runner: Runner) -> dict[str, Any]:
         """Trains a subnet and tests it on the test set, read for nothing else."""
         arch = bare(runner).backbone.arch
         result = self.train(runner, lambda iteration: arch)
         metrics = {key: float(value) for key, value in runner.test().items()}
-        return result | dict(metrics=metrics, arch=self.costs.space.encode(arch), costs=self.costs.arch_costs(arch))
+        return result | dict(
+            metrics=metrics, arch=self.costs.space.encode(arch), costs=self.costs.arch_costs(arch)
+        )
 
     def write_source_weights(self, folder: Path, source: Arch) -> str:
-        """Writes ``start.pth``: the backbone of the source arch with its weights. Another arch takes of it what it has too."""
+        """Writes ``start.pth``: the backbone of the source arch with its weights. Another arch
+        takes of it what it has too."""
         model = self.build_supernet()
         load_strict(model.backbone, self.supernet, 'backbone.')
         with recalibrated_bn(model, source, self.calibration_loader()):
-            state = {key: value for key, value in subnet_state_dict(model, source).items() if key.startswith('backbone.')}
+            state = {
+                key: value
+                for key, value in subnet_state_dict(model, source).items()
+                if key.startswith('backbone.')
+            }
             if is_main_process():
                 save_checkpoint(folder / 'start.pth', state, dict(arch=list(source)))
         barrier()
@@ -282,7 +387,9 @@ class Adaptation:
     def calibration_loader(self) -> DataLoader:
         """The batches that the search recalibrates BN with."""
         loop = self.stages['search_loop']
-        return calibration_loader(loop['calibration_dataloader'], loop.get('calibration_batches', CALIBRATION_BATCHES))
+        return calibration_loader(
+            loop['calibration_dataloader'], loop.get('calibration_batches', CALIBRATION_BATCHES)
+        )
 
     def build_supernet(self) -> BaseModel:
         """The target's model with a supernet as its backbone, untrained."""
@@ -294,7 +401,7 @@ class Adaptation:
         check_channels(model)
         return model
 
-    # ------------------------------------------------------------------------------------------------------------------ what is found
+    # ----------------------------------------------------------------------------------------------
 
     @cached_property
     def costs(self) -> CostTable:
@@ -318,7 +425,9 @@ class Adaptation:
             return space.decode(given, '--source-arch')
         subnet = SubnetFile.read(given)
         if subnet.space != space.name:
-            raise InputError(f'{given}: an arch of space {subnet.space!r}, but {self.name} has {space.name!r}')
+            raise InputError(
+                f'{given}: an arch of space {subnet.space!r}, but {self.name} has {space.name!r}'
+            )
         return subnet.arch
 
     def differences(self) -> dict[str, Any]:
@@ -328,8 +437,10 @@ class Adaptation:
         if self.source_arch is not None:
             source = self.read_source_arch()
             result['source_arch'] = space.encode(source)
-            result['slots'] = [dict(slot=slot, source=names[theirs].name, found=names[ours].name)
-                               for slot, (names, theirs, ours) in enumerate(zip(space.candidates, source, found))]
+            result['slots'] = [
+                dict(slot=slot, source=names[theirs].name, found=names[ours].name)
+                for slot, (names, theirs, ours) in enumerate(zip(space.candidates, source, found))
+            ]
         return result
 
 
@@ -340,22 +451,49 @@ def check_adaptation_config(config: Config) -> None:
         InputError: A key or the sampling hook is missing, or the search's data are the test's.
     """
     name = config.filename or 'config'
-    needed = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper', 'val_dataloader', 'val_evaluator', 'test_dataloader',
-              'test_evaluator')
+    needed = (
+        'model',
+        'train_dataloader',
+        'train_cfg',
+        'optim_wrapper',
+        'val_dataloader',
+        'val_evaluator',
+        'test_dataloader',
+        'test_evaluator',
+    )
     missing = [key for key in needed if not config.get(key)]
     if missing:
-        raise InputError(f'{name}: no {", ".join(missing)}: expected a config that trains on the target, validates on a held-out part of '
-                         'its training set, and tests')
+        raise InputError(
+            f'{name}: no {", ".join(missing)}: expected a config that trains on the target, '
+            f'validates on a held-out part of '
+            'its training set, and tests'
+        )
     if not sampling_hooks((config.get('supernet_stage') or {}).get('custom_hooks')):
-        raise InputError(f"{name}: supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook'): one path would be trained")
+        raise InputError(
+            f"{name}: supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook'): "
+            f'one path would be trained'
+        )
     loop = config.get('search_loop') or {}
     if 'SearchLoop' not in str(loop.get('type')) or 'input_size' not in loop:
-        raise InputError(f"{name}: search_loop={loop}: expected dict(type='pinas_mm.SearchLoop', input_size=..., ...)")
-    sets = [{key: value for key, value in loader.dataset.to_dict().items() if key not in ('pipeline', 'test_mode')}
-            for loader in (config.val_dataloader, config.test_dataloader)]
+        raise InputError(
+            f"{name}: search_loop={loop}: expected dict(type='pinas_mm.SearchLoop', "
+            f'input_size=..., ...)'
+        )
+    sets = [
+        {
+            key: value
+            for key, value in loader.dataset.to_dict().items()
+            if key not in ('pipeline', 'test_mode')
+        }
+        for loader in (config.val_dataloader, config.test_dataloader)
+    ]
     if sets[0] == sets[1]:
-        raise InputError(f'{name}: val_dataloader reads the same images as test_dataloader: the search would choose by the test set. '
-                         "Expected a held-out part of the training set, such as dict(type='pinas_mm.SeededSplit', part='held_out', ...)")
+        raise InputError(
+            f'{name}: val_dataloader reads the same images as test_dataloader: the search would '
+            f'choose by the test set. '
+            'Expected a held-out part of the training set, such as '
+            "dict(type='pinas_mm.SeededSplit', part='held_out', ...)"
+        )
 
 
 def sampling_hooks(hooks: Sequence[dict] | None) -> list[dict]:
@@ -372,10 +510,11 @@ def num_images(loader: DataLoader) -> int:
 
 
 def bare(runner: Runner) -> BaseModel:
-    return runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return unwrapped(runner.model)
 
 
 def row(step: dict[str, Any], *spent: dict[str, Any]) -> dict[str, Any]:
     """A row of the report: a network's metrics and costs, and all that was spent on it."""
     return {key: step[key] for key in ('arch', 'metrics', 'costs')} | {
-        key: sum(found[key] for found in spent) for key in ('seconds', 'operations')}
+        key: sum(found[key] for found in spent) for key in ('seconds', 'operations')
+    }

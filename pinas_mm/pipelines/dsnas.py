@@ -1,4 +1,6 @@
-"""The two stages of DSNAS as two runs of a Runner, and what comes out of them: a trained network, with no retraining."""
+"""The two stages of DSNAS as two runs of a Runner, and what comes out of them: a trained network,
+with no retraining."""
+
 import copy
 import gc
 import json
@@ -9,49 +11,55 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import barrier, is_main_process
 from mmengine.hooks import EMAHook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..checkpoint import load_checkpoint, save_checkpoint
-from ..errors import InputError
-from ..fileio import write_atomic
-from ..scoring.bn_recalibration import recalibrated_bn
 from ..costs.cost import measure_costs
-from ..subnets.subnet import subnet_state_dict
-from ..spaces.subnet_file import SubnetFile
 from ..engine.command_line import build_runner
 from ..engine.hooks.dsnas_hook import HAND_OVER
 from ..engine.hooks.training_time_hook import training_seconds
 from ..engine.loaders import CALIBRATION_BATCHES, calibration_config, calibration_loader
-from .stages import init_ranks, into_folder
+from ..errors import InputError
+from ..fileio import write_atomic
+from ..scoring.bn_recalibration import recalibrated_bn
+from ..spaces.subnet_file import SubnetFile
+from ..subnets.subnet import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
+from ..unwrap import unwrapped
+from .stages import init_ranks, into_folder
 
 SECOND_STAGE = 'second_stage'
 
 
 def run_stages(config: Config, resume: bool = False) -> dict[str, Any]:
-    """Searches and trains: the first stage unless its hand-over is in the work dir, the second, BN statistics, the test.
+    """Searches and trains: the first stage unless its hand-over is in the work dir, the second, BN
+    statistics, the test.
 
-    Writes ``subnet.yaml``, ``subnet.pth`` and ``dsnas.json`` to the work dir; the stages log to ``search/`` and ``train/`` in it.
+    Writes ``subnet.yaml``, ``subnet.pth`` and ``dsnas.json`` to the work dir; the stages log to
+    ``search/`` and ``train/`` in it.
 
     Args:
-        config: A config with ``DSNASOptimWrapper`` and ``DSNASHook``. What its ``second_stage`` holds is merged into the second stage's,
-            such as ``dict(model=dict(head=dict(dropout=0.0)))``.
+        config: A config with ``DSNASOptimWrapper`` and ``DSNASHook``. What its ``second_stage``
+            holds is merged into the second stage's, such as
+            ``dict(model=dict(head=dict(dropout=0.0)))``.
         resume: Whether to go on from what is in the work dir.
 
     Returns:
         What ``dsnas.json`` holds: arch, metrics, costs, seconds of the stages.
 
     Raises:
-        InputError: The config is not one of DSNAS, or the work dir has the results of another run and ``resume`` is False.
+        InputError: The config is not one of DSNAS, or the work dir has the results of another run
+            and ``resume`` is False.
     """
     check_dsnas_config(config)
     init_ranks(config)
     work_dir = Path(config.work_dir)
     folders = work_dir / 'search', work_dir / 'train'
     if not resume and any(folder.exists() for folder in folders):
-        raise InputError(f'{work_dir}: has a run of DSNAS: go on with --resume, or choose another --work-dir')
+        raise InputError(
+            f'{work_dir}: has a run of DSNAS: go on with --resume, or choose another --work-dir'
+        )
     hand_over = folders[0] / HAND_OVER
     search = not hand_over.exists()
     barrier()  # every rank has looked before one writes
@@ -65,21 +73,32 @@ def check_dsnas_config(config: Config) -> None:
     """Whether a config is one of DSNAS.
 
     Raises:
-        InputError: It has another optimiser wrapper, no hook that ends the first stage, or one that draws archs too.
+        InputError: It has another optimiser wrapper, no hook that ends the first stage, or one that
+            draws archs too.
     """
     name = config.filename or 'config'
     found = str(config.get('optim_wrapper', {}).get('type'))
     if 'DSNAS' not in found:
-        raise InputError(f"{name}: optim_wrapper of type {found}: expected 'pinas_mm.DSNASOptimWrapper' or 'pinas_mm.DSNASAmpOptimWrapper'")
+        raise InputError(
+            f"{name}: optim_wrapper of type {found}: expected 'pinas_mm.DSNASOptimWrapper' or "
+            f"'pinas_mm.DSNASAmpOptimWrapper'"
+        )
     hooks = [str(hook['type']) for hook in config.get('custom_hooks') or []]
     if not any('DSNASHook' in hook for hook in hooks):
-        raise InputError(f"{name}: custom_hooks without dict(type='pinas_mm.DSNASHook', search=...): nothing would end the search")
+        raise InputError(
+            f"{name}: custom_hooks without dict(type='pinas_mm.DSNASHook', search=...): nothing "
+            f'would end the search'
+        )
     if any('ArchSamplingHook' in hook for hook in hooks):
-        raise InputError(f'{name}: custom_hooks has ArchSamplingHook, but {found} draws the archs itself: leave the hook out')
+        raise InputError(
+            f'{name}: custom_hooks has ArchSamplingHook, but {found} draws the archs itself: '
+            f'leave the hook out'
+        )
 
 
 def run_first_stage(config: Config, folder: Path, resume: bool) -> None:
-    """Trains the supernet and its logits until ``hand_over.pth`` is written; all of it is released again."""
+    """Trains the supernet and its logits until ``hand_over.pth`` is written; all of it is released
+    again."""
     config = copy.deepcopy(config)
     config.pop(SECOND_STAGE, None)
     build_runner(into_folder(config, folder, resume)).train()
@@ -89,7 +108,8 @@ def run_first_stage(config: Config, folder: Path, resume: bool) -> None:
 
 
 def second_stage_config(config: Config, hand_over: Path) -> Config:
-    """The config of the second stage: the subnet, an ordinary optimiser wrapper with the same settings, mm's own loops, and the hand-over.
+    """The config of the second stage: the subnet, an ordinary optimiser wrapper with the same
+    settings, mm's own loops, and the hand-over.
 
     Args:
         config: The config of DSNAS.
@@ -102,48 +122,78 @@ def second_stage_config(config: Config, hand_over: Path) -> Config:
     config.optim_wrapper = ordinary_optim_wrapper(config.optim_wrapper)
     for loop, ordinary in ordinary_loops(config).items():
         config[loop] = ordinary  # update() would merge it
-    config.custom_hooks = [hook for hook in config.get('custom_hooks') or [] if 'DSNASHook' not in str(hook['type'])]
+    config.custom_hooks = [
+        hook for hook in config.get('custom_hooks') or [] if 'DSNASHook' not in str(hook['type'])
+    ]
     config.custom_hooks.append(dict(type='pinas_mm.HandOverHook', checkpoint=str(hand_over)))
     return config
 
 
-def run_second_stage(config: Config, hand_over: Path, work_dir: Path, resume: bool) -> dict[str, Any]:
-    """Trains the found arch to the end, recomputes its BN statistics, tests it, and writes the results to ``work_dir``."""
+def run_second_stage(
+    config: Config, hand_over: Path, work_dir: Path, resume: bool
+) -> dict[str, Any]:
+    """Trains the found arch to the end, recomputes its BN statistics, tests it, and writes the
+    results to ``work_dir``."""
     runner = build_runner(into_folder(config, work_dir / 'train', resume))
     # Built before training, so that what is wrong with it shows before.
     loader = bn_loader(config)
     runner.train()
     for hook in runner.hooks:
         if isinstance(hook, EMAHook) and hook.ema_model.steps > 0:
-            hook.before_test_epoch(runner)  # the averaged weights, which mm would test, are the result
+            hook.before_test_epoch(
+                runner
+            )  # the averaged weights, which mm would test, are the result
     meta = load_checkpoint(hand_over)['meta']
     arch = tuple(meta['arch'])
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     images = model.data_preprocessor(next(iter(loader)), False)['inputs']
     costs = measure_costs(model, tuple(images[0].shape[-2:])).arch_costs(arch)
     with recalibrated_bn(model, arch, loader):
         if is_main_process():
-            save_checkpoint(work_dir / 'subnet.pth', subnet_state_dict(model, arch), dict(space=meta['space'], arch=meta['arch']))
+            save_checkpoint(
+                work_dir / 'subnet.pth',
+                subnet_state_dict(model, arch),
+                dict(space=meta['space'], arch=meta['arch']),
+            )
         metrics = final_metrics(runner)
     seconds = dict(search=meta['train_seconds'], train=training_seconds(runner))
     seconds['total'] = sum(seconds.values())
     result = dict(
-        arch=model.backbone.space.encode(arch), metrics=metrics, costs=costs, seconds=seconds, search_epochs=meta['epoch'],
-        search_iterations=meta['iter'], probabilities=meta['probabilities'])
+        arch=model.backbone.space.encode(arch),
+        metrics=metrics,
+        costs=costs,
+        seconds=seconds,
+        search_epochs=meta['epoch'],
+        search_iterations=meta['iter'],
+        probabilities=meta['probabilities'],
+    )
     if is_main_process():
-        SubnetFile(space=meta['space'], arch=arch, widen_factor=meta['widen_factor'], scores=metrics, costs=costs,
-                   config=Path(config.filename or '').name).write(work_dir / 'subnet.yaml')
+        SubnetFile(
+            space=meta['space'],
+            arch=arch,
+            widen_factor=meta['widen_factor'],
+            scores=metrics,
+            costs=costs,
+            config=Path(config.filename or '').name,
+        ).write(work_dir / 'subnet.yaml')
         text = json.dumps(result, indent=1)
         write_atomic(work_dir / 'dsnas.json', lambda file: file.write(text.encode()))
-    runner.logger.info(f"{result['arch']}  {metrics}  {seconds['total']:.0f} s of training in all -> {work_dir / 'subnet.yaml'}")
+    runner.logger.info(
+        f'{result["arch"]}  {metrics}  {seconds["total"]:.0f} s of training in all -> '
+        f'{work_dir / "subnet.yaml"}'
+    )
     return result
 
 
 def bn_loader(config: Config) -> DataLoader:
-    """The batches that the result's BN statistics are of: those of ``arch_evaluation`` where a config has it, else of the training set."""
+    """The batches that the result's BN statistics are of: those of ``arch_evaluation`` where a
+    config has it, else of the training set."""
     settings = config.get('arch_evaluation')
     if settings:
-        return calibration_loader(settings['calibration_dataloader'], settings.get('calibration_batches', CALIBRATION_BATCHES))
+        return calibration_loader(
+            settings['calibration_dataloader'],
+            settings.get('calibration_batches', CALIBRATION_BATCHES),
+        )
     return calibration_loader(calibration_config(config.train_dataloader), CALIBRATION_BATCHES)
 
 

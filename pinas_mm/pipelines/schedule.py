@@ -1,15 +1,26 @@
 """Schedules of another length."""
+
 import copy
 import math
 
 from mmengine.config import Config
 
 # Keys of mmengine's schedulers that count epochs or iterations.
-COUNTS = ('begin', 'end', 'T_max', 'step_size', 'total_steps', 'total_iters', 'milestones', 'periods')
+COUNTS = (
+    'begin',
+    'end',
+    'T_max',
+    'step_size',
+    'total_steps',
+    'total_iters',
+    'milestones',
+    'periods',
+)
 
 
 def stretched(config: Config, factor: float) -> Config:
-    """The config with a training ``factor`` times as long, its learning rate schedule and warm-up stretched alike.
+    """The config with a training ``factor`` times as long, its learning rate schedule and warm-up
+    stretched alike.
 
     Hooks that count epochs or iterations of their own keep their numbers.
 

@@ -1,4 +1,5 @@
 """Stages of a pipeline: each has a folder, runs once, and goes on after a stop."""
+
 import copy
 import json
 import time
@@ -17,29 +18,42 @@ from ..fileio import write_atomic
 STAGE = 'stage.json'
 
 
-def run_once(config: Config, folder: Path, run: Callable[[Config], dict[str, Any]]) -> dict[str, Any]:
+def run_once(
+    config: Config, folder: Path, run: Callable[[Config], dict[str, Any]]
+) -> dict[str, Any]:
     """Runs a stage, unless ``stage.json`` in its folder has its result.
 
     Args:
         config: The stage's config; how its result came about, and kept beside it.
         folder: The stage's own folder.
-        run: Takes the config, in its folder and set to go on from the checkpoint there, and returns the result: plain data.
+        run: Takes the config, in its folder and set to go on from the checkpoint there, and returns
+            the result: plain data.
 
     Returns:
         The result, of this run or of the one before.
 
     Raises:
-        InputError: The folder has the stage of another config; the message names the keys that differ.
+        InputError: The folder has the stage of another config; the message names the keys that
+            differ.
     """
     path = folder / STAGE
-    wanted = {key: value for key, value in json.loads(json.dumps(config.to_dict(), default=str)).items() if key != 'work_dir'}
+    wanted = {
+        key: value
+        for key, value in json.loads(json.dumps(config.to_dict(), default=str)).items()
+        if key != 'work_dir'
+    }
     found = json.loads(path.read_text()) if path.exists() else None
     barrier()  # every rank has looked before one writes
     if found is not None:
         before = found['config']
-        changed = sorted(key for key in wanted.keys() | before.keys() if wanted.get(key) != before.get(key))
+        changed = sorted(
+            key for key in wanted.keys() | before.keys() if wanted.get(key) != before.get(key)
+        )
         if changed:
-            raise InputError(f'{folder}: made with another config ({", ".join(changed)} changed); choose another --work-dir')
+            raise InputError(
+                f'{folder}: made with another config ({", ".join(changed)} changed); choose '
+                f'another --work-dir'
+            )
         if 'result' in found:
             return found['result']
     _write(path, dict(config=wanted))
@@ -50,7 +64,8 @@ def run_once(config: Config, folder: Path, run: Callable[[Config], dict[str, Any
 
 
 def init_ranks(config: Config) -> None:
-    """Starts the ranks that a config's launcher asks for, before its first Runner would: stages look at files together."""
+    """Starts the ranks that a config's launcher asks for, before its first Runner would: stages
+    look at files together."""
     if config.get('launcher', 'none') != 'none' and not is_distributed():
         init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
 
@@ -58,14 +73,20 @@ def init_ranks(config: Config) -> None:
 def into_folder(config: Config, folder: Path, resume: bool) -> Config:
     """Sets a stage's work dir, and to go on from the checkpoint in it where there is one."""
     config.work_dir = str(folder)
-    config.experiment_name = f'{folder.parent.name}_{folder.name}_{time.time_ns()}'  # mmengine takes one name for one run
-    # By default it has the experiment's name; where a config names it, as mmdet's do, the runners of all stages would share one.
+    # mmengine takes one name for one run
+    config.experiment_name = f'{folder.parent.name}_{folder.name}_{time.time_ns()}'
+    # By default it has the experiment's name; where a config names it, as mmdet's do, the runners
+    # of all stages would share one.
     (config.get('visualizer') or {}).pop('name', None)
     config.resume = resume and find_latest_checkpoint(str(folder)) is not None
     if config.resume:
         config.load_from = None  # mmengine would resume from that one
     elif resume and config.get('train_cfg'):
-        print_log(f'{folder}: no checkpoint to go on from, begins anew (default_hooks.checkpoint.interval)', 'current')
+        print_log(
+            f'{folder}: no checkpoint to go on from, begins anew '
+            f'(default_hooks.checkpoint.interval)',
+            'current',
+        )
     return config
 
 

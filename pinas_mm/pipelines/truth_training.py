@@ -1,4 +1,6 @@
-"""True accuracies: archs trained from scratch under one schedule, each several times, and tested."""
+"""True accuracies: archs trained from scratch under one schedule, each several times, and
+tested."""
+
 import copy
 import gc
 import json
@@ -16,14 +18,14 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from ..costs.cost import Constraints, measure_costs
+from ..engine.command_line import build_runner
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
-from ..registry import MODELS
-from ..costs.cost import Constraints, measure_costs
 from ..ranking.truth import TruthTable
+from ..registry import MODELS
 from ..spaces import Arch, SearchSpace
-from ..engine.command_line import build_runner
 
 Training = tuple[Arch, int]
 # What changes nothing about a training.
@@ -31,10 +33,12 @@ INCIDENTAL = ('work_dir', 'experiment_name', 'launcher', 'log_level', 'visualize
 
 
 class TruthTrainer:
-    """Trains one arch after the other from scratch as a config says, and tests each on the config's test set.
+    """Trains one arch after the other from scratch as a config says, and tests each on the config's
+    test set.
 
-    A training depends on (seed, repeat, arch) alone: not on the archs trained before it, nor on the process that trains it. The datasets
-    are built once. Each training's log is in a folder of its own.
+    A training depends on (seed, repeat, arch) alone: not on the archs trained before it, nor on the
+    process that trains it. The datasets are built once. Each training's log is in a folder of its
+    own.
 
     Args:
         config: A config of :func:`from_scratch`.
@@ -57,24 +61,37 @@ class TruthTrainer:
         name = f'{self.space.encode(arch)}-{repeat}'
         config.model.backbone.arch = list(arch)
         config.merge_from_dict({'randomness.seed': training_seed(self.seed, arch, repeat)})
-        config.work_dir, config.experiment_name = str(Path(config.work_dir) / name), f'{name}_{time.time_ns()}'
+        config.work_dir, config.experiment_name = (
+            str(Path(config.work_dir) / name),
+            f'{name}_{time.time_ns()}',
+        )
         runner = build_runner(config)
-        # mmengine builds loaders from these when it first needs them; the sets need not be read anew.
+        # mmengine builds loaders from these when it first needs them; the sets need not be read
+        # anew.
         for loader in (runner._train_dataloader, runner._test_dataloader):
             loader['dataset'] = self._dataset(loader['dataset'])
         try:
             runner.train()
             metrics = runner.test()
         finally:
-            # Each training would leave a file open; and a closed one may stay with no logger: mmengine writes to its stream.
-            for handler in [handler for handler in runner.logger.handlers if isinstance(handler, logging.FileHandler)]:
+            # Each training would leave a file open; and a closed one may stay with no logger:
+            # mmengine writes to its stream.
+            for handler in [
+                handler
+                for handler in runner.logger.handlers
+                if isinstance(handler, logging.FileHandler)
+            ]:
                 runner.logger.removeHandler(handler)
                 handler.close()
-            # A runner is a cycle of references: what is left of it, its loaders' workers too, would be freed in a worker of the next one.
+            # A runner is a cycle of references: what is left of it, its loaders' workers too, would
+            # be freed in a worker of the next one.
             del runner
             gc.collect()
         if self.score not in metrics:
-            raise InputError(f'the test gives no {self.score!r}, but {", ".join(metrics)}: choose one with --score')
+            raise InputError(
+                f'the test gives no {self.score!r}, but {", ".join(metrics)}: choose one with '
+                f'--score'
+            )
         return float(metrics[self.score])
 
     def _dataset(self, config: Any) -> Any:
@@ -90,29 +107,39 @@ def from_scratch(config: Config) -> Config:
     Nothing is validated in between, and no checkpoint is kept.
 
     Raises:
-        InputError: The config does not train and test a model with a searchable backbone, trains a supernet, or freezes part of the
-            backbone.
+        InputError: The config does not train and test a model with a searchable backbone, trains a
+            supernet, or freezes part of the backbone.
     """
     source = config.filename or 'config'
     needed = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'test_dataloader', 'test_evaluator')
     missing = [name for name in needed if not config.get(name)]
     if missing or config.get('test_cfg') is None:
-        raise InputError(f'{source}: no {", ".join(missing) or "test_cfg"}: expected a config that trains and tests a subnet')
+        raise InputError(
+            f'{source}: no {", ".join(missing) or "test_cfg"}: expected a config that trains and '
+            f'tests a subnet'
+        )
     space_of(config)
     if any('ArchSamplingHook' in str(hook.type) for hook in config.get('custom_hooks') or []):
-        raise InputError(f'{source}: trains a supernet (ArchSamplingHook): expected a config that trains a subnet, such as one that '
-                         'fine-tunes a found one')
+        raise InputError(
+            f'{source}: trains a supernet (ArchSamplingHook): expected a config that trains a '
+            f'subnet, such as one that '
+            'fine-tunes a found one'
+        )
     config = copy.deepcopy(config)
     backbone = config.model.backbone
     if backbone.get('frozen_stages', -1) >= 0:
-        raise InputError(f'{source}: frozen_stages={backbone.frozen_stages} of its backbone: expected a config that trains all of a '
-                         'subnet, since archs start from scratch')
+        raise InputError(
+            f'{source}: frozen_stages={backbone.frozen_stages} of its backbone: expected a config '
+            f'that trains all of a '
+            'subnet, since archs start from scratch'
+        )
     backbone.pop('init_cfg', None)
     backbone.pop('arch', None)
     config.merge_from_dict(dict(load_from=None, resume=False, log_level='WARNING'))
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
     config.setdefault('default_hooks', {}).checkpoint = None
-    # By default it has the experiment's name; where a config names it, all trainings would share one.
+    # By default it has the experiment's name; where a config names it, all trainings would share
+    # one.
     config.setdefault('visualizer', {}).pop('name', None)
     return config
 
@@ -124,10 +151,17 @@ def space_of(config: Config) -> SearchSpace:
         InputError: It has no searchable backbone.
     """
     backbone = (config.get('model') or {}).get('backbone') or {}
-    cls = MODELS.get(backbone['type']) if isinstance(backbone.get('type'), str) else backbone.get('type')
+    cls = (
+        MODELS.get(backbone['type'])
+        if isinstance(backbone.get('type'), str)
+        else backbone.get('type')
+    )
     if not isinstance(cls, type) or not issubclass(cls, SearchableBackbone):
-        raise InputError(f'{config.filename or "config"}: model.backbone of type {backbone.get("type")!r}: expected a searchable backbone '
-                         'of pinas_mm')
+        raise InputError(
+            f'{config.filename or "config"}: model.backbone of type {backbone.get("type")!r}: '
+            f'expected a searchable backbone '
+            'of pinas_mm'
+        )
     return cls.space
 
 
@@ -137,47 +171,72 @@ def training_seed(seed: int, arch: Arch, repeat: int) -> int:
     return int(np.random.SeedSequence((seed, repeat, *arch)).generate_state(1)[0] >> 1)
 
 
-def constraints_of(config: Config, limits: dict[str, Any], input_size: int | tuple[int, int]) -> Constraints:
-    """Limits on the costs of the archs of a config of :func:`from_scratch`. See :class:`Constraints` for the limits."""
+def constraints_of(
+    config: Config, limits: dict[str, Any], input_size: int | tuple[int, int]
+) -> Constraints:
+    """Limits on the costs of the archs of a config of :func:`from_scratch`. See
+    :class:`Constraints` for the limits."""
     return Constraints(measure_costs(build_runner(config).model, input_size), **limits)
 
 
 class TruthFile:
-    """A table of true accuracies that grows with every training, and ``<name>.meta.json`` beside it, which says what it is of.
+    """A table of true accuracies that grows with every training, and ``<name>.meta.json`` beside
+    it, which says what it is of.
 
     Args:
         path: The table; made with its first training.
-        config: The config of :func:`from_scratch`; all of it that makes a difference must be equal for a table to go on.
+        config: The config of :func:`from_scratch`; all of it that makes a difference must be equal
+            for a table to go on.
         settings: What else must be: seed, limits.
 
     Raises:
-        InputError: The table was made with other settings, or not by this; the message says what differs.
+        InputError: The table was made with other settings, or not by this; the message says what
+            differs.
     """
 
     def __init__(self, path: str | os.PathLike, config: Config, settings: dict[str, Any]) -> None:
         self.path, self.space = Path(path), space_of(config)
         meta = self.path.with_suffix('.meta.json')
-        settings = {key: value for key, value in config.to_dict().items() if key not in INCIDENTAL} | settings
+        settings = {
+            key: value for key, value in config.to_dict().items() if key not in INCIDENTAL
+        } | settings
         settings = json.loads(json.dumps(settings, default=str))
         self.trainings: dict[Arch, list[float]] = {}
         if self.path.exists():
             if not meta.exists():
-                raise InputError(f'{self.path} exists, but not {meta}, which would say how it was made: choose another --out')
+                raise InputError(
+                    f'{self.path} exists, but not {meta}, which would say how it was made: choose '
+                    f'another --out'
+                )
             try:
                 found = dict(json.loads(meta.read_text()))
             except ValueError as error:
-                raise InputError(f'{meta}: does not say how {self.path} was made: {error}') from error
-            changed = sorted(key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key))
+                raise InputError(
+                    f'{meta}: does not say how {self.path} was made: {error}'
+                ) from error
+            changed = sorted(
+                key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key)
+            )
             if changed:
-                raise InputError(f'{self.path}: made with other settings ({", ".join(changed)} changed); choose another --out')
+                raise InputError(
+                    f'{self.path}: made with other settings ({", ".join(changed)} changed); '
+                    f'choose another --out'
+                )
             table = TruthTable.read(self.path, self.space)
-            self.trainings = {arch: list(accuracies) for arch, accuracies in table.trainings.items()}
+            self.trainings = {
+                arch: list(accuracies) for arch, accuracies in table.trainings.items()
+            }
         else:  # what was left by a command that finished no training binds nobody
             write_atomic(meta, lambda file: file.write(json.dumps(settings, indent=1).encode()))
 
     def left(self, archs: Sequence[Arch], repeats: int) -> list[Training]:
         """The trainings that are not in the table, first repeats first."""
-        return [(arch, repeat) for repeat in range(repeats) for arch in archs if repeat >= len(self.trainings.get(arch, ()))]
+        return [
+            (arch, repeat)
+            for repeat in range(repeats)
+            for arch in archs
+            if repeat >= len(self.trainings.get(arch, ()))
+        ]
 
     def add(self, arch: Arch, accuracy: float) -> None:
         """Adds a training, and writes the table beside the old one before it takes its place."""
@@ -185,19 +244,24 @@ class TruthFile:
         TruthTable(self.space, self.trainings, str(self.path)).write(self.path)
 
 
-def train_all(config: Config, trainings: Sequence[Training], seed: int, score: str, jobs: int = 1) -> Iterator[float]:
+def train_all(
+    config: Config, trainings: Sequence[Training], seed: int, score: str, jobs: int = 1
+) -> Iterator[float]:
     """The accuracies of trainings, in their order.
 
     Args:
         config, seed, score: See :class:`TruthTrainer`.
         trainings: Pairs of an arch and the number of its repeat.
-        jobs: Processes that train at a time and share the CPU's threads. An accuracy that comes before one earlier in the order waits.
+        jobs: Processes that train at a time and share the CPU's threads. An accuracy that comes
+            before one earlier in the order waits.
     """
     if jobs == 1:
         yield from map(TruthTrainer(config, seed, score).__call__, *zip(*trainings))
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context('spawn'), _start_process, (config, seed, score, threads))
+    pool = ProcessPoolExecutor(
+        jobs, multiprocessing.get_context('spawn'), _start_process, (config, seed, score, threads)
+    )
     try:
         yield from pool.map(_train_in_process, *zip(*trainings))
     finally:

@@ -1,4 +1,6 @@
-"""How consistent a supernet is over its paths: feature shift and parameter shift (Pi-NAS, Peng et al., ICCV 2021, section 3)."""
+"""How consistent a supernet is over its paths: feature shift and parameter shift (Pi-NAS, Peng et
+al., ICCV 2021, section 3)."""
+
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -7,15 +9,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..models.selfsup import PiNAS
-from ..spaces import Arch, SearchSpace
 from ..scoring.bn_recalibration import MIN_CALIBRATION_BATCH
+from ..spaces import Arch, SearchSpace
+from ..unwrap import unwrapped
 
 Pairs = list[tuple[int, int]]
 # Of the draws for archs that are distinct networks.
@@ -28,15 +31,19 @@ class PositionShift:
 
     Args:
         position, stage: Which position.
-        input_distance: Cosine distance of the input's feature maps, image by image, over pairs that differ before it.
+        input_distance: Cosine distance of the input's feature maps, image by image, over pairs that
+            differ before it.
         input_cka_distance: 1 - linear CKA of these maps.
-        input_mean_distance, input_variance_distance: Cosine distance of their means and variances per channel.
-        output_distance, output_cka_distance: The first two of the output, over those of the pairs that make the same choices at the
-            position.
-        gradient_cosine: Cosine of the gradients of the parameters that two paths share there, over pairs that agree in a slot it reads
-            (all, where it reads none): 1 where both want the same update, negative where the updates contradict each other.
+        input_mean_distance, input_variance_distance: Cosine distance of their means and variances
+            per channel.
+        output_distance, output_cka_distance: The first two of the output, over those of the pairs
+            that make the same choices at the position.
+        gradient_cosine: Cosine of the gradients of the parameters that two paths share there, over
+            pairs that agree in a slot it reads (all, where it reads none): 1 where both want the
+            same update, negative where the updates contradict each other.
         gradient_conflicts: Share of these pairs with a negative cosine.
     """
+
     position: int
     stage: int
     input_distance: float | None
@@ -50,10 +57,12 @@ class PositionShift:
 
 
 def measure_consistency(model: nn.Module, batch: Any, archs: Sequence[Arch]) -> list[PositionShift]:
-    """Runs paths on the same images and compares what they share. The supernet is left as it was, also after an error.
+    """Runs paths on the same images and compares what they share. The supernet is left as it was,
+    also after an error.
 
-    BN takes the statistics of the batch, along each path its own, as in the training in which the shifts arise; running statistics fit
-    no path of a supernet, and are not touched. Dropout is off. Frozen parameters get gradients too.
+    BN takes the statistics of the batch, along each path its own, as in the training in which the
+    shifts arise; running statistics fit no path of a supernet, and are not touched. Dropout is off.
+    Frozen parameters get gradients too.
 
     Args:
         model: An mm model with a supernet as ``backbone`` and a task loss.
@@ -64,16 +73,23 @@ def measure_consistency(model: nn.Module, batch: Any, archs: Sequence[Arch]) -> 
         One entry per position, in execution order.
 
     Raises:
-        InputError: The model has no supernet or no task loss, there are fewer than two archs or 16 images, or the loss is not finite.
+        InputError: The model has no supernet or no task loss, there are fewer than two archs or 16
+            images, or the loss is not finite.
     """
-    model = model.module if is_model_wrapper(model) else model
+    model = unwrapped(model)
     backbone = getattr(model, 'backbone', None)
     if not isinstance(backbone, SearchableBackbone) or not backbone.is_supernet:
-        raise InputError(f'{type(model).__name__} has no supernet: expected a searchable backbone of pinas_mm, without arch, as '
-                         'model.backbone')
+        raise InputError(
+            f'{type(model).__name__} has no supernet: expected a searchable backbone of pinas_mm, '
+            f'without arch, as '
+            'model.backbone'
+        )
     if isinstance(model, PiNAS):
-        raise InputError('PiNAS has no task loss, and its own moves teacher and queue: expected a model with labels over its supernet, '
-                         'such as that of its linear config, and the checkpoint of that')
+        raise InputError(
+            'PiNAS has no task loss, and its own moves teacher and queue: expected a model with '
+            'labels over its supernet, '
+            'such as that of its linear config, and the checkpoint of that'
+        )
     space = backbone.space
     archs = [space.validate(arch, 'consistency') for arch in archs]
     if len(set(archs)) < 2:
@@ -81,15 +97,26 @@ def measure_consistency(model: nn.Module, batch: Any, archs: Sequence[Arch]) -> 
     with _batch_statistics(model):
         images = _preprocessed(model, batch)['inputs']
         if not isinstance(images, Tensor) or len(images) < MIN_CALIBRATION_BATCH:
-            raise InputError(f'a batch of {len(images)} images: expected one tensor of at least {MIN_CALIBRATION_BATCH}')
+            raise InputError(
+                f'a batch of {len(images)} images: expected one tensor of at least '
+                f'{MIN_CALIBRATION_BATCH}'
+            )
         features = list(_feature_shifts(backbone, images, archs))
         gradients = [_path_gradients(model, batch, arch) for arch in archs]
-        return [PositionShift(index, position.stage, **features[index], **_parameter_shift(backbone, index, archs, gradients))
-                for index, position in enumerate(space.positions)]
+        return [
+            PositionShift(
+                index,
+                position.stage,
+                **features[index],
+                **_parameter_shift(backbone, index, archs, gradients),
+            )
+            for index, position in enumerate(space.positions)
+        ]
 
 
 def draw_archs(space: SearchSpace, num_archs: int, seed: int = 0) -> list[Arch]:
-    """Uniformly drawn archs that are distinct networks, as they are drawn: canonical forms would not be uniform at every position.
+    """Uniformly drawn archs that are distinct networks, as they are drawn: canonical forms would
+    not be uniform at every position.
 
     Raises:
         InputError: The space has fewer, or so few more that they are not found.
@@ -101,12 +128,16 @@ def draw_archs(space: SearchSpace, num_archs: int, seed: int = 0) -> list[Arch]:
         arch = space.sample(rng)
         found.setdefault(space.canonical(arch), arch)
     if len(found) < num_archs:
-        raise InputError(f'{num_archs} distinct networks of space {space.name!r} asked, {len(found)} found: ask for fewer')
+        raise InputError(
+            f'{num_archs} distinct networks of space {space.name!r} asked, {len(found)} found: '
+            f'ask for fewer'
+        )
     return list(found.values())
 
 
 def cosines(vectors: Tensor) -> Tensor:
-    """The cosines between ``P`` vectors ``(P, D)``, a float64 ``(P, P)``; two zero vectors are equal, so theirs is 1."""
+    """The cosines between ``P`` vectors ``(P, D)``, a float64 ``(P, P)``; two zero vectors are
+    equal, so theirs is 1."""
     vectors = vectors.double()
     norms = vectors.norm(dim=1)
     units = vectors / norms.clamp_min(torch.finfo(norms.dtype).tiny)[:, None]
@@ -115,11 +146,12 @@ def cosines(vectors: Tensor) -> Tensor:
 
 
 def linear_cka(maps: Sequence[Tensor]) -> Tensor:
-    """Linear CKA between ``P`` feature maps of the same ``N`` images (Kornblith et al., ICML 2019, eq. 4 with a linear kernel).
+    """Linear CKA between ``P`` feature maps of the same ``N`` images (Kornblith et al., ICML 2019,
+    eq. 4 with a linear kernel).
 
-    Every value of a map is a feature. With more features than images the form over images is the cheaper one: the cosine of
-    the centred Gram matrices, equal to ``|Y'X|^2 / (|X'X| |Y'Y|)`` (eq. 1). It is biased towards 1 for few images: compare at
-    equal numbers.
+    Every value of a map is a feature. With more features than images the form over images is the
+    cheaper one: the cosine of the centred Gram matrices, equal to ``|Y'X|^2 / (|X'X| |Y'Y|)`` (eq.
+    1). It is biased towards 1 for few images: compare at equal numbers.
 
     Args:
         maps: Each ``(N, ...)``.
@@ -135,8 +167,11 @@ def linear_cka(maps: Sequence[Tensor]) -> Tensor:
     return cosines(torch.stack(grams))
 
 
-def _feature_shifts(backbone: SearchableBackbone, images: Tensor, archs: list[Arch]) -> Iterator[dict[str, float | None]]:
-    """The feature shift of one position after the other. All paths go on together, so that only the maps around a position are held."""
+def _feature_shifts(
+    backbone: SearchableBackbone, images: Tensor, archs: list[Arch]
+) -> Iterator[dict[str, float | None]]:
+    """The feature shift of one position after the other. All paths go on together, so that only the
+    maps around a position are held."""
     positions = backbone.space.positions
     with torch.no_grad():
         maps = {backbone.prefix(0, arch): backbone.run_part(0, arch, images) for arch in archs[:1]}
@@ -145,59 +180,100 @@ def _feature_shifts(backbone: SearchableBackbone, images: Tensor, archs: list[Ar
             before = [backbone.prefix(index, arch) for arch in archs]
             after = [backbone.prefix(index + 1, arch) for arch in archs]
             choices = [[arch[slot] for slot in position.slots] for arch in archs]
-            differ = [(a, b) for a, b in itertools.combinations(range(len(archs)), 2) if before[a] != before[b]]
+            differ = [
+                (a, b)
+                for a, b in itertools.combinations(range(len(archs)), 2)
+                if before[a] != before[b]
+            ]
             same = [(a, b) for a, b in differ if choices[a] == choices[b]]
-            shift = {f'input_{name}': _distance(value, maps, before, differ) for name, value in similar.items()}
+            shift = {
+                f'input_{name}': _distance(value, maps, before, differ)
+                for name, value in similar.items()
+            }
             outputs: dict[Any, Tensor] = {}
             for arch, source, target in zip(archs, before, after):
                 if target not in outputs:
                     outputs[target] = backbone.run_part(index + 1, arch, maps[source])
             maps, similar = outputs, _similarities(list(outputs.values()))
-            yield shift | {f'output_{name}': _distance(similar[name], maps, after, same) for name in ('distance', 'cka_distance')}
+            yield shift | {
+                f'output_{name}': _distance(similar[name], maps, after, same)
+                for name in ('distance', 'cka_distance')
+            }
 
 
 def _similarities(maps: list[Tensor]) -> dict[str, Tensor]:
-    """The similarities ``(P, P)`` of ``P`` feature maps ``(N, C, H, W)``, by the name that their distance has."""
-    by_image = [cosines(torch.stack([values[i].flatten() for values in maps])) for i in range(len(maps[0]))]
+    """The similarities ``(P, P)`` of ``P`` feature maps ``(N, C, H, W)``, by the name that their
+    distance has."""
+    by_image = [
+        cosines(torch.stack([values[i].flatten() for values in maps])) for i in range(len(maps[0]))
+    ]
     return dict(
         distance=torch.stack(by_image).mean(dim=0),
         cka_distance=linear_cka(maps),
         mean_distance=cosines(torch.stack([values.mean(dim=(0, 2, 3)) for values in maps])),
-        variance_distance=cosines(torch.stack([values.var(dim=(0, 2, 3)) for values in maps])))
+        variance_distance=cosines(torch.stack([values.var(dim=(0, 2, 3)) for values in maps])),
+    )
 
 
-def _distance(similar: Tensor, maps: dict[Any, Tensor], keys: list[Any], pairs: Pairs) -> float | None:
-    """The mean over pairs of archs of 1 - similarity, where ``keys`` says which of the maps each arch has."""
+def _distance(
+    similar: Tensor, maps: dict[Any, Tensor], keys: list[Any], pairs: Pairs
+) -> float | None:
+    """The mean over pairs of archs of 1 - similarity, where ``keys`` says which of the maps each
+    arch has."""
     rows = {key: row for row, key in enumerate(maps)}
-    return float(np.mean([1 - float(similar[rows[keys[a]], rows[keys[b]]]) for a, b in pairs])) if pairs else None
+    return (
+        float(np.mean([1 - float(similar[rows[keys[a]], rows[keys[b]]]) for a, b in pairs]))
+        if pairs
+        else None
+    )
 
 
 def _path_gradients(model: BaseModel, batch: Any, arch: Arch) -> dict[nn.Parameter, Tensor]:
     """The task loss's gradients of what ``arch`` runs at its positions."""
     backbone = model.backbone
     backbone.set_arch(arch)
-    parameters = [parameter for index in range(len(backbone.space.positions)) for parameter in _parameters(backbone, index, arch)]
+    parameters = [
+        parameter
+        for index in range(len(backbone.space.positions))
+        for parameter in _parameters(backbone, index, arch)
+    ]
     losses = model._run_forward(_preprocessed(model, batch), mode='loss')
     loss, _ = model.parse_losses(losses)
     if not torch.isfinite(loss):
-        raise InputError(f'the loss of arch {backbone.space.encode(arch)} is {loss.item()}: the supernet has diverged')
+        raise InputError(
+            f'the loss of arch {backbone.space.encode(arch)} is {loss.item()}: the supernet has '
+            f'diverged'
+        )
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
-    return {parameter: torch.zeros_like(parameter) if gradient is None else gradient for parameter, gradient in zip(parameters, gradients)}
+    return {
+        parameter: torch.zeros_like(parameter) if gradient is None else gradient
+        for parameter, gradient in zip(parameters, gradients)
+    }
 
 
-def _parameter_shift(backbone: SearchableBackbone, index: int, archs: list[Arch],
-                     gradients: list[dict[nn.Parameter, Tensor]]) -> dict[str, float | None]:
+def _parameter_shift(
+    backbone: SearchableBackbone,
+    index: int,
+    archs: list[Arch],
+    gradients: list[dict[nn.Parameter, Tensor]],
+) -> dict[str, float | None]:
     slots = backbone.space.positions[index].slots
     found = []
     for a, b in itertools.combinations(range(len(archs)), 2):
         if not slots or any(archs[a][slot] == archs[b][slot] for slot in slots):
             other = set(_parameters(backbone, index, archs[b]))
-            shared = [parameter for parameter in _parameters(backbone, index, archs[a]) if parameter in other]
+            shared = [
+                parameter
+                for parameter in _parameters(backbone, index, archs[a])
+                if parameter in other
+            ]
             first, second = (_joined(gradients[i], shared) for i in (a, b))
             if first.any() and second.any():
                 found.append(float(torch.cosine_similarity(first, second, dim=0)))
-    return dict(gradient_cosine=float(np.mean(found)) if found else None,
-                gradient_conflicts=float(np.mean(np.array(found) < 0)) if found else None)
+    return dict(
+        gradient_cosine=float(np.mean(found)) if found else None,
+        gradient_conflicts=float(np.mean(np.array(found) < 0)) if found else None,
+    )
 
 
 def _parameters(backbone: SearchableBackbone, index: int, arch: Arch) -> list[nn.Parameter]:
@@ -207,18 +283,29 @@ def _parameters(backbone: SearchableBackbone, index: int, arch: Arch) -> list[nn
 
 
 def _joined(gradients: dict[nn.Parameter, Tensor], parameters: list[nn.Parameter]) -> Tensor:
-    return torch.cat([gradients[parameter].flatten() for parameter in parameters]).double() if parameters else torch.zeros(0)
+    return (
+        torch.cat([gradients[parameter].flatten() for parameter in parameters]).double()
+        if parameters
+        else torch.zeros(0)
+    )
 
 
 def _preprocessed(model: BaseModel, batch: Any) -> dict[str, Any]:
-    return model.data_preprocessor(batch, True)  # as for training: labels, and padding of images of several sizes
+    return model.data_preprocessor(
+        batch, True
+    )  # as for training: labels, and padding of images of several sizes
 
 
 @contextmanager
 def _batch_statistics(model: BaseModel) -> Iterator[None]:
-    """Within it BN normalises by its batch and leaves its statistics alone, all parameters have gradients, and images are not mixed."""
+    """Within it BN normalises by its batch and leaves its statistics alone, all parameters have
+    gradients, and images are not mixed."""
     modes = [(module, module.training) for module in model.modules()]
-    layers = [(module, module.track_running_stats) for module in model.modules() if isinstance(module, _BatchNorm)]
+    layers = [
+        (module, module.track_running_stats)
+        for module in model.modules()
+        if isinstance(module, _BatchNorm)
+    ]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
     active = model.backbone._arch
     mixing = getattr(model.data_preprocessor, 'batch_augments', None)

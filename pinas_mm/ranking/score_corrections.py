@@ -1,20 +1,23 @@
 """What can be done to scores of many archs without any true accuracy. No torch."""
+
 from collections.abc import Sequence
 
 import numpy as np
 from scipy.stats import linregress
 
-from ..spaces import Arch, SearchSpace
 from ..search.additive import AdditiveModel
+from ..spaces import Arch, SearchSpace
 
 
 def smoothed(space: SearchSpace, archs: Sequence[Arch], scores: np.ndarray) -> np.ndarray:
-    """Scores without truth, smoothed over archs that share candidates: the additive model fitted to them, ``(N, )``."""
+    """Scores without truth, smoothed over archs that share candidates: the additive model fitted to
+    them, ``(N, )``."""
     return AdditiveModel(space, archs, scores).predict(archs)
 
 
 def macs_corrected(scores: np.ndarray, macs: np.ndarray) -> np.ndarray:
-    """What is left of scores ``(N, )`` after what the logarithm of MACs explains of them linearly."""
+    """What is left of scores ``(N, )`` after what the logarithm of MACs explains of them
+    linearly."""
     if np.ptp(macs) == 0:
         return scores
     fit = linregress(np.log(macs), scores)
@@ -22,9 +25,10 @@ def macs_corrected(scores: np.ndarray, macs: np.ndarray) -> np.ndarray:
 
 
 def joined(*scores: np.ndarray) -> np.ndarray:
-    """The sum of several rankers' scores of the same archs, ``(N, )`` each, with equal spread: rankers that err differently.
+    """The sum of several rankers' scores of the same archs, ``(N, )`` each, with equal spread:
+    rankers that err differently.
 
-    A supernet and NASWOT do: one has learned what its short training needs, the other sees how finely an untrained network tells images
-    apart (docs/ranking.md). Equal weights, so that there is nothing to tune. A ranker without any spread adds nothing.
-    """
+    A supernet and NASWOT do: one has learned what its short training needs, the other sees how
+    finely an untrained network tells images apart (docs/ranking.md). Equal weights, so that there
+    is nothing to tune. A ranker without any spread adds nothing."""
     return sum((values - np.mean(values)) / (np.std(values) or 1.0) for values in scores)

@@ -1,4 +1,6 @@
-"""True accuracies of archs: a benchmark's table, or one that tools/make_truth.py wrote. No torch."""
+"""True accuracies of archs: a benchmark's table, or one that tools/make_truth.py wrote. No
+torch."""
+
 import csv
 import io
 import json
@@ -20,7 +22,8 @@ SAMPLINGS = ('uniform', 'stratified')
 class TruthTable:
     """Accuracies of archs trained from scratch, each once or several times.
 
-    An arch that is not in the table but is the same network as one that is (``space.canonical``) has that one's accuracies.
+    An arch that is not in the table but is the same network as one that is (``space.canonical``)
+    has that one's accuracies.
 
     Args:
         space: The archs' space.
@@ -31,7 +34,9 @@ class TruthTable:
         InputError: An arch without accuracies, or an accuracy that is not within 0 and 100.
     """
 
-    def __init__(self, space: SearchSpace, trainings: Mapping[Arch, Sequence[float]], source: str = 'truth') -> None:
+    def __init__(
+        self, space: SearchSpace, trainings: Mapping[Arch, Sequence[float]], source: str = 'truth'
+    ) -> None:
         self.space = space
         self.source = source
         self.trainings: dict[Arch, tuple[float, ...]] = {}
@@ -39,7 +44,10 @@ class TruthTable:
             wrong = [value for value in accuracies if not 0 <= value <= 100]  # NaN is neither
             if wrong or not accuracies:
                 found = f'accuracy {wrong[0]:g}' if wrong else 'no accuracy'
-                raise InputError(f'{source}: {found} of arch {space.encode(arch)}, expected numbers from 0 to 100')
+                raise InputError(
+                    f'{source}: {found} of arch {space.encode(arch)}, expected numbers from 0 to '
+                    f'100'
+                )
             self.trainings[arch] = tuple(float(value) for value in accuracies)
         self._same_network: dict[Arch, Arch] = {}
         for arch in self.trainings:
@@ -58,8 +66,13 @@ class TruthTable:
             InputError: Neither it nor another form of the same network is in the table.
         """
         if arch not in self:
-            raise InputError(f'{self.source}: arch {self.space.encode(arch)} is not among its {len(self):,} archs')
-        return self.trainings[arch if arch in self.trainings else self._same_network[self.space.canonical(arch)]]
+            raise InputError(
+                f'{self.source}: arch {self.space.encode(arch)} is not among its {len(self):,} '
+                f'archs'
+            )
+        return self.trainings[
+            arch if arch in self.trainings else self._same_network[self.space.canonical(arch)]
+        ]
 
     def mean(self, arch: Arch) -> float:
         """The mean accuracy in % over the trainings of an arch."""
@@ -80,16 +93,20 @@ class TruthTable:
         Args:
             num_archs: How many.
             seed: Seed of the draw.
-            sampling: ``'uniform'``; or ``'stratified'``: the networks in the order of their accuracies are cut into ``num_archs`` bins of
-                equal count (to one), and one is drawn from each. That covers all quantiles: the same statistics with less luck.
+            sampling: ``'uniform'``; or ``'stratified'``: the networks in the order of their
+                accuracies are cut into ``num_archs`` bins of equal count (to one), and one is drawn
+                from each. That covers all quantiles: the same statistics with less luck.
 
         Raises:
             InputError: Fewer than ten asked, more than there are, or another sampling.
         """
         networks = self.networks()
         if not LEAST_ARCHS <= num_archs <= len(networks):
-            raise InputError(f'{num_archs} archs asked of {self.source}: expected at least {LEAST_ARCHS}, and at most the '
-                             f'{len(networks):,} distinct networks it has')
+            raise InputError(
+                f'{num_archs} archs asked of {self.source}: expected at least {LEAST_ARCHS}, and '
+                f'at most the '
+                f'{len(networks):,} distinct networks it has'
+            )
         rng = np.random.default_rng(seed)
         if sampling == 'uniform':
             chosen = rng.choice(len(networks), num_archs, replace=False)
@@ -102,7 +119,10 @@ class TruthTable:
 
     def write(self, path: str | os.PathLike) -> None:
         """Writes the table as JSON: ``{arch: [accuracy, ...]}``."""
-        lines = [f'{json.dumps(self.space.encode(arch))}: {json.dumps(accuracies)}' for arch, accuracies in sorted(self.trainings.items())]
+        lines = [
+            f'{json.dumps(self.space.encode(arch))}: {json.dumps(accuracies)}'
+            for arch, accuracies in sorted(self.trainings.items())
+        ]
         text = '{\n' + ',\n'.join(lines) + '\n}\n'
         write_atomic(path, lambda file: file.write(text.encode()))
 
@@ -112,12 +132,14 @@ class TruthTable:
 
         Args:
             path: JSON of ``{arch: accuracy}``, ``{arch: [accuracy, ...]}`` or NAS-Bench-Macro's
-                ``{arch: {'test_acc': [accuracy, ...], ...}}``; or a CSV with or without a header that has one column of archs, and
-                in every other column the accuracies of one training (empty where there was none).
+                ``{arch: {'test_acc': [accuracy, ...], ...}}``; or a CSV with or without a header
+                that has one column of archs, and in every other column the accuracies of one
+                training (empty where there was none).
             space: The archs' space.
 
         Raises:
-            InputError: Missing, neither JSON nor CSV, archs of another space, an arch twice, or an accuracy that is not within 0 and 100.
+            InputError: Missing, neither JSON nor CSV, archs of another space, an arch twice, or an
+                accuracy that is not within 0 and 100.
         """
         try:
             text = Path(path).read_text(encoding='utf-8-sig')
@@ -125,12 +147,19 @@ class TruthTable:
             raise InputError(f'{path}: no such file (from {os.getcwd()})') from error
         except (OSError, UnicodeDecodeError) as error:
             raise InputError(f'{path}: cannot be read as a table of accuracies: {error}') from error
-        rows = _json_rows(text, path) if text.lstrip().startswith(('{', '[')) else _csv_rows(text, path, space)
+        rows = (
+            _json_rows(text, path)
+            if text.lstrip().startswith(('{', '['))
+            else _csv_rows(text, path, space)
+        )
         trainings: dict[Arch, list[float]] = {}
         for name, values in rows:
             arch = space.decode(name, str(path))
             if arch in trainings:
-                raise InputError(f'{path}: arch {name} is there twice; accuracies of repeated trainings belong side by side')
+                raise InputError(
+                    f'{path}: arch {name} is there twice; accuracies of repeated trainings belong '
+                    f'side by side'
+                )
             trainings[arch] = [_number(value, f'{path}: arch {name}') for value in values]
         if not trainings:
             raise InputError(f'{path}: a table without archs')
@@ -156,22 +185,36 @@ class _Pairs(list):
     """A JSON object as pairs, so that a key that is there twice is seen."""
 
 
-def _csv_rows(text: str, path: str | os.PathLike, space: SearchSpace) -> list[tuple[str, list[Any]]]:
+def _csv_rows(
+    text: str, path: str | os.PathLike, space: SearchSpace
+) -> list[tuple[str, list[Any]]]:
     try:
-        rows = [row for row in csv.reader(io.StringIO(text, newline=''), strict=True) if any(cell.strip() for cell in row)]
+        rows = [
+            row
+            for row in csv.reader(io.StringIO(text, newline=''), strict=True)
+            if any(cell.strip() for cell in row)
+        ]
     except csv.Error as error:
         raise InputError(f'{path}: neither JSON nor CSV: {error}') from error
-    columns = [column for row in rows[:2] for column, cell in enumerate(row) if _is_arch(cell, space)]
+    columns = [
+        column for row in rows[:2] for column, cell in enumerate(row) if _is_arch(cell, space)
+    ]
     if not columns:
-        raise InputError(f'{path}: neither JSON nor a CSV with a column of archs of space {space.name!r}, written like '
-                         f'{space.encode((0, ) * space.num_slots)!r}; it begins with {text[:60]!r}')
+        raise InputError(
+            f'{path}: neither JSON nor a CSV with a column of archs of space {space.name!r}, '
+            f'written like '
+            f'{space.encode((0,) * space.num_slots)!r}; it begins with {text[:60]!r}'
+        )
     column = columns[0]
     if not _is_arch(rows[0][column], space) and not any(_is_number(cell) for cell in rows[0]):
         rows = rows[1:]  # a header
     short = [row for row in rows if len(row) <= column]
     if short:
         raise InputError(f'{path}: a row without its column of archs: {short[0]}')
-    return [(row[column], [cell for i, cell in enumerate(row) if i != column and cell.strip()]) for row in rows]
+    return [
+        (row[column], [cell for i, cell in enumerate(row) if i != column and cell.strip()])
+        for row in rows
+    ]
 
 
 def _is_arch(text: str, space: SearchSpace) -> bool:

@@ -1,4 +1,6 @@
-"""Baselines that train nothing: MACs, params, depth, synflow and NASWOT. A learned ranking that does not beat them is worth nothing."""
+"""Baselines that train nothing: MACs, params, depth, synflow and NASWOT. A learned ranking that
+does not beat them is worth nothing."""
+
 import copy
 from collections.abc import Callable, Sequence
 
@@ -6,37 +8,52 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..costs.cost import CostTable
 from ..models.backbones import SearchableBackbone
 from ..spaces import Arch, SearchSpace
-from ..costs.cost import CostTable
 
 # Kinds of candidates that add no layer to a network.
 WITHOUT_LAYER = ('identity', 'none', 'skip', 'pool')
-# Increasing functions of positive inputs, which the linearised network leaves out (ReLU6, for one, would clip its large values).
+# Increasing functions of positive inputs, which the linearised network leaves out (ReLU6, for one,
+# would clip its large values).
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.SiLU, nn.GELU, nn.Hardswish)
 
 
-def zero_cost_scores(backbone: SearchableBackbone, archs: Sequence[Arch], costs: CostTable, images: Tensor, repeats: int = 1,
-                     on_progress: Callable[[int, int], None] = lambda done, total: None) -> dict[str, np.ndarray]:
+def zero_cost_scores(
+    backbone: SearchableBackbone,
+    archs: Sequence[Arch],
+    costs: CostTable,
+    images: Tensor,
+    repeats: int = 1,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, np.ndarray]:
     """All baselines of archs, higher is better.
 
     Args:
         backbone: A supernet; its weights are not read, a copy with fresh ones is scored.
         archs: The archs.
         costs: MACs and params of the archs.
-        images: One minibatch ``(N, 3, H, W)`` as the backbone gets it, for NASWOT; 128 images as published.
-        repeats: Initialisations, seeded 0, 1, ..., over which synflow and NASWOT are averaged. One is enough: two of them order the
-            archs of NAS-Bench-Macro at a tau of 0.98.
+        images: One minibatch ``(N, 3, H, W)`` as the backbone gets it, for NASWOT; 128 images as
+            published.
+        repeats: Initialisations, seeded 0, 1, ..., over which synflow and NASWOT are averaged. One
+            is enough: two of them order the archs of NAS-Bench-Macro at a tau of 0.98.
         on_progress: Called as ``on_progress(done, total)`` after every arch and initialisation.
 
     Returns:
         For each baseline an array ``(len(archs), )``.
     """
     scores = {name: costs.array(name, archs).astype(float) for name in ('macs', 'params')}
-    scores |= dict(depth=depth(backbone.space, archs).astype(float), synflow=np.zeros(len(archs)), naswot=np.zeros(len(archs)))
+    scores |= dict(
+        depth=depth(backbone.space, archs).astype(float),
+        synflow=np.zeros(len(archs)),
+        naswot=np.zeros(len(archs)),
+    )
     size = tuple(images.shape[-2:])
     for seed in range(repeats):
-        fresh, linear = freshly_initialised(backbone, seed), linearised(freshly_initialised(backbone, seed))
+        fresh, linear = (
+            freshly_initialised(backbone, seed),
+            linearised(freshly_initialised(backbone, seed)),
+        )
         for i, arch in enumerate(archs):
             scores['synflow'][i] += synflow(linear, arch, size) / repeats
             scores['naswot'][i] += naswot(fresh, arch, images) / repeats
@@ -55,12 +72,16 @@ def depth(space: SearchSpace, archs: Sequence[Arch]) -> np.ndarray:
 
     An identity is none, also where the change of shape makes it a strided convolution.
     """
-    layers = [np.array([candidate.block.get('kind') not in WITHOUT_LAYER for candidate in slot], int) for slot in space.candidates]
+    layers = [
+        np.array([candidate.block.get('kind') not in WITHOUT_LAYER for candidate in slot], int)
+        for slot in space.candidates
+    ]
     return sum(layer[np.asarray(archs)[:, slot]] for slot, layer in enumerate(layers))
 
 
 def freshly_initialised(backbone: SearchableBackbone, seed: int) -> SearchableBackbone:
-    """A copy with new weights, PyTorch's defaults as both papers have them: no residual branch starts at zero. It is in train mode."""
+    """A copy with new weights, PyTorch's defaults as both papers have them: no residual branch
+    starts at zero. It is in train mode."""
     fresh = copy.deepcopy(backbone)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -73,10 +94,11 @@ def freshly_initialised(backbone: SearchableBackbone, seed: int) -> SearchableBa
 
 
 def linearised(backbone: SearchableBackbone) -> SearchableBackbone:
-    """Makes a freshly initialised network linear in its input, with absolute weights, in double precision (changed in place).
+    """Makes a freshly initialised network linear in its input, with absolute weights, in double
+    precision (changed in place).
 
-    Activations are left out, and BN in eval mode with its first statistics is the identity (to its epsilon).
-    """
+    Activations are left out, and BN in eval mode with its first statistics is the identity (to its
+    epsilon)."""
     for parent in list(backbone.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, ACTIVATIONS):
@@ -90,9 +112,11 @@ def linearised(backbone: SearchableBackbone) -> SearchableBackbone:
 
 
 def synflow(linear: SearchableBackbone, arch: Arch, size: tuple[int, int]) -> float:
-    """The logarithm of the synaptic flow (Tanaka et al., NeurIPS 2020, eq. 2) as a score of archs (Abdelfattah et al., ICLR 2021, 3.2).
+    """The logarithm of the synaptic flow (Tanaka et al., NeurIPS 2020, eq. 2) as a score of archs
+    (Abdelfattah et al., ICLR 2021, 3.2).
 
-    With R the sum of the outputs for an input of ones, it is the sum of θ ∂R/∂θ over the weights of convolutions and linear layers.
+    With R the sum of the outputs for an input of ones, it is the sum of θ ∂R/∂θ over the weights of
+    convolutions and linear layers.
 
     Args:
         linear: A supernet from :func:`linearised`; R is over the feature maps it returns.
@@ -101,19 +125,32 @@ def synflow(linear: SearchableBackbone, arch: Arch, size: tuple[int, int]) -> fl
     """
     linear.set_arch(arch)
     example = next(linear.parameters())
-    total = sum(feature.sum() for feature in linear(torch.ones(1, 3, *size, dtype=example.dtype, device=example.device)))
-    weights = [module.weight for path in linear.path(arch) for module in path.modules() if isinstance(module, nn.Conv2d | nn.Linear)]
+    total = sum(
+        feature.sum()
+        for feature in linear(torch.ones(1, 3, *size, dtype=example.dtype, device=example.device))
+    )
+    weights = [
+        module.weight
+        for path in linear.path(arch)
+        for module in path.modules()
+        if isinstance(module, nn.Conv2d | nn.Linear)
+    ]
     gradients = torch.autograd.grad(total, weights, allow_unused=True)
-    flow = sum(float((weight.detach() * gradient).sum()) for weight, gradient in zip(weights, gradients) if gradient is not None)
+    flow = sum(
+        float((weight.detach() * gradient).sum())
+        for weight, gradient in zip(weights, gradients)
+        if gradient is not None
+    )
     return float(np.log(flow)) if flow > 0 else -np.inf
 
 
 @torch.no_grad()
 def naswot(fresh: SearchableBackbone, arch: Arch, images: Tensor) -> float:
-    """The log-determinant of the kernel of binary activation codes (Mellor et al., ICML 2021, eq. 2).
+    """The log-determinant of the kernel of binary activation codes (Mellor et al., ICML 2021, eq.
+    2).
 
-    Two images' codes agree in so many units as the kernel's entry says; a network that tells a minibatch's images apart has a large
-    determinant.
+    Two images' codes agree in so many units as the kernel's entry says; a network that tells a
+    minibatch's images apart has a large determinant.
 
     Args:
         fresh: A supernet at initialisation, BN in train mode.
@@ -123,11 +160,16 @@ def naswot(fresh: SearchableBackbone, arch: Arch, images: Tensor) -> float:
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
 
     def add(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-        # Of signs +1 and -1 the product counts agreements less disagreements, exact in float32 up to 2**24 units.
+        # Of signs +1 and -1 the product counts agreements less disagreements, exact in float32 up
+        # to 2**24 units.
         signs = (output > 0).flatten(1).float().mul_(2).sub_(1)
         kernel.add_((signs @ signs.T).add_(signs.shape[1]).div_(2))
 
-    hooks = [module.register_forward_hook(add) for module in fresh.modules() if isinstance(module, ACTIVATIONS)]
+    hooks = [
+        module.register_forward_hook(add)
+        for module in fresh.modules()
+        if isinstance(module, ACTIVATIONS)
+    ]
     try:
         fresh.set_arch(arch)
         fresh(images)

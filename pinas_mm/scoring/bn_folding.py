@@ -1,4 +1,6 @@
-"""Folds BN into the convolutions before it while archs are scored: one pass over the feature map less per layer."""
+"""Folds BN into the convolutions before it while archs are scored: one pass over the feature map
+less per layer."""
+
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
@@ -9,10 +11,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 
 class BNFolding:
-    """The pairs of a convolution and a BN layer that only run together, and their folded weights for the BN statistics of the moment.
+    """The pairs of a convolution and a BN layer that only run together, and their folded weights
+    for the BN statistics of the moment.
 
-    In eval mode ``BN(conv(x))`` is a convolution with other weights. The results differ by rounding.
-    """
+    In eval mode ``BN(conv(x))`` is a convolution with other weights. The results differ by
+    rounding."""
 
     def __init__(self) -> None:
         self.pairs: dict[_BatchNorm, nn.Conv2d] = {}
@@ -21,7 +24,8 @@ class BNFolding:
 
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:
-        """After it every BN layer that was only ever given the output of one convolution, which no other was given, is a pair with it."""
+        """After it every BN layer that was only ever given the output of one convolution, which no
+        other was given, is a pair with it."""
         last: list[tuple[nn.Conv2d, Tensor]] = []
 
         def after_conv(conv: nn.Conv2d, inputs: tuple, output: Tensor) -> None:
@@ -33,32 +37,53 @@ class BNFolding:
                 self.seen.setdefault(one, set()).add(other)
 
         # Of subclasses, those that only convolve: some compute another weight at every call.
-        handles = [module.register_forward_hook(after_conv) for module in model.modules()
-                   if isinstance(module, nn.Conv2d) and type(module).forward is nn.Conv2d.forward]
-        handles += [module.register_forward_pre_hook(before_bn) for module in model.modules() if isinstance(module, _BatchNorm)]
+        handles = [
+            module.register_forward_hook(after_conv)
+            for module in model.modules()
+            if isinstance(module, nn.Conv2d) and type(module).forward is nn.Conv2d.forward
+        ]
+        handles += [
+            module.register_forward_pre_hook(before_bn)
+            for module in model.modules()
+            if isinstance(module, _BatchNorm)
+        ]
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
-            # Layers that some heads share across levels have several partners, and cannot be folded.
-            self.pairs = {bn: conv for bn, partners in self.seen.items() if isinstance(bn, _BatchNorm) and len(partners) == 1
-                          for conv in partners if conv is not None and self.seen[conv] == {bn}}
+            # Layers that some heads share across levels have several partners, and cannot be
+            # folded.
+            self.pairs = {
+                bn: conv
+                for bn, partners in self.seen.items()
+                if isinstance(bn, _BatchNorm) and len(partners) == 1
+                for conv in partners
+                if conv is not None and self.seen[conv] == {bn}
+            }
 
     def fold(self, layers: Iterable[_BatchNorm]) -> None:
         """Folds the present statistics of BN layers into their convolutions.
 
-        Not kept for later: the folded weights of many archs are as large as so many networks, and computing them costs little beside
-        convolving a batch with them.
-        """
+        Not kept for later: the folded weights of many archs are as large as so many networks, and
+        computing them costs little beside convolving a batch with them."""
         for bn in layers:
             conv = self.pairs.get(bn)
             if conv is None:
                 continue
             weight, bias = self.kept.setdefault(conv, (conv.weight, conv.bias))
-            folded = fuse_conv_bn_weights(weight, bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias)
-            memory_format = torch.channels_last if weight.is_contiguous(memory_format=torch.channels_last) else torch.contiguous_format
-            conv._parameters['weight'], conv._parameters['bias'] = folded[0].data.contiguous(memory_format=memory_format), folded[1].data
+            folded = fuse_conv_bn_weights(
+                weight, bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
+            )
+            memory_format = (
+                torch.channels_last
+                if weight.is_contiguous(memory_format=torch.channels_last)
+                else torch.contiguous_format
+            )
+            conv._parameters['weight'], conv._parameters['bias'] = (
+                folded[0].data.contiguous(memory_format=memory_format),
+                folded[1].data,
+            )
             bn.forward = _identity
 
     def restore(self) -> None:

@@ -1,4 +1,6 @@
-"""BN recalibration: running statistics of the calibration data for the archs of a supernet (SPOS, Guo et al., ECCV 2020, 3.4)."""
+"""BN recalibration: running statistics of the calibration data for the archs of a supernet (SPOS,
+Guo et al., ECCV 2020, 3.4)."""
+
 import types
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -34,20 +36,31 @@ class ArchError(Exception):
 
 
 class RecalibratedSupernet:
-    """Runs archs of a supernet with their own BN statistics, recalibrated for many archs in one pass over the data.
+    """Runs archs of a supernet with their own BN statistics, recalibrated for many archs in one
+    pass over the data.
 
-    Each calibration batch is normalised with its own statistics; a layer's running mean and (unbiased) variance become the plain averages
-    over the batches. Only active BN layers are in train mode, so dropout is off. A part of the backbone that several archs share
-    has one set of statistics, kept per prefix: the same as that of each arch alone. Used within :func:`supernet_borrowed`.
+    Each calibration batch is normalised with its own statistics; a layer's running mean and
+    (unbiased) variance become the plain averages over the batches. Only active BN layers are in
+    train mode, so dropout is off. A part of the backbone that several archs share has one set of
+    statistics, kept per prefix: the same as that of each arch alone. Used within
+    :func:`supernet_borrowed`.
 
     Args:
         model: An mm model whose ``backbone`` is a :class:`SearchableBackbone`.
         autocast: Dtype to run in, or None for full precision.
-        share_prefixes: Whether archs share what they have in common. Off, the results are the same and it takes longer.
-        fold_bn: Whether BN is folded into convolutions once it is recalibrated; faster, and different by rounding.
+        share_prefixes: Whether archs share what they have in common. Off, the results are the same
+            and it takes longer.
+        fold_bn: Whether BN is folded into convolutions once it is recalibrated; faster, and
+            different by rounding.
     """
 
-    def __init__(self, model: BaseModel, autocast: torch.dtype | None = None, share_prefixes: bool = True, fold_bn: bool = False) -> None:
+    def __init__(
+        self,
+        model: BaseModel,
+        autocast: torch.dtype | None = None,
+        share_prefixes: bool = True,
+        fold_bn: bool = False,
+    ) -> None:
         self.model = model
         self.backbone: SearchableBackbone = model.backbone
         self.autocast = autocast
@@ -59,15 +72,19 @@ class RecalibratedSupernet:
         self.outside = _outside_backbone(model)
 
     def recalibrate(self, archs: Sequence[Arch], loader: DataLoader) -> Iterator[None]:
-        """Recalibrates sorted ``archs``, stopping after every arch and batch so that a caller can show progress.
+        """Recalibrates sorted ``archs``, stopping after every arch and batch so that a caller can
+        show progress.
 
         Raises:
             ArchError: An arch could not be run.
-            InputError: No calibration data, or a batch too small for its statistics to mean anything.
+            InputError: No calibration data, or a batch too small for its statistics to mean
+                anything.
         """
         self.statistics.clear()
         self.model.eval()
-        layers = list(dict.fromkeys(layer for arch in archs for layer in active_bn_layers(self.model, arch)))
+        layers = list(
+            dict.fromkeys(layer for arch in archs for layer in active_bn_layers(self.model, arch))
+        )
         for layer in layers:
             layer.momentum = None  # the plain average over batches instead of an exponential one
             layer.training = True
@@ -77,16 +94,24 @@ class RecalibratedSupernet:
         for batch in loader:
             size = len(batch['inputs'] if isinstance(batch, dict) else batch[0])
             if size < MIN_CALIBRATION_BATCH:
-                raise InputError(f'a batch of {size} images for BN recalibration: expected at least {MIN_CALIBRATION_BATCH}')
+                raise InputError(
+                    f'a batch of {size} images for BN recalibration: expected at least '
+                    f'{MIN_CALIBRATION_BATCH}'
+                )
             batches += 1
             self.memo.next_batch()
-            watching = self.folding.watch(self.model) if self.folding and batches == 1 else nullcontext()
+            watching = (
+                self.folding.watch(self.model) if self.folding and batches == 1 else nullcontext()
+            )
             with autocast(self.model, self.autocast), watching:
                 for arch in archs:
                     self.set_arch(arch)
                     try:
-                        # As for training, which pads images of several sizes; mixing of images is switched off (supernet_borrowed).
-                        self.model._run_forward(self.model.data_preprocessor(batch, True), mode='tensor')
+                        # As for training, which pads images of several sizes; mixing of images is
+                        # switched off (supernet_borrowed).
+                        self.model._run_forward(
+                            self.model.data_preprocessor(batch, True), mode='tensor'
+                        )
                     except Exception as error:
                         raise ArchError(arch) from error
                     yield
@@ -98,7 +123,9 @@ class RecalibratedSupernet:
             layer.training = False
         for entries in self.statistics.values():
             for layer, buffers in entries:
-                if buffers['num_batches_tracked'] == 0:  # a layer that did not run, such as an auxiliary head's
+                if (
+                    buffers['num_batches_tracked'] == 0
+                ):  # a layer that did not run, such as an auxiliary head's
                     buffers.update(self.original[layer])
         self.folded = self.folding is not None
 
@@ -121,9 +148,13 @@ class RecalibratedSupernet:
             self._load(prefix, _bn_layers(self.backbone.part_path(prefix[0], arch)))
 
     def _load(self, key: Hashable, layers: Iterable[_BatchNorm]) -> None:
-        # The layers' buffers are exchanged, not filled: nothing is copied where an arch follows another.
+        # The layers' buffers are exchanged, not filled: nothing is copied where an arch follows
+        # another.
         if key not in self.statistics:
-            self.statistics[key] = [(layer, _fresh(layer) if self.calibrating else dict(self.original[layer])) for layer in layers]
+            self.statistics[key] = [
+                (layer, _fresh(layer) if self.calibrating else dict(self.original[layer]))
+                for layer in layers
+            ]
         for layer, buffers in self.statistics[key]:
             layer._buffers.update(buffers)
         if self.folded:
@@ -131,9 +162,14 @@ class RecalibratedSupernet:
 
 
 @contextmanager
-def supernet_borrowed(model: BaseModel, share_prefixes: bool = True, autocast: torch.dtype | None = None,
-                      fold_bn: bool = False) -> Iterator[RecalibratedSupernet]:
-    """Lends a supernet out for recalibration and puts everything back at the end: modes, active arch, BN statistics.
+def supernet_borrowed(
+    model: BaseModel,
+    share_prefixes: bool = True,
+    autocast: torch.dtype | None = None,
+    fold_bn: bool = False,
+) -> Iterator[RecalibratedSupernet]:
+    """Lends a supernet out for recalibration and puts everything back at the end: modes, active
+    arch, BN statistics.
 
     Within it, BN is local to this rank, SyncBN too: ranks run different archs.
     """
@@ -169,8 +205,11 @@ def supernet_borrowed(model: BaseModel, share_prefixes: bool = True, autocast: t
 
 
 @contextmanager
-def recalibrated_bn(model: BaseModel, arch: Sequence[int], loader: DataLoader, autocast: torch.dtype | None = None) -> Iterator[None]:
-    """Within it ``arch`` is active, the model in eval mode, and the arch's BN statistics are those of the calibration data.
+def recalibrated_bn(
+    model: BaseModel, arch: Sequence[int], loader: DataLoader, autocast: torch.dtype | None = None
+) -> Iterator[None]:
+    """Within it ``arch`` is active, the model in eval mode, and the arch's BN statistics are those
+    of the calibration data.
 
     Args:
         model: An mm model whose ``backbone`` is a :class:`SearchableBackbone`.
@@ -191,17 +230,21 @@ def recalibrated_bn(model: BaseModel, arch: Sequence[int], loader: DataLoader, a
 
 
 def active_bn_layers(model: BaseModel, arch: Sequence[int]) -> list[_BatchNorm]:
-    """The BN layers with running statistics that the model runs for ``arch``: on the backbone's path, in the neck and in the head."""
+    """The BN layers with running statistics that the model runs for ``arch``: on the backbone's
+    path, in the neck and in the head."""
     return _bn_layers(model.backbone.path(tuple(arch))) + _outside_backbone(model)
 
 
 def autocast(model: nn.Module, dtype: torch.dtype | None) -> Any:
     """``torch.autocast`` on the model's device; None for ``dtype`` does nothing."""
-    return torch.autocast(next(model.parameters()).device.type, dtype=dtype, enabled=dtype is not None)
+    return torch.autocast(
+        next(model.parameters()).device.type, dtype=dtype, enabled=dtype is not None
+    )
 
 
 def _outside_backbone(model: BaseModel) -> list[_BatchNorm]:
-    """The BN layers that are neither in the backbone nor in a teacher, however deep: a strategy's model holds the one with the head."""
+    """The BN layers that are neither in the backbone nor in a teacher, however deep: a strategy's
+    model holds the one with the head."""
     teacher = getattr(model, 'teacher', None)
     apart = set(_bn_layers([model.backbone] if teacher is None else [model.backbone, teacher]))
     return [layer for layer in _bn_layers([model]) if layer not in apart]
@@ -209,9 +252,14 @@ def _outside_backbone(model: BaseModel) -> list[_BatchNorm]:
 
 def _bn_layers(modules: Iterable[nn.Module]) -> list[_BatchNorm]:
     found = chain.from_iterable(module.modules() for module in modules)
-    return [module for module in found if isinstance(module, _BatchNorm) and module.track_running_stats]
+    return [
+        module for module in found if isinstance(module, _BatchNorm) and module.track_running_stats
+    ]
 
 
 def _fresh(layer: _BatchNorm) -> dict[str, Tensor]:
-    return dict(running_mean=torch.zeros_like(layer.running_mean), running_var=torch.ones_like(layer.running_var),
-                num_batches_tracked=torch.zeros_like(layer.num_batches_tracked))
+    return dict(
+        running_mean=torch.zeros_like(layer.running_mean),
+        running_var=torch.ones_like(layer.running_var),
+        num_batches_tracked=torch.zeros_like(layer.num_batches_tracked),
+    )

@@ -1,7 +1,9 @@
-"""Turns archs into scores with the supernet's weights: recalibrates BN, then runs the validation metric.
+"""Turns archs into scores with the supernet's weights: recalibrates BN, then runs the validation
+metric.
 
-One pass over the data serves many archs: each batch is read and decoded once, and what archs have in common runs once.
-"""
+One pass over the data serves many archs: each batch is read and decoded once, and what archs have
+in common runs once."""
+
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,17 +11,24 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel
 from torch import nn
 from torch.utils.data import DataLoader
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
+from ..search.search import Failure
 from ..spaces import Arch
-from .bn_recalibration import ArchError, RecalibratedSupernet, autocast, recalibrated_bn, supernet_borrowed
+from ..unwrap import unwrapped
+from .bn_recalibration import (
+    ArchError,
+    RecalibratedSupernet,
+    autocast,
+    recalibrated_bn,
+    supernet_borrowed,
+)
 from .prefix_memo import NotShareableError
 from .race import Race
-from ..search.search import Failure
 
 Metrics = dict[str, float]
 
@@ -27,40 +36,52 @@ Metrics = dict[str, float]
 class ArchEvaluator:
     """Scores archs of any mm model with a searchable backbone, by any mm metric.
 
-    The scores are those of evaluating each arch alone, bit by bit on a CPU, whatever else is evaluated with it.
+    The scores are those of evaluating each arch alone, bit by bit on a CPU, whatever else is
+    evaluated with it.
 
     Args:
         model: The model that holds the supernet.
-        calibration_loader: Batches for BN recalibration, the same at every pass; disjoint from ``loader``'s samples.
+        calibration_loader: Batches for BN recalibration, the same at every pass; disjoint from
+            ``loader``'s samples.
         loader: Batches to score on. Every rank reads the whole set.
         build_metrics: Makes an mm evaluator; every arch gets a copy of it without results.
         autocast: Dtype such as ``torch.bfloat16`` to run in, or None for full precision.
         share_prefixes: Whether what archs share runs once. The scores are equal either way.
-        fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by rounding.
-        race: Drops archs while batches come in, see :class:`Race`; the scores of dropped archs are those of the samples they saw.
+        fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by
+            rounding.
+        race: Drops archs while batches come in, see :class:`Race`; the scores of dropped archs are
+            those of the samples they saw.
         on_progress: Called as ``on_progress(done, total)`` after every arch and batch.
 
     Raises:
         InputError: The model has no supernet, or a loader has no data.
     """
 
-    def __init__(self,
-                 model: nn.Module,
-                 calibration_loader: DataLoader,
-                 loader: DataLoader,
-                 build_metrics: Callable[[], Evaluator],
-                 autocast: torch.dtype | None = None,
-                 share_prefixes: bool = True,
-                 fold_bn: bool = False,
-                 race: Race | None = None,
-                 on_progress: Callable[[int, int], None] = lambda done, total: None) -> None:
-        self.model: BaseModel = model.module if is_model_wrapper(model) else model
+    def __init__(
+        self,
+        model: nn.Module,
+        calibration_loader: DataLoader,
+        loader: DataLoader,
+        build_metrics: Callable[[], Evaluator],
+        autocast: torch.dtype | None = None,
+        share_prefixes: bool = True,
+        fold_bn: bool = False,
+        race: Race | None = None,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> None:
+        self.model: BaseModel = unwrapped(model)
         backbone = getattr(self.model, 'backbone', None)
         if not isinstance(backbone, SearchableBackbone):
-            raise InputError(f'{type(self.model).__name__} has no searchable backbone: expected one of pinas_mm as model.backbone')
+            raise InputError(
+                f'{type(self.model).__name__} has no searchable backbone: expected one of '
+                f'pinas_mm as model.backbone'
+            )
         for name, data in (('calibration', calibration_loader), ('scoring', loader)):
             if len(data) == 0:
-                raise InputError(f'the {name} loader has no batch: {len(data.dataset)} samples at batch size {data.batch_size}')
+                raise InputError(
+                    f'the {name} loader has no batch: {len(data.dataset)} samples at batch size '
+                    f'{data.batch_size}'
+                )
         self.backbone = backbone
         self.calibration_loader = calibration_loader
         self.loader = loader
@@ -81,22 +102,32 @@ class ArchEvaluator:
         archs = [self.backbone.space.validate(arch, 'evaluate') for arch in archs]
         results: dict[Arch, Metrics | Failure] = {}
         alive = sorted(set(archs))
-        with supernet_borrowed(self.model, self.share_prefixes, self.autocast, self.fold_bn) as supernet:
+        with supernet_borrowed(
+            self.model, self.share_prefixes, self.autocast, self.fold_bn
+        ) as supernet:
             alive = self._recalibrate(supernet, alive, results)
             self._score(supernet, alive, results)
         return [results[arch] for arch in archs]
 
     @contextmanager
     def recalibrated(self, arch: Arch) -> Iterator[None]:
-        """Within it, ``arch`` is active, the model in eval mode, and the arch's BN statistics are those of the calibration data."""
+        """Within it, ``arch`` is active, the model in eval mode, and the arch's BN statistics are
+        those of the calibration data."""
         with recalibrated_bn(self.model, arch, self.calibration_loader, self.autocast):
             yield
 
-    def _recalibrate(self, supernet: RecalibratedSupernet, archs: list[Arch], results: dict[Arch, Metrics | Failure]) -> list[Arch]:
+    def _recalibrate(
+        self,
+        supernet: RecalibratedSupernet,
+        archs: list[Arch],
+        results: dict[Arch, Metrics | Failure],
+    ) -> list[Arch]:
         """Returns the archs that could be recalibrated."""
         while archs:
             try:
-                for done, _ in enumerate(supernet.recalibrate(archs, self.calibration_loader), start=1):
+                for done, _ in enumerate(
+                    supernet.recalibrate(archs, self.calibration_loader), start=1
+                ):
                     self._progress(done, len(archs))
                 break
             except ArchError as failure:
@@ -108,10 +139,19 @@ class ArchEvaluator:
                 archs = [arch for arch in archs if arch != failure.arch]
         return archs
 
-    def _score(self, supernet: RecalibratedSupernet, archs: list[Arch], results: dict[Arch, Metrics | Failure]) -> None:
+    def _score(
+        self,
+        supernet: RecalibratedSupernet,
+        archs: list[Arch],
+        results: dict[Arch, Metrics | Failure],
+    ) -> None:
         evaluators = {arch: empty_copy(self.metrics) for arch in archs}
         standing = None if self.race is None else self.race.start(archs, len(self.loader))
-        total, done, running = len(archs), len(archs) * len(self.calibration_loader), dict(evaluators)
+        total, done, running = (
+            len(archs),
+            len(archs) * len(self.calibration_loader),
+            dict(evaluators),
+        )
         for batch in self.loader:
             if not running:  # every arch has failed
                 break
@@ -120,7 +160,9 @@ class ArchEvaluator:
                 for arch in list(running):
                     supernet.set_arch(arch)
                     try:
-                        running[arch].process(data_samples=self.model.val_step(batch), data_batch=batch)
+                        running[arch].process(
+                            data_samples=self.model.val_step(batch), data_batch=batch
+                        )
                         if standing is not None:
                             standing.add(arch, running[arch])
                     except InputError:
@@ -136,7 +178,9 @@ class ArchEvaluator:
         for arch, evaluator in evaluators.items():
             if arch not in results:
                 try:
-                    results[arch] = compute_metrics(evaluator) | (standing.report(arch) if standing else {})
+                    results[arch] = compute_metrics(evaluator) | (
+                        standing.report(arch) if standing else {}
+                    )
                 except Exception as error:
                     results[arch] = Failure.of(error)
 
@@ -155,17 +199,28 @@ def compute_metrics(evaluator: Evaluator) -> Metrics:
         computed = metric.compute_metrics(metric.results)
         metric.results.clear()
         # Not all that metrics give are numbers: a confusion matrix is not.
-        numbers = {name: value for name, value in computed.items() if np.size(value) == 1 and not isinstance(value, str)}
+        numbers = {
+            name: value
+            for name, value in computed.items()
+            if np.size(value) == 1 and not isinstance(value, str)
+        }
         scores |= {f'{prefix}{name}': float(value) for name, value in numbers.items()}
     return scores
 
 
 def empty_copy(evaluator: Evaluator) -> Evaluator:
-    """A copy of an mm evaluator with results of its own; what is large, such as the annotations of a dataset, is shared."""
+    """A copy of an mm evaluator with results of its own; what is large, such as the annotations of
+    a dataset, is shared."""
     metrics = []
     for metric in evaluator.metrics:
         metric = copy.copy(metric)
-        metric.__dict__.update({key: copy.copy(value) for key, value in metric.__dict__.items() if isinstance(value, list | dict | set)})
+        metric.__dict__.update(
+            {
+                key: copy.copy(value)
+                for key, value in metric.__dict__.items()
+                if isinstance(value, list | dict | set)
+            }
+        )
         metric.results = []
         metrics.append(metric)
     result = Evaluator(metrics)

@@ -1,4 +1,5 @@
 """Runs the parts that several archs share once per batch, instead of once per arch."""
+
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,9 @@ Prefix = tuple[int, tuple[int, ...]]
 
 @dataclass
 class Output:
-    """The output of a part, and its version when it was made: torch counts a tensor's in-place changes."""
+    """The output of a part, and its version when it was made: torch counts a tensor's in-place
+    changes."""
+
     prefix: Prefix
     value: Tensor
     version: int
@@ -28,11 +31,13 @@ class NotShareableError(Exception):
 
 
 class PrefixMemo:
-    """Keeps the outputs along the path of the arch that ran last, for the next arch to go on from where the two part.
+    """Keeps the outputs along the path of the arch that ran last, for the next arch to go on from
+    where the two part.
 
-    Archs must come in sorted order for every shared prefix to be found. The n-th call of the backbone within a step is kept apart from
-    the others: sliding windows and multi-scale models call it several times. What it returns is what the backbone would compute: an
-    output is used again only for an equal input, and not where a neck or head has changed it in place.
+    Archs must come in sorted order for every shared prefix to be found. The n-th call of the
+    backbone within a step is kept apart from the others: sliding windows and multi-scale models
+    call it several times. What it returns is what the backbone would compute: an output is used
+    again only for an equal input, and not where a neck or head has changed it in place.
 
     Args:
         backbone: The supernet.
@@ -40,10 +45,16 @@ class PrefixMemo:
         enabled: Whether to share at all.
 
     Attributes:
-        once: Whether a prefix that has to run again on the same batch is an error: BN would count that batch twice.
+        once: Whether a prefix that has to run again on the same batch is an error: BN would count
+            that batch twice.
     """
 
-    def __init__(self, backbone: SearchableBackbone, before_run: Callable[[Prefix, Arch], None], enabled: bool = True) -> None:
+    def __init__(
+        self,
+        backbone: SearchableBackbone,
+        before_run: Callable[[Prefix, Arch], None],
+        enabled: bool = True,
+    ) -> None:
         self.backbone = backbone
         self.before_run = before_run
         self.enabled = enabled
@@ -66,7 +77,8 @@ class PrefixMemo:
             self.next_batch()
 
     def prefix(self, part: int, arch: Arch) -> Prefix:
-        """What the archs with which ``arch`` shares a part have in common; the whole arch where nothing is shared."""
+        """What the archs with which ``arch`` shares a part have in common; the whole arch where
+        nothing is shared."""
         return self.backbone.prefix(part, arch) if self.enabled else (part, arch)
 
     def __call__(self, part: int, arch: Arch, x: Tensor) -> Tensor:
@@ -97,7 +109,11 @@ class PrefixMemo:
             self.inputs.append(Output((0, ()), x, x._version))
             return
         known = self.inputs[self.call]
-        same = known.holds((0, ())) and known.value.shape == x.shape and (known.value is x or torch.equal(known.value, x))
+        same = (
+            known.holds((0, ()))
+            and known.value.shape == x.shape
+            and (known.value is x or torch.equal(known.value, x))
+        )
         if not same:
             self.calls[self.call] = []
             self.inputs[self.call] = Output((0, ()), x, x._version)

@@ -1,4 +1,5 @@
 """Preprocesses a batch once for the many archs that are scored on it."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -10,16 +11,22 @@ from torch import Tensor
 
 @contextmanager
 def preprocessed_once(preprocessor: BaseDataPreprocessor) -> Iterator[None]:
-    """Within it a data preprocessor that is given the same batch again returns what it returned: the images, and fresh data samples.
+    """Within it a data preprocessor that is given the same batch again returns what it returned:
+    the images, and fresh data samples.
 
-    An ordinary ``val_step`` stacks, normalises and moves the batch to the device anew for every arch. A batch whose images
-    were changed in place is preprocessed again; one that is not a dict of images and data samples always is.
-    """
+    An ordinary ``val_step`` stacks, normalises and moves the batch to the device anew for every
+    arch. A batch whose images were changed in place is preprocessed again; one that is not a dict
+    of images and data samples always is."""
     forward = preprocessor.forward
     last: list[Any] = []
 
     def once(data: Any, training: bool = False) -> Any:
-        if last and last[0] is data and last[3] == training and last[2] == [image._version for image in _images(last[1])]:
+        if (
+            last
+            and last[0] is data
+            and last[3] == training
+            and last[2] == [image._version for image in _images(last[1])]
+        ):
             return _fresh(last[1])
         result = forward(data, training)
         last.clear()
@@ -39,7 +46,11 @@ def _images(result: dict[str, Any]) -> list[Tensor]:
     inputs = result.get('inputs')
     if isinstance(inputs, Tensor):
         return [inputs]
-    return list(inputs) if isinstance(inputs, list | tuple) and all(isinstance(image, Tensor) for image in inputs) else []
+    return (
+        list(inputs)
+        if isinstance(inputs, list | tuple) and all(isinstance(image, Tensor) for image in inputs)
+        else []
+    )
 
 
 def _fresh(value: Any) -> Any:
@@ -51,7 +62,15 @@ def _fresh(value: Any) -> Any:
     if isinstance(value, BaseDataElement):
         copy = value.__class__.__new__(value.__class__)
         # A data element is its attributes, and two sets of their names.
-        copy.__dict__.update({key: set(item) if isinstance(item, set) else _fresh(item) if isinstance(item, BaseDataElement) else item
-                              for key, item in value.__dict__.items()})
+        copy.__dict__.update(
+            {
+                key: set(item)
+                if isinstance(item, set)
+                else _fresh(item)
+                if isinstance(item, BaseDataElement)
+                else item
+                for key, item in value.__dict__.items()
+            }
+        )
         return copy
     return value

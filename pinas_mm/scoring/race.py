@@ -1,4 +1,6 @@
-"""Racing: archs that are statistically out of the top k are dropped while batches come in (after Maron and Moore, NeurIPS 1993)."""
+"""Racing: archs that are statistically out of the top k are dropped while batches come in (after
+Maron and Moore, NeurIPS 1993)."""
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +20,13 @@ MIN_SAMPLES = 100
 
 @dataclass(frozen=True)
 class Race:
-    """When an arch is dropped: where at least ``top_k`` others are better with statistical significance.
+    """When an arch is dropped: where at least ``top_k`` others are better with statistical
+    significance.
 
-    All archs see the same samples, so the test is a paired one, a z-test on the mean difference per sample. With probability
-    ``confidence`` no arch of the true top k is dropped in a whole evaluation (a union bound over all pairs and batches). For metrics
-    that are means over samples. The samples must come in random order.
+    All archs see the same samples, so the test is a paired one, a z-test on the mean difference per
+    sample. With probability ``confidence`` no arch of the true top k is dropped in a whole
+    evaluation (a union bound over all pairs and batches). For metrics that are means over samples.
+    The samples must come in random order.
 
     Args:
         score: The metric to race for.
@@ -32,13 +36,17 @@ class Race:
     Raises:
         InputError: A value out of range.
     """
+
     score: str
     top_k: int = 10
     confidence: float = 0.95
 
     def __post_init__(self) -> None:
         if self.top_k < 1 or not 0 < self.confidence < 1:
-            raise InputError(f'Race: top_k={self.top_k} and confidence={self.confidence}, expected at least 1 and a probability')
+            raise InputError(
+                f'Race: top_k={self.top_k} and confidence={self.confidence}, expected at least 1 '
+                f'and a probability'
+            )
 
     def start(self, archs: Iterable[Arch], num_batches: int) -> 'Standing':
         """A new race between ``archs`` over so many batches."""
@@ -61,7 +69,9 @@ class Standing:
             ValueError: A sample's value is not a number.
         """
         metric = _metric(evaluator, self.race.score)
-        self.values[arch].append(per_sample(metric, self.race.score, metric.results[sum(map(len, self.values[arch])):]))
+        self.values[arch].append(
+            per_sample(metric, self.race.score, metric.results[sum(map(len, self.values[arch])) :])
+        )
 
     def losers(self, archs: Sequence[Arch]) -> list[Arch]:
         """Those of the archs still running that are out; all of them have seen the same samples."""
@@ -71,9 +81,13 @@ class Standing:
             return []
         means, covariance = values.mean(axis=1), np.cov(values)
         ahead = means[None, :] - means[:, None]  # (arch, other): how far the other is ahead
-        variance = np.maximum(covariance.diagonal()[:, None] + covariance.diagonal()[None, :] - 2 * covariance, 0)
+        variance = np.maximum(
+            covariance.diagonal()[:, None] + covariance.diagonal()[None, :] - 2 * covariance, 0
+        )
         better = ahead > self.critical * np.sqrt(variance / samples)
-        return [arch for arch, others in zip(archs, better.sum(axis=1)) if others >= self.race.top_k]
+        return [
+            arch for arch, others in zip(archs, better.sum(axis=1)) if others >= self.race.top_k
+        ]
 
     def report(self, arch: Arch) -> dict[str, float]:
         """``samples``: how many the score of an arch is the mean of."""
@@ -88,19 +102,33 @@ def per_sample(metric: BaseMetric, score: str, results: list[Any]) -> np.ndarray
         ValueError: A value is not finite.
     """
     name = score.removeprefix(f'{metric.prefix}/')
-    if isinstance(metric, Accuracy) and name == 'top1' and all('pred_score' in result for result in results):
+    if (
+        isinstance(metric, Accuracy)
+        and name == 'top1'
+        and all('pred_score' in result for result in results)
+    ):
         # Thousands of samples times archs: as one array.
         # topk as the metric has it, which breaks ties in its own way: half precision has many.
-        predicted = torch.stack([result['pred_score'] for result in results]).float().topk(max(metric.topk), dim=1).indices[:, 0]
-        values = 100.0 * (predicted == torch.cat([result['gt_label'] for result in results])).double().numpy(force=True)
+        predicted = (
+            torch.stack([result['pred_score'] for result in results])
+            .float()
+            .topk(max(metric.topk), dim=1)
+            .indices[:, 0]
+        )
+        values = 100.0 * (
+            predicted == torch.cat([result['gt_label'] for result in results])
+        ).double().numpy(force=True)
     else:
         values = np.array([float(metric.compute_metrics([result])[name]) for result in results])
     if not np.isfinite(values).all():
         raise ValueError(f'{score} of a sample is not finite')
     whole = float(metric.compute_metrics(results)[name])
     if not np.isclose(values.mean(), whole, rtol=1e-4, atol=1e-4):
-        raise InputError(f'race: {score} is {whole:g} over {len(results)} samples, but the mean of their own values is {values.mean():g}; '
-                         'only metrics that are means over samples can be raced')
+        raise InputError(
+            f'race: {score} is {whole:g} over {len(results)} samples, but the mean of their own '
+            f'values is {values.mean():g}; '
+            'only metrics that are means over samples can be raced'
+        )
     return values
 
 
@@ -109,4 +137,7 @@ def _metric(evaluator: Evaluator, score: str) -> BaseMetric:
     for metric in evaluator.metrics:
         if (metric.prefix or None) == prefix:
             return metric
-    raise InputError(f'race: no metric gives {score!r}, there are {[metric.prefix for metric in evaluator.metrics]}')
+    raise InputError(
+        f'race: no metric gives {score!r}, there are '
+        f'{[metric.prefix for metric in evaluator.metrics]}'
+    )

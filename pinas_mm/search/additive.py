@@ -1,4 +1,5 @@
 """An additive model of scores: one weight per candidate of every slot. No torch."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -6,15 +7,18 @@ from sklearn.linear_model import BayesianRidge
 
 from ..spaces import Arch, SearchSpace
 
-# In interquartile ranges below the median: a few archs that do not work at all must not bend the weights of the others.
+# In interquartile ranges below the median: a few archs that do not work at all must not bend the
+# weights of the others.
 LOWEST = -2.5
 
 
 class AdditiveModel:
-    """Predicts scores as a sum over slots, shrunk as far as the scores are noisy (Bayesian ridge regression, MacKay, 1992).
+    """Predicts scores as a sum over slots, shrunk as far as the scores are noisy (Bayesian ridge
+    regression, MacKay, 1992).
 
-    Accuracies are close to additive (on NAS-Bench-Macro such a model reaches a Kendall tau of 0.89 with the truth), so what it averages
-    over archs that share a candidate is worth more than one noisy score.
+    Accuracies are close to additive (on NAS-Bench-Macro such a model reaches a Kendall tau of 0.89
+    with the truth), so what it averages over archs that share a candidate is worth more than one
+    noisy score.
 
     Args:
         space: The archs' space.
@@ -31,7 +35,9 @@ class AdditiveModel:
 
     def predict(self, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
         """Expected scores ``(N, )`` of archs, in the unit of the scores."""
-        return self._median + self._scale * self._ridge.predict(self.space.one_hot(archs).astype(float))
+        return self._median + self._scale * self._ridge.predict(
+            self.space.one_hot(archs).astype(float)
+        )
 
     def best_first(self, archs: np.ndarray) -> np.ndarray:
         """Archs ``(N, num_slots)`` in the order of their predictions; equal ones stay in theirs."""

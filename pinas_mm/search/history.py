@@ -1,4 +1,5 @@
 """The record of a search: JSON lines, appended and synced per asked batch; resume reads it."""
+
 import json
 import os
 import warnings
@@ -22,9 +23,11 @@ class Record:
         score: What the searcher was told, or None for an arch that failed.
         metrics: All metrics measured.
         costs: ``macs``, ``params`` and, where a latency table is given, ``latency`` in ms.
-        stage: ``'search'``, or ``'final'`` for the top archs scored again on the whole held-out split.
+        stage: ``'search'``, or ``'final'`` for the top archs scored again on the whole held-out
+            split.
         error: Why it failed, or None.
     """
+
     index: int
     arch: Arch
     score: float | None
@@ -37,21 +40,30 @@ class Record:
 class History:
     """The append-only file ``history.jsonl``.
 
-    Its first line is a header that says what search this is. Then come asked batches: a line per record, and a closing line with the
-    number of archs spent and the searcher's state after them. A batch without its closing line was not finished: it is
-    dropped, and asked again.
+    Its first line is a header that says what search this is. Then come asked batches: a line per
+    record, and a closing line with the number of archs spent and the searcher's state after them. A
+    batch without its closing line was not finished: it is dropped, and asked again.
 
     Args:
-        path: The file, made if it does not exist; None keeps the history in memory alone, as on all ranks but the first.
+        path: The file, made if it does not exist; None keeps the history in memory alone, as on all
+            ranks but the first.
         space: The space of its archs.
-        header: What must be equal for a search to go on from this file: seed, searcher, limits, supernet.
+        header: What must be equal for a search to go on from this file: seed, searcher, limits,
+            supernet.
         resume: Whether to go on from an existing file.
 
     Raises:
-        InputError: The file exists and ``resume`` is off, or was begun by another search; the message says what differs.
+        InputError: The file exists and ``resume`` is off, or was begun by another search; the
+            message says what differs.
     """
 
-    def __init__(self, path: str | os.PathLike | None, space: SearchSpace, header: dict[str, Any], resume: bool = False) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike | None,
+        space: SearchSpace,
+        header: dict[str, Any],
+        resume: bool = False,
+    ) -> None:
         self.path = None if path is None else Path(path)
         self.header = json.loads(json.dumps(header | dict(space=space.name)))
         self.records: list[Record] = []
@@ -61,10 +73,16 @@ class History:
         lines = [json.dumps(self.header).encode()]
         if self.path.exists():
             if not resume:
-                raise InputError(f'{self.path} exists: resume that search (--resume) or choose another --work-dir')
+                raise InputError(
+                    f'{self.path} exists: resume that search (--resume) or choose another '
+                    f'--work-dir'
+                )
             found, self.records, self.searcher_state, lines = _read(self.path, space)
-            changed = [f'{key} was {found.get(key)!r} and is {self.header.get(key)!r}' for key in sorted(found.keys() | self.header.keys())
-                       if found.get(key) != self.header.get(key)]
+            changed = [
+                f'{key} was {found.get(key)!r} and is {self.header.get(key)!r}'
+                for key in sorted(found.keys() | self.header.keys())
+                if found.get(key) != self.header.get(key)
+            ]
             if changed:
                 raise InputError(f'{self.path}: begun by another search: ' + '; '.join(changed))
         write_atomic(self.path, lambda file: file.write(b''.join(line + b'\n' for line in lines)))
@@ -74,7 +92,10 @@ class History:
         if not records:
             return
         if self.path is not None:
-            lines = [*map(asdict, records), dict(spent=len(self.records) + len(records), searcher=searcher_state)]
+            lines = [
+                *map(asdict, records),
+                dict(spent=len(self.records) + len(records), searcher=searcher_state),
+            ]
             text = ''.join(json.dumps(line) + '\n' for line in lines)
             size = self.path.stat().st_size
             try:
@@ -93,10 +114,13 @@ class History:
         return [record for record in self.records if record.stage == name]
 
 
-def read_history(path: str | os.PathLike, space: SearchSpace) -> tuple[dict[str, Any], list[Record], dict[str, Any]]:
+def read_history(
+    path: str | os.PathLike, space: SearchSpace
+) -> tuple[dict[str, Any], list[Record], dict[str, Any]]:
     """The header, the records and the searcher's state of a history file.
 
-    What cannot be read is named in a warning and left out: a damaged line, and the lines of a batch that was not finished.
+    What cannot be read is named in a warning and left out: a damaged line, and the lines of a batch
+    that was not finished.
 
     Raises:
         InputError: The file or its header cannot be read.
@@ -104,7 +128,9 @@ def read_history(path: str | os.PathLike, space: SearchSpace) -> tuple[dict[str,
     return _read(path, space)[:3]
 
 
-def _read(path: str | os.PathLike, space: SearchSpace) -> tuple[dict[str, Any], list[Record], dict[str, Any], list[bytes]]:
+def _read(
+    path: str | os.PathLike, space: SearchSpace
+) -> tuple[dict[str, Any], list[Record], dict[str, Any], list[bytes]]:
     """The same, and the lines that hold it."""
     try:
         lines = Path(path).read_bytes().split(b'\n')
@@ -114,7 +140,7 @@ def _read(path: str | os.PathLike, space: SearchSpace) -> tuple[dict[str, Any], 
     except (OSError, ValueError) as error:
         raise InputError(f'{path}: not a search history: {error}') from error
     if header['space'] != space.name:
-        raise InputError(f"{path}: a history of space {header['space']!r}, expected {space.name!r}")
+        raise InputError(f'{path}: a history of space {header["space"]!r}, expected {space.name!r}')
     records: list[Record] = []
     batch: list[tuple[int, Record]] = []
     state: dict[str, Any] = {}
@@ -135,10 +161,16 @@ def _read(path: str | os.PathLike, space: SearchSpace) -> tuple[dict[str, Any], 
         except (ValueError, TypeError, KeyError) as error:
             warnings.warn(f'{path}, line {number}: not a record, left out ({error})', stacklevel=2)
     if batch:
-        warnings.warn(f'{path}, lines {batch[0][0]} to {batch[-1][0]}: a batch that was not finished, asked again', stacklevel=2)
+        warnings.warn(
+            f'{path}, lines {batch[0][0]} to {batch[-1][0]}: a batch that was not finished, asked '
+            f'again',
+            stacklevel=2,
+        )
     return header, records, state, kept
 
 
 def _record(data: dict[str, Any], space: SearchSpace) -> Record:
     score = None if data['score'] is None else float(data['score'])
-    return Record(**data | dict(arch=space.validate(data['arch']), index=int(data['index']), score=score))
+    return Record(
+        **data | dict(arch=space.validate(data['arch']), index=int(data['index']), score=score)
+    )

@@ -1,4 +1,5 @@
 """Which of many points no other point beats in everything."""
+
 import numpy as np
 from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
@@ -17,7 +18,8 @@ def pareto_front(objectives: np.ndarray) -> np.ndarray:
 
 
 def rank_and_crowding(objectives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For every point the number of its front (0 is the Pareto front) and its crowding distance there (NSGA-II, Deb et al., 2002, III).
+    """For every point the number of its front (0 is the Pareto front) and its crowding distance
+    there (NSGA-II, Deb et al., 2002, III).
 
     Args:
         objectives: ``(N, M)``, lower is better in each.

@@ -1,4 +1,6 @@
-"""The search itself: ask, evaluate, tell, until the budget is spent. Needs no Runner and no torch."""
+"""The search itself: ask, evaluate, tell, until the budget is spent. Needs no Runner and no
+torch."""
+
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ MOST_FAILURES = 3
 @dataclass(frozen=True)
 class Failure:
     """Why an arch has no score."""
+
     error: str
 
     @classmethod
@@ -31,19 +34,21 @@ class TooManyFailuresError(RuntimeError):
     """So many archs in a row could not be evaluated that the cause is not theirs."""
 
 
-def search(searcher: Searcher,
-           evaluate: Evaluate,
-           history: History,
-           num_archs: int,
-           score: str,
-           ask_size: int = 8,
-           costs: Costs = lambda arch: {},
-           on_record: Callable[[Record], Any] = lambda record: None) -> list[Record]:
+def search(
+    searcher: Searcher,
+    evaluate: Evaluate,
+    history: History,
+    num_archs: int,
+    score: str,
+    ask_size: int = 8,
+    costs: Costs = lambda arch: {},
+    on_record: Callable[[Record], Any] = lambda record: None,
+) -> list[Record]:
     """Searches until ``num_archs`` archs are evaluated or the space has no more.
 
-    The asked batch is the unit of loss: its records and the searcher's state after it enter the history together, and a search
-    that was stopped within a batch asks that batch again. So a search that was stopped anywhere ends with the history, budget and
-    winner of one that was not.
+    The asked batch is the unit of loss: its records and the searcher's state after it enter the
+    history together, and a search that was stopped within a batch asks that batch again. So a
+    search that was stopped anywhere ends with the history, budget and winner of one that was not.
 
     Args:
         searcher: A fresh searcher; it takes on the state in the history.
@@ -51,7 +56,8 @@ def search(searcher: Searcher,
         history: Where the records go; the search goes on after those it has.
         num_archs: Budget.
         score: The metric that is the score, higher is better.
-        ask_size: Archs asked at a time. Many share much, and are evaluated faster; few let a searcher learn sooner.
+        ask_size: Archs asked at a time. Many share much, and are evaluated faster; few let a
+            searcher learn sooner.
         costs: The costs of an arch, for the records.
         on_record: Called with every record, those in the history included.
 
@@ -67,32 +73,50 @@ def search(searcher: Searcher,
         restore(searcher, history.searcher_state, records)
     for record in records:
         on_record(record)
-    failures = next((i for i, record in enumerate(reversed(records)) if record.error is None), len(records))
+    failures = next(
+        (i for i, record in enumerate(reversed(records)) if record.error is None), len(records)
+    )
     while len(records) < num_archs:
         archs = searcher.ask(min(ask_size, num_archs - len(records)))
         if not archs:
             break
         first = records[-1].index + 1 if records else 0
-        batch = [to_record(index, arch, result, score, costs(arch))
-                 for index, (arch, result) in enumerate(zip(archs, evaluate(archs), strict=True), start=first)]
+        batch = [
+            to_record(index, arch, result, score, costs(arch))
+            for index, (arch, result) in enumerate(
+                zip(archs, evaluate(archs), strict=True), start=first
+            )
+        ]
         scored = [record for record in batch if record.score is not None]
         searcher.tell([record.arch for record in scored], [record.score for record in scored])
-        history.append(batch, {key: value for key, value in searcher.state_dict().items() if key not in searcher.TOLD})
+        history.append(
+            batch,
+            {
+                key: value
+                for key, value in searcher.state_dict().items()
+                if key not in searcher.TOLD
+            },
+        )
         records += batch
         for record in batch:
             on_record(record)
             failures = 0 if record.error is None else failures + 1
             if failures >= MOST_FAILURES:
-                raise TooManyFailuresError(f'{failures} archs in a row failed, the last, {list(record.arch)}, with {record.error}')
+                raise TooManyFailuresError(
+                    f'{failures} archs in a row failed, the last, {list(record.arch)}, with '
+                    f'{record.error}'
+                )
     return records
 
 
-def rescore(records: list[Record],
-            evaluate: Evaluate,
-            history: History,
-            score: str,
-            top_k: int,
-            on_record: Callable[[Record], Any] = lambda record: None) -> list[Record]:
+def rescore(
+    records: list[Record],
+    evaluate: Evaluate,
+    history: History,
+    score: str,
+    top_k: int,
+    on_record: Callable[[Record], Any] = lambda record: None,
+) -> list[Record]:
     """Scores the ``top_k`` best records again, with a better evaluator; returns them best first.
 
     Args:
@@ -103,8 +127,14 @@ def rescore(records: list[Record],
     best = ranked(records)[:top_k]
     known = {record.arch: record for record in history.stage('final')}
     left = [record for record in best if record.arch not in known]
-    batch = [to_record(record.index, record.arch, result, score, record.costs, 'final')
-             for record, result in zip(left, evaluate([record.arch for record in left]), strict=True)] if left else []
+    batch = (
+        [
+            to_record(record.index, record.arch, result, score, record.costs, 'final')
+            for record, result in zip(left, evaluate([record.arch for record in left]), strict=True)
+        ]
+        if left
+        else []
+    )
     history.append(batch, history.searcher_state)
     known |= {record.arch: record for record in batch}
     final = [known[record.arch] for record in best]
@@ -115,18 +145,33 @@ def rescore(records: list[Record],
 
 def ranked(records: Sequence[Record]) -> list[Record]:
     """The records that have a score, best first; among equal scores the one asked first."""
-    return sorted((record for record in records if record.score is not None), key=lambda record: (-record.score, record.index))
+    return sorted(
+        (record for record in records if record.score is not None),
+        key=lambda record: (-record.score, record.index),
+    )
 
 
 def restore(searcher: Searcher, state: dict[str, Any], records: list[Record]) -> None:
     """Puts a searcher into the state it had after ``records``."""
     scored = [record for record in records if record.score is not None]
-    searcher.load_state_dict(state | dict(
-        archs=[record.arch for record in scored], scores=[record.score for record in scored], asked=[record.arch for record in records]))
+    searcher.load_state_dict(
+        state
+        | dict(
+            archs=[record.arch for record in scored],
+            scores=[record.score for record in scored],
+            asked=[record.arch for record in records],
+        )
+    )
 
 
-def to_record(index: int, arch: Arch, result: dict[str, float] | Failure, score: str, costs: dict[str, float],
-              stage: str = 'search') -> Record:
+def to_record(
+    index: int,
+    arch: Arch,
+    result: dict[str, float] | Failure,
+    score: str,
+    costs: dict[str, float],
+    stage: str = 'search',
+) -> Record:
     """The record of an evaluated arch; one whose score is not a number has failed.
 
     Raises:

@@ -1,7 +1,8 @@
 """A search space as plain data: slots, the candidates of each, and the positions that read them.
 
-Everything else (supernet, sampler, searcher, cost table, subnet) reads its sizes from here. No torch.
-"""
+Everything else (supernet, sampler, searcher, cost table, subnet) reads its sizes from here. No
+torch."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ Arch = tuple[int, ...]
 @dataclass(frozen=True)
 class Candidate:
     """One choice of a slot: a name for people and the arguments its block is built with."""
+
     name: str
     block: dict[str, Any]
 
@@ -25,13 +27,16 @@ class Position:
     """A place in execution order.
 
     Args:
-        stage: Index of the stage it belongs to; the last position of a stage gives that stage's feature map.
+        stage: Index of the stage it belongs to; the last position of a stage gives that stage's
+            feature map.
         in_channels, out_channels: Channels at full width, before ``widen_factor``.
         stride: Spatial stride of the position.
-        slots: The slots it reads. In a chain space, position ``i`` reads slot ``i`` alone; a position that is no choice reads none.
-        parallel: Whether every slot is a block of its own beside the others, as the edges of a cell are: what the position costs is then
-            the sum of what its slots cost.
+        slots: The slots it reads. In a chain space, position ``i`` reads slot ``i`` alone; a
+            position that is no choice reads none.
+        parallel: Whether every slot is a block of its own beside the others, as the edges of a cell
+            are: what the position costs is then the sum of what its slots cost.
     """
+
     stage: int
     in_channels: int
     out_channels: int
@@ -55,8 +60,10 @@ class SearchSpace:
         candidates: For each slot, its candidates.
         positions: In execution order.
         stem_channels: Channels that enter position 0, at full width.
-        tail_channels: Channels of the unchosen end after the last position, or None where the space has none.
+        tail_channels: Channels of the unchosen end after the last position, or None where the space
+            has none.
     """
+
     name: str
     candidates: tuple[tuple[Candidate, ...], ...]
     positions: tuple[Position, ...]
@@ -78,10 +85,15 @@ class SearchSpace:
 
     @property
     def cost_terms(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
-        """What the cost of an arch is the sum of: pairs of a position and the slots of it that one term depends on. A position is one term,
-        a parallel one has a term per slot."""
-        return tuple((index, slots) for index, position in enumerate(self.positions)
-                     for slots in ([(slot, ) for slot in position.slots] if position.parallel else [position.slots]))
+        """What the cost of an arch is the sum of: pairs of a position and the slots of it that one
+        term depends on. A position is one term, a parallel one has a term per slot."""
+        return tuple(
+            (index, slots)
+            for index, position in enumerate(self.positions)
+            for slots in (
+                [(slot,) for slot in position.slots] if position.parallel else [position.slots]
+            )
+        )
 
     @property
     def size(self) -> int:
@@ -99,77 +111,123 @@ class SearchSpace:
             InputError: Wrong length, or an entry that is not a candidate of its slot.
         """
         if isinstance(arch, str | bytes) or not isinstance(arch, Sequence | np.ndarray):
-            raise InputError(f'{source}: {arch!r} is not a list of {self.num_slots} candidate indices')
+            raise InputError(
+                f'{source}: {arch!r} is not a list of {self.num_slots} candidate indices'
+            )
         if len(arch) != self.num_slots:
-            raise InputError(f'{source}: {list(arch)} has {len(arch)} entries, but space {self.name!r} has {self.num_slots} slots')
+            raise InputError(
+                f'{source}: {list(arch)} has {len(arch)} entries, but space {self.name!r} has '
+                f'{self.num_slots} slots'
+            )
         for slot, (choice, count) in enumerate(zip(arch, self.num_candidates)):
-            if isinstance(choice, bool) or not isinstance(choice, int | np.integer) or not 0 <= choice < count:
-                raise InputError(f'{source}: slot {slot} holds {choice!r}, but space {self.name!r} has candidates 0 to {count - 1} there')
+            if (
+                isinstance(choice, bool)
+                or not isinstance(choice, int | np.integer)
+                or not 0 <= choice < count
+            ):
+                raise InputError(
+                    f'{source}: slot {slot} holds {choice!r}, but space {self.name!r} has '
+                    f'candidates 0 to {count - 1} there'
+                )
         return tuple(int(choice) for choice in arch)
 
     def canonical(self, arch: Arch) -> Arch:
-        """The representative of all archs that are the same network as ``arch``; here each arch is its own."""
+        """The representative of all archs that are the same network as ``arch``; here each arch is
+        its own."""
         return arch
 
     def sample_array(self, rng: np.random.Generator, n: int) -> np.ndarray:
         """``n`` uniformly drawn archs, an int array of shape ``(n, num_slots)``."""
         return rng.integers(0, self.num_candidates, size=(n, self.num_slots))
 
-    def sample(self, rng: np.random.Generator, probabilities: Sequence[Sequence[float]] | None = None) -> Arch:
-        """One arch, drawn uniformly, or by ``probabilities``, one per candidate of every slot (:meth:`slot_probabilities`)."""
+    def sample(
+        self, rng: np.random.Generator, probabilities: Sequence[Sequence[float]] | None = None
+    ) -> Arch:
+        """One arch, drawn uniformly, or by ``probabilities``, one per candidate of every slot
+        (:meth:`slot_probabilities`)."""
         if probabilities is None:
             return tuple(self.sample_array(rng, 1)[0].tolist())
         return tuple(int(rng.choice(len(slot), p=slot)) for slot in probabilities)
 
-    def slot_probabilities(self, weights: Sequence[float] | Sequence[Sequence[float]], source: str = 'probabilities') -> list[np.ndarray]:
+    def slot_probabilities(
+        self, weights: Sequence[float] | Sequence[Sequence[float]], source: str = 'probabilities'
+    ) -> list[np.ndarray]:
         """The probabilities of the candidates of every slot, each slot's summing to 1.
 
         Args:
-            weights: What they are proportional to: one number per candidate, for all slots alike, or a list of them for every slot.
+            weights: What they are proportional to: one number per candidate, for all slots alike,
+                or a list of them for every slot.
             source: Where they came from, for the message.
 
         Raises:
             InputError: Not one number of at least 0 per candidate, or a slot without any above 0.
         """
         try:
-            slots = [np.array(slot, float) for slot in (weights if np.ndim(weights[0]) else [weights] * self.num_slots)]
+            slots = [
+                np.array(slot, float)
+                for slot in (weights if np.ndim(weights[0]) else [weights] * self.num_slots)
+            ]
         except (TypeError, ValueError, IndexError) as error:
-            raise InputError(f'{source}={weights!r}: expected one number per candidate, or a list of them for every slot') from error
+            raise InputError(
+                f'{source}={weights!r}: expected one number per candidate, or a list of them for '
+                f'every slot'
+            ) from error
         if [len(slot) for slot in slots] != [*self.num_candidates]:
-            raise InputError(f'{source}: {[len(slot) for slot in slots]} numbers for the slots of space {self.name!r}, which have '
-                             f'{[*self.num_candidates]} candidates')
+            raise InputError(
+                f'{source}: {[len(slot) for slot in slots]} numbers for the slots of space '
+                f'{self.name!r}, which have '
+                f'{[*self.num_candidates]} candidates'
+            )
         for slot in slots:
             if not np.isfinite(slot).all() or slot.min() < 0 or slot.max() == 0:
-                raise InputError(f'{source}: [{", ".join(map("{:g}".format, slot))}], expected numbers of at least 0, one of them above')
+                raise InputError(
+                    f'{source}: [{", ".join(map("{:g}".format, slot))}], expected numbers of at '
+                    f'least 0, one of them above'
+                )
         return [slot / slot.sum() for slot in slots]
 
-    def sample_disjoint(self, rng: np.random.Generator, n: int = 2, probabilities: Sequence[Sequence[float]] | None = None) -> list[Arch]:
-        """``n`` archs no two of which agree in any slot: per slot, ``n`` candidates drawn without replacement.
+    def sample_disjoint(
+        self,
+        rng: np.random.Generator,
+        n: int = 2,
+        probabilities: Sequence[Sequence[float]] | None = None,
+    ) -> list[Arch]:
+        """``n`` archs no two of which agree in any slot: per slot, ``n`` candidates drawn without
+        replacement.
 
         Args:
             rng: The generator.
             n: How many.
-            probabilities: One per candidate of every slot (:meth:`slot_probabilities`), for one draw after the other; all archs have equal
-                chances. Uniform by default.
+            probabilities: One per candidate of every slot (:meth:`slot_probabilities`), for one
+                draw after the other; all archs have equal chances. Uniform by default.
 
         Raises:
             InputError: A slot has fewer than ``n`` candidates, or fewer with a probability above 0.
         """
         if n > min(self.num_candidates):
-            raise InputError(f'{n} archs that differ in every slot asked of space {self.name!r}, '
-                             f'where a slot has only {min(self.num_candidates)} candidates')
+            raise InputError(
+                f'{n} archs that differ in every slot asked of space {self.name!r}, '
+                f'where a slot has only {min(self.num_candidates)} candidates'
+            )
         if probabilities is None:
             columns = [rng.permutation(count)[:n].tolist() for count in self.num_candidates]
         elif n > min(np.count_nonzero(slot) for slot in probabilities):
-            raise InputError(f'{n} archs that differ in every slot asked of space {self.name!r}, but a slot has fewer candidates with a '
-                             'probability above 0')
+            raise InputError(
+                f'{n} archs that differ in every slot asked of space {self.name!r}, but a slot '
+                f'has fewer candidates with a '
+                'probability above 0'
+            )
         else:
             # In the order of drawing the likely ones come first.
-            columns = [rng.permutation(rng.choice(len(slot), n, replace=False, p=slot)).tolist() for slot in probabilities]
+            columns = [
+                rng.permutation(rng.choice(len(slot), n, replace=False, p=slot)).tolist()
+                for slot in probabilities
+            ]
         return list(zip(*columns))
 
     def mutate(self, arch: Arch, prob: float, rng: np.random.Generator) -> Arch:
-        """With probability ``prob`` per slot, another candidate than the present one, drawn uniformly."""
+        """With probability ``prob`` per slot, another candidate than the present one, drawn
+        uniformly."""
         counts = np.array(self.num_candidates)
         shift = rng.integers(1, np.maximum(counts, 2))
         moved = (np.array(arch) + shift) % counts
@@ -180,9 +238,13 @@ class SearchSpace:
         return tuple(np.where(rng.random(self.num_slots) < 0.5, first, second).tolist())
 
     def one_hot(self, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
-        """One-hot features of archs, a float32 array of shape ``(len(archs), sum(num_candidates))``."""
+        """One-hot features of archs, a float32 array of shape ``(len(archs),
+        sum(num_candidates))``."""
         archs = np.asarray(archs)
-        columns = [np.eye(count, dtype=np.float32)[archs[:, slot]] for slot, count in enumerate(self.num_candidates)]
+        columns = [
+            np.eye(count, dtype=np.float32)[archs[:, slot]]
+            for slot, count in enumerate(self.num_candidates)
+        ]
         return np.concatenate(columns, axis=1)
 
     def encode(self, arch: Arch) -> str:
@@ -201,17 +263,24 @@ class SearchSpace:
         """
         parts = text.replace(' ', '').split(',') if ',' in text else list(text.strip())
         if not all(part.isdecimal() for part in parts):
-            raise InputError(f'{source}: {text!r} is not an arch of space {self.name!r}, '
-                             f'written like {self.encode((0, ) * self.num_slots)!r}')
+            raise InputError(
+                f'{source}: {text!r} is not an arch of space {self.name!r}, '
+                f'written like {self.encode((0,) * self.num_slots)!r}'
+            )
         return self.validate([int(part) for part in parts], source)
 
 
-def chain(depths: Sequence[int], channels: Sequence[int], strides: Sequence[int], in_channels: int) -> tuple[Position, ...]:
-    """The positions of a chain: per stage, ``depth`` positions with ``channels`` channels, the first with the stage's stride."""
+def chain(
+    depths: Sequence[int], channels: Sequence[int], strides: Sequence[int], in_channels: int
+) -> tuple[Position, ...]:
+    """The positions of a chain: per stage, ``depth`` positions with ``channels`` channels, the
+    first with the stage's stride."""
     positions: list[Position] = []
     for stage, (depth, width, stride) in enumerate(zip(depths, channels, strides, strict=True)):
         for index in range(depth):
-            positions.append(Position(stage, in_channels, width, stride if index == 0 else 1, (len(positions), )))
+            positions.append(
+                Position(stage, in_channels, width, stride if index == 0 else 1, (len(positions),))
+            )
             in_channels = width
     return tuple(positions)
 
@@ -219,6 +288,6 @@ def chain(depths: Sequence[int], channels: Sequence[int], strides: Sequence[int]
 def arch_rng(seed: int, step: int, draw: int = 0) -> np.random.Generator:
     """The generator for draw ``draw`` of training step ``step``.
 
-    A pure function of its arguments, so every rank draws the same archs and a resumed run goes on with the same ones.
-    """
+    A pure function of its arguments, so every rank draws the same archs and a resumed run goes on
+    with the same ones."""
     return np.random.default_rng((seed, step, draw))

@@ -1,4 +1,6 @@
-"""The space of NAS-Bench-201 (Dong and Yang, ICLR 2020): 15 equal cells of 4 nodes, whose 6 edges have one of 5 operations each."""
+"""The space of NAS-Bench-201 (Dong and Yang, ICLR 2020): 15 equal cells of 4 nodes, whose 6 edges
+have one of 5 operations each."""
+
 import itertools
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -8,7 +10,8 @@ from functools import cache
 from ..errors import InputError
 from .base import Arch, Candidate, Position, SearchSpace
 
-# Slot i is edge i, from one node to another; node 0 is the cell's input, node 3 its output, and a node is the sum of its edges.
+# Slot i is edge i, from one node to another; node 0 is the cell's input, node 3 its output, and a
+# node is the sum of its edges.
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 
 NONE, SKIP, CONV_1X1, CONV_3X3, POOL = range(5)
@@ -27,12 +30,20 @@ CHANNELS = (16, 32, 64)
 
 @dataclass(frozen=True)
 class CellSpace(SearchSpace):
-    """Adds to :class:`SearchSpace` the benchmark's way to write a cell, and which cells are the same network."""
+    """Adds to :class:`SearchSpace` the benchmark's way to write a cell, and which cells are the
+    same network."""
 
     def cell_string(self, arch: Arch) -> str:
-        """The arch as the benchmark writes it: ``'|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|'``."""
-        nodes = ['|'.join(f'{OPERATIONS[arch[slot]]}~{source}' for slot, (source, end) in enumerate(EDGES) if end == node)
-                 for node in (1, 2, 3)]
+        """The arch as the benchmark writes it:
+        ``'|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|'``."""
+        nodes = [
+            '|'.join(
+                f'{OPERATIONS[arch[slot]]}~{source}'
+                for slot, (source, end) in enumerate(EDGES)
+                if end == node
+            )
+            for node in (1, 2, 3)
+        ]
         return '+'.join(f'|{node}|' for node in nodes)
 
     def is_arch_text(self, text: str) -> bool:
@@ -48,33 +59,45 @@ class CellSpace(SearchSpace):
             return super().decode(text, source)
         nodes = text.strip().split('+')
         if len(nodes) != 3:
-            raise InputError(f'{source}: {text!r} has {len(nodes)} nodes joined by +, but a cell of space {self.name!r} has 3')
+            raise InputError(
+                f'{source}: {text!r} has {len(nodes)} nodes joined by +, but a cell of space '
+                f'{self.name!r} has 3'
+            )
         arch: list[int] = []
         for number, node in enumerate(nodes, start=1):
             edges = node.split('|')
             if edges[0] or edges[-1] or len(edges) != number + 2:
-                raise InputError(f'{source}: node {number} of {text!r} is {node!r}, expected {number} edge(s) between bars, '
-                                 f"such as '{'|'.join(['', *(f'none~{i}' for i in range(number)), ''])}'")
+                raise InputError(
+                    f'{source}: node {number} of {text!r} is {node!r}, expected {number} edge(s) '
+                    f'between bars, '
+                    f"such as '{'|'.join(['', *(f'none~{i}' for i in range(number)), ''])}'"
+                )
             for start, edge in enumerate(edges[1:-1]):
                 operation, _, found = edge.partition('~')
                 if operation not in OPERATIONS or found != str(start):
-                    raise InputError(f'{source}: {edge!r} in node {number} of {text!r}, expected one of {list(OPERATIONS)} with ~{start}')
+                    raise InputError(
+                        f'{source}: {edge!r} in node {number} of {text!r}, expected one of '
+                        f'{list(OPERATIONS)} with ~{start}'
+                    )
                 arch.append(OPERATIONS.index(operation))
         return tuple(arch)
 
     def canonical(self, arch: Arch) -> Arch:
         """The smallest arch that is the same network: 15,625 archs are 5,044 networks.
 
-        Two cells are the same network if they compute the same function once each weight of the one has found its edge in the other. That
-        is so when nodes are numbered otherwise, a skip_connect joins two nodes into one, edges lead nowhere or come from a node that
-        gets nothing (the shift of a BN is left out of account here), or average pools, which are linear, are taken before a sum instead
-        of after it. Every edge has weights of its own, so two convolutions of one input are not one convolution that is read twice.
+        Two cells are the same network if they compute the same function once each weight of the one
+        has found its edge in the other. That is so when nodes are numbered otherwise, a
+        skip_connect joins two nodes into one, edges lead nowhere or come from a node that gets
+        nothing (the shift of a BN is left out of account here), or average pools, which are linear,
+        are taken before a sum instead of after it. Every edge has weights of its own, so two
+        convolutions of one input are not one convolution that is read twice.
 
-        The paper counts 6,466, by comparing texts. Those keep the places of edges without a signal and the order in
-        which sums were taken, which tells equal cells apart, and they leave out which weights are shared, which joins cells that differ.
+        The paper counts 6,466, by comparing texts. Those keep the places of edges without a signal
+        and the order in which sums were taken, which tells equal cells apart, and they leave out
+        which weights are shared, which joins cells that differ.
 
-        In a supernet an arch and its canonical one have different weights, since they use other edges: their scores differ.
-        """
+        In a supernet an arch and its canonical one have different weights, since they use other
+        edges: their scores differ."""
         return _representatives()[arch]
 
 
@@ -100,9 +123,10 @@ def _pruned(arch: Arch) -> Arch:
 
 
 def _outputs(arch: Arch, terms: dict[tuple, int]) -> Iterator[tuple[int, ...]]:
-    """The output of a cell as a sum of terms, in every way to number those convolutions that are alike."""
+    """The output of a cell as a sum of terms, in every way to number those convolutions that are
+    alike."""
     alike = defaultdict(list)
-    _node_sums(arch, (0, ) * len(EDGES), terms, alike)
+    _node_sums(arch, (0,) * len(EDGES), terms, alike)
     for orders in itertools.product(*(itertools.permutations(slots) for slots in alike.values())):
         numbers = [0] * len(EDGES)
         for order in orders:
@@ -111,12 +135,15 @@ def _outputs(arch: Arch, terms: dict[tuple, int]) -> Iterator[tuple[int, ...]]:
         yield _node_sums(arch, numbers, terms, defaultdict(list))
 
 
-def _node_sums(arch: Arch, numbers: Sequence[int], terms: dict[tuple, int], convolutions: dict[int, list[int]]) -> tuple[int, ...]:
+def _node_sums(
+    arch: Arch, numbers: Sequence[int], terms: dict[tuple, int], convolutions: dict[int, list[int]]
+) -> tuple[int, ...]:
     """The output of a cell as a sorted sum of terms.
 
     Args:
         arch: The cell.
-        numbers: For each slot, the number that its convolution is told apart by from others that are alike.
+        numbers: For each slot, the number that its convolution is told apart by from others that
+            are alike.
         terms: A number for each term met so far; equal terms have equal numbers.
         convolutions: Filled with the slots of each convolution's term.
     """
@@ -147,7 +174,7 @@ def _positions() -> Iterator[Position]:
 
 NASBENCH201 = CellSpace(
     name='nasbench201',
-    candidates=(CANDIDATES, ) * len(EDGES),
+    candidates=(CANDIDATES,) * len(EDGES),
     positions=tuple(_positions()),
     stem_channels=CHANNELS[0],
     tail_channels=CHANNELS[-1],

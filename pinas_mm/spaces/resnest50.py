@@ -1,11 +1,16 @@
-"""The Pi-NAS space: a ResNeSt-50 whose 16 bottlenecks each choose radix, groups and base width (Peng et al., ICCV 2021)."""
+"""The Pi-NAS space: a ResNeSt-50 whose 16 bottlenecks each choose radix, groups and base width
+(Peng et al., ICCV 2021)."""
+
 from .base import Candidate, SearchSpace, chain
 
 DEPTHS = (3, 4, 6, 3)
 
 
 def _split_attention(radix: int, groups: int, base_width: int) -> Candidate:
-    return Candidate(f'radix{radix}_groups{groups}_width{base_width}', dict(radix=radix, groups=groups, base_width=base_width))
+    return Candidate(
+        f'radix{radix}_groups{groups}_width{base_width}',
+        dict(radix=radix, groups=groups, base_width=base_width),
+    )
 
 
 CANDIDATES = (
@@ -17,7 +22,7 @@ CANDIDATES = (
 
 RESNEST50 = SearchSpace(
     name='resnest50',
-    candidates=(CANDIDATES, ) * sum(DEPTHS),
+    candidates=(CANDIDATES,) * sum(DEPTHS),
     positions=chain(DEPTHS, channels=(256, 512, 1024, 2048), strides=(1, 2, 2, 2), in_channels=64),
     stem_channels=64,
 )

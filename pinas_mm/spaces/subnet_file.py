@@ -1,4 +1,5 @@
 """The subnet file: a found arch and where it came from, as YAML of plain data."""
+
 import os
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -21,11 +22,13 @@ class SubnetFile:
         arch: One candidate index per slot.
         widen_factor: Width of the supernet it was found in.
         scores: Metrics by name, on the data the search was scored on.
-        costs: ``macs`` and ``params`` of the whole model at the searched input size, in units of one.
+        costs: ``macs`` and ``params`` of the whole model at the searched input size, in units of
+            one.
         seed: Seed of the search.
         config: Name of the search config.
         version: The pinas_mm that wrote it.
     """
+
     space: str
     arch: Arch
     widen_factor: float = 1.0
@@ -50,12 +53,23 @@ class SubnetFile:
         """
         data: Any = read_yaml(path)
         if not isinstance(data, dict) or not {'space', 'arch'} <= data.keys():
-            raise InputError(f"{path}: not a subnet file: expected a mapping with 'space' and 'arch'")
+            raise InputError(
+                f"{path}: not a subnet file: expected a mapping with 'space' and 'arch'"
+            )
         unknown = data.keys() - cls.__dataclass_fields__.keys()
         if unknown:
-            raise InputError(f'{path}: unknown keys {sorted(unknown)}, expected {list(cls.__dataclass_fields__)}')
-        for key, kinds in (('space', str), ('widen_factor', int | float), ('scores', dict), ('costs', dict)):
+            raise InputError(
+                f'{path}: unknown keys {sorted(unknown)}, expected {list(cls.__dataclass_fields__)}'
+            )
+        for key, kinds in (
+            ('space', str),
+            ('widen_factor', int | float),
+            ('scores', dict),
+            ('costs', dict),
+        ):
             if key in data and not isinstance(data[key], kinds):
-                raise InputError(f'{path}: {key}: {data[key]!r} is not of the kind a subnet file has there')
+                raise InputError(
+                    f'{path}: {key}: {data[key]!r} is not of the kind a subnet file has there'
+                )
         arch = get_space(data['space'], str(path)).validate(data['arch'], str(path))
         return cls(**data | {'arch': arch})

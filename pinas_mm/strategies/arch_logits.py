@@ -1,5 +1,6 @@
-"""What DSNAS learns of an architecture: a row of logits per slot (Hu et al., "DSNAS: Direct Neural Architecture Search without Parameter
-Retraining", CVPR 2020, section 3)."""
+"""What DSNAS learns of an architecture: a row of logits per slot (Hu et al., "DSNAS: Direct Neural
+Architecture Search without Parameter Retraining", CVPR 2020, section 3)."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,17 +13,19 @@ from ..spaces import Arch, SearchSpace
 
 
 class ArchLogits:
-    """A distribution over the archs of a space: slots are independent, the candidates of each have softmax(logits) as probabilities.
+    """A distribution over the archs of a space: slots are independent, the candidates of each have
+    softmax(logits) as probabilities.
 
-    They are few numbers, which every step reads to draw an arch: they stay on the CPU. All start at 0, where every arch is as likely (the
-    authors' code draws them from N(1, 0.01), which is nearly that).
+    They are few numbers, which every step reads to draw an arch: they stay on the CPU. All start at
+    0, where every arch is as likely (the authors' code draws them from N(1, 0.01), which is nearly
+    that).
 
     Args:
         space: The space.
 
     Attributes:
-        rows: The logits of every slot, ``(num_candidates[slot], )`` each, leaves of their own: the optimiser passes over a row without
-            a gradient, also over what momentum would do to it.
+        rows: The logits of every slot, ``(num_candidates[slot], )`` each, leaves of their own: the
+            optimiser passes over a row without a gradient, also over what momentum would do to it.
         fixed: For each slot the candidate it is fixed to, or None.
     """
 
@@ -32,9 +35,13 @@ class ArchLogits:
         self.fixed: list[int | None] = [None] * space.num_slots
 
     def probabilities(self) -> list[np.ndarray]:
-        """The probabilities of every slot's candidates; of a fixed slot, 1 for the one it is fixed to."""
+        """The probabilities of every slot's candidates; of a fixed slot, 1 for the one it is fixed
+        to."""
         found = [row.detach().double().softmax(dim=0).numpy() for row in self.rows]
-        return [values if choice is None else np.eye(len(values))[choice] for values, choice in zip(found, self.fixed)]
+        return [
+            values if choice is None else np.eye(len(values))[choice]
+            for values, choice in zip(found, self.fixed)
+        ]
 
     def sample(self, rng: np.random.Generator) -> Arch:
         """One arch drawn from the distribution."""
@@ -45,18 +52,27 @@ class ArchLogits:
         return tuple(int(values.argmax()) for values in self.probabilities())
 
     def log_probabilities(self, archs: Sequence[Arch]) -> np.ndarray:
-        """``ln p(arch)`` of archs, ``(len(archs), )``: what DSNAS thinks of each. A fixed slot counts as it stood when it was fixed."""
-        rows, choices = [row.detach().double().log_softmax(dim=0).numpy() for row in self.rows], np.asarray(archs)
+        """``ln p(arch)`` of archs, ``(len(archs), )``: what DSNAS thinks of each. A fixed slot
+        counts as it stood when it was fixed."""
+        rows, choices = (
+            [row.detach().double().log_softmax(dim=0).numpy() for row in self.rows],
+            np.asarray(archs),
+        )
         return sum(row[choices[:, slot]] for slot, row in enumerate(rows))
 
     def entropy(self) -> float:
-        """The mean over slots of their entropy, as a share of that of equal chances: 1 at the start, 0 when all are decided."""
-        shares = [-(values * np.log(np.maximum(values, 1e-300))).sum() / np.log(len(values)) for values in self.probabilities()
-                  if len(values) > 1]
+        """The mean over slots of their entropy, as a share of that of equal chances: 1 at the
+        start, 0 when all are decided."""
+        shares = [
+            -(values * np.log(np.maximum(values, 1e-300))).sum() / np.log(len(values))
+            for values in self.probabilities()
+            if len(values) > 1
+        ]
         return float(np.mean(shares)) if shares else 0.0
 
     def add_gradients(self, arch: Arch, rewards: Tensor, penalties: Tensor | None = None) -> None:
-        """Adds the gradients of ``sum over slots of rewards * ln p(chosen) + penalties * p(chosen)`` to those of the rows not yet fixed.
+        """Adds the gradients of ``sum over slots of rewards * ln p(chosen) + penalties *
+        p(chosen)`` to those of the rows not yet fixed.
 
         The gradient of ln p(chosen) is ``onehot(chosen) - p``; of p(chosen), p(chosen) times that.
 
@@ -69,13 +85,16 @@ class ArchLogits:
             if self.fixed[slot] is not None:
                 continue
             probabilities = row.detach().softmax(dim=0)
-            scale = rewards[slot] + (0.0 if penalties is None else penalties[slot] * probabilities[choice])
+            scale = rewards[slot] + (
+                0.0 if penalties is None else penalties[slot] * probabilities[choice]
+            )
             gradient = -scale * probabilities
             gradient[choice] += scale
             row.grad = gradient if row.grad is None else row.grad + gradient
 
     def fix(self, lead: float) -> list[int]:
-        """Fixes every slot whose likeliest candidate leads the second by at least ``lead``; returns those slots. No going back."""
+        """Fixes every slot whose likeliest candidate leads the second by at least ``lead``; returns
+        those slots. No going back."""
         fixed = []
         for slot, values in enumerate(self.probabilities()):
             ordered = np.sort(values)
@@ -101,8 +120,11 @@ class ArchLogits:
         """
         shapes = [len(values) for values in state['rows']]
         if shapes != [*self.space.num_candidates]:
-            raise InputError(f'logits of a checkpoint: for slots of {shapes} candidates, but those of space {self.space.name!r} have '
-                             f'{[*self.space.num_candidates]}')
+            raise InputError(
+                f'logits of a checkpoint: for slots of {shapes} candidates, but those of space '
+                f'{self.space.name!r} have '
+                f'{[*self.space.num_candidates]}'
+            )
         with torch.no_grad():
             for row, values in zip(self.rows, state['rows']):
                 row.copy_(values)

@@ -1,5 +1,6 @@
-"""Architecture and weights together, in one pass per step (Hu et al., "DSNAS: Direct Neural Architecture Search without Parameter
-Retraining", CVPR 2020)."""
+"""Architecture and weights together, in one pass per step (Hu et al., "DSNAS: Direct Neural
+Architecture Search without Parameter Retraining", CVPR 2020)."""
+
 import logging
 import math
 from collections.abc import Iterator
@@ -10,23 +11,24 @@ import numpy as np
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ..costs.cost import CostTable, measure_costs
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
-from ..costs.cost import CostTable, measure_costs
 from ..spaces import Arch, arch_rng
+from ..unwrap import unwrapped
 from .arch_logits import ArchLogits
 from .base import Strategy
 
 REWARDS = ('linear', 'reinforce')
-# The signal of a slot's gate is judged after so many passes, and is none below this share of the median over slots.
+# The signal of a slot's gate is judged after so many passes, and is none below this share of the
+# median over slots.
 SIGNAL_PASSES = 100
 NO_SIGNAL = 1e-3
 # Of the running baseline, what stays at an update: the mean of about the last twenty.
@@ -34,64 +36,89 @@ BASELINE_MOMENTUM = 0.95
 
 
 class DSNAS:
-    """Mixed into an optimiser wrapper: draws an arch for every forward pass, and learns the logits it is drawn from.
+    """Mixed into an optimiser wrapper: draws an arch for every forward pass, and learns the logits
+    it is drawn from.
 
-    Works around any mm model with a searchable backbone: the arch is set, and a gate of value 1 put on every slot's output, when the model
-    enters ``optim_context``. One forward and one backward pass along one path gives the weights their ordinary gradient, and
-    ``d loss / d gate`` of every slot. ``optimizer`` is that of the weights; the logits have their own. With gradient accumulation every
-    micro-step draws an arch, and both updates are made from the mean over them; an update that mixed precision leaves out for an overflow
-    is left out for both.
+    Works around any mm model with a searchable backbone: the arch is set, and a gate of value 1 put
+    on every slot's output, when the model enters ``optim_context``. One forward and one backward
+    pass along one path gives the weights their ordinary gradient, and ``d loss / d gate`` of every
+    slot. ``optimizer`` is that of the weights; the logits have their own. With gradient
+    accumulation every micro-step draws an arch, and both updates are made from the mean over them;
+    an update that mixed precision leaves out for an overflow is left out for both.
 
-    On several ranks each draws its own arch and parameters of all their paths get a gradient (zero where another rank ran them), so
-    that any wrapper that averages gradients fits: ``ActiveGradientDataParallel``, or mmengine's with ``find_unused_parameters=True``.
-    Logits' gradients are averaged here.
+    On several ranks each draws its own arch and parameters of all their paths get a gradient (zero
+    where another rank ran them), so that any wrapper that averages gradients fits:
+    ``ActiveGradientDataParallel``, or mmengine's with ``find_unused_parameters=True``. Logits'
+    gradients are averaged here.
 
     Rewards of a slot, by which the gradient of ``ln p(chosen)`` is scaled:
 
-    - ``'linear'``, as published (eq. 8 and 9): ``d loss / d gate`` of the slot, what the choice costs if the loss is linear in the gate.
-      Then the expected gradient is exactly that of the expected loss; for other losses it is biased. Where the output goes into a BN and
-      nowhere else (the last position of a stage, where the next begins with conv-BN on every branch), the loss hardly depends on the
-      gate and the reward is noise, which Adam makes as large as any signal: a warning names these slots.
-    - ``'reinforce'``: the loss less its running mean (Williams, 1992), the same for all slots. Unbiased, and of larger variance.
+    - ``'linear'``, as published (eq. 8 and 9): ``d loss / d gate`` of the slot, what the choice
+      costs if the loss is linear in the gate. Then the expected gradient is exactly that of the
+      expected loss; for other losses it is biased. Where the output goes into a BN and nowhere else
+      (the last position of a stage, where the next begins with conv-BN on every branch), the loss
+      hardly depends on the gate and the reward is noise, which Adam makes as large as any signal: a
+      warning names these slots.
+    - ``'reinforce'``: the loss less its running mean (Williams, 1992), the same for all slots.
+      Unbiased, and of larger variance.
 
     Args:
         logits_optimizer: Config of the logits' optimiser; Adam with the published lr and betas.
         reward: ``'linear'`` or ``'reinforce'``.
-        macs_limit: Most MACs of the choice blocks (not of stem, tail and head), in units of one; published 290e6. None for no limit.
-        macs_coef: Weight of ``sum over slots of p(chosen) * MACs(chosen)``, MACs in millions, in steps whose arch is above the limit;
-            1e-6 as published. (There the task's part of the logits' gradient is divided by the number of GPUs once more and this part
-            multiplied by it, so that with n of them the published one weighs as n * n * 1e-6 does here.)
-        input_size: Height and width of the images whose MACs are counted, or one number for both; with ``macs_limit``.
-        fix_lead: A slot is fixed once its likeliest candidate leads the second by so much probability; 0.3 as published ("progressive
-            early stop"; in the authors' code at the start of an epoch, here after any update). At least 1 to fix none.
-        arch_seed: Archs are a pure function of (arch_seed, pass, rank) and the logits, also after a resume.
-        shared_arch: Whether all ranks run the same arch. As published each draws its own, and the logits' gradients are averaged.
+        macs_limit: Most MACs of the choice blocks (not of stem, tail and head), in units of one;
+            published 290e6. None for no limit.
+        macs_coef: Weight of ``sum over slots of p(chosen) * MACs(chosen)``, MACs in millions, in
+            steps whose arch is above the limit; 1e-6 as published. (There the task's part of the
+            logits' gradient is divided by the number of GPUs once more and this part multiplied by
+            it, so that with n of them the published one weighs as n * n * 1e-6 does here.)
+        input_size: Height and width of the images whose MACs are counted, or one number for both;
+            with ``macs_limit``.
+        fix_lead: A slot is fixed once its likeliest candidate leads the second by so much
+            probability; 0.3 as published ("progressive early stop"; in the authors' code at the
+            start of an epoch, here after any update). At least 1 to fix none.
+        arch_seed: Archs are a pure function of (arch_seed, pass, rank) and the logits, also after a
+            resume.
+        shared_arch: Whether all ranks run the same arch. As published each draws its own, and the
+            logits' gradients are averaged.
         kwargs: As of the optimiser wrapper; ``optimizer`` is that of the weights.
 
     Raises:
-        InputError: An argument out of range, a model without a supernet, one that draws its own archs, a limit no arch meets.
+        InputError: An argument out of range, a model without a supernet, one that draws its own
+            archs, a limit no arch meets.
     """
 
-    def __init__(self,
-                 *,
-                 logits_optimizer: dict | None = None,
-                 reward: str = 'linear',
-                 macs_limit: float | None = None,
-                 macs_coef: float = 1e-6,
-                 input_size: int | tuple[int, int] | None = None,
-                 fix_lead: float = 0.3,
-                 arch_seed: int = 0,
-                 shared_arch: bool = False,
-                 **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        logits_optimizer: dict | None = None,
+        reward: str = 'linear',
+        macs_limit: float | None = None,
+        macs_coef: float = 1e-6,
+        input_size: int | tuple[int, int] | None = None,
+        fix_lead: float = 0.3,
+        arch_seed: int = 0,
+        shared_arch: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         owner = type(self).__name__
         if reward not in REWARDS:
             raise InputError(f'reward={reward!r} of {owner}: expected one of {list(REWARDS)}')
         if not fix_lead > 0:
-            raise InputError(f'fix_lead={fix_lead!r} of {owner}: expected above 0 (a lead of probability; 1 or more fixes none)')
+            raise InputError(
+                f'fix_lead={fix_lead!r} of {owner}: expected above 0 (a lead of probability; 1 or '
+                f'more fixes none)'
+            )
         if macs_limit is not None and input_size is None:
-            raise InputError(f'macs_limit={macs_limit:g} of {owner}: give input_size too, the images whose MACs are counted')
-        self.logits_optimizer_config = dict(type='Adam', lr=1e-3, betas=(0.5, 0.999)) if logits_optimizer is None else logits_optimizer
+            raise InputError(
+                f'macs_limit={macs_limit:g} of {owner}: give input_size too, the images whose '
+                f'MACs are counted'
+            )
+        self.logits_optimizer_config = (
+            dict(type='Adam', lr=1e-3, betas=(0.5, 0.999))
+            if logits_optimizer is None
+            else logits_optimizer
+        )
         self.reward = reward
         self.macs_limit = macs_limit
         self.macs_coef = macs_coef
@@ -114,18 +141,32 @@ class DSNAS:
     def initialize_count_status(self, model: nn.Module, init_counts: int, max_counts: int) -> None:
         """Called by the Runner before training: takes the supernet."""
         super().initialize_count_status(model, init_counts, max_counts)
-        model = model.module if is_model_wrapper(model) else model
+        model = unwrapped(model)
         if isinstance(model, PiNAS | Strategy):
-            raise InputError(f'{type(self).__name__}: {type(model).__name__} draws its own archs; expected an mm model with a task loss')
+            raise InputError(
+                f'{type(self).__name__}: {type(model).__name__} draws its own archs; expected an '
+                f'mm model with a task loss'
+            )
         backbone = getattr(model, 'backbone', None)
         if not isinstance(backbone, SearchableBackbone) or not backbone.is_supernet:
-            found = 'a subnet' if isinstance(backbone, SearchableBackbone) else 'no searchable backbone'
-            raise InputError(f'{type(self).__name__}: {type(model).__name__} has {found} as its backbone, expected a supernet of pinas_mm')
+            found = (
+                'a subnet' if isinstance(backbone, SearchableBackbone) else 'no searchable backbone'
+            )
+            raise InputError(
+                f'{type(self).__name__}: {type(model).__name__} has {found} as its backbone, '
+                f'expected a supernet of pinas_mm'
+            )
         self.backbone = backbone
         self.logits = ArchLogits(backbone.space)
         self.signal = torch.zeros(backbone.space.num_slots)
-        self.logits_optimizer: Optimizer = OPTIMIZERS.build(dict(self.logits_optimizer_config, params=self.logits.rows))
-        self.slot_macs = None if self.macs_limit is None else self._slot_macs(measure_costs(model, self.input_size))
+        self.logits_optimizer: Optimizer = OPTIMIZERS.build(
+            dict(self.logits_optimizer_config, params=self.logits.rows)
+        )
+        self.slot_macs = (
+            None
+            if self.macs_limit is None
+            else self._slot_macs(measure_costs(model, self.input_size))
+        )
         if self._loaded is not None:
             self._restore(self._loaded)
 
@@ -137,19 +178,25 @@ class DSNAS:
                 total[slots[0]] += table / 1e6
         least = sum(macs.min() for macs in total)
         if least > self.macs_limit / 1e6:
-            raise InputError(f'macs_limit={self.macs_limit:g} of {type(self).__name__}: the least that the choice blocks of an arch of '
-                             f'space {costs.space.name!r} cost at this size is {least * 1e6:g}')
+            raise InputError(
+                f'macs_limit={self.macs_limit:g} of {type(self).__name__}: the least that the '
+                f'choice blocks of an arch of '
+                f'space {costs.space.name!r} cost at this size is {least * 1e6:g}'
+            )
         return total
 
     # A pass.
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Draws the arch of the pass that follows and puts the gates in; :meth:`backward` takes them out."""
+        """Draws the arch of the pass that follows and puts the gates in; :meth:`backward` takes
+        them out."""
         self.arch = self.draw_arch(0 if self.shared_arch else get_rank())
         self.backbone.set_arch(self.arch)
         device = next(self.backbone.parameters()).device
-        self.backbone.gates = torch.ones(self.backbone.space.num_slots, device=device, requires_grad=True)
+        self.backbone.gates = torch.ones(
+            self.backbone.space.num_slots, device=device, requires_grad=True
+        )
         with super().optim_context(model):
             yield
 
@@ -169,17 +216,26 @@ class DSNAS:
         """
         share_of_loss = loss.item()
         if not math.isfinite(share_of_loss):
-            raise FloatingPointError(f'the loss of arch {self.backbone.space.encode(self.arch)} is {share_of_loss} at pass {self.passes}: '
-                                     'training has diverged; the last checkpoint is from before it')
+            raise FloatingPointError(
+                f'the loss of arch {self.backbone.space.encode(self.arch)} is {share_of_loss} at '
+                f'pass {self.passes}: '
+                'training has diverged; the last checkpoint is from before it'
+            )
         super().backward(loss, **kwargs)
         # Not before it: checkpointed parts run again there.
         gates, self.backbone.gates = self.backbone.gates, None
-        costs = (torch.zeros_like(gates) if gates.grad is None else gates.grad).cpu() / self._gradient_scale()
+        costs = (
+            torch.zeros_like(gates) if gates.grad is None else gates.grad
+        ).cpu() / self._gradient_scale()
         self._watch_signal(costs.abs() / self._share)
         self._loss += share_of_loss
         if self.learning:
             baseline = share_of_loss if self.baseline is None else self.baseline * self._share
-            rewards = costs if self.reward == 'linear' else torch.full_like(costs, share_of_loss - baseline)
+            rewards = (
+                costs
+                if self.reward == 'linear'
+                else torch.full_like(costs, share_of_loss - baseline)
+            )
             self.logits.add_gradients(self.arch, rewards, self._penalties())
         self._fill_in_gradients()
         self.passes += 1
@@ -193,14 +249,17 @@ class DSNAS:
         return torch.from_numpy(chosen * self.macs_coef * self._share).float()
 
     def _fill_in_gradients(self) -> None:
-        """Gives what any rank ran a gradient, zero where there is none: averaging wants the same parameters on every rank.
+        """Gives what any rank ran a gradient, zero where there is none: averaging wants the same
+        parameters on every rank.
 
-        Also of this rank's own path: a cell has edges that lead nowhere, which only the other ranks would fill in.
-        """
+        Also of this rank's own path: a cell has edges that lead nowhere, which only the other ranks
+        would fill in."""
         if self.shared_arch or get_world_size() == 1:
             return
         archs = {self.draw_arch(rank) for rank in range(get_world_size())}
-        for module in dict.fromkeys(module for arch in archs for module in self.backbone.path(arch)):
+        for module in dict.fromkeys(
+            module for arch in archs for module in self.backbone.path(arch)
+        ):
             for parameter in module.parameters():
                 if parameter.requires_grad and parameter.grad is None:
                     parameter.grad = torch.zeros_like(parameter)
@@ -215,14 +274,23 @@ class DSNAS:
             return
         self.signal += torch.nan_to_num(signal, 0.0, 0.0)  # an overflow in mixed precision
         if self.passes == SIGNAL_PASSES - 1 and (silent := self.silent_slots()):
-            names = ', '.join(f'{slot} ({self.signal[slot] / SIGNAL_PASSES:.1e})' for slot in silent)
+            names = ', '.join(
+                f'{slot} ({self.signal[slot] / SIGNAL_PASSES:.1e})' for slot in silent
+            )
             print_log(
-                f'DSNAS: |d loss / d gate| of slot(s) {names} is below {NO_SIGNAL:g} of the median over slots '
-                f'({self.signal.median() / SIGNAL_PASSES:.1e}), mean over {SIGNAL_PASSES} passes: a BN follows, which takes the gate out '
-                "again. There reward='linear' learns from noise; reward='reinforce' learns from the loss.", 'current', logging.WARNING)
+                f'DSNAS: |d loss / d gate| of slot(s) {names} is below {NO_SIGNAL:g} of the '
+                f'median over slots '
+                f'({self.signal.median() / SIGNAL_PASSES:.1e}), mean over {SIGNAL_PASSES} passes: '
+                f'a BN follows, which takes the gate out '
+                "again. There reward='linear' learns from noise; reward='reinforce' learns from "
+                'the loss.',
+                'current',
+                logging.WARNING,
+            )
 
     def silent_slots(self) -> list[int]:
-        """The slots where ``d loss / d gate`` is no signal, of the passes so far; up to 100 are looked at."""
+        """The slots where ``d loss / d gate`` is no signal, of the passes so far; up to 100 are
+        looked at."""
         return torch.nonzero(self.signal < NO_SIGNAL * self.signal.median()).flatten().tolist()
 
     # An update.
@@ -232,12 +300,17 @@ class DSNAS:
         self._stepped = False
         super().step(**kwargs)
         live = [row for row in self.logits.rows if row.grad is not None]
-        # One message: the gradients of all live rows and the loss. Which rows live is the same on every rank, as what is fixed is.
+        # One message: the gradients of all live rows and the loss. Which rows live is the same on
+        # every rank, as what is fixed is.
         message = torch.cat([*(row.grad for row in live), torch.tensor([self._loss])])
         self._loss = 0.0
         all_reduce(message, op='mean')
         loss = message[-1].item()
-        self.baseline = loss if self.baseline is None else BASELINE_MOMENTUM * self.baseline + (1 - BASELINE_MOMENTUM) * loss
+        self.baseline = (
+            loss
+            if self.baseline is None
+            else BASELINE_MOMENTUM * self.baseline + (1 - BASELINE_MOMENTUM) * loss
+        )
         if live and self._stepped and torch.isfinite(message).all():
             for row, gradient in zip(live, message[:-1].split([len(row) for row in live])):
                 row.grad.copy_(gradient)
@@ -256,9 +329,15 @@ class DSNAS:
 
     def state_dict(self) -> dict:
         """The wrapper's state, with all that DSNAS knows under ``'dsnas'``."""
-        return super().state_dict() | dict(dsnas=dict(
-            logits=self.logits.state_dict(), optimizer=self.logits_optimizer.state_dict(), passes=self.passes, baseline=self.baseline,
-            signal=self.signal.clone()))
+        return super().state_dict() | dict(
+            dsnas=dict(
+                logits=self.logits.state_dict(),
+                optimizer=self.logits_optimizer.state_dict(),
+                passes=self.passes,
+                baseline=self.baseline,
+                signal=self.signal.clone(),
+            )
+        )
 
     def load_state_dict(self, state_dict: dict) -> None:
         """Loads what :meth:`state_dict` gave.
@@ -269,8 +348,11 @@ class DSNAS:
         state_dict = dict(state_dict)
         loaded = state_dict.pop('dsnas', None)
         if loaded is None:
-            raise InputError(f'{type(self).__name__}: the checkpoint to resume was saved by another optimiser wrapper, without logits; '
-                             'start from its weights instead (load_from)')
+            raise InputError(
+                f'{type(self).__name__}: the checkpoint to resume was saved by another optimiser '
+                f'wrapper, without logits; '
+                'start from its weights instead (load_from)'
+            )
         super().load_state_dict(state_dict)
         self._loaded = loaded  # the Runner resumes before it says which model is trained
         if self.logits is not None:
@@ -279,14 +361,19 @@ class DSNAS:
     def _restore(self, loaded: dict[str, Any]) -> None:
         self.logits.load_state_dict(loaded['logits'])
         self.logits_optimizer.load_state_dict(loaded['optimizer'])
-        self.passes, self.baseline, self.signal = loaded['passes'], loaded['baseline'], loaded['signal'].cpu()
+        self.passes, self.baseline, self.signal = (
+            loaded['passes'],
+            loaded['baseline'],
+            loaded['signal'].cpu(),
+        )
 
 
 @OPTIM_WRAPPERS.register_module()
 class DSNASOptimWrapper(DSNAS, OptimWrapper):
     """DSNAS in one line on top of any config whose model has a supernet as its backbone::
 
-        optim_wrapper = dict(type='pinas_mm.DSNASOptimWrapper', optimizer=dict(type='SGD', lr=0.5, momentum=0.9))
+        optim_wrapper = dict(
+            type='pinas_mm.DSNASOptimWrapper', optimizer=dict(type='SGD', lr=0.5, momentum=0.9))
 
     with ``DSNASHook`` for the warm-up and the hand-over to the second stage. See :class:`DSNAS`.
     """

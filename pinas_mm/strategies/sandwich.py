@@ -1,12 +1,13 @@
-"""The sandwich rule with in-place distillation (Yu et al., "BigNAS: Scaling Up Neural Architecture Search with Big Single-Stage Models",
-ECCV 2020)."""
+"""The sandwich rule with in-place distillation (Yu et al., "BigNAS: Scaling Up Neural Architecture
+Search with Big Single-Stage Models", ECCV 2020)."""
+
 from collections.abc import Iterator
 
 import numpy as np
 
+from ..costs.cost import CostTable, measure_costs
 from ..errors import InputError
 from ..registry import MODELS
-from ..costs.cost import CostTable, measure_costs
 from ..spaces import Arch
 from .base import Pass
 from .classifier import ClassifierStrategy, soft_divergence
@@ -14,23 +15,33 @@ from .classifier import ClassifierStrategy, soft_divergence
 
 @MODELS.register_module()
 class SandwichStrategy(ClassifierStrategy):
-    """Per step the largest arch learns from the labels, and the smallest and some random ones from the soft predictions of the largest
-    on the same batch, through which no gradient goes (section 3.1). The gradients are summed for one update.
+    """Per step the largest arch learns from the labels, and the smallest and some random ones from
+    the soft predictions of the largest on the same batch, through which no gradient goes (section
+    3.1). The gradients are summed for one update.
 
     Args:
         model, arch_seed, data_preprocessor: See :class:`Strategy`; an ``ImageClassifier``.
-        input_size: Height and width in pixels, or one number for both, of the images with which MACs are counted.
-        num_random: Random archs per step, 2 as in the sandwich rule (Yu and Huang, "Universally Slimmable Networks", ICCV 2019).
+        input_size: Height and width in pixels, or one number for both, of the images with which
+            MACs are counted.
+        num_random: Random archs per step, 2 as in the sandwich rule (Yu and Huang, "Universally
+            Slimmable Networks", ICCV 2019).
 
     Attributes:
         largest, smallest: The archs of the most and the fewest MACs.
 
     Raises:
-        InputError: The space has no largest or smallest arch (:func:`extreme_archs`), no classifier, or see :class:`Strategy`.
+        InputError: The space has no largest or smallest arch (:func:`extreme_archs`), no
+            classifier, or see :class:`Strategy`.
     """
 
-    def __init__(self, model: dict, input_size: int | tuple[int, int], num_random: int = 2, arch_seed: int = 0,
-                 data_preprocessor: dict | None = None) -> None:
+    def __init__(
+        self,
+        model: dict,
+        input_size: int | tuple[int, int],
+        num_random: int = 2,
+        arch_seed: int = 0,
+        data_preprocessor: dict | None = None,
+    ) -> None:
         super().__init__(model, arch_seed, data_preprocessor)
         if num_random < 0:
             raise InputError(f'num_random={num_random} of SandwichStrategy: expected 0 or more')
@@ -40,7 +51,11 @@ class SandwichStrategy(ClassifierStrategy):
     def draw_archs(self) -> list[Arch]:
         """The archs of the present step: the largest, the smallest, the random ones."""
         rng = self.arch_rng()
-        return [self.largest, self.smallest, *(self.space.sample(rng) for _ in range(self.num_random))]
+        return [
+            self.largest,
+            self.smallest,
+            *(self.space.sample(rng) for _ in range(self.num_random)),
+        ]
 
     def passes(self, data: dict) -> Iterator[Pass]:
         largest, *others = self.draw_archs()
@@ -55,26 +70,39 @@ class SandwichStrategy(ClassifierStrategy):
 
 
 def extreme_archs(costs: CostTable) -> tuple[Arch, Arch]:
-    """The smallest and the largest arch of a space: in every slot the candidate with the fewest or the most MACs, and parameters.
+    """The smallest and the largest arch of a space: in every slot the candidate with the fewest or
+    the most MACs, and parameters.
 
     Args:
         costs: The MACs and parameters of the space.
 
     Raises:
-        InputError: Candidates of a slot tie, or are ordered otherwise by their parameters than by their MACs.
+        InputError: Candidates of a slot tie, or are ordered otherwise by their parameters than by
+            their MACs.
     """
     space, chosen = costs.space, {'smallest': [], 'largest': []}
     for slot, candidates in enumerate(space.candidates):
         archs = np.zeros((len(candidates), space.num_slots), int)
         archs[:, slot] = range(len(candidates))
-        sizes = {name: costs.array(name, archs) - costs.array(name, archs).min() for name in ('macs', 'params')}
+        sizes = {
+            name: costs.array(name, archs) - costs.array(name, archs).min()
+            for name in ('macs', 'params')
+        }
         for which, arch in chosen.items():
             extreme = np.min if which == 'smallest' else np.max
-            best = np.flatnonzero(np.logical_and.reduce([size == extreme(size) for size in sizes.values()]))
+            best = np.flatnonzero(
+                np.logical_and.reduce([size == extreme(size) for size in sizes.values()])
+            )
             if len(best) != 1:
-                listing = ', '.join(f"{candidate.name} {sizes['macs'][i]:+,} MACs {sizes['params'][i]:+,} parameters"
-                                    for i, candidate in enumerate(candidates))
-                raise InputError(f'space {space.name!r} has no {which} arch, which the sandwich rule needs: slot {slot} has no one '
-                                 f'candidate that is {which} in MACs and in parameters ({listing})')
+                listing = ', '.join(
+                    f'{candidate.name} {sizes["macs"][i]:+,} MACs {sizes["params"][i]:+,} '
+                    f'parameters'
+                    for i, candidate in enumerate(candidates)
+                )
+                raise InputError(
+                    f'space {space.name!r} has no {which} arch, which the sandwich rule needs: '
+                    f'slot {slot} has no one '
+                    f'candidate that is {which} in MACs and in parameters ({listing})'
+                )
             arch.append(int(best[0]))
     return tuple(chosen['smallest']), tuple(chosen['largest'])

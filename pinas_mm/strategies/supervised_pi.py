@@ -1,4 +1,6 @@
-"""Pi-NAS with labels: its cross-path consistency and its mean teacher (Peng et al., ICCV 2021, section 3) beside the task's own loss."""
+"""Pi-NAS with labels: its cross-path consistency and its mean teacher (Peng et al., ICCV 2021,
+section 3) beside the task's own loss."""
+
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -15,38 +17,58 @@ from .classifier import ClassifierStrategy, soft_divergence
 
 @MODELS.register_module()
 class SupervisedPiStrategy(ClassifierStrategy):
-    """Per step two paths that differ in every slot each learn from the labels and from the teacher's predictions on the other path.
+    """Per step two paths that differ in every slot each learn from the labels and from the
+    teacher's predictions on the other path.
 
-    Both see the same images. The teacher is moved along each of the two paths, then predicts on it, with BN statistics of its own.
+    Both see the same images. The teacher is moved along each of the two paths, then predicts on it,
+    with BN statistics of its own.
 
     Args:
         model, arch_seed, data_preprocessor: See :class:`Strategy`; an ``ImageClassifier``.
-        consistency: Weight of the divergence from the teacher. At temperature 1 the gradient of either loss is the difference of two
-            distributions over the classes, so that 1 lets labels and teacher count alike.
-        momentum: Share of the teacher that stays at each update (see :class:`MeanTeacher`; mmengine's EMA counts the other way round).
-            0.99, not the 0.999 published for 100 epochs of ImageNet: of m candidates a slot, each is updated only in 2/m of the steps, and
-            runs with labels are short.
+        consistency: Weight of the divergence from the teacher. At temperature 1 the gradient of
+            either loss is the difference of two distributions over the classes, so that 1 lets
+            labels and teacher count alike.
+        momentum: Share of the teacher that stays at each update (see :class:`MeanTeacher`;
+            mmengine's EMA counts the other way round). 0.99, not the 0.999 published for 100 epochs
+            of ImageNet: of m candidates a slot, each is updated only in 2/m of the steps, and runs
+            with labels are short.
         temperature: Divides the scores of teacher and student before softmax.
-        initial_consistency: The weight at the first step; it goes linearly to ``consistency`` within ``ramp_steps``. Below
-            ``consistency`` the teacher has time to learn first (Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS
-            2017, ramp up over the first epochs); above it, agreement fades.
+        initial_consistency: The weight at the first step; it goes linearly to ``consistency``
+            within ``ramp_steps``. Below ``consistency`` the teacher has time to learn first
+            (Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017, ramp up
+            over the first epochs); above it, agreement fades.
         ramp_steps: Length of that ramp in steps; 0 for the full weight from the start.
         probabilities: As in :class:`~pinas_mm.models.selfsup.PiNAS`.
 
     Raises:
-        InputError: An argument out of range, a slot with one candidate, no classifier, or see :class:`Strategy`.
+        InputError: An argument out of range, a slot with one candidate, no classifier, or see
+            :class:`Strategy`.
     """
 
-    def __init__(self, model: dict, consistency: float = 1.0, momentum: float = 0.99, temperature: float = 1.0,
-                 initial_consistency: float = 0.0, ramp_steps: int = 0,
-                 probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None, arch_seed: int = 0,
-                 data_preprocessor: dict | None = None) -> None:
+    def __init__(
+        self,
+        model: dict,
+        consistency: float = 1.0,
+        momentum: float = 0.99,
+        temperature: float = 1.0,
+        initial_consistency: float = 0.0,
+        ramp_steps: int = 0,
+        probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None,
+        arch_seed: int = 0,
+        data_preprocessor: dict | None = None,
+    ) -> None:
         super().__init__(model, arch_seed, data_preprocessor)
-        for name, value, right in (('consistency', consistency, consistency >= 0), ('temperature', temperature, temperature > 0),
-                                   ('initial_consistency', initial_consistency, initial_consistency >= 0),
-                                   ('ramp_steps', ramp_steps, ramp_steps >= 0)):
+        for name, value, right in (
+            ('consistency', consistency, consistency >= 0),
+            ('temperature', temperature, temperature > 0),
+            ('initial_consistency', initial_consistency, initial_consistency >= 0),
+            ('ramp_steps', ramp_steps, ramp_steps >= 0),
+        ):
             if not right:
-                raise InputError(f"{name}={value} of SupervisedPiStrategy: expected {'above' if name == 'temperature' else 'at least'} 0")
+                raise InputError(
+                    f'{name}={value} of SupervisedPiStrategy: expected '
+                    f'{"above" if name == "temperature" else "at least"} 0'
+                )
         self.consistency = consistency
         self.temperature = temperature
         self.initial_consistency = initial_consistency
@@ -55,12 +77,15 @@ class SupervisedPiStrategy(ClassifierStrategy):
         self.register_load_state_dict_pre_hook(_teacher_of_plain_model)
         self.probabilities = None
         if probabilities is not None:
-            self.probabilities = self.space.slot_probabilities(probabilities, 'probabilities of SupervisedPiStrategy')
+            self.probabilities = self.space.slot_probabilities(
+                probabilities, 'probabilities of SupervisedPiStrategy'
+            )
         # A space without two such paths is an error now, not at the first step.
         self.space.sample_disjoint(arch_rng(arch_seed, 0), 2, self.probabilities)
 
     def init_weights(self) -> None:
-        """Initialises the student, also from ``Pretrained`` weights, and then makes the teacher equal to it."""
+        """Initialises the student, also from ``Pretrained`` weights, and then makes the teacher
+        equal to it."""
         super().init_weights()
         self.teacher.copy_student(self.model)
 
@@ -76,14 +101,19 @@ class SupervisedPiStrategy(ClassifierStrategy):
             self.backbone.set_arch(arch)
             features = self.model.extract_feat(images)
             logits = self.logits(features)
-            yield arch, dict(
-                self.label_losses(features, data['data_samples']),
-                loss_consistency=weight * soft_divergence(logits, crossed, self.temperature),
-                path_agreement=(logits.argmax(dim=1) == crossed.argmax(dim=1)).float().mean())
+            yield (
+                arch,
+                dict(
+                    self.label_losses(features, data['data_samples']),
+                    loss_consistency=weight * soft_divergence(logits, crossed, self.temperature),
+                    path_agreement=(logits.argmax(dim=1) == crossed.argmax(dim=1)).float().mean(),
+                ),
+            )
 
     @torch.no_grad()
     def teach(self, arch: Arch, images: Tensor) -> Tensor:
-        """Moves the teacher along ``arch`` and returns its class scores ``(N, C)`` of images ``(N, 3, H, W)`` on that path."""
+        """Moves the teacher along ``arch`` and returns its class scores ``(N, C)`` of images ``(N,
+        3, H, W)`` on that path."""
         self.teacher.update(self.model, arch)
         self.teacher.backbone.set_arch(arch)
         return self.teacher(images)
@@ -94,8 +124,17 @@ class SupervisedPiStrategy(ClassifierStrategy):
         return self.initial_consistency + share * (self.consistency - self.initial_consistency)
 
 
-def _teacher_of_plain_model(strategy: SupervisedPiStrategy, state: dict[str, Tensor], prefix: str, *unused: Any) -> None:
-    """A checkpoint without a teacher (``load_from`` of a plain classifier's) gives its weights to the teacher too, as ``init_weights``."""
+def _teacher_of_plain_model(
+    strategy: SupervisedPiStrategy, state: dict[str, Tensor], prefix: str, *unused: Any
+) -> None:
+    """A checkpoint without a teacher (``load_from`` of a plain classifier's) gives its weights to
+    the teacher too, as ``init_weights``."""
     student, teacher = f'{prefix}model.', f'{prefix}teacher.'
     if not any(key.startswith(teacher) for key in state):
-        state.update({teacher + key[len(student):]: value for key, value in state.items() if key.startswith(student)})
+        state.update(
+            {
+                teacher + key[len(student) :]: value
+                for key, value in state.items()
+                if key.startswith(student)
+            }
+        )

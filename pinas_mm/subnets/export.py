@@ -1,4 +1,6 @@
-"""Subnets as programs that need no mm package: ``torch.export`` and ONNX, with any batch and image size."""
+"""Subnets as programs that need no mm package: ``torch.export`` and ONNX, with any batch and image
+size."""
+
 import copy
 import importlib.util
 import io
@@ -21,15 +23,17 @@ from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
-# Any size serves to trace at whose feature maps are larger than a pixel after a stride of 32, since a size of one is taken as fixed.
+# Any size serves to trace at whose feature maps are larger than a pixel after a stride of 32, since
+# a size of one is taken as fixed.
 TRACED_SHAPE = (2, 3, 65, 97)
 
 
 class EveryWindowAveragePool(nn.Module):
-    """``AvgPool2d(k, k, ceil_mode=True, count_include_pad=False)``, bit for bit for a power of two, with an output size that
-    ``(size - 1) // k + 1`` says.
+    """``AvgPool2d(k, k, ceil_mode=True, count_include_pad=False)``, bit for bit for a power of two,
+    with an output size that ``(size - 1) // k + 1`` says.
 
-    PyTorch computes that size with a case for a last window outside of the image, and traced sizes would be fixed to one case.
+    PyTorch computes that size with a case for a last window outside of the image, and traced sizes
+    would be fixed to one case.
 
     Args:
         kernel_size: ``k``, also the stride.
@@ -50,10 +54,11 @@ class EveryWindowAveragePool(nn.Module):
 
 
 class ImagesToLogits(nn.Module):
-    """A classifier from images as they are loaded, ``(N, 3, H, W)`` with values 0 to 255, to what its head returns, ``(N, classes)``.
+    """A classifier from images as they are loaded, ``(N, 3, H, W)`` with values 0 to 255, to what
+    its head returns, ``(N, classes)``.
 
-    Mean and std are the data preprocessor's. Channels are in the order of that mean: RGB where the preprocessor turns what it is
-    given into RGB, else the order that the config's pipeline loads.
+    Mean and std are the data preprocessor's. Channels are in the order of that mean: RGB where the
+    preprocessor turns what it is given into RGB, else the order that the config's pipeline loads.
 
     Args:
         classifier: The classifier; not a part of it is changed.
@@ -65,7 +70,9 @@ class ImagesToLogits(nn.Module):
         self.classifier.data_preprocessor.to_rgb = False
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.classifier(self.classifier.data_preprocessor({'inputs': images})['inputs'], mode='tensor')
+        return self.classifier(
+            self.classifier.data_preprocessor({'inputs': images})['inputs'], mode='tensor'
+        )
 
 
 def describe(model: ImageClassifier | SearchableBackbone, config: Config | None) -> dict[str, Any]:
@@ -76,31 +83,56 @@ def describe(model: ImageClassifier | SearchableBackbone, config: Config | None)
         config: The config with the data preprocessor of its training, where there is one.
     """
     # The model's own comes first, as in mmengine's Runner.
-    preprocessor = config and ((config.get('model') or {}).get('data_preprocessor') or config.get('data_preprocessor')) or {}
+    preprocessor = (
+        config
+        and (
+            (config.get('model') or {}).get('data_preprocessor') or config.get('data_preprocessor')
+        )
+        or {}
+    )
     if preprocessor.get('to_rgb') or preprocessor.get('bgr_to_rgb'):
         channels = 'RGB'
     else:
-        channels = "as the config's pipeline loads them (BGR with LoadImageFromFile)" if config else 'as in training'
-    images = dict(name='images', shape=['batch', 3, 'height', 'width'], dtype='float32', channels=channels)
+        channels = (
+            "as the config's pipeline loads them (BGR with LoadImageFromFile)"
+            if config
+            else 'as in training'
+        )
+    images = dict(
+        name='images', shape=['batch', 3, 'height', 'width'], dtype='float32', channels=channels
+    )
     if preprocessor.get('mean') is not None:
         images |= dict(mean=list(preprocessor['mean']), std=list(preprocessor['std']))
     if isinstance(model, SearchableBackbone):
-        outputs = {f'stage{index}': f'feature map of stage {index}' for index in sorted(set(model.out_indices))}
-        return dict(input=images | dict(values='normalised as in training: (image - mean) / std'), outputs=outputs)
-    return dict(input=images | dict(values='0 to 255, normalised inside'), outputs=dict(logits='(batch, classes), before softmax'))
+        outputs = {
+            f'stage{index}': f'feature map of stage {index}'
+            for index in sorted(set(model.out_indices))
+        }
+        return dict(
+            input=images | dict(values='normalised as in training: (image - mean) / std'),
+            outputs=outputs,
+        )
+    return dict(
+        input=images | dict(values='0 to 255, normalised inside'),
+        outputs=dict(logits='(batch, classes), before softmax'),
+    )
 
 
 def require_onnx() -> None:
     """Raises:
-        InputError: A package that the ONNX export needs is not installed.
+    InputError: A package that the ONNX export needs is not installed.
     """
     missing = [name for name in ONNX_PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
-        raise InputError(f"exporting to ONNX needs {', '.join(missing)}: pip install {' '.join(missing)}, or 'pinas_mm[export]'")
+        raise InputError(
+            f'exporting to ONNX needs {", ".join(missing)}: pip install {" ".join(missing)}, or '
+            f"'pinas_mm[export]'"
+        )
 
 
 def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgram:
-    """The program of a classifier or a subnet's backbone in eval mode, for any batch and any image larger than the total stride.
+    """The program of a classifier or a subnet's backbone in eval mode, for any batch and any image
+    larger than the total stride.
 
     Args:
         model: The module; it is not changed.
@@ -110,25 +142,38 @@ def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgra
     """
     backbone = model.classifier.backbone if isinstance(model, ImagesToLogits) else model
     if getattr(backbone, 'is_supernet', False):
-        raise InputError(f'{type(backbone).__name__} is a supernet: build it with arch=[...] or arch=\'subnet.yaml\' to export it')
+        raise InputError(
+            f'{type(backbone).__name__} is a supernet: build it with arch=[...] or '
+            f"arch='subnet.yaml' to export it"
+        )
     # Without gradients, so that no checkpointing of activations is traced.
-    model = copy.deepcopy(model).eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
+    model = (
+        copy.deepcopy(model).eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
+    )
     _replace_ceil_pools(model)
     example = torch.zeros(TRACED_SHAPE)
     with torch.no_grad(), _sizes_without_cases():
         if isinstance(model, ImagesToLogits) and not isinstance(outputs := model(example), Tensor):
-            raise InputError(f'{type(model.classifier.head).__name__} returns a {type(outputs).__name__}, expected one tensor of logits')
+            raise InputError(
+                f'{type(model.classifier.head).__name__} returns a {type(outputs).__name__}, '
+                f'expected one tensor of logits'
+            )
         dynamic = {0: Dim('batch', min=1), 2: Dim.DYNAMIC, 3: Dim.DYNAMIC}
-        return torch.export.export(model, (example, ), dynamic_shapes=(dynamic, ), strict=False)
+        return torch.export.export(model, (example,), dynamic_shapes=(dynamic,), strict=False)
 
 
-def save_program(program: ExportedProgram, description: dict[str, Any], file: io.BufferedIOBase) -> None:
+def save_program(
+    program: ExportedProgram, description: dict[str, Any], file: io.BufferedIOBase
+) -> None:
     """Writes a program, with its description as the extra file ``description.json``."""
     torch.export.save(program, file, extra_files={'description.json': json.dumps(description)})
 
 
-def export_onnx(program: ExportedProgram, output_names: Sequence[str], description: dict[str, Any]) -> bytes:
-    """The ONNX model of an exported program, input ``images`` with dimensions ``batch``, ``height`` and ``width``.
+def export_onnx(
+    program: ExportedProgram, output_names: Sequence[str], description: dict[str, Any]
+) -> bytes:
+    """The ONNX model of an exported program, input ``images`` with dimensions ``batch``, ``height``
+    and ``width``.
 
     Args:
         program: From :func:`export_program`.
@@ -137,8 +182,14 @@ def export_onnx(program: ExportedProgram, output_names: Sequence[str], descripti
     """
     with _sizes_without_cases():
         exported = torch.onnx.export(
-            program, (), dynamo=True, input_names=['images'], output_names=list(output_names), verbose=False,
-            dynamic_shapes=({0: 'batch', 2: 'height', 3: 'width'}, ))
+            program,
+            (),
+            dynamo=True,
+            input_names=['images'],
+            output_names=list(output_names),
+            verbose=False,
+            dynamic_shapes=({0: 'batch', 2: 'height', 3: 'width'},),
+        )
     exported.model.metadata_props['description'] = json.dumps(description)
     return exported.model_proto.SerializeToString()
 
@@ -148,13 +199,21 @@ def onnx_runner(model: bytes) -> Callable[[Tensor], list[Tensor]]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(model, providers=['CPUExecutionProvider'])
-    return lambda images: [torch.from_numpy(output) for output in session.run(None, {'images': images.numpy()})]
+    return lambda images: [
+        torch.from_numpy(output) for output in session.run(None, {'images': images.numpy()})
+    ]
 
 
 @torch.no_grad()
-def largest_difference(run: Callable[[Tensor], Any], model: nn.Module, shapes: Sequence[tuple[int, int, int]], most: float = 1.0,
-                       seed: int = 0) -> float:
-    """How far ``run`` is from ``model`` on random images: the largest absolute difference, over the largest output where that is above 1.
+def largest_difference(
+    run: Callable[[Tensor], Any],
+    model: nn.Module,
+    shapes: Sequence[tuple[int, int, int]],
+    most: float = 1.0,
+    seed: int = 0,
+) -> float:
+    """How far ``run`` is from ``model`` on random images: the largest absolute difference, over the
+    largest output where that is above 1.
 
     Args:
         run: The exported model.
@@ -167,10 +226,16 @@ def largest_difference(run: Callable[[Tensor], Any], model: nn.Module, shapes: S
     for batch, height, width in shapes:
         images = torch.rand(batch, 3, height, width, generator=generator) * most
         expected, found = model(images), run(images)
-        expected, found = ([outputs] if isinstance(outputs, Tensor) else list(outputs) for outputs in (expected, found))
+        expected, found = (
+            [outputs] if isinstance(outputs, Tensor) else list(outputs)
+            for outputs in (expected, found)
+        )
         for ours, theirs in zip(expected, found, strict=True):
             if ours.shape != theirs.shape:
-                raise RuntimeError(f'an output {tuple(theirs.shape)} instead of {tuple(ours.shape)} for images {tuple(images.shape)}')
+                raise RuntimeError(
+                    f'an output {tuple(theirs.shape)} instead of {tuple(ours.shape)} for images '
+                    f'{tuple(images.shape)}'
+                )
             difference = ((ours - theirs).abs().max() / max(1, ours.abs().max())).item()
             largest = max(largest, difference if difference == difference else float('inf'))
     return largest
@@ -181,18 +246,31 @@ def _replace_ceil_pools(model: nn.Module) -> None:
         for name, pool in list(parent.named_children()):
             if not isinstance(pool, nn.AvgPool2d) or not pool.ceil_mode:
                 continue
-            kernel, stride = (size if isinstance(size, tuple) else (size, size) for size in (pool.kernel_size, pool.stride))
-            if kernel != stride or kernel[0] != kernel[1] or pool.padding not in (0, (0, 0)) or pool.count_include_pad:
-                raise NotImplementedError(f'{pool}: only ceil_mode pools with kernel_size == stride and count_include_pad=False')
-            setattr(parent, name, EveryWindowAveragePool(kernel[0]) if kernel[0] > 1 else nn.Identity())
+            kernel, stride = (
+                size if isinstance(size, tuple) else (size, size)
+                for size in (pool.kernel_size, pool.stride)
+            )
+            if (
+                kernel != stride
+                or kernel[0] != kernel[1]
+                or pool.padding not in (0, (0, 0))
+                or pool.count_include_pad
+            ):
+                raise NotImplementedError(
+                    f'{pool}: only ceil_mode pools with kernel_size == stride and '
+                    f'count_include_pad=False'
+                )
+            setattr(
+                parent, name, EveryWindowAveragePool(kernel[0]) if kernel[0] > 1 else nn.Identity()
+            )
 
 
 @contextmanager
 def _sizes_without_cases() -> Iterator[None]:
     """Lets pooling with a stride be traced for even and odd sizes alike.
 
-    PyTorch divides sizes with a case for a remainder of another sign than the divisor's, which a traced size would be fixed by; there is
-    no such remainder in Python, whose ``//`` is what it computes. ``create`` for versions without that function.
-    """
+    PyTorch divides sizes with a case for a remainder of another sign than the divisor's, which a
+    traced size would be fixed by; there is no such remainder in Python, whose ``//`` is what it
+    computes. ``create`` for versions without that function."""
     with mock.patch.object(torch._meta_registrations, 'div_rtn', operator.floordiv, create=True):
         yield

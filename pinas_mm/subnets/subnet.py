@@ -1,4 +1,5 @@
 """Takes a subnet's weights out of a supernet."""
+
 from mmengine.model import BaseModel
 from torch import Tensor
 
@@ -6,7 +7,8 @@ from ..spaces import Arch
 
 
 def subnet_state_dict(model: BaseModel, arch: Arch) -> dict[str, Tensor]:
-    """The tensors of ``model`` that stay when its backbone becomes the subnet ``arch``, under the same names.
+    """The tensors of ``model`` that stay when its backbone becomes the subnet ``arch``, under the
+    same names.
 
     The teacher and the queue of the learning stage are left out.
 
@@ -17,4 +19,8 @@ def subnet_state_dict(model: BaseModel, arch: Arch) -> dict[str, Tensor]:
     names = {module: name for name, module in model.backbone.named_modules()}
     path = tuple(f'backbone.{names[module]}.' for module in model.backbone.path(arch))
     left = ('backbone.', 'teacher.', 'queue', 'step')
-    return {key: value for key, value in model.state_dict().items() if key.startswith(path) or not key.startswith(left)}
+    return {
+        key: value
+        for key, value in model.state_dict().items()
+        if key.startswith(path) or not key.startswith(left)
+    }

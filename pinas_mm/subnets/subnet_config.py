@@ -1,4 +1,5 @@
 """From a subnet file and a config to the built subnet and to a config that needs neither file."""
+
 import inspect
 import os
 from collections.abc import Mapping, Sequence
@@ -23,30 +24,40 @@ SUPERNET_HOOKS = ('ArchSamplingHook', 'ArchSearchHook', 'DSNASHook')
 SUPERNET_LOOPS = ('ArchValLoop', 'ArchTestLoop', 'SearchLoop')
 
 
-def subnet_classifier(config: Config, subnet: str | os.PathLike, checkpoint: str | os.PathLike) -> tuple[Config, ImageClassifier]:
-    """The classifier of a config with the arch of a subnet file, and the config that builds the same from nothing else.
+def subnet_classifier(
+    config: Config, subnet: str | os.PathLike, checkpoint: str | os.PathLike
+) -> tuple[Config, ImageClassifier]:
+    """The classifier of a config with the arch of a subnet file, and the config that builds the
+    same from nothing else.
 
-    In that config the arch is a list, ``init_cfg`` names no checkpoint, and what is for a supernet alone (its hooks and loops, and frozen
-    stages where the given config has no arch) is gone; all else, such as datasets and schedules, stays.
+    In that config the arch is a list, ``init_cfg`` names no checkpoint, and what is for a supernet
+    alone (its hooks and loops, and frozen stages where the given config has no arch) is gone; all
+    else, such as datasets and schedules, stays.
 
     Args:
-        config: A config whose model is an ``ImageClassifier`` on a searchable backbone: the search's own, or that of the fine-tuning.
+        config: A config whose model is an ``ImageClassifier`` on a searchable backbone: the
+            search's own, or that of the fine-tuning.
         subnet: The subnet file. It replaces whatever arch the config names.
-        checkpoint: The classifier's weights: ``subnet.pth`` of the search, or a checkpoint of the fine-tuning.
+        checkpoint: The classifier's weights: ``subnet.pth`` of the search, or a checkpoint of the
+            fine-tuning.
 
     Returns:
         The config, and the classifier in eval mode on the CPU.
 
     Raises:
-        InputError: No such model in the config, a subnet of another space or width, or a checkpoint that does not fit.
+        InputError: No such model in the config, a subnet of another space or width, or a checkpoint
+            that does not fit.
     """
     data = config.to_dict()
     init_default_scope(data.get('default_scope') or 'mmpretrain')
     backbone = _searchable(data, config)
     kind = data['model'].get('type')
     if not issubclass(_class(kind), ImageClassifier):
-        raise InputError(f'{config.filename}: its model is a {kind}, expected an ImageClassifier; of any other, the backbone alone '
-                         'can be exported')
+        raise InputError(
+            f'{config.filename}: its model is a {kind}, expected an ImageClassifier; of any '
+            f'other, the backbone alone '
+            'can be exported'
+        )
     model = _without_pretrained(data['model'])
     backbone = model['backbone'] = _without_pretrained(backbone) | {'arch': os.fspath(subnet)}
     preprocessor = model.get('data_preprocessor') or data.get('data_preprocessor')
@@ -56,7 +67,9 @@ def subnet_classifier(config: Config, subnet: str | os.PathLike, checkpoint: str
 
     data['model'] = model
     data['custom_imports'] = _with_pinas_mm(data.get('custom_imports'))
-    data['custom_hooks'] = [hook for hook in data.get('custom_hooks') or [] if _name(hook) not in SUPERNET_HOOKS]
+    data['custom_hooks'] = [
+        hook for hook in data.get('custom_hooks') or [] if _name(hook) not in SUPERNET_HOOKS
+    ]
     data |= ordinary_loops(data)
     if data.get('optim_wrapper'):
         data['optim_wrapper'] = ordinary_optim_wrapper(data['optim_wrapper'])
@@ -66,84 +79,127 @@ def subnet_classifier(config: Config, subnet: str | os.PathLike, checkpoint: str
 
 
 def ordinary_loops(config: Mapping[str, Any]) -> dict[str, Any]:
-    """mm's own ``val_cfg`` and ``test_cfg`` for those of a config that evaluate or search a supernet."""
-    return {loop: {} for loop in ('val_cfg', 'test_cfg') if _name(config.get(loop)) in SUPERNET_LOOPS}
+    """mm's own ``val_cfg`` and ``test_cfg`` for those of a config that evaluate or search a
+    supernet."""
+    return {
+        loop: {} for loop in ('val_cfg', 'test_cfg') if _name(config.get(loop)) in SUPERNET_LOOPS
+    }
 
 
 def ordinary_optim_wrapper(config: Mapping[str, Any]) -> dict[str, Any]:
-    """mm's optimiser wrapper with the settings of a config's; what only a supernet needs is left out."""
+    """mm's optimiser wrapper with the settings of a config's; what only a supernet needs is left
+    out."""
     kind = _class(config.get('type'), OPTIM_WRAPPERS)
     mixins = [cls for cls in (DSNAS, SubnetAwareDynamics) if issubclass(kind, cls)]
     if not mixins:
         return dict(config)
     own = {name for cls in mixins for name in inspect.signature(cls.__init__).parameters}
     return {key: value for key, value in config.items() if key not in own} | dict(
-        type='AmpOptimWrapper' if issubclass(kind, AmpOptimWrapper) else 'OptimWrapper')
+        type='AmpOptimWrapper' if issubclass(kind, AmpOptimWrapper) else 'OptimWrapper'
+    )
 
 
-def subnet_backbone(subnet: str | os.PathLike, checkpoint: str | os.PathLike, config: Config | None = None,
-                    out_indices: Sequence[int] | None = None) -> tuple[Config, SearchableBackbone]:
+def subnet_backbone(
+    subnet: str | os.PathLike,
+    checkpoint: str | os.PathLike,
+    config: Config | None = None,
+    out_indices: Sequence[int] | None = None,
+) -> tuple[Config, SearchableBackbone]:
     """The backbone of a subnet file, and a config whose ``model`` builds it from nothing else.
 
     Args:
         subnet: The subnet file.
         checkpoint: Its weights, below ``backbone.`` or bare.
-        config: A config whose model has a searchable backbone, for arguments other than the defaults (dilations, norms). The model may
-            be of any kind.
-        out_indices: Stages to return. Defaults to every stage and, where the space has one, the tail.
+        config: A config whose model has a searchable backbone, for arguments other than the
+            defaults (dilations, norms). The model may be of any kind.
+        out_indices: Stages to return. Defaults to every stage and, where the space has one, the
+            tail.
 
     Returns:
         The config, and the backbone in eval mode on the CPU.
 
     Raises:
-        InputError: A subnet of another space or width, stages out of range, or a checkpoint that does not fit.
+        InputError: A subnet of another space or width, stages out of range, or a checkpoint that
+            does not fit.
     """
     if config is None:
         space = SubnetFile.read(subnet).space
-        classes = [cls for cls in vars(backbones).values() if getattr(getattr(cls, 'space', None), 'name', None) == space]
+        classes = [
+            cls
+            for cls in vars(backbones).values()
+            if getattr(getattr(cls, 'space', None), 'name', None) == space
+        ]
         if not classes:
-            raise InputError(f'{subnet}: no backbone of pinas_mm has the space {space!r}; give a config whose model.backbone has it')
+            raise InputError(
+                f'{subnet}: no backbone of pinas_mm has the space {space!r}; give a config whose '
+                f'model.backbone has it'
+            )
         arguments: dict[str, Any] = dict(type=f'pinas_mm.{classes[0].__name__}')
     else:
         arguments = _without_pretrained(_searchable(config.to_dict(), config))
     arguments['arch'] = os.fspath(subnet)
     space = _class(arguments['type']).space
-    arguments['out_indices'] = list(range(space.num_stages + bool(space.tail_channels)) if out_indices is None else out_indices)
+    arguments['out_indices'] = list(
+        range(space.num_stages + bool(space.tail_channels)) if out_indices is None else out_indices
+    )
     backbone = MODELS.build(arguments)
-    prefix = 'backbone.' if any(key.startswith('backbone.') for key in load_checkpoint(checkpoint)['state_dict']) else ''
+    prefix = (
+        'backbone.'
+        if any(key.startswith('backbone.') for key in load_checkpoint(checkpoint)['state_dict'])
+        else ''
+    )
     _load_subnet(backbone, backbone, checkpoint, prefix)
     arguments |= dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor)
     return Config(dict(custom_imports=_with_pinas_mm(None), model=arguments)), backbone
 
 
 def _searchable(data: dict, config: Config) -> dict:
-    """The backbone of a config's model, without what it has for the training of a supernet's classifier: frozen stages."""
+    """The backbone of a config's model, without what it has for the training of a supernet's
+    classifier: frozen stages."""
     backbone = (data.get('model') or {}).get('backbone') or {}
     kind = backbone.get('type')
     if not issubclass(_class(kind), SearchableBackbone):
-        raise InputError(f'{config.filename}: its model.backbone is {kind!r}, expected a searchable one of pinas_mm')
+        raise InputError(
+            f'{config.filename}: its model.backbone is {kind!r}, expected a searchable one of '
+            f'pinas_mm'
+        )
     frozen = ('frozen_stages', 'frozen_norm_eval') if backbone.get('arch') is None else ()
     return {key: value for key, value in backbone.items() if key not in frozen}
 
 
-def _load_subnet(model: torch.nn.Module, backbone: SearchableBackbone, checkpoint: str | os.PathLike, prefix: str) -> None:
+def _load_subnet(
+    model: torch.nn.Module, backbone: SearchableBackbone, checkpoint: str | os.PathLike, prefix: str
+) -> None:
     load_strict(model, checkpoint, '' if model is not backbone else prefix)
     wanted = backbone.state_dict()
-    beyond = [key for key in load_checkpoint(checkpoint)['state_dict']
-              if key.startswith(f'{prefix}layers.') and key.removeprefix(prefix) not in wanted]
+    beyond = [
+        key
+        for key in load_checkpoint(checkpoint)['state_dict']
+        if key.startswith(f'{prefix}layers.') and key.removeprefix(prefix) not in wanted
+    ]
     if beyond:
         # Its BN statistics are of no single arch, so that outputs would be noise.
-        raise InputError(f'{checkpoint}: a supernet ({len(beyond)} tensors of other candidates, such as {beyond[0]}), expected the subnet '
-                         f'{backbone.space.encode(backbone.arch)} alone: the subnet.pth of a search, or a checkpoint trained from it')
+        raise InputError(
+            f'{checkpoint}: a supernet ({len(beyond)} tensors of other candidates, such as '
+            f'{beyond[0]}), expected the subnet '
+            f'{backbone.space.encode(backbone.arch)} alone: the subnet.pth of a search, or a '
+            f'checkpoint trained from it'
+        )
     model.eval()
 
 
 def _without_pretrained(config: Any) -> Any:
-    """A copy without any ``init_cfg`` that names a checkpoint: the exported one holds every tensor."""
+    """A copy without any ``init_cfg`` that names a checkpoint: the exported one holds every
+    tensor."""
     if isinstance(config, dict):
-        config = {key: _without_pretrained(value) for key, value in config.items() if key != 'pretrained'}
+        config = {
+            key: _without_pretrained(value) for key, value in config.items() if key != 'pretrained'
+        }
         init = config.get('init_cfg')
-        if any(isinstance(entry, dict) and entry.get('type') == 'Pretrained' for entry in (init if isinstance(init, list) else [init])):
+        if any(
+            isinstance(entry, dict) and entry.get('type') == 'Pretrained'
+            for entry in (init if isinstance(init, list) else [init])
+        ):
             del config['init_cfg']
         return config
     return [_without_pretrained(entry) for entry in config] if isinstance(config, list) else config
@@ -152,12 +208,16 @@ def _without_pretrained(config: Any) -> Any:
 def _with_pinas_mm(custom_imports: dict | None) -> dict:
     imports = (custom_imports or {}).get('imports', [])
     imports = [imports] if isinstance(imports, str) else list(imports)
-    return (custom_imports or dict(allow_failed_imports=False)) | {'imports': list(dict.fromkeys([*imports, 'pinas_mm']))}
+    return (custom_imports or dict(allow_failed_imports=False)) | {
+        'imports': list(dict.fromkeys([*imports, 'pinas_mm']))
+    }
 
 
 def _class(kind: Any, registry: Registry = MODELS) -> type:
     """The class that ``type`` of a config names; ``object`` where it names none."""
-    with registry.switch_scope_and_registry(None) as registry:  # names without a scope are of the default one
+    with registry.switch_scope_and_registry(
+        None
+    ) as registry:  # names without a scope are of the default one
         cls = registry.get(kind) if isinstance(kind, str) else kind
     return cls if isinstance(cls, type) else object
 

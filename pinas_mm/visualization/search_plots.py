@@ -1,4 +1,5 @@
 """Plots of a search: how the best score grew, and the score against a cost."""
+
 import os
 from collections.abc import Sequence
 
@@ -29,10 +30,18 @@ def plot_search_curve(records: Sequence[Record], score: str, path: str | os.Path
     axes.plot(index, scores, '.', color=DOTS, label='archs')
     axes.step(index, np.maximum.accumulate(scores), where='post', color=LINE, label='best so far')
     best = int(scores.argmax())
-    axes.plot(index[best], scores[best], 'o', color=MARK, label=f'best: {scores[best]:.2f} at arch {index[best]}')
+    axes.plot(
+        index[best],
+        scores[best],
+        'o',
+        color=MARK,
+        label=f'best: {scores[best]:.2f} at arch {index[best]}',
+    )
     failed = [record.index + 1 for record in records if record.score is None]
     if failed:
-        axes.plot(failed, [scores.min()] * len(failed), 'x', color=MARK, label=f'{len(failed)} failed')
+        axes.plot(
+            failed, [scores.min()] * len(failed), 'x', color=MARK, label=f'{len(failed)} failed'
+        )
     axes.set(xlabel='archs evaluated', ylabel=score)
     _save(figure, axes, path)
 

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 import torch
 
+from pinas_mm.converters.reference_checkpoint import PREFIXES, _our_name, convert_reference
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableResNeSt
-from pinas_mm.converters.reference_checkpoint import PREFIXES, _our_name, convert_reference
 
 
 @pytest.fixture
@@ -20,7 +20,10 @@ def published(shared):
 
 
 def test_supernet_and_subnets_reproduce_the_published_outputs(shared, published):
-    state = {key.removeprefix('backbone.'): value for key, value in convert_reference(published)[0].items()}
+    state = {
+        key.removeprefix('backbone.'): value
+        for key, value in convert_reference(published)[0].items()
+    }
     supernet = SearchableResNeSt(widen_factor=0.25).eval()
     supernet.load_state_dict(state)
     golden = np.load(shared / 'golden/forward_base16.npz')
@@ -42,7 +45,10 @@ def test_known_prefixes_and_other_modules(published, prefix):
     state = {f'{prefix}{key}': value for key, value in published.items()}
     state |= {'encoder_k.0.conv1.0.weight': torch.zeros(1), 'queue': torch.zeros(1)}
     converted, others = convert_reference(state)
-    assert converted.keys() == convert_reference(published)[0].keys() and others == ['encoder_k.0.conv1.0.weight', 'queue']
+    assert converted.keys() == convert_reference(published)[0].keys() and others == [
+        'encoder_k.0.conv1.0.weight',
+        'queue',
+    ]
     assert convert_reference(published)[1] == []
 
 

@@ -8,11 +8,11 @@ import torch
 import torch.utils.benchmark
 from mmengine.registry import init_default_scope
 
-from pinas_mm.errors import InputError
-from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt
 from pinas_mm.costs import latency as module
 from pinas_mm.costs.cost import Constraints, measure_costs
 from pinas_mm.costs.latency import measure_latency, read_latency
+from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt
 from pinas_mm.spaces import Candidate, Position, SearchSpace, get_space
 
 IMAGES = torch.zeros(1, 3, 32, 32)
@@ -20,8 +20,9 @@ KNOWN = np.random.default_rng(0).uniform(0.001, 0.004, (8, 3))
 
 
 class Clock:
-    """Stands for the clock and the timer, so that no test depends on how busy the machine is: parts put the clock forward by known
-    seconds."""
+    """Stands for the clock and the timer, so that no test depends on how busy the machine is: parts
+    put the clock forward by known seconds."""
+
     now = 0.0
 
     def __init__(self, stmt, globals, num_threads):
@@ -42,7 +43,9 @@ def backbone():
 
 @pytest.fixture
 def measure_known(monkeypatch):
-    """Measures a backbone whose positions take known times, with 1 ms for the stem; 5 % of the time varies."""
+    """Measures a backbone whose positions take known times, with 1 ms for the stem; 5 % of the time
+    varies."""
+
     def measure(backbone, seconds):
         rng = np.random.default_rng(1)
 
@@ -62,31 +65,44 @@ def measure_known(monkeypatch):
 
 @pytest.fixture
 def known(measure_known):
-    return measure_known(SearchableMacroNet(widen_factor=0.125), lambda index, arch: KNOWN[index, arch[index]])
+    return measure_known(
+        SearchableMacroNet(widen_factor=0.125), lambda index, arch: KNOWN[index, arch[index]]
+    )
 
 
 def test_known_times_are_found(known):
     """In ms."""
     np.testing.assert_allclose(known.tables, 1000 * KNOWN, rtol=0.05)
     assert known.fixed == pytest.approx(1)
-    assert known.check['median_error'] < 0.03 and known.check['rank_correlation'] > 0.9 and len(known.check['subnets']) == 20
+    assert (
+        known.check['median_error'] < 0.03
+        and known.check['rank_correlation'] > 0.9
+        and len(known.check['subnets']) == 20
+    )
     for subnet in known.check['subnets']:
         total = 1 + 1000 * KNOWN[range(8), subnet['arch']].sum()
         assert subnet['measured'] == pytest.approx(total, rel=0.05) == subnet['predicted']
 
 
 def test_known_times_of_edges_that_run_together_are_found(measure_known, tmp_path):
-    """A table per edge; the differences between its entries are what can be known of an edge alone."""
+    """A table per edge; the differences between its entries are what can be known of an edge
+    alone."""
     backbone = SearchableNASBench201(widen_factor=0.125)
     edges = np.random.default_rng(2).uniform(0, 0.004, (6, 5))
     found = measure_known(
-        backbone, lambda index, arch: (index + 1) * (0.003 if index in (5, 11) else 0.002 + edges[range(6), arch].sum()))
+        backbone,
+        lambda index, arch: (
+            (index + 1) * (0.003 if index in (5, 11) else 0.002 + edges[range(6), arch].sum())
+        ),
+    )
     tables = iter(found.arrays())
     for index, position in enumerate(backbone.space.positions):
         if position.parallel:
             cell = np.array([next(tables) for _ in range(6)])
             steps = cell - cell[:, :1]
-            np.testing.assert_allclose(steps, 1000 * (index + 1) * (edges - edges[:, :1]), atol=1.5 * (index + 1))
+            np.testing.assert_allclose(
+                steps, 1000 * (index + 1) * (edges - edges[:, :1]), atol=1.5 * (index + 1)
+            )
         else:
             np.testing.assert_allclose(next(tables), 1000 * (index + 1) * 0.003, rtol=0.05)
     assert next(tables, None) is None
@@ -98,7 +114,11 @@ def test_known_times_of_edges_that_run_together_are_found(measure_known, tmp_pat
 def test_it_becomes_a_cost_and_a_limit(known, backbone, tmp_path):
     known.write(tmp_path / 'latency.json')
     found = read_latency(tmp_path / 'latency.json', backbone)
-    assert found == known and found.setting['images'] == [1, 3, 32, 32] and found.setting['dtype'] == 'float32'
+    assert (
+        found == known
+        and found.setting['images'] == [1, 3, 32, 32]
+        and found.setting['dtype'] == 'float32'
+    )
     costs = measure_costs(backbone, 32)
     costs.add('latency', found.fixed, found.arrays())
     arch = (0, 1, 2, 0, 1, 2, 0, 1)
@@ -111,46 +131,84 @@ def test_it_becomes_a_cost_and_a_limit(known, backbone, tmp_path):
 def test_a_real_backbone_is_measured_and_left_as_it_was(backbone):
     before = {key: value.clone() for key, value in backbone.state_dict().items()}
     seen = []
-    table = measure_latency(backbone, IMAGES, torch.bfloat16, rounds=3, num_check=4, on_progress=lambda *args: seen.append(args))
+    table = measure_latency(
+        backbone,
+        IMAGES,
+        torch.bfloat16,
+        rounds=3,
+        num_check=4,
+        on_progress=lambda *args: seen.append(args),
+    )
     assert np.shape(table.tables) == (8, 3) and table.setting['dtype'] == 'bfloat16'
     assert all(subnet['measured'] > 0 for subnet in table.check['subnets'])
-    assert all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items()) and backbone._arch is None
+    assert (
+        all(torch.equal(value, before[key]) for key, value in backbone.state_dict().items())
+        and backbone._arch is None
+    )
     assert backbone.part_runner is None and seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
-@pytest.mark.parametrize('name, count', [('nasbench_macro', 3), ('resnest50', 4), ('nasbench201', 5), ('shufflenetv2', 4)])
+@pytest.mark.parametrize(
+    'name, count',
+    [('nasbench_macro', 3), ('resnest50', 4), ('nasbench201', 5), ('shufflenetv2', 4)],
+)
 def test_a_round_of_archs_has_every_candidate_of_every_position(name, count):
     space = get_space(name)
     for seed in range(3):
         archs = np.array(list(module.covering_archs(space, np.random.default_rng(seed))))
         assert len(archs) == count
-        assert [set(column) for column in archs.T.tolist()] == [set(range(n)) for n in space.num_candidates]
+        assert [set(column) for column in archs.T.tolist()] == [
+            set(range(n)) for n in space.num_candidates
+        ]
 
 
 def test_a_round_of_archs_has_every_combination_that_a_cell_reads():
     candidates = (Candidate('a', {}), Candidate('b', {}))
-    space = SearchSpace('cells', (candidates, ) * 3, tuple(Position(0, 8, 8, 1, slots) for slots in ((0, 1), (2, ), (0, 1))), 8)
+    space = SearchSpace(
+        'cells',
+        (candidates,) * 3,
+        tuple(Position(0, 8, 8, 1, slots) for slots in ((0, 1), (2,), (0, 1))),
+        8,
+    )
     archs = list(module.covering_archs(space, np.random.default_rng(0)))
-    assert len(archs) == 4 and len({arch[:2] for arch in archs}) == 4 and {arch[2] for arch in archs} == {0, 1}
+    assert (
+        len(archs) == 4
+        and len({arch[:2] for arch in archs}) == 4
+        and {arch[2] for arch in archs} == {0, 1}
+    )
 
 
 def test_wrong_tables_are_named(known, backbone, tmp_path):
     path = tmp_path / 'latency.json'
     known.write(path)
-    with pytest.raises(InputError, match="latencies of 'nasbench_macro' at widen_factor=0.125, expected 'nasbench_macro' at 0.25"):
+    with pytest.raises(
+        InputError,
+        match="latencies of 'nasbench_macro' at widen_factor=0.125, expected 'nasbench_macro' at "
+        '0.25',
+    ):
         read_latency(path, SearchableMacroNet(widen_factor=0.25))
     with pytest.raises(InputError, match="expected 'resnest50'"):
         read_latency(path, SearchableResNeSt(widen_factor=0.25))
     data = json.loads(path.read_text())
-    for wrong in (data | dict(tables=data['tables'][:7]), dict(space='x'), [], data | dict(tables='x')):
+    for wrong in (
+        data | dict(tables=data['tables'][:7]),
+        dict(space='x'),
+        [],
+        data | dict(tables='x'),
+    ):
         path.write_text(json.dumps(wrong))
-        with pytest.raises(InputError, match='latency.json: (not a latency table|its tables have shapes)'):
+        with pytest.raises(
+            InputError, match='latency.json: (not a latency table|its tables have shapes)'
+        ):
             read_latency(path, backbone)
     with pytest.raises(InputError, match='none.json: not a latency table'):
         read_latency(tmp_path / 'none.json', backbone)
 
 
 def test_a_model_without_a_supernet_is_named():
-    for model in (torch.nn.Conv2d(3, 3, 1), SearchableMacroNet(widen_factor=0.125, arch='22222222')):
+    for model in (
+        torch.nn.Conv2d(3, 3, 1),
+        SearchableMacroNet(widen_factor=0.125, arch='22222222'),
+    ):
         with pytest.raises(InputError, match='has no supernet to measure'):
             measure_latency(model, IMAGES)

@@ -27,8 +27,14 @@ def plain(path):
 
 
 def equal(found, expected):
-    assert found.keys() == expected.keys() and found['img_shape'] == expected['img_shape'] and found['ori_shape'] == expected['ori_shape']
-    assert found['img'].dtype == expected['img'].dtype and np.array_equal(found['img'], expected['img'])
+    assert (
+        found.keys() == expected.keys()
+        and found['img_shape'] == expected['img_shape']
+        and found['ori_shape'] == expected['ori_shape']
+    )
+    assert found['img'].dtype == expected['img'].dtype and np.array_equal(
+        found['img'], expected['img']
+    )
 
 
 def decoding(monkeypatch):
@@ -55,11 +61,18 @@ def test_images_are_decoded_once_and_equal(images, tmp_path, monkeypatch):
     assert count == images
     another = LoadCachedImage(str(tmp_path / 'floats'), to_float32=True)
     for _ in range(2):
-        assert np.array_equal(another(dict(img_path=images[0]))['img'], expected[0]['img'].astype(np.float32))
+        assert np.array_equal(
+            another(dict(img_path=images[0]))['img'], expected[0]['img'].astype(np.float32)
+        )
     assert count == [*images, images[0]], 'images are kept as they are decoded'
     count.pop()
     another = LoadCachedImage(str(tmp_path / 'cache'), to_float32=True)
-    assert np.array_equal(another(dict(img_path=images[0]))['img'], expected[0]['img'].astype(np.float32)) and count == images
+    assert (
+        np.array_equal(
+            another(dict(img_path=images[0]))['img'], expected[0]['img'].astype(np.float32)
+        )
+        and count == images
+    )
     equal(pickle.loads(pickle.dumps(loader))(dict(img_path=images[1])), expected[1])
     assert count == images
     LoadCachedImage(str(tmp_path / 'cache'), color_type='grayscale')(dict(img_path=images[0]))
@@ -111,7 +124,10 @@ def fill(folder, paths):
 
 def test_processes_share_it(images, tmp_path, monkeypatch):
     context = multiprocessing.get_context('fork')
-    workers = [context.Process(target=fill, args=(str(tmp_path / 'cache'), paths)) for paths in (images, images[::-1], images)]
+    workers = [
+        context.Process(target=fill, args=(str(tmp_path / 'cache'), paths))
+        for paths in (images, images[::-1], images)
+    ]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -39,7 +39,11 @@ def test_samples_are_the_digits_enlarged():
     digits = load_digits()
     for sample in samples('held_out'):
         index, image = original_index(sample), sample['img']
-        assert image.dtype == np.uint8 and image.shape == (32, 32, 3) and sample['img_shape'] == (32, 32)
+        assert (
+            image.dtype == np.uint8
+            and image.shape == (32, 32, 3)
+            and sample['img_shape'] == (32, 32)
+        )
         expected = np.kron(digits.images[index], np.ones((4, 4)))[..., None] * [1, 1, 1]
         np.testing.assert_allclose(image / 255 * 16, expected, atol=8 / 255 + 1e-9)
         assert sample['gt_label'] == digits.target[index]
@@ -48,5 +52,7 @@ def test_samples_are_the_digits_enlarged():
 
 
 def test_an_unknown_split_is_named():
-    with pytest.raises(InputError, match="split='train', expected one of .*'learning', 'held_out', 'test'"):
+    with pytest.raises(
+        InputError, match="split='train', expected one of .*'learning', 'held_out', 'test'"
+    ):
         Digits('train')

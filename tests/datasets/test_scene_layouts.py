@@ -39,15 +39,24 @@ def scope(request):
 def test_pycocotools_reads_the_annotations(root):
     for split, number in NUMBERS.items():
         coco = COCO(root / f'coco/annotations/instances_{split}2017.json')
-        assert len(coco.getImgIds()) == number and [category['name'] for category in coco.loadCats(coco.getCatIds())] == list('0123456789')
+        assert len(coco.getImgIds()) == number and [
+            category['name'] for category in coco.loadCats(coco.getCatIds())
+        ] == list('0123456789')
         for scene, image in zip(DigitScenes(split, number), coco.loadImgs(coco.getImgIds())):
             annotations = coco.loadAnns(coco.getAnnIds(image['id']))
-            assert [annotation['category_id'] - 1 for annotation in annotations] == scene.labels.tolist()
+            assert [
+                annotation['category_id'] - 1 for annotation in annotations
+            ] == scene.labels.tolist()
             for annotation, mask in zip(annotations, scene.masks):
                 np.testing.assert_array_equal(coco.annToMask(annotation), mask)
                 rows, columns = np.nonzero(mask)
                 x, y, width, height = annotation['bbox']
-                assert (x, y, x + width, y + height) == (columns.min(), rows.min(), columns.max() + 1, rows.max() + 1)
+                assert (x, y, x + width, y + height) == (
+                    columns.min(),
+                    rows.min(),
+                    columns.max() + 1,
+                    rows.max() + 1,
+                )
                 assert annotation['area'] == mask.sum()
             # JPEG keeps nearly all of it.
             found = cv2.imread(str(root / f'coco/{split}2017' / image['file_name']))[..., ::-1]
@@ -58,18 +67,32 @@ def test_pycocotools_reads_the_annotations(root):
 @pytest.mark.parametrize('scope', ['mmdet'], indirect=True)
 def test_perfect_detections_have_map_1(root, scope):
     dataset = CocoDataset(
-        data_root=str(root / 'coco'), ann_file='annotations/instances_val2017.json', data_prefix=dict(img='val2017/'), test_mode=True,
+        data_root=str(root / 'coco'),
+        ann_file='annotations/instances_val2017.json',
+        data_prefix=dict(img='val2017/'),
+        test_mode=True,
         metainfo=dict(classes=tuple('0123456789')),
-        pipeline=[LOAD, dict(type='LoadAnnotations', with_bbox=True, with_mask=True), dict(type='PackDetInputs')])
+        pipeline=[
+            LOAD,
+            dict(type='LoadAnnotations', with_bbox=True, with_mask=True),
+            dict(type='PackDetInputs'),
+        ],
+    )
     assert len(dataset) == NUMBERS['val']
 
     def score(change):
-        metric = CocoMetric(ann_file=str(root / 'coco/annotations/instances_val2017.json'), metric=['bbox', 'segm'])
+        metric = CocoMetric(
+            ann_file=str(root / 'coco/annotations/instances_val2017.json'), metric=['bbox', 'segm']
+        )
         metric.dataset_meta = dataset.metainfo
         for sample in (dataset[index]['data_samples'] for index in range(len(dataset))):
             truth = sample.gt_instances
-            labels, boxes, masks = change(truth.labels, truth.bboxes.tensor, truth.masks.to_tensor(torch.bool, 'cpu'))
-            sample.pred_instances = type(truth)(labels=labels, bboxes=boxes, masks=masks, scores=torch.ones(len(labels)))
+            labels, boxes, masks = change(
+                truth.labels, truth.bboxes.tensor, truth.masks.to_tensor(torch.bool, 'cpu')
+            )
+            sample.pred_instances = type(truth)(
+                labels=labels, bboxes=boxes, masks=masks, scores=torch.ones(len(labels))
+            )
             metric.process({}, [sample.to_dict()])
         return metric.evaluate(size=len(dataset))
 
@@ -83,16 +106,32 @@ def test_perfect_detections_have_map_1(root, scope):
 
 
 @pytest.mark.parametrize('scope', ['mmseg'], indirect=True)
-@pytest.mark.parametrize('layout, dataset_class, images, label_maps, zero', [
-    ('ade20k', DigitScenesADE20K, 'images/validation', 'annotations/validation', True),
-    ('cityscapes', DigitScenesCityscapes, 'leftImg8bit/val', 'gtFine/val', False),
-])
-def test_perfect_segmentations_have_miou_100(root, scope, layout, dataset_class, images, label_maps, zero):
-    annotations = dict(type='LoadAnnotations', reduce_zero_label=True) if zero else dict(type='LoadAnnotations')
+@pytest.mark.parametrize(
+    'layout, dataset_class, images, label_maps, zero',
+    [
+        ('ade20k', DigitScenesADE20K, 'images/validation', 'annotations/validation', True),
+        ('cityscapes', DigitScenesCityscapes, 'leftImg8bit/val', 'gtFine/val', False),
+    ],
+)
+def test_perfect_segmentations_have_miou_100(
+    root, scope, layout, dataset_class, images, label_maps, zero
+):
+    annotations = (
+        dict(type='LoadAnnotations', reduce_zero_label=True)
+        if zero
+        else dict(type='LoadAnnotations')
+    )
     dataset = dataset_class(
-        data_root=str(root / layout), data_prefix=dict(img_path=images, seg_map_path=label_maps), test_mode=True,
-        pipeline=[LOAD, annotations, dict(type='PackSegInputs')])
-    assert len(dataset) == NUMBERS['val'] and dataset.metainfo['classes'] == CLASSES and dataset.reduce_zero_label == zero
+        data_root=str(root / layout),
+        data_prefix=dict(img_path=images, seg_map_path=label_maps),
+        test_mode=True,
+        pipeline=[LOAD, annotations, dict(type='PackSegInputs')],
+    )
+    assert (
+        len(dataset) == NUMBERS['val']
+        and dataset.metainfo['classes'] == CLASSES
+        and dataset.reduce_zero_label == zero
+    )
 
     def score(change):
         metric = IoUMetric(iou_metrics=['mIoU'])
@@ -101,7 +140,16 @@ def test_perfect_segmentations_have_miou_100(root, scope, layout, dataset_class,
             sample = dataset[index]['data_samples']
             truth = sample.gt_sem_seg.data
             np.testing.assert_array_equal(truth[0], scene.label_map())
-            metric.process({}, [dict(gt_sem_seg=dict(data=truth), pred_sem_seg=dict(data=change(truth)), **sample.metainfo)])
+            metric.process(
+                {},
+                [
+                    dict(
+                        gt_sem_seg=dict(data=truth),
+                        pred_sem_seg=dict(data=change(truth)),
+                        **sample.metainfo,
+                    )
+                ],
+            )
         return metric.evaluate(size=len(dataset))['mIoU']
 
     assert score(lambda truth: truth) == 100
@@ -111,14 +159,23 @@ def test_perfect_segmentations_have_miou_100(root, scope, layout, dataset_class,
 
 def test_what_is_there_is_kept_and_nothing_is_left_half_written(root, monkeypatch, tmp_path):
     def files(folder):
-        return {path.relative_to(folder): path.read_bytes() for path in Path(folder).rglob('*') if path.is_file()}
+        return {
+            path.relative_to(folder): path.read_bytes()
+            for path in Path(folder).rglob('*')
+            if path.is_file()
+        }
 
     before = {path: path.stat().st_mtime_ns for path in root.rglob('*')}
     assert not write_digit_scenes(root, NUMBERS)
     assert {path: path.stat().st_mtime_ns for path in root.rglob('*')} == before
-    with pytest.raises(InputError, match="digit_scenes: holds .*'seed': 0.*asked for .*'seed': 1.*name another folder"):
+    with pytest.raises(
+        InputError,
+        match="digit_scenes: holds .*'seed': 0.*asked for .*'seed': 1.*name another folder",
+    ):
         write_digit_scenes(root, NUMBERS, seed=1)
-    assert write_digit_scenes(tmp_path / 'again', NUMBERS) and files(tmp_path / 'again') == files(root)
+    assert write_digit_scenes(tmp_path / 'again', NUMBERS) and files(tmp_path / 'again') == files(
+        root
+    )
     assert len(files(root)) == 1 + 3 + 5 * sum(NUMBERS.values())
 
     (tmp_path / 'mine').mkdir()
@@ -137,4 +194,6 @@ def test_what_is_there_is_kept_and_nothing_is_left_half_written(root, monkeypatc
 
 
 def test_the_finished_marker_names_the_arguments(root):
-    assert json.loads((root / 'scenes.json').read_text()) == dict(num_scenes=NUMBERS, size=96, seed=0)
+    assert json.loads((root / 'scenes.json').read_text()) == dict(
+        num_scenes=NUMBERS, size=96, seed=0
+    )

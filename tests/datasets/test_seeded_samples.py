@@ -12,7 +12,8 @@ LENGTH = 12
 
 class Augmented(Dataset):
     """Draws from all three global generators, as mm pipelines do."""
-    metainfo = dict(classes=('a', ))
+
+    metainfo = dict(classes=('a',))
 
     def __len__(self):
         return LENGTH
@@ -20,7 +21,9 @@ class Augmented(Dataset):
     def __getitem__(self, index):
         if index == LENGTH - 1:
             raise OSError('unreadable')
-        return torch.tensor([index, random.random(), np.random.rand(), torch.rand(()).item()], dtype=torch.float64)
+        return torch.tensor(
+            [index, random.random(), np.random.rand(), torch.rand(()).item()], dtype=torch.float64
+        )
 
 
 def read(order=range(LENGTH - 1), seed=0):
@@ -63,5 +66,8 @@ def test_global_generators_are_left_alone_also_after_an_error(index):
 
 
 def test_length_and_metainfo_are_the_datasets():
-    assert len(SeededSamples(Augmented())) == LENGTH and SeededSamples(Augmented()).metainfo == Augmented.metainfo
+    assert (
+        len(SeededSamples(Augmented())) == LENGTH
+        and SeededSamples(Augmented()).metainfo == Augmented.metainfo
+    )
     assert SeededSamples(torch.utils.data.TensorDataset(torch.zeros(3))).metainfo is None

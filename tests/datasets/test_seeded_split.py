@@ -9,7 +9,12 @@ from pinas_mm.errors import InputError
 
 
 def split(part, held_out=100, **kwargs):
-    config = dict(type='pinas_mm.SeededSplit', dataset=dict(type='pinas_mm.Digits', split='learning'), part=part, held_out=held_out)
+    config = dict(
+        type='pinas_mm.SeededSplit',
+        dataset=dict(type='pinas_mm.Digits', split='learning'),
+        part=part,
+        held_out=held_out,
+    )
     return DATASETS.build(config | kwargs)
 
 
@@ -24,14 +29,20 @@ def test_parts_are_disjoint_and_complete():
 
 
 def test_the_seed_fixes_the_parts():
-    assert images(split('held_out')) == images(split('held_out', seed=0)) != images(split('held_out', seed=1))
+    assert (
+        images(split('held_out'))
+        == images(split('held_out', seed=0))
+        != images(split('held_out', seed=1))
+    )
 
 
 def test_held_out_samples_come_from_everywhere():
     """Neither the first nor the last of the dataset, which are often sorted by class."""
     whole = images(Digits('learning'))
     places = sorted(whole.index(image) for image in images(split('held_out', 300)))
-    thirds = [sum(third * 366 <= place < (third + 1) * 366 for place in places) for third in range(3)]
+    thirds = [
+        sum(third * 366 <= place < (third + 1) * 366 for place in places) for third in range(3)
+    ]
     assert min(thirds) > 70
 
 
@@ -41,12 +52,15 @@ def test_metainfo_and_pipeline_are_kept():
     assert dataset[0]['img'].shape == (32, 32, 3)
 
 
-@pytest.mark.parametrize('part, held_out, message', [
-    ('train', 100, "part='train'"),
-    ('learning', 0, 'held_out=0 of 1097 samples in Digits'),
-    ('learning', 1097, 'held_out=1097 of 1097'),
-    ('held_out', -1, 'held_out=-1'),
-])
+@pytest.mark.parametrize(
+    'part, held_out, message',
+    [
+        ('train', 100, "part='train'"),
+        ('learning', 0, 'held_out=0 of 1097 samples in Digits'),
+        ('learning', 1097, 'held_out=1097 of 1097'),
+        ('held_out', -1, 'held_out=-1'),
+    ],
+)
 def test_wrong_arguments_are_named(part, held_out, message):
     with pytest.raises(InputError, match=message):
         split(part, held_out)
@@ -55,27 +69,46 @@ def test_wrong_arguments_are_named(part, held_out, message):
 def test_a_missing_or_empty_folder_is_named(tmp_path):
     (tmp_path / 'empty/cat').mkdir(parents=True)
     for folder, reason in (('none', 'none'), ('empty', 'Found 0 files')):
-        dataset = dict(type='mmpretrain.CustomDataset', data_root=str(tmp_path / folder), pipeline=[])
-        with pytest.raises(InputError, match=f"SeededSplit: mmpretrain.CustomDataset of '{tmp_path}/{folder}': .*{reason}"):
-            DATASETS.build(dict(type='pinas_mm.SeededSplit', dataset=dataset, part='learning', held_out=10))
+        dataset = dict(
+            type='mmpretrain.CustomDataset', data_root=str(tmp_path / folder), pipeline=[]
+        )
+        with pytest.raises(
+            InputError,
+            match=f"SeededSplit: mmpretrain.CustomDataset of '{tmp_path}/{folder}': .*{reason}",
+        ):
+            DATASETS.build(
+                dict(type='pinas_mm.SeededSplit', dataset=dataset, part='learning', held_out=10)
+            )
 
 
 @pytest.fixture
 def persons(tmp_path):
     """Forty images of ten persons, one to seven of each."""
-    lines = [f'{person:03d}_{number}M{20 + person}.jpg {20 + person} M' for person, count in enumerate([1, 7, 4, 4, 2, 6, 3, 5, 3, 5])
-             for number in range(count)]
+    lines = [
+        f'{person:03d}_{number}M{20 + person}.jpg {20 + person} M'
+        for person, count in enumerate([1, 7, 4, 4, 2, 6, 3, 5, 3, 5])
+        for number in range(count)
+    ]
     (tmp_path / 'list.txt').write_text('\n'.join(lines))
-    return dict(type='pinas_mm.AgeGenderList', tasks='age', data_root=str(tmp_path), ann_file='list.txt')
+    return dict(
+        type='pinas_mm.AgeGenderList', tasks='age', data_root=str(tmp_path), ann_file='list.txt'
+    )
 
 
 @pytest.mark.parametrize('seed', range(4))
 def test_nobody_is_in_both_parts(persons, seed):
-    names = {part: [Path(info['img_path']).name for info in map(dataset.get_data_info, range(len(dataset)))]
-             for part in ('learning', 'held_out')
-             for dataset in [split(part, 10, dataset=persons, group=r'^(\d+)_', seed=seed)]}
+    names = {
+        part: [
+            Path(info['img_path']).name for info in map(dataset.get_data_info, range(len(dataset)))
+        ]
+        for part in ('learning', 'held_out')
+        for dataset in [split(part, 10, dataset=persons, group=r'^(\d+)_', seed=seed)]
+    }
     found = {part: {name[:3] for name in names[part]} for part in names}
-    assert not found['learning'] & found['held_out'] and len(found['learning'] | found['held_out']) == 10
+    assert (
+        not found['learning'] & found['held_out']
+        and len(found['learning'] | found['held_out']) == 10
+    )
     assert len(names['learning']) + len(names['held_out']) == 40
     # Ten images, and at most the others of the last person.
     assert 10 <= len(names['held_out']) < 10 + 7
@@ -84,9 +117,16 @@ def test_nobody_is_in_both_parts(persons, seed):
 def test_groups_that_cannot_be_made_are_named(persons):
     with pytest.raises(InputError, match=r"group='P\(.\)' is not in the file name '000_0M20.jpg'"):
         split('learning', 10, dataset=persons, group='P(.)')
-    with pytest.raises(InputError, match=r"group='\(Z\)\?M' is not in the file name '000_0M20.jpg'"):
+    with pytest.raises(
+        InputError, match=r"group='\(Z\)\?M' is not in the file name '000_0M20.jpg'"
+    ):
         split('learning', 10, dataset=persons, group='(Z)?M')
-    with pytest.raises(InputError, match=r"group='M' is not in the file name '' of Digits"):  # whose images are no files
+    with pytest.raises(
+        InputError, match=r"group='M' is not in the file name '' of Digits"
+    ):  # whose images are no files
         split('learning', 10, group='M')
-    with pytest.raises(InputError, match=r"held_out=38 of 40 samples in 1 groups by '\[MF\]': none is left to learn from"):
+    with pytest.raises(
+        InputError,
+        match=r"held_out=38 of 40 samples in 1 groups by '\[MF\]': none is left to learn from",
+    ):
         split('learning', 38, dataset=persons, group='[MF]')

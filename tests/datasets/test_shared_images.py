@@ -5,9 +5,9 @@ from mmengine.registry import DATASETS
 from mmpretrain.datasets import CustomDataset
 from torch.utils.data import TensorDataset
 
+from pinas_mm.datasets.shared_images import shared_images
 from pinas_mm.tasks.domains import DomainPair
 from pinas_mm.tasks.domains.digit_domains import write_digit_domain
-from pinas_mm.datasets.shared_images import shared_images
 
 
 @pytest.fixture
@@ -18,13 +18,21 @@ def folder(tmp_path):
 
 
 def config(folder, look='grey'):
-    return dict(type='mmpretrain.CustomDataset', data_root=str(folder / look), pipeline=[dict(type='mmpretrain.PackInputs')])
+    return dict(
+        type='mmpretrain.CustomDataset',
+        data_root=str(folder / look),
+        pipeline=[dict(type='mmpretrain.PackInputs')],
+    )
 
 
 def test_parts_of_a_split_share_none_and_the_whole_shares_all(folder):
     whole = CustomDataset(data_root=str(folder / 'grey'))
-    parts = [DATASETS.build(dict(type='pinas_mm.SeededSplit', part=part, held_out=10, dataset=config(folder)))
-             for part in ('learning', 'held_out')]
+    parts = [
+        DATASETS.build(
+            dict(type='pinas_mm.SeededSplit', part=part, held_out=10, dataset=config(folder))
+        )
+        for part in ('learning', 'held_out')
+    ]
     assert shared_images(*parts) == []
     held_out = sorted(info['img_path'] for info in map(parts[1].get_data_info, range(10)))
     assert shared_images(parts[1], whole) == shared_images(whole, parts[1]) == held_out
@@ -50,4 +58,6 @@ def test_datasets_of_datasets_are_looked_into(folder):
 
 def test_images_that_are_no_files_are_not_compared(folder):
     digits = DATASETS.build(dict(type='pinas_mm.Digits', split='test'))
-    assert shared_images(digits, digits) == shared_images(digits, TensorDataset(torch.zeros(1))) == []
+    assert (
+        shared_images(digits, digits) == shared_images(digits, TensorDataset(torch.zeros(1))) == []
+    )

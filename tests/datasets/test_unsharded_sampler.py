@@ -15,7 +15,12 @@ def test_a_subset_is_fixed_by_its_seed():
     assert drawn == list(first) == list(again) != list(other)
     assert len(first) == len(set(drawn)) == 20 and set(drawn) < set(range(100))
     whole = UnshardedSampler(range(100), None, 0)
-    assert sorted(whole) == sorted(UnshardedSampler(range(100), 100, 0)) == list(range(100)) != list(whole)
+    assert (
+        sorted(whole)
+        == sorted(UnshardedSampler(range(100), 100, 0))
+        == list(range(100))
+        != list(whole)
+    )
 
 
 @pytest.mark.parametrize('num_samples', [0, -1, 11])
@@ -35,10 +40,19 @@ class Labelled(list):
 
 def test_classes_keep_their_share_of_a_subset():
     dataset = Labelled([0] * 50 + [1] * 30 + [2] * 17 + [3] * 3)
-    for n, shares in ((10, {3: 0, 2: 2, 1: 3, 0: 5}), (20, {0: 10, 1: 6, 2: 3, 3: 1}), (100, {0: 50, 1: 30, 2: 17, 3: 3})):
+    for n, shares in (
+        (10, {3: 0, 2: 2, 1: 3, 0: 5}),
+        (20, {0: 10, 1: 6, 2: 3, 3: 1}),
+        (100, {0: 50, 1: 30, 2: 17, 3: 3}),
+    ):
         drawn = list(UnshardedSampler(dataset, n, 4))
-        assert len(set(drawn)) == n and {label: sum(dataset[i] == label for i in drawn) for label in shares} == shares
+        assert (
+            len(set(drawn)) == n
+            and {label: sum(dataset[i] == label for i in drawn) for label in shares} == shares
+        )
     first = [dataset[i] for i in list(UnshardedSampler(dataset, 50, 4))[:25]]
     assert len(set(first)) > 1, 'in random order'
     several = Labelled([[0, 1]] * 10)
-    assert len(list(UnshardedSampler(several, 4, 0))) == 4, 'samples with several classes are drawn plainly'
+    assert len(list(UnshardedSampler(several, 4, 0))) == 4, (
+        'samples with several classes are drawn plainly'
+    )

@@ -16,40 +16,69 @@ SEED = 5
 
 def validation(tiny, phase='val', loop='pinas_mm.ArchValLoop', **kwargs):
     """The three configs of a phase that scores archs."""
-    cfg = dict(type=loop, calibration_dataloader=tiny.digits(shuffle=True), calibration_batches=2, seed=SEED) | kwargs
-    return {f'{phase}_cfg': cfg, f'{phase}_dataloader': tiny.digits('held_out', shuffle=True, batch_size=25),
-            f'{phase}_evaluator': [dict(type='Accuracy', topk=(1, 3))]}
+    cfg = (
+        dict(
+            type=loop,
+            calibration_dataloader=tiny.digits(shuffle=True),
+            calibration_batches=2,
+            seed=SEED,
+        )
+        | kwargs
+    )
+    return {
+        f'{phase}_cfg': cfg,
+        f'{phase}_dataloader': tiny.digits('held_out', shuffle=True, batch_size=25),
+        f'{phase}_evaluator': [dict(type='Accuracy', topk=(1, 3))],
+    }
 
 
 def scores(tiny, model, archs):
     """What :class:`ArchEvaluator` alone says, without a loop."""
     evaluator = ArchEvaluator(
-        model, calibration_loader(tiny.digits(), 2, SEED), whole_set_loader(tiny.digits('held_out', batch_size=25)),
-        lambda: Evaluator([Accuracy(topk=(1, 3))]))
+        model,
+        calibration_loader(tiny.digits(), 2, SEED),
+        whole_set_loader(tiny.digits('held_out', batch_size=25)),
+        lambda: Evaluator([Accuracy(topk=(1, 3))]),
+    )
     return list(evaluator.evaluate(archs))
 
 
 def logged(tiny):
     """The archs in the log, in order."""
-    log, = tiny.folder.glob('*/*.log')
-    return [line.split(' arch ')[1].split()[0] for line in log.read_text().splitlines() if '- arch ' in line or 'INFO - arch ' in line]
+    (log,) = tiny.folder.glob('*/*.log')
+    return [
+        line.split(' arch ')[1].split()[0]
+        for line in log.read_text().splitlines()
+        if '- arch ' in line or 'INFO - arch ' in line
+    ]
 
 
-@pytest.mark.parametrize('phase, loop', [('val', 'pinas_mm.ArchValLoop'), ('test', 'pinas_mm.ArchTestLoop')])
+@pytest.mark.parametrize(
+    'phase, loop', [('val', 'pinas_mm.ArchValLoop'), ('test', 'pinas_mm.ArchTestLoop')]
+)
 def test_the_mean_over_given_archs_reaches_the_hooks(tiny, phase, loop):
     archs = [list(ARCHS[0]), ''.join(map(str, ARCHS[1])), ','.join(map(str, ARCHS[0]))]
     runner = tiny.runner(**validation(tiny, phase, loop, archs=archs))
     tiny.randomise(runner.model)
     before, seen = copy.deepcopy(runner.model.state_dict()), []
-    runner.register_hook(tiny.Record(**{f'after_{phase}_epoch': lambda runner, metrics: seen.append(metrics)}))
+    runner.register_hook(
+        tiny.Record(**{f'after_{phase}_epoch': lambda runner, metrics: seen.append(metrics)})
+    )
     result = runner.val() if phase == 'val' else runner.test()
 
     expected = scores(tiny, runner.model, ARCHS)
     assert expected[0] != expected[1]
     assert result == seen[0] and len(seen) == 1
-    assert result == pytest.approx({name: (2 * expected[0][name] + expected[1][name]) / 3 for name in ('accuracy/top1', 'accuracy/top3')})
+    assert result == pytest.approx(
+        {
+            name: (2 * expected[0][name] + expected[1][name]) / 3
+            for name in ('accuracy/top1', 'accuracy/top3')
+        }
+    )
     assert logged(tiny) == ['01201201', '22012012', '01201201']
-    assert all(torch.equal(value, before[name]) for name, value in runner.model.state_dict().items())
+    assert all(
+        torch.equal(value, before[name]) for name, value in runner.model.state_dict().items()
+    )
 
 
 def test_archs_are_drawn_by_seed(tiny):
@@ -58,32 +87,53 @@ def test_archs_are_drawn_by_seed(tiny):
     result = runner.val()
     rng = np.random.default_rng(SEED)
     drawn = [tuple(rng.integers(0, 3, 8).tolist()) for _ in range(2)]
-    assert runner.val_loop.archs == drawn and logged(tiny) == [''.join(map(str, arch)) for arch in drawn]
+    assert runner.val_loop.archs == drawn and logged(tiny) == [
+        ''.join(map(str, arch)) for arch in drawn
+    ]
     expected = scores(tiny, runner.model, drawn)
-    assert result['accuracy/top1'] == pytest.approx(np.mean([metrics['accuracy/top1'] for metrics in expected]))
+    assert result['accuracy/top1'] == pytest.approx(
+        np.mean([metrics['accuracy/top1'] for metrics in expected])
+    )
 
 
 def test_it_validates_a_training_run_and_saves_the_best(tiny):
-    hooks = dict(checkpoint=dict(type='CheckpointHook', interval=-1, save_best='accuracy/top1', save_last=False))
+    hooks = dict(
+        checkpoint=dict(
+            type='CheckpointHook', interval=-1, save_best='accuracy/top1', save_last=False
+        )
+    )
     runner = tiny.training(
-        epochs=3, default_hooks=hooks, custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')], **validation(tiny, archs=['22222222']))
+        epochs=3,
+        default_hooks=hooks,
+        custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
+        **validation(tiny, archs=['22222222']),
+    )
     seen, states = [], []
-    runner.register_hook(tiny.Record(after_val_epoch=lambda runner, metrics: (
-        seen.append(metrics['accuracy/top1']), states.append(copy.deepcopy(runner.model.state_dict())))))
+    runner.register_hook(
+        tiny.Record(
+            after_val_epoch=lambda runner, metrics: (
+                seen.append(metrics['accuracy/top1']),
+                states.append(copy.deepcopy(runner.model.state_dict())),
+            )
+        )
+    )
     runner.train()
     assert len(seen) == 3
-    best, = tiny.folder.glob('best_accuracy_top1_epoch_*.pth')
+    (best,) = tiny.folder.glob('best_accuracy_top1_epoch_*.pth')
     assert best.stem.endswith(f'_{np.argmax(seen) + 1}')
     saved = torch.load(best, weights_only=False)['state_dict']
     assert all(torch.equal(value, saved[name]) for name, value in states[np.argmax(seen)].items())
 
 
-@pytest.mark.parametrize('arch, message', [
-    ('2222222', 'has 7 entries, but space .nasbench_macro. has 8 slots'),
-    ('22222223', 'slot 7 holds 3'),
-    ('two', "'two' is not an arch"),
-    ([2] * 9, 'has 9 entries'),
-])
+@pytest.mark.parametrize(
+    'arch, message',
+    [
+        ('2222222', 'has 7 entries, but space .nasbench_macro. has 8 slots'),
+        ('22222223', 'slot 7 holds 3'),
+        ('two', "'two' is not an arch"),
+        ([2] * 9, 'has 9 entries'),
+    ],
+)
 def test_a_wrong_arch_is_named_before_anything_runs(tiny, arch, message):
     with pytest.raises(InputError, match=message):
         tiny.runner(**validation(tiny, archs=[arch])).val()
@@ -91,26 +141,52 @@ def test_a_wrong_arch_is_named_before_anything_runs(tiny, arch, message):
         tiny.runner(model=tiny.classifier(arch='22222222'), **validation(tiny)).val()
 
 
-CELL = '|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|'
+CELL = (
+    '|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|'
+    '+|skip_connect~0|nor_conv_1x1~1|nor_conv_3x3~2|'
+)
 SHUFFLED = '0,0,3,0,3,2,0,0,3,3,2,3,3,3,2,0,0,3,3,0'
 
 
-@pytest.mark.parametrize('backbone, head, archs, texts', [
-    # One of the archs gives the same for every image.
-    (dict(type='pinas_mm.SearchableNASBench201'), dict(in_channels=8), [CELL, '314023', [0] * 6], ['334123', '314023', '000000']),
-    (dict(type='pinas_mm.SearchableShuffleNetV2', stem_stride=1), dict(type='pinas_mm.DropoutLinearClsHead', in_channels=128),
-     [SHUFFLED, '0123' * 5, [2] * 20], ['00303200332333200330', '0123' * 5, '2' * 20]),
-])
+@pytest.mark.parametrize(
+    'backbone, head, archs, texts',
+    [
+        # One of the archs gives the same for every image.
+        (
+            dict(type='pinas_mm.SearchableNASBench201'),
+            dict(in_channels=8),
+            [CELL, '314023', [0] * 6],
+            ['334123', '314023', '000000'],
+        ),
+        (
+            dict(type='pinas_mm.SearchableShuffleNetV2', stem_stride=1),
+            dict(type='pinas_mm.DropoutLinearClsHead', in_channels=128),
+            [SHUFFLED, '0123' * 5, [2] * 20],
+            ['00303200332333200330', '0123' * 5, '2' * 20],
+        ),
+    ],
+)
 def test_supernets_of_other_spaces_are_trained_and_scored(tiny, backbone, head, archs, texts):
     model = tiny.classifier(**backbone, widen_factor=0.125)
     model['head'] |= head
     runner = tiny.training(
-        model=model, loader=tiny.digits(indices=32), custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
-        **validation(tiny, archs=archs))
+        model=model,
+        loader=tiny.digits(indices=32),
+        custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
+        **validation(tiny, archs=archs),
+    )
     before = copy.deepcopy(runner.model.state_dict())
     runner.train()
-    moved = {name for name, value in runner.model.named_parameters() if not torch.equal(value, before[name])}
+    moved = {
+        name
+        for name, value in runner.model.named_parameters()
+        if not torch.equal(value, before[name])
+    }
     assert any(name.startswith('backbone.layers.') for name in moved) and len(moved) < len(before)
-    found = scores(tiny, runner.model, [runner.model.backbone.space.decode(''.join(map(str, arch))) for arch in archs])
+    found = scores(
+        tiny,
+        runner.model,
+        [runner.model.backbone.space.decode(''.join(map(str, arch))) for arch in archs],
+    )
     assert len(found) == 3 and all(np.isfinite(metrics['accuracy/top1']) for metrics in found)
     assert logged(tiny) == texts

@@ -12,7 +12,8 @@ ARCHS = [(0, 0, 0, 0, 0, 0, 0, 0), (1, 1, 1, 1, 1, 1, 1, 1)]
 
 
 class Clock:
-    """A pass takes 10 seconds, and each arch 5 per calibration and 0.5 per scoring batch; the first pass takes 100 more."""
+    """A pass takes 10 seconds, and each arch 5 per calibration and 0.5 per scoring batch; the first
+    pass takes 100 more."""
 
     def __init__(self, model):
         self.now, self.first = 0.0, True
@@ -32,9 +33,17 @@ class Clock:
 def test_known_times_are_scaled_up(tiny, num_archs, rescored):
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
-    model = MODELS.build(tiny.classifier(widen_factor=0.125) | dict(
-        neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=160)))
-    loaders = calibration_loader(tiny.digits(), 4), whole_set_loader(tiny.digits('held_out', batch_size=8))
+    model = MODELS.build(
+        tiny.classifier(widen_factor=0.125)
+        | dict(
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=160),
+        )
+    )
+    loaders = (
+        calibration_loader(tiny.digits(), 4),
+        whole_set_loader(tiny.digits('held_out', batch_size=8)),
+    )
 
     def evaluator(loader):
         return ArchEvaluator(model, loaders[0], loader, lambda: Evaluator([Accuracy()]))
@@ -42,10 +51,15 @@ def test_known_times_are_scaled_up(tiny, num_archs, rescored):
     whole = evaluator(whole_set_loader(tiny.digits('held_out', batch_size=4)))
     found = forecast(evaluator(loaders[1]), ARCHS, num_archs, rescored, whole, Clock(model))
     asked = -(-num_archs // 2)
-    # Per asked batch of two archs, 4 calibration and 8 scoring batches; the clock itself is read at the start and at the end: 5 s.
+    # Per asked batch of two archs, 4 calibration and 8 scoring batches; the clock itself is read at
+    # the start and at the end: 5 s.
     expected = asked * (5 + 2 * (4 * 5 + 8 * 0.5))
     if rescored:
         expected += 5 + rescored * (4 * 5 + 16 * 0.5)
-    assert found.seconds == pytest.approx(expected) and found.asked_batches == asked and found.data_batches == (4, 8)
+    assert (
+        found.seconds == pytest.approx(expected)
+        and found.asked_batches == asked
+        and found.data_batches == (4, 8)
+    )
     assert found.disk_mb > 0 and found.memory_mb > 0
     assert found.lines()[2].startswith(f'time     0 h {-(-expected // 60):.0f} min')

@@ -13,7 +13,13 @@ CROP = [dict(type='RandomCrop', crop_size=32, padding=8), dict(type='RandomFlip'
 
 def read(loader):
     """Images and dataset indices of every batch."""
-    return [(torch.stack(list(batch['inputs'])), [sample.sample_idx for sample in batch['data_samples']]) for batch in loader]
+    return [
+        (
+            torch.stack(list(batch['inputs'])),
+            [sample.sample_idx for sample in batch['data_samples']],
+        )
+        for batch in loader
+    ]
 
 
 def digits(tiny, **kwargs):
@@ -23,7 +29,7 @@ def digits(tiny, **kwargs):
 
 
 def indexed(config):
-    config['dataset']['pipeline'][-1] |= dict(meta_keys=('sample_idx', ))
+    config['dataset']['pipeline'][-1] |= dict(meta_keys=('sample_idx',))
     return config
 
 
@@ -35,7 +41,9 @@ def test_calibration_data_are_the_same_at_every_pass_and_whatever_ran_between(ti
     for again in (read(loader), read(calibration_loader(config, 3, seed=1))):
         assert len(again) == len(first) == 3
         for (images, indices), (expected, expected_indices) in zip(again, first):
-            assert torch.equal(images, expected) and indices == expected_indices and len(indices) == 16
+            assert (
+                torch.equal(images, expected) and indices == expected_indices and len(indices) == 16
+            )
 
     other = read(calibration_loader(config, 3, seed=2))
     assert [indices for _, indices in other] != [indices for _, indices in first]
@@ -46,26 +54,55 @@ def test_calibration_data_are_the_same_at_every_pass_and_whatever_ran_between(ti
 
 def test_a_samples_augmentation_depends_on_the_seed_and_the_sample_alone(tiny):
     config = indexed(tiny.digits(pipeline=CROP))
-    by_index = [{index: image for images, indices in read(calibration_loader(config | dict(batch_size=size), 99, seed=1))
-                 for image, index in zip(images, indices)} for size in (16, 32)]
-    assert all(torch.equal(image, by_index[1][index]) for index, image in by_index[0].items()) and len(by_index[0]) == 64
-    plain = {index: image for images, indices in read(whole_set_loader(indexed(tiny.digits()))) for image, index in zip(images, indices)}
-    assert sum(not torch.equal(image, plain[index]) for index, image in by_index[0].items()) > 32, 'it is augmented'
+    by_index = [
+        {
+            index: image
+            for images, indices in read(
+                calibration_loader(config | dict(batch_size=size), 99, seed=1)
+            )
+            for image, index in zip(images, indices)
+        }
+        for size in (16, 32)
+    ]
+    assert (
+        all(torch.equal(image, by_index[1][index]) for index, image in by_index[0].items())
+        and len(by_index[0]) == 64
+    )
+    plain = {
+        index: image
+        for images, indices in read(whole_set_loader(indexed(tiny.digits())))
+        for image, index in zip(images, indices)
+    }
+    assert sum(not torch.equal(image, plain[index]) for index, image in by_index[0].items()) > 32, (
+        'it is augmented'
+    )
 
 
 def test_only_whole_batches(tiny):
-    assert [len(indices) for _, indices in read(calibration_loader(indexed(tiny.digits(indices=40)), 49))] == [16, 16]
+    assert [
+        len(indices)
+        for _, indices in read(calibration_loader(indexed(tiny.digits(indices=40)), 49))
+    ] == [16, 16]
     for indices, batches in ((15, 1), (64, 0)):
-        with pytest.raises(InputError, match=rf'calibration_dataloader: no whole batch .* {indices} samples \(num_batches={batches}\)'):
+        with pytest.raises(
+            InputError,
+            match=rf'calibration_dataloader: no whole batch .* {indices} samples '
+            rf'\(num_batches={batches}\)',
+        ):
             calibration_loader(tiny.digits(indices=indices), batches)
 
 
-@pytest.mark.parametrize('sampler', [
-    dict(sampler=dict(type='DefaultSampler', shuffle=True)),
-    dict(sampler=dict(type='InfiniteSampler', shuffle=True)),
-    dict(sampler=dict(type='DefaultSampler', shuffle=False),
-         batch_sampler=dict(type='AspectRatioBatchSampler', _scope_='mmdet', drop_last=True)),
-])
+@pytest.mark.parametrize(
+    'sampler',
+    [
+        dict(sampler=dict(type='DefaultSampler', shuffle=True)),
+        dict(sampler=dict(type='InfiniteSampler', shuffle=True)),
+        dict(
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            batch_sampler=dict(type='AspectRatioBatchSampler', _scope_='mmdet', drop_last=True),
+        ),
+    ],
+)
 def test_the_whole_set_once_in_order_whatever_the_sampler(tiny, sampler):
     config = indexed(tiny.digits(batch_size=25, **sampler))
     batches = read(whole_set_loader(config))
@@ -76,7 +113,12 @@ def test_the_whole_set_once_in_order_whatever_the_sampler(tiny, sampler):
 
 def test_a_part_of_the_whole_set_is_drawn_by_seed(tiny):
     config = indexed(tiny.digits())
-    drawn = [[index for _, indices in read(whole_set_loader(config, 20, seed)) for index in indices] for seed in (0, 0, 1)]
-    assert drawn[0] == drawn[1] != drawn[2] and all(len(set(part)) == 20 and set(part) <= set(digits(tiny)) for part in drawn)
+    drawn = [
+        [index for _, indices in read(whole_set_loader(config, 20, seed)) for index in indices]
+        for seed in (0, 0, 1)
+    ]
+    assert drawn[0] == drawn[1] != drawn[2] and all(
+        len(set(part)) == 20 and set(part) <= set(digits(tiny)) for part in drawn
+    )
     with pytest.raises(InputError, match='num_samples=65 of a dataset with 64 samples'):
         whole_set_loader(config, 65)

@@ -20,7 +20,7 @@ class Touch:
         self.path = path
 
     def __reduce__(self):
-        return Path.touch, (self.path, )
+        return Path.touch, (self.path,)
 
 
 @pytest.fixture
@@ -32,13 +32,19 @@ def unsafe(tmp_path):
 
 
 def runner(tiny, **changes):
-    config = tiny.training(loader=tiny.digits(indices=16), custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]).cfg.to_dict()
-    return SafeRunner.from_cfg(Config(config | dict(experiment_name=f'safe_{tiny.folder.name}_{len(changes)}') | changes))
+    config = tiny.training(
+        loader=tiny.digits(indices=16), custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]
+    ).cfg.to_dict()
+    return SafeRunner.from_cfg(
+        Config(config | dict(experiment_name=f'safe_{tiny.folder.name}_{len(changes)}') | changes)
+    )
 
 
 @pytest.mark.parametrize('resume', [False, True])
 def test_training_only_loads_checkpoints_that_are_safe(tiny, unsafe, resume):
-    with pytest.raises(InputError, match='unsafe.pth: not loadable as a checkpoint of plain tensors'):
+    with pytest.raises(
+        InputError, match='unsafe.pth: not loadable as a checkpoint of plain tensors'
+    ):
         runner(tiny, load_from=str(unsafe), resume=resume).train()
     with pytest.raises(InputError, match='none.pth: no such checkpoint'):
         runner(tiny, load_from=str(tiny.folder / 'none.pth'), resume=resume, seen=True).train()
@@ -61,7 +67,9 @@ def test_what_mmengine_saved_is_pretrained_weights_too(tiny):
     first = runner(tiny)
     first.train()
     model = tiny.classifier()
-    model['head']['init_cfg'] = dict(type='Pretrained', checkpoint=str(tiny.folder / 'epoch_1.pth'), prefix='head.')
+    model['head']['init_cfg'] = dict(
+        type='Pretrained', checkpoint=str(tiny.folder / 'epoch_1.pth'), prefix='head.'
+    )
     second = runner(tiny, model=model)
     second._init_model_weights()
     assert torch.equal(second.model.head.fc.weight, first.model.head.fc.weight)
@@ -103,4 +111,6 @@ def test_a_full_disk_leaves_the_checkpoint_before(tiny, monkeypatch):
     monkeypatch.setattr(mmengine_runner, 'save_checkpoint', full)
     with pytest.raises(OSError, match='No space left'):
         training.save_checkpoint(str(tiny.folder), 'epoch_1.pth')
-    assert (tiny.folder / 'epoch_1.pth').read_bytes() == before and load_checkpoint(tiny.folder / 'epoch_1.pth')['state_dict']
+    assert (tiny.folder / 'epoch_1.pth').read_bytes() == before and load_checkpoint(
+        tiny.folder / 'epoch_1.pth'
+    )['state_dict']

@@ -1,4 +1,5 @@
 """Searches that are killed, and searches on two ranks, in processes of their own."""
+
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +16,12 @@ SCRIPT = Path(__file__).with_name('tiny_search.py')
 
 
 def start(*arguments):
-    return subprocess.Popen([sys.executable, SCRIPT, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def finish(process, timeout=240):
@@ -27,11 +33,18 @@ def test_killed_twenty_times_it_ends_as_if_never_killed(tmp_path):
     code, output = finish(start('killed', tmp_path, 20))
     assert code == 0, output
     batches = list(map(int, output.splitlines()[-1].split()))
-    assert len(batches) == 20 and len(set(batches)) >= 10, f'kills at different stages of the search: {batches}'
+    assert len(batches) == 20 and len(set(batches)) >= 10, (
+        f'kills at different stages of the search: {batches}'
+    )
     for name in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
         assert (tmp_path / 'killed' / name).read_bytes() == (tmp_path / 'whole' / name).read_bytes()
-    first, second = (load_checkpoint(tmp_path / folder / 'subnet.pth')['state_dict'] for folder in ('killed', 'whole'))
-    assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+    first, second = (
+        load_checkpoint(tmp_path / folder / 'subnet.pth')['state_dict']
+        for folder in ('killed', 'whole')
+    )
+    assert first.keys() == second.keys() and all(
+        torch.equal(first[key], second[key]) for key in first
+    )
 
 
 @pytest.fixture(scope='module')
@@ -41,7 +54,8 @@ def one_rank(tmp_path_factory):
 
 
 def test_two_ranks_write_the_history_of_one(tmp_path, one_rank):
-    """The classifier has SyncBN: recalibration must be local, since the ranks run different archs."""
+    """The classifier has SyncBN: recalibration must be local, since the ranks run different
+    archs."""
     ranks = [start('rank', tmp_path, number) for number in range(2)]
     for process in ranks:
         code, output = finish(process)
@@ -49,7 +63,9 @@ def test_two_ranks_write_the_history_of_one(tmp_path, one_rank):
     folder, loop = one_rank
     for name in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
         assert (tmp_path / 'ranks' / name).read_bytes() == (folder / name).read_bytes()
-    assert [(tmp_path / f'winner{number}').read_text() for number in range(2)] == [str(loop.winner)] * 2
+    assert [(tmp_path / f'winner{number}').read_text() for number in range(2)] == [
+        str(loop.winner)
+    ] * 2
 
 
 def test_a_lost_rank_ends_the_search_and_it_resumes_on_one(tmp_path, one_rank):

@@ -17,9 +17,11 @@ from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 SEARCHERS = dict(
-    random=dict(type='random'), evolution=dict(type='evolution', population=4, tournament=2),
+    random=dict(type='random'),
+    evolution=dict(type='evolution', population=4, tournament=2),
     partition_tree=dict(type='partition_tree', num_initial=4, refit_every=4, min_leaf=1),
-    nsga2=dict(type='nsga2', population=4, objectives=['params', 'macs']))
+    nsga2=dict(type='nsga2', population=4, objectives=['params', 'macs']),
+)
 NUM_ARCHS, ASK, TOP_K, MACS = 12, 4, 3, 3.5e6
 
 
@@ -27,14 +29,31 @@ NUM_ARCHS, ASK, TOP_K, MACS = 12, 4, 3, 3.5e6
 def search(tiny):
     """Runs a search in a folder of its own; the supernet is the same every time."""
 
-    def run(name, seed_of_weights=0, searcher=SEARCHERS['random'], model=None, held_out=64, **test_cfg):
-        test_cfg = dict(
-            type='pinas_mm.SearchLoop', searcher=searcher, num_archs=NUM_ARCHS, ask_size=ASK, calibration_batches=1,
-            calibration_dataloader=tiny.digits(shuffle=True), input_size=32,
-            constraints=dict(macs=MACS), score_samples=29, top_k=TOP_K) | test_cfg
+    def run(
+        name, seed_of_weights=0, searcher=SEARCHERS['random'], model=None, held_out=64, **test_cfg
+    ):
+        test_cfg = (
+            dict(
+                type='pinas_mm.SearchLoop',
+                searcher=searcher,
+                num_archs=NUM_ARCHS,
+                ask_size=ASK,
+                calibration_batches=1,
+                calibration_dataloader=tiny.digits(shuffle=True),
+                input_size=32,
+                constraints=dict(macs=MACS),
+                score_samples=29,
+                top_k=TOP_K,
+            )
+            | test_cfg
+        )
         runner = tiny.runner(
-            model=model or tiny.classifier(), work_dir=str(tiny.folder / name), test_cfg=test_cfg,
-            test_dataloader=tiny.digits('held_out', indices=held_out), test_evaluator=dict(type='Accuracy', topk=(1, )))
+            model=model or tiny.classifier(),
+            work_dir=str(tiny.folder / name),
+            test_cfg=test_cfg,
+            test_dataloader=tiny.digits('held_out', indices=held_out),
+            test_evaluator=dict(type='Accuracy', topk=(1,)),
+        )
         tiny.randomise(runner.model, seed_of_weights)
         runner.test()
         return runner
@@ -49,10 +68,17 @@ def lines(folder):
 
 def costs(tiny, arch):
     """MACs and parameters of the plain subnet, counted by hooks on what ran."""
-    model, macs = tiny.runner(model=tiny.classifier(arch=arch), work_dir=str(tiny.folder / 'costs')).model.eval(), []
+    model, macs = (
+        tiny.runner(
+            model=tiny.classifier(arch=arch), work_dir=str(tiny.folder / 'costs')
+        ).model.eval(),
+        [],
+    )
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(lambda m, inputs, output: macs.append(output.numel() * m.weight[0].numel()))
+            module.register_forward_hook(
+                lambda m, inputs, output: macs.append(output.numel() * m.weight[0].numel())
+            )
     model(torch.zeros(1, 3, 32, 32), mode='tensor')
     return dict(macs=sum(macs), params=sum(parameter.numel() for parameter in model.parameters()))
 
@@ -62,8 +88,12 @@ def test_search_writes_the_best_within_the_limits_and_its_record_is_true(tiny, s
     runner = search(name, searcher=SEARCHERS[name])
     folder = tiny.folder / name
     header, records = lines(folder)
-    found, final = ([record for record in records if record['stage'] == stage] for stage in ('search', 'final'))
-    assert [record['index'] for record in found] == list(range(NUM_ARCHS)) and len({tuple(record['arch']) for record in found}) == NUM_ARCHS
+    found, final = (
+        [record for record in records if record['stage'] == stage] for stage in ('search', 'final')
+    )
+    assert [record['index'] for record in found] == list(range(NUM_ARCHS)) and len(
+        {tuple(record['arch']) for record in found}
+    ) == NUM_ARCHS
     assert all(record['costs']['macs'] <= MACS for record in records)
     assert header['searcher'] == SEARCHERS[name] and header['space'] == 'nasbench_macro'
 
@@ -72,19 +102,30 @@ def test_search_writes_the_best_within_the_limits_and_its_record_is_true(tiny, s
     winner = max(final, key=lambda record: record['score'])
     subnet = SubnetFile.read(folder / 'subnet.yaml')
     assert subnet.arch == tuple(winner['arch']) == runner.test_loop.winner.arch
-    assert subnet.scores == winner['metrics'] == {'accuracy/top1': winner['score']} and subnet.widen_factor == 0.25
+    assert (
+        subnet.scores == winner['metrics'] == {'accuracy/top1': winner['score']}
+        and subnet.widen_factor == 0.25
+    )
     assert subnet.costs == winner['costs'] == costs(tiny, subnet.arch)
 
     # The subnet alone, by mmengine's own test loop over the whole held-out set.
     backbone = dict(
-        arch=str(folder / 'subnet.yaml'), widen_factor=None,
-        init_cfg=dict(type='Pretrained', checkpoint=str(folder / 'subnet.pth'), prefix='backbone.'))
+        arch=str(folder / 'subnet.yaml'),
+        widen_factor=None,
+        init_cfg=dict(type='Pretrained', checkpoint=str(folder / 'subnet.pth'), prefix='backbone.'),
+    )
     plain = tiny.runner(
-        model=tiny.classifier(**backbone), work_dir=str(tiny.folder / 'plain'), test_cfg=dict(), test_dataloader=tiny.digits('held_out'),
-        test_evaluator=dict(type='Accuracy', topk=(1, )))
+        model=tiny.classifier(**backbone),
+        work_dir=str(tiny.folder / 'plain'),
+        test_cfg=dict(),
+        test_dataloader=tiny.digits('held_out'),
+        test_evaluator=dict(type='Accuracy', topk=(1,)),
+    )
     plain.model.init_weights()
     state = torch.load(folder / 'subnet.pth', weights_only=True)['state_dict']
-    plain.model.head.load_state_dict({key[5:]: value for key, value in state.items() if key.startswith('head.')}, strict=True)
+    plain.model.head.load_state_dict(
+        {key[5:]: value for key, value in state.items() if key.startswith('head.')}, strict=True
+    )
     assert all(torch.equal(value, state[key]) for key, value in plain.model.state_dict().items())
     assert plain.model.state_dict().keys() == state.keys()
     assert plain.test()['accuracy/top1'] == winner['score']
@@ -103,7 +144,10 @@ def interrupt(monkeypatch, stop):
     monkeypatch.setattr(ArchEvaluator, '_score', scoring)
 
 
-@pytest.mark.parametrize('name, stop', [('random', 1), ('evolution', 2), ('partition_tree', 2), ('nsga2', 2), ('partition_tree', 3)])
+@pytest.mark.parametrize(
+    'name, stop',
+    [('random', 1), ('evolution', 2), ('partition_tree', 2), ('nsga2', 2), ('partition_tree', 3)],
+)
 def test_stopped_and_resumed_it_ends_as_if_never_stopped(tiny, search, monkeypatch, name, stop):
     whole = search('whole', searcher=SEARCHERS[name])
     with monkeypatch.context() as patch:
@@ -118,8 +162,13 @@ def test_stopped_and_resumed_it_ends_as_if_never_stopped(tiny, search, monkeypat
     for file in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
         assert (parts / file).read_bytes() == (tiny.folder / 'whole' / file).read_bytes()
     assert resumed.test_loop.winner == whole.test_loop.winner
-    first, second = (torch.load(tiny.folder / folder / 'subnet.pth', weights_only=True)['state_dict'] for folder in ('whole', 'parts'))
-    assert first.keys() == second.keys() and all(torch.equal(value, second[key]) for key, value in first.items())
+    first, second = (
+        torch.load(tiny.folder / folder / 'subnet.pth', weights_only=True)['state_dict']
+        for folder in ('whole', 'parts')
+    )
+    assert first.keys() == second.keys() and all(
+        torch.equal(value, second[key]) for key, value in first.items()
+    )
 
 
 def test_the_pareto_front_and_the_plots_are_written(tiny, search):
@@ -130,14 +179,20 @@ def test_the_pareto_front_and_the_plots_are_written(tiny, search):
     def dominated(record):
         """By hand: another is no worse in score, params and MACs, and better in one."""
         mine = (-record['score'], record['costs']['params'], record['costs']['macs'])
-        others = [(-other['score'], other['costs']['params'], other['costs']['macs']) for other in found]
+        others = [
+            (-other['score'], other['costs']['params'], other['costs']['macs']) for other in found
+        ]
         return any(other != mine and all(a <= b for a, b in zip(other, mine)) for other in others)
 
     pareto = json.loads((folder / 'pareto.json').read_text())
     assert pareto['objectives'] == ['accuracy/top1', 'params', 'macs']
-    assert sorted(pareto['front'], key=lambda r: r['index']) == [record for record in found if not dominated(record)]
+    assert sorted(pareto['front'], key=lambda r: r['index']) == [
+        record for record in found if not dominated(record)
+    ]
     for record in pareto['front']:
-        subnet = SubnetFile.read(folder / 'pareto' / ''.join(map(str, record['arch'])) / 'subnet.yaml')
+        subnet = SubnetFile.read(
+            folder / 'pareto' / ''.join(map(str, record['arch'])) / 'subnet.yaml'
+        )
         assert list(subnet.arch) == record['arch'] and subnet.costs == record['costs']
     for name in ('search_curve.png', 'pareto.png'):
         assert (folder / name).read_bytes().startswith(b'\x89PNG')
@@ -145,21 +200,43 @@ def test_the_pareto_front_and_the_plots_are_written(tiny, search):
 
 def test_the_modes_give_near_scores(search):
     """Sharing is exact; half precision and a race are near, and a race says what it saw."""
-    records = {name: search(name, num_archs=4, score_samples=None, **change).test_loop for name, change in dict(
-        plain=dict(share_prefixes=False), shared={}, half=dict(autocast='bfloat16'), raced=dict(race=dict(top_k=2))).items()}
-    scores = {name: [record['metrics'] for record in lines(loop.out_dir)[1] if record['stage'] == 'search']
-              for name, loop in records.items()}
+    records = {
+        name: search(name, num_archs=4, score_samples=None, **change).test_loop
+        for name, change in dict(
+            plain=dict(share_prefixes=False),
+            shared={},
+            half=dict(autocast='bfloat16'),
+            raced=dict(race=dict(top_k=2)),
+        ).items()
+    }
+    scores = {
+        name: [
+            record['metrics'] for record in lines(loop.out_dir)[1] if record['stage'] == 'search'
+        ]
+        for name, loop in records.items()
+    }
     assert scores['shared'] == scores['plain']
     assert [{**metrics, 'samples': 64.0} for metrics in scores['plain']] == scores['raced']
-    assert all(abs(a['accuracy/top1'] - b['accuracy/top1']) <= 10 for a, b in zip(scores['half'], scores['plain']))
+    assert all(
+        abs(a['accuracy/top1'] - b['accuracy/top1']) <= 10
+        for a, b in zip(scores['half'], scores['plain'])
+    )
 
 
 def test_a_forecast_searches_nothing(tiny, search, monkeypatch):
     monkeypatch.setattr(Runner, 'test', lambda runner: None)
     runner = search('dry')
     found = runner.build_test_loop(runner.cfg.test_cfg).forecast()
-    assert (found.archs, found.asked_batches, found.data_batches) == (12, 3, (1, 2)) and 0 < found.seconds < 600
-    assert found.memory_mb > 50 and 0.1 < found.disk_mb < 10 and not list(tiny.folder.glob('dry/*.jsonl'))
+    assert (found.archs, found.asked_batches, found.data_batches) == (
+        12,
+        3,
+        (1, 2),
+    ) and 0 < found.seconds < 600
+    assert (
+        found.memory_mb > 50
+        and 0.1 < found.disk_mb < 10
+        and not list(tiny.folder.glob('dry/*.jsonl'))
+    )
     assert any('12 in 3 asked batches' in line for line in found.lines())
 
 
@@ -167,7 +244,10 @@ def test_archs_that_fail_are_in_the_log_and_the_history(tiny, search, monkeypatc
     evaluate = ArchEvaluator.evaluate
 
     def failing(self, archs):
-        return [Failure('OutOfMemoryError: no memory') if arch[0] == 1 else result for arch, result in zip(archs, evaluate(self, archs))]
+        return [
+            Failure('OutOfMemoryError: no memory') if arch[0] == 1 else result
+            for arch, result in zip(archs, evaluate(self, archs))
+        ]
 
     monkeypatch.setattr(ArchEvaluator, 'evaluate', failing)
     search('some', seed=1)
@@ -175,7 +255,11 @@ def test_archs_that_fail_are_in_the_log_and_the_history(tiny, search, monkeypatc
     assert failed and all(record['arch'][0] == 1 and record['score'] is None for record in failed)
     log = next((tiny.folder / 'some').glob('*/*.log')).read_text()
     assert log.count('failed: OutOfMemoryError: no memory') == len(failed)
-    monkeypatch.setattr(ArchEvaluator, 'evaluate', lambda self, archs: [Failure('RuntimeError: broken')] * len(archs))
+    monkeypatch.setattr(
+        ArchEvaluator,
+        'evaluate',
+        lambda self, archs: [Failure('RuntimeError: broken')] * len(archs),
+    )
     with pytest.raises(TooManyFailuresError, match='3 archs in a row failed.*RuntimeError: broken'):
         search('all')
     with pytest.raises(InputError, match='not one of 2 archs could be evaluated'):
@@ -186,20 +270,27 @@ def test_another_search_is_not_mixed_in(tiny, search):
     search('one', num_archs=4)
     history = tiny.folder / 'one' / 'history.jsonl'
     before = history.read_bytes()
-    with pytest.raises(InputError, match=r'history.jsonl exists: resume that search \(--resume\) or choose another --work-dir'):
+    with pytest.raises(
+        InputError,
+        match=r'history.jsonl exists: resume that search \(--resume\) or choose another --work-dir',
+    ):
         search('one', num_archs=4)
-    for change, message in ((dict(seed=1), 'seed was 0 and is 1'),
-                            (dict(constraints=dict(macs=3e6)), 'constraints was .*3.5e.06.* and is .*3e.06'),
-                            (dict(seed_of_weights=1), r'supernet was \d+ and is \d+'),
-                            (dict(searcher=SEARCHERS['evolution']), "searcher was {'type': 'random'} and is"),
-                            (dict(score_samples=40), 'score_samples was 29 and is 40'),
-                            (dict(calibration_batches=2), 'calibration_batches was 1 and is 2')):
+    for change, message in (
+        (dict(seed=1), 'seed was 0 and is 1'),
+        (dict(constraints=dict(macs=3e6)), 'constraints was .*3.5e.06.* and is .*3e.06'),
+        (dict(seed_of_weights=1), r'supernet was \d+ and is \d+'),
+        (dict(searcher=SEARCHERS['evolution']), "searcher was {'type': 'random'} and is"),
+        (dict(score_samples=40), 'score_samples was 29 and is 40'),
+        (dict(calibration_batches=2), 'calibration_batches was 1 and is 2'),
+    ):
         with pytest.raises(InputError, match='begun by another search: ' + message):
             search('one', num_archs=4, resume=True, **change)
     assert history.read_bytes() == before
 
 
-@pytest.mark.parametrize('change', [dict(input_size=64), dict(autocast='bfloat16'), dict(held_out=48)])
+@pytest.mark.parametrize(
+    'change', [dict(input_size=64), dict(autocast='bfloat16'), dict(held_out=48)]
+)
 def test_records_that_could_not_be_compared_are_not_mixed(search, change):
     """Costs at another input size, scores at another precision or of other samples."""
     search('one', num_archs=4)
@@ -207,21 +298,43 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
         search('one', num_archs=8, resume=True, **change)
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(searcher=dict(type='anealing')), r"unknown type 'anealing', expected one of \['evolution', 'nsga2', 'partition_tree', 'random'"),
-    (dict(searcher=dict()), 'unknown type None'),
-    (dict(searcher=dict(type='evolution', populaton=4)), r"searcher 'evolution': unknown .*\['populaton'\], expected some of .*population"),
-    (dict(searcher=dict(type='evolution', population=4)), 'tournament=5, expected 1 to population=4'),
-    (dict(score='accuracy/top5'), r"score='accuracy/top5' is not among the metrics evaluated: \['accuracy/top1'\]"),
-    (dict(constraints=dict(macs=1)), r'no arch of space .nasbench_macro. within macs in \[-inf, 1\]'),
-    (dict(constraints=dict(latency=1)), "unknown cost 'latency', .*needs latency_table"),
-    (dict(searcher=dict(type='nsga2', objectives=['latency'])), "unknown cost 'latency'"),
-    (dict(race=dict(top_k=0)), 'Race: top_k=0'),
-    (dict(autocast='fp16'), "autocast='fp16', expected 'bfloat16', 'float16' or None"),
-    (dict(latency_table='none.json'), 'none.json: not a latency table'),
-    (dict(score_samples=65), 'num_samples=65 of a dataset with 64'),
-    (dict(calibration_dataloader=dict(batch_size=8)), 'a batch of 8 images for BN recalibration: expected at least 16'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            dict(searcher=dict(type='anealing')),
+            r"unknown type 'anealing', expected one of \['evolution', 'nsga2', 'partition_tree', "
+            r"'random'",
+        ),
+        (dict(searcher=dict()), 'unknown type None'),
+        (
+            dict(searcher=dict(type='evolution', populaton=4)),
+            r"searcher 'evolution': unknown .*\['populaton'\], expected some of .*population",
+        ),
+        (
+            dict(searcher=dict(type='evolution', population=4)),
+            'tournament=5, expected 1 to population=4',
+        ),
+        (
+            dict(score='accuracy/top5'),
+            r"score='accuracy/top5' is not among the metrics evaluated: \['accuracy/top1'\]",
+        ),
+        (
+            dict(constraints=dict(macs=1)),
+            r'no arch of space .nasbench_macro. within macs in \[-inf, 1\]',
+        ),
+        (dict(constraints=dict(latency=1)), "unknown cost 'latency', .*needs latency_table"),
+        (dict(searcher=dict(type='nsga2', objectives=['latency'])), "unknown cost 'latency'"),
+        (dict(race=dict(top_k=0)), 'Race: top_k=0'),
+        (dict(autocast='fp16'), "autocast='fp16', expected 'bfloat16', 'float16' or None"),
+        (dict(latency_table='none.json'), 'none.json: not a latency table'),
+        (dict(score_samples=65), 'num_samples=65 of a dataset with 64'),
+        (
+            dict(calibration_dataloader=dict(batch_size=8)),
+            'a batch of 8 images for BN recalibration: expected at least 16',
+        ),
+    ],
+)
 def test_what_cannot_be_searched_is_named(tiny, search, change, message):
     if 'calibration_dataloader' in change:
         change = dict(calibration_dataloader=tiny.digits(**change['calibration_dataloader']))
@@ -242,37 +355,69 @@ def test_without_a_quick_score_nothing_is_scored_twice(tiny, search):
     assert runner.test_loop.winner.score == max(record['score'] for record in records)
     before = copy.deepcopy(runner.model.state_dict())
     other = tiny.randomise(tiny.runner(work_dir=str(tiny.folder / 'other')).model)
-    assert all(torch.equal(value, before[key]) for key, value in other.state_dict().items()), 'the supernet is left as it was'
+    assert all(torch.equal(value, before[key]) for key, value in other.state_dict().items()), (
+        'the supernet is left as it was'
+    )
 
 
 def test_a_smaller_space_ends_early(tiny, search):
     """Under this limit few archs are left; the winner is still written."""
-    search('one', num_archs=200, score_samples=None, constraints=dict(macs=1.05e6), searcher=dict(type='random', max_draws=20000))
+    search(
+        'one',
+        num_archs=200,
+        score_samples=None,
+        constraints=dict(macs=1.05e6),
+        searcher=dict(type='random', max_draws=20000),
+    )
     _, records = lines(tiny.folder / 'one')
     assert 1 <= len(records) < 200 and (tiny.folder / 'one' / 'subnet.yaml').is_file()
     log = next((tiny.folder / 'one').glob('*/*.log')).read_text()
-    assert f'the space has no more archs within macs in [-inf, 1.05e+06]: {len(records)} of 200 evaluated' in log
+    assert (
+        f'the space has no more archs within macs in [-inf, 1.05e+06]: {len(records)} of 200 '
+        f'evaluated' in log
+    )
 
 
 def test_a_checkpoint_is_loaded_before_the_search(tiny, search):
     runner = tiny.runner(
-        work_dir=str(tiny.folder / 'loaded'), test_dataloader=tiny.digits('held_out'), test_evaluator=dict(type='Accuracy', topk=(1, )),
-        test_cfg=dict(type='pinas_mm.SearchLoop', searcher=SEARCHERS['random'], num_archs=2, calibration_batches=1, input_size=32,
-                      calibration_dataloader=tiny.digits()))
+        work_dir=str(tiny.folder / 'loaded'),
+        test_dataloader=tiny.digits('held_out'),
+        test_evaluator=dict(type='Accuracy', topk=(1,)),
+        test_cfg=dict(
+            type='pinas_mm.SearchLoop',
+            searcher=SEARCHERS['random'],
+            num_archs=2,
+            calibration_batches=1,
+            input_size=32,
+            calibration_dataloader=tiny.digits(),
+        ),
+    )
     other = tiny.randomise(copy.deepcopy(runner.model), 3)
     save_checkpoint(tiny.folder / 'supernet.pth', other.state_dict(), {})
     runner._load_from = str(tiny.folder / 'supernet.pth')
     runner.test()
-    assert lines(tiny.folder / 'loaded')[0]['supernet'] == weights_fingerprint(other) == weights_fingerprint(runner.model)
-    assert isinstance(runner.test_loop, SearchLoop) and LOOPS.get('pinas_mm.SearchLoop') is SearchLoop
+    assert (
+        lines(tiny.folder / 'loaded')[0]['supernet']
+        == weights_fingerprint(other)
+        == weights_fingerprint(runner.model)
+    )
+    assert (
+        isinstance(runner.test_loop, SearchLoop) and LOOPS.get('pinas_mm.SearchLoop') is SearchLoop
+    )
 
 
 def test_build_searcher_passes_arguments_on():
-    for name, cls, kwargs in (('random', RandomSearcher, dict(max_draws=7)),
-                              ('evolution', EvolutionSearcher, dict(population=20, ageing=True)),
-                              ('partition_tree', PartitionTreeSearcher, dict(num_initial=9, exploration=0.1))):
+    for name, cls, kwargs in (
+        ('random', RandomSearcher, dict(max_draws=7)),
+        ('evolution', EvolutionSearcher, dict(population=20, ageing=True)),
+        ('partition_tree', PartitionTreeSearcher, dict(num_initial=9, exploration=0.1)),
+    ):
         config = dict(type=name, **kwargs)
         searcher = build_searcher(config, NASBENCH_MACRO, None, 3)
         assert type(searcher) is cls and {key: getattr(searcher, key) for key in kwargs} == kwargs
         assert config == dict(type=name, **kwargs), 'the config is not edited'
-        assert searcher.ask(3) == cls(NASBENCH_MACRO, None, seed=3, **kwargs).ask(3) != cls(NASBENCH_MACRO, None, seed=4, **kwargs).ask(3)
+        assert (
+            searcher.ask(3)
+            == cls(NASBENCH_MACRO, None, seed=3, **kwargs).ask(3)
+            != cls(NASBENCH_MACRO, None, seed=4, **kwargs).ask(3)
+        )

@@ -20,13 +20,24 @@ def model(tiny, **backbone):
 
 
 def config(tiny, **kwargs):
-    """What a config has more than a training with plain SGD: one line; and the authors' schedule."""
-    return dict(
-        model=model(tiny), epochs=2, loader=tiny.digits(batch_size=8, indices=24),
-        optim_wrapper=dict(
-            type='pinas_mm.SubnetAwareOptimWrapper', input_size=32,
-            optimizer=dict(type='SGD', lr=LR, momentum=0.9, weight_decay=1e-3)),
-        param_scheduler=[dict(type='PolyLR', power=1, eta_min=0, by_epoch=False, end=ITERATIONS + 1)]) | kwargs
+    """What a config has more than a training with plain SGD: one line; and the authors'
+    schedule."""
+    return (
+        dict(
+            model=model(tiny),
+            epochs=2,
+            loader=tiny.digits(batch_size=8, indices=24),
+            optim_wrapper=dict(
+                type='pinas_mm.SubnetAwareOptimWrapper',
+                input_size=32,
+                optimizer=dict(type='SGD', lr=LR, momentum=0.9, weight_decay=1e-3),
+            ),
+            param_scheduler=[
+                dict(type='PolyLR', power=1, eta_min=0, by_epoch=False, end=ITERATIONS + 1)
+            ],
+        )
+        | kwargs
+    )
 
 
 def uniform(tiny, **kwargs):
@@ -38,32 +49,47 @@ def fair(tiny, **kwargs):
 
 
 def state(runner):
-    buffers = {f'{key} {index}': entry['momentum_buffer'] for key, each in runner.optim_wrapper.buffers.items()
-               for index, entry in enumerate(each.values())}
-    return {key: value.clone() for key, value in [*runner.model.state_dict().items(), *buffers.items()]}
+    buffers = {
+        f'{key} {index}': entry['momentum_buffer']
+        for key, each in runner.optim_wrapper.buffers.items()
+        for index, entry in enumerate(each.values())
+    }
+    return {
+        key: value.clone() for key, value in [*runner.model.state_dict().items(), *buffers.items()]
+    }
 
 
 def watch(runner):
-    """Trains; the archs that ran in every iteration, and the LR and momentum groups of every step of SGD."""
+    """Trains; the archs that ran in every iteration, and the LR and momentum groups of every step
+    of SGD."""
     archs, steps = {}, {}
     runner.optim_wrapper = wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     runner.model.backbone.register_forward_pre_hook(
-        lambda backbone, _: archs.setdefault(runner.iter, []).append(backbone.arch) if backbone.training else None)
+        lambda backbone, _: (
+            archs.setdefault(runner.iter, []).append(backbone.arch) if backbone.training else None
+        )
+    )
     wrapper.optimizer.register_step_pre_hook(
-        lambda sgd, *_: steps.setdefault(runner.iter, []).append((sgd.param_groups[0]['lr'], [*wrapper.pending])))
+        lambda sgd, *_: steps.setdefault(runner.iter, []).append(
+            (sgd.param_groups[0]['lr'], [*wrapper.pending])
+        )
+    )
     runner.train()
     return archs, steps
 
 
 def authors_lr(runner, arch, iteration):
-    return LR * (1 - iteration / ITERATIONS)**runner.optim_wrapper.gamma(arch)
+    return LR * (1 - iteration / ITERATIONS) ** runner.optim_wrapper.gamma(arch)
 
 
 def test_on_top_of_uniform_sampling_the_lr_is_the_authors(tiny):
     runner = tiny.training(**uniform(tiny))
     archs, steps = watch(runner)
-    assert archs.keys() == steps.keys() == {*range(ITERATIONS)} and len({arch for arch, in archs.values()}) == ITERATIONS
-    for iteration, ((arch, ), ((lr, groups), )) in enumerate(zip(archs.values(), steps.values())):
+    assert (
+        archs.keys() == steps.keys() == {*range(ITERATIONS)}
+        and len({arch for (arch,) in archs.values()}) == ITERATIONS
+    )
+    for iteration, ((arch,), ((lr, groups),)) in enumerate(zip(archs.values(), steps.values())):
         assert groups == [arch[0]]
         assert lr == pytest.approx(authors_lr(runner, arch, iteration), rel=1e-9)
     assert runner.optim_wrapper.param_groups[0]['lr'] == pytest.approx(0)
@@ -78,37 +104,54 @@ def test_on_top_of_strict_fairness(tiny, shared_slot):
         lrs = [authors_lr(runner, arch, iteration) for arch in archs[iteration]]
         if shared_slot is None:
             assert slots == [[0, 1, 2]] * 8
-            assert [lr for lr, _ in steps[iteration]] == pytest.approx(lrs) and len({*lrs}) == 3 or iteration == 0
+            assert (
+                [lr for lr, _ in steps[iteration]] == pytest.approx(lrs)
+                and len({*lrs}) == 3
+                or iteration == 0
+            )
         else:
             assert slots == [[archs[iteration][0][0]] * 3] + [[0, 1, 2]] * 7
-            (lr, groups), = steps[iteration]
+            ((lr, groups),) = steps[iteration]
             assert lr == pytest.approx(np.mean(lrs)) and groups == [archs[iteration][0][0]]
     shared = {archs[iteration][0][0] for iteration in range(ITERATIONS)}
-    assert runner.optim_wrapper.buffers.keys() == (shared if shared_slot == 0 else {0, 1, 2}) and len(shared) > 1
+    assert (
+        runner.optim_wrapper.buffers.keys() == (shared if shared_slot == 0 else {0, 1, 2})
+        and len(shared) > 1
+    )
 
 
 def test_on_top_of_the_supervised_pi_model(tiny):
     """Two paths a step that differ in every slot: two groups, each with the LR of its path."""
-    runner = tiny.training(**config(tiny, model=dict(type='pinas_mm.SupervisedPiStrategy', model=model(tiny))))
+    runner = tiny.training(
+        **config(tiny, model=dict(type='pinas_mm.SupervisedPiStrategy', model=model(tiny)))
+    )
     archs, steps = watch(runner)
     for iteration in range(ITERATIONS):
         first, second = archs[iteration]
         (lr0, groups), (lr1, _) = steps[iteration]
         assert groups == [first[0], second[0]] and first[0] != second[0]
-        assert [lr0, lr1] == pytest.approx([authors_lr(runner, arch, iteration) for arch in (first, second)])
+        assert [lr0, lr1] == pytest.approx(
+            [authors_lr(runner, arch, iteration) for arch in (first, second)]
+        )
     assert runner.optim_wrapper.buffers.keys() == {0, 1, 2}
     teachers = {id(p) for p in runner.model.teacher.parameters()}
-    assert not any(id(p) in teachers for each in runner.optim_wrapper.buffers.values() for p in each)
+    assert not any(
+        id(p) in teachers for each in runner.optim_wrapper.buffers.values() for p in each
+    )
 
 
 def test_a_shared_slot_that_is_not_there_is_refused(tiny):
-    with pytest.raises(InputError, match="shared_slot=8, but space 'nasbench_macro' has slots 0 to 7"):
+    with pytest.raises(
+        InputError, match="shared_slot=8, but space 'nasbench_macro' has slots 0 to 7"
+    ):
         tiny.training(**fair(tiny, shared_slot=8))
 
 
 def test_a_subnet_is_refused(tiny):
     runner = tiny.training(**config(tiny, model=model(tiny, arch='22222222')))
-    with pytest.raises(InputError, match=r'built with arch=22222222: a supernet \(arch=None\) is needed'):
+    with pytest.raises(
+        InputError, match=r'built with arch=22222222: a supernet \(arch=None\) is needed'
+    ):
         runner.train()
 
 
@@ -139,9 +182,13 @@ def test_a_resumed_training_ends_as_one_never_stopped(tiny):
     resumed.train()
     ours, expected = state(resumed), state(whole)
     assert resumed.iter == whole.iter == ITERATIONS and len(whole.optim_wrapper.buffers) > 1
-    assert ours.keys() == expected.keys() and all(torch.equal(ours[key], expected[key]) for key in ours)
+    assert ours.keys() == expected.keys() and all(
+        torch.equal(ours[key], expected[key]) for key in ours
+    )
     middle = state(stopped)
-    assert {key.split()[0] for key in middle if ' ' in key} and not torch.equal(middle['head.fc.weight'], ours['head.fc.weight'])
+    assert {key.split()[0] for key in middle if ' ' in key} and not torch.equal(
+        middle['head.fc.weight'], ours['head.fc.weight']
+    )
     assert [group['peak_lr'] for group in resumed.optim_wrapper.param_groups] == [LR]
 
 
@@ -151,8 +198,13 @@ def test_a_resumed_training_ends_as_one_never_stopped(tiny):
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp('dynamics')
-    processes = [subprocess.Popen([sys.executable, two_ranks_dynamics.__file__, str(folder), str(rank)], stdout=subprocess.DEVNULL)
-                 for rank in range(2)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, two_ranks_dynamics.__file__, str(folder), str(rank)],
+            stdout=subprocess.DEVNULL,
+        )
+        for rank in range(2)
+    ]
     try:
         assert [process.wait(timeout=240) for process in processes] == [0, 0]
     finally:
@@ -162,8 +214,13 @@ def ranks(tmp_path_factory):
 
 
 def test_two_ranks_train_one_model_from_the_mean_of_their_gradients(ranks):
-    """As one process whose losses are the means over both ranks' batches, with accumulated gradients and three paths a step."""
-    assert all(torch.equal(ranks[0][part][name], ranks[1][part][name]) for part in ranks[0] for name in ranks[0][part])
+    """As one process whose losses are the means over both ranks' batches, with accumulated
+    gradients and three paths a step."""
+    assert all(
+        torch.equal(ranks[0][part][name], ranks[1][part][name])
+        for part in ranks[0]
+        for name in ranks[0][part]
+    )
     one = strategy()
     wrapper = optimiser(one)
     start = results(one, wrapper)['parameters']
@@ -183,4 +240,8 @@ def test_two_ranks_train_one_model_from_the_mean_of_their_gradients(ranks):
     assert len(expected['buffers']) == len(ranks[0]['buffers']) > len(start)
     for part in expected:
         torch.testing.assert_close(ranks[0][part], expected[part], rtol=1e-3, atol=1e-5)
-    assert not any(torch.equal(start[name], value) for name, value in expected['parameters'].items() if 'stem' in name)
+    assert not any(
+        torch.equal(start[name], value)
+        for name, value in expected['parameters'].items()
+        if 'stem' in name
+    )

@@ -9,16 +9,24 @@ from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.models.strided_pointwise_conv import StridedPointwiseConv2d
 
 
-@pytest.mark.parametrize('channels, size, stride', [(3, 33, 2), (8, 96, 2), (12, 60, 3), (8, 16, (1, 2))])
+@pytest.mark.parametrize(
+    'channels, size, stride', [(3, 33, 2), (8, 96, 2), (12, 60, 3), (8, 16, (1, 2))]
+)
 @pytest.mark.parametrize('memory_format', [torch.contiguous_format, torch.channels_last])
 def test_it_is_the_convolution_it_stands_for(channels, size, stride, memory_format):
     """Outputs and both gradients, against the ordinary one in double precision and contiguous."""
     torch.manual_seed(0)
-    ours, theirs = StridedPointwiseConv2d(channels, 16, 1, stride), nn.Conv2d(channels, 16, 1, stride).double()
+    ours, theirs = (
+        StridedPointwiseConv2d(channels, 16, 1, stride),
+        nn.Conv2d(channels, 16, 1, stride).double(),
+    )
     theirs.load_state_dict(ours.state_dict())
     images = torch.randn(2, channels, size, size)
     results = []
-    for conv, x in ((ours.to(memory_format=memory_format), images.to(memory_format=memory_format)), (theirs, images.double())):
+    for conv, x in (
+        (ours.to(memory_format=memory_format), images.to(memory_format=memory_format)),
+        (theirs, images.double()),
+    ):
         y = conv(x.requires_grad_())
         weights = torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view_as(y)
         results.append((y, *torch.autograd.grad((y * weights).sum(), (x, conv.weight, conv.bias))))
@@ -27,12 +35,13 @@ def test_it_is_the_convolution_it_stands_for(channels, size, stride, memory_form
         torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-3)
 
 
-STEPS = '''
+STEPS = """
 import torch
 from torch import nn
 from pinas_mm.models.backbones import SearchableMacroNet
 torch.set_num_threads(1)
-convs = [module for module in SearchableMacroNet(widen_factor=0.25).modules() if isinstance(module, nn.Conv2d)]
+net = SearchableMacroNet(widen_factor=0.25)
+convs = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
 conv, = [conv for conv in convs if conv.weight.shape == (16, 8, 1, 1) and conv.stride == (2, 2)]
 conv.to(memory_format=torch.channels_last)
 maps = torch.randn(8, 8, 96, 96).to(memory_format=torch.channels_last)
@@ -41,12 +50,15 @@ for _ in range(50):
     conv(maps).square().mean().backward()
     conv.weight.grad = None
 print('alive')
-'''
+"""
 
 
 def test_training_it_leaves_the_heap_whole():
-    """In a process of its own: with an ordinary convolution it ends with a corrupted heap, on CPUs with AVX-512."""
-    result = subprocess.run([sys.executable, '-c', STEPS], capture_output=True, text=True, timeout=300)
+    """In a process of its own: with an ordinary convolution it ends with a corrupted heap, on CPUs
+    with AVX-512."""
+    result = subprocess.run(
+        [sys.executable, '-c', STEPS], capture_output=True, text=True, timeout=300
+    )
     assert result.returncode == 0 and 'alive' in result.stdout, result.stderr[-500:]
 
 
@@ -59,4 +71,6 @@ def test_it_is_used_where_it_is_needed_alone():
     net = SearchableMacroNet(widen_factor=0.25)
     net.init_weights()
     weight = net.state_dict()['layers.0.0.0.weight']
-    assert weight.shape == (16, 8, 1, 1) and weight.std() == pytest.approx((2 / 16)**0.5, rel=0.2)  # Kaiming, fan out
+    assert weight.shape == (16, 8, 1, 1) and weight.std() == pytest.approx(
+        (2 / 16) ** 0.5, rel=0.2
+    )  # Kaiming, fan out

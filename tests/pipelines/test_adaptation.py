@@ -11,13 +11,13 @@ from mmengine.hooks import Hook
 from mmengine.registry import MODELS
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
-from pinas_mm.tasks.domains.digit_domains import write_digit_domain
-from pinas_mm.pipelines.adaptation import COMPARISONS, JOINT, Adaptation
+from pinas_mm.costs.cost import measure_costs
 from pinas_mm.engine.hooks import ArchSamplingHook
 from pinas_mm.errors import InputError
-from pinas_mm.costs.cost import measure_costs
-from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.pipelines.adaptation import COMPARISONS, JOINT, Adaptation
 from pinas_mm.spaces import get_space
+from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.tasks.domains.digit_domains import write_digit_domain
 
 SPACE = get_space('nasbench_macro')
 SOURCE = '11111111'
@@ -27,8 +27,15 @@ CHANNELS = 160
 
 @pytest.fixture
 def model(tiny):
-    return tiny.classifier(**WIDTH) | dict(neck=dict(
-        type='LinearNeck', in_channels=CHANNELS, out_channels=320, gap_dim=2, norm_cfg=dict(type='BN1d')))
+    return tiny.classifier(**WIDTH) | dict(
+        neck=dict(
+            type='LinearNeck',
+            in_channels=CHANNELS,
+            out_channels=320,
+            gap_dim=2,
+            norm_cfg=dict(type='BN1d'),
+        )
+    )
 
 
 @pytest.fixture
@@ -41,17 +48,42 @@ def supernet(tiny, model, tmp_path):
 
 @pytest.fixture
 def config(tiny, model, tmp_path):
-    """Two epochs of four steps for either stage; without a learning rate, so that weights show where they come from."""
-    return Config(dict(
-        work_dir=str(tmp_path / 'adapt'), default_scope='mmpretrain', randomness=dict(seed=3), model=model,
-        train_dataloader=tiny.digits(), train_cfg=dict(by_epoch=True, max_epochs=2),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)), param_scheduler=[dict(type='CosineAnnealingLR', T_max=2, by_epoch=True)],
-        val_dataloader=tiny.digits('held_out', indices=32), val_evaluator=dict(type='Accuracy', topk=(1, )), val_cfg=dict(),
-        test_dataloader=tiny.digits('test', indices=48), test_evaluator=dict(type='Accuracy', topk=(1, )), test_cfg=dict(),
-        supernet_stage=dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook', seed=5)], train_cfg=dict(max_epochs=1)),
-        search_loop=dict(type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=6, ask_size=3, calibration_batches=2,
-                         input_size=32, score_samples=16, top_k=2, constraints=dict(macs=9e5)),
-        subnet_stage=dict(model=dict(head=dict(topk=(1, 5))))))
+    """Two epochs of four steps for either stage; without a learning rate, so that weights show
+    where they come from."""
+    return Config(
+        dict(
+            work_dir=str(tmp_path / 'adapt'),
+            default_scope='mmpretrain',
+            randomness=dict(seed=3),
+            model=model,
+            train_dataloader=tiny.digits(),
+            train_cfg=dict(by_epoch=True, max_epochs=2),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.0)),
+            param_scheduler=[dict(type='CosineAnnealingLR', T_max=2, by_epoch=True)],
+            val_dataloader=tiny.digits('held_out', indices=32),
+            val_evaluator=dict(type='Accuracy', topk=(1,)),
+            val_cfg=dict(),
+            test_dataloader=tiny.digits('test', indices=48),
+            test_evaluator=dict(type='Accuracy', topk=(1,)),
+            test_cfg=dict(),
+            supernet_stage=dict(
+                custom_hooks=[dict(type='pinas_mm.ArchSamplingHook', seed=5)],
+                train_cfg=dict(max_epochs=1),
+            ),
+            search_loop=dict(
+                type='pinas_mm.SearchLoop',
+                searcher=dict(type='random'),
+                num_archs=6,
+                ask_size=3,
+                calibration_batches=2,
+                input_size=32,
+                score_samples=16,
+                top_k=2,
+                constraints=dict(macs=9e5),
+            ),
+            subnet_stage=dict(model=dict(head=dict(topk=(1, 5)))),
+        )
+    )
 
 
 def adapt(config, supernet, until='compare', source_arch=SOURCE, **kwargs):
@@ -72,14 +104,19 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(config, supernet, tmp_path):
+def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(
+    config, supernet, tmp_path
+):
     report = adapt(config, supernet)
     folder = tmp_path / 'adapt'
     found, source = SPACE.decode(report['arch']), SPACE.decode(SOURCE)
     assert json.loads((folder / 'adapt.json').read_text()) == json.loads(json.dumps(report))
     whole = MODELS.build(copy.deepcopy(config.model))
     theirs = load_checkpoint(supernet)['state_dict']
-    names = {arch: [key for key in subnet_state_dict(whole, arch) if key.startswith('backbone.')] for arch in (found, source)}
+    names = {
+        arch: [key for key in subnet_state_dict(whole, arch) if key.startswith('backbone.')]
+        for arch in (found, source)
+    }
 
     # The supernet has the source's backbone; the subnet what the supernet has, neck and head too.
     fine_tuned = weights(folder / 'supernet')
@@ -87,44 +124,73 @@ def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(config,
     assert equal(learned(fine_tuned, backbone), learned(theirs, backbone))
     assert not torch.equal(fine_tuned['head.fc.weight'], theirs['head.fc.weight'])
     joint = weights(folder / 'subnet')
-    assert equal(learned(joint, joint), learned(fine_tuned, joint)) and {'head.fc.weight', *names[found]} <= joint.keys()
+    assert (
+        equal(learned(joint, joint), learned(fine_tuned, joint))
+        and {'head.fc.weight', *names[found]} <= joint.keys()
+    )
     # (a) the source arch with its own, (b) nothing of them, (c) what both archs have.
     fixed, scratch, other = (weights(folder / name) for name in COMPARISONS)
-    assert equal(learned(fixed, names[source]), learned(theirs, names[source])) and not set(names[found]) <= fixed.keys()
+    assert (
+        equal(learned(fixed, names[source]), learned(theirs, names[source]))
+        and not set(names[found]) <= fixed.keys()
+    )
     convolutions = [key for key in names[found] if scratch[key].ndim == 4]
     assert not any(torch.equal(scratch[key], theirs[key]) for key in convolutions)
     assert convolutions and found != source
     kept = {key for key in convolutions if torch.equal(other[key], theirs[key])}
-    assert kept == {key for key in convolutions if key in names[source]} and 0 < len(kept) < len(convolutions)
+    assert kept == {key for key in convolutions if key in names[source]} and 0 < len(kept) < len(
+        convolutions
+    )
 
     # Operations by hand: training is three passes of an image, a score one.
     costs = measure_costs(whole, 32)
     macs = {arch: costs.array('macs', [arch])[0] for arch in (found, source)}
     hook = ArchSamplingHook(seed=5)
-    assert report['steps']['supernet']['operations'] == 3 * 16 * sum(costs.array('macs', [hook.arch(SPACE, i) for i in range(4)]))
-    records = [json.loads(line) for line in (folder / 'search/history.jsonl').read_text().splitlines()[1:]]
+    assert report['steps']['supernet']['operations'] == 3 * 16 * sum(
+        costs.array('macs', [hook.arch(SPACE, i) for i in range(4)])
+    )
+    records = [
+        json.loads(line) for line in (folder / 'search/history.jsonl').read_text().splitlines()[1:]
+    ]
     records = [record for record in records if 'arch' in record]
     assert [record['stage'] for record in records].count('search') == 6 and len(records) == 8
     assert report['steps']['search']['operations'] == sum(
-        record['costs']['macs'] * (32 + (16 if record['stage'] == 'search' else 32)) for record in records)
+        record['costs']['macs'] * (32 + (16 if record['stage'] == 'search' else 32))
+        for record in records
+    )
     assert report['steps']['subnet']['operations'] == 3 * 64 * 2 * macs[found]
     budget = sum(step['operations'] for step in report['steps'].values())
     rows = report['rows']
     assert rows[JOINT]['operations'] == budget and list(rows) == [JOINT, *COMPARISONS.values()]
     for row, arch in zip(list(rows.values())[1:], (source, found, found)):
         epoch = 3 * 64 * macs[arch]
-        assert row['operations'] == epoch * math.ceil(budget / epoch) and row['arch'] == SPACE.encode(arch)
-        assert row['costs']['macs'] == macs[arch] and 'accuracy/top1' in row['metrics'] and 'accuracy/top5' not in row['metrics']
-    assert [slot['slot'] for slot in report['slots'] if slot['source'] != slot['found']] == np.flatnonzero(
-        np.array(found) != np.array(source)).tolist()
-    assert [slot['source'] for slot in report['slots']] == [names[1].name for names in SPACE.candidates]
-    assert [slot['found'] for slot in report['slots']] == [names[choice].name for names, choice in zip(SPACE.candidates, found)]
+        assert row['operations'] == epoch * math.ceil(budget / epoch) and row[
+            'arch'
+        ] == SPACE.encode(arch)
+        assert (
+            row['costs']['macs'] == macs[arch]
+            and 'accuracy/top1' in row['metrics']
+            and 'accuracy/top5' not in row['metrics']
+        )
+    assert [
+        slot['slot'] for slot in report['slots'] if slot['source'] != slot['found']
+    ] == np.flatnonzero(np.array(found) != np.array(source)).tolist()
+    assert [slot['source'] for slot in report['slots']] == [
+        names[1].name for names in SPACE.candidates
+    ]
+    assert [slot['found'] for slot in report['slots']] == [
+        names[choice].name for names, choice in zip(SPACE.candidates, found)
+    ]
 
     # Again: nothing is trained anew, and another seed is refused.
     times = {path: path.stat().st_mtime_ns for path in folder.rglob('*.pth')}
     assert json.loads(json.dumps(adapt(config, supernet))) == json.loads(json.dumps(report))
     assert times == {path: path.stat().st_mtime_ns for path in folder.rglob('*.pth')}
-    with pytest.raises(InputError, match=r'adapt/supernet: made with another config \(.*randomness.* changed\); choose another --work-dir'):
+    with pytest.raises(
+        InputError,
+        match=r'adapt/supernet: made with another config \(.*randomness.* changed\); choose '
+        r'another --work-dir',
+    ):
         adapt(config, supernet, seed=4)
 
 
@@ -138,35 +204,56 @@ def test_the_adapted_subnet_learns_and_is_tested_on_the_test_set(config, superne
 
 
 def test_a_linear_head_on_a_frozen_supernet(config, supernet, tmp_path):
-    """The unsupervised form: nothing of the backbone changes, and a pass costs a forward pass alone."""
+    """The unsupervised form: nothing of the backbone changes, and a pass costs a forward pass
+    alone."""
     config.optim_wrapper.optimizer.lr = 0.05
     config.supernet_stage.model = dict(backbone=dict(frozen_stages=4, frozen_norm_eval=False))
     report = adapt(config, supernet, 'search')
     theirs, ours = load_checkpoint(supernet)['state_dict'], weights(tmp_path / 'adapt/supernet')
     backbone = [key for key in theirs if key.startswith('backbone.')]
     assert equal(learned(ours, backbone), learned(theirs, backbone))
-    hook, costs = ArchSamplingHook(seed=5), measure_costs(MODELS.build(copy.deepcopy(config.model)), 32)
-    assert report['steps']['supernet']['operations'] == 16 * sum(costs.array('macs', [hook.arch(SPACE, i) for i in range(4)]))
+    hook, costs = (
+        ArchSamplingHook(seed=5),
+        measure_costs(MODELS.build(copy.deepcopy(config.model)), 32),
+    )
+    assert report['steps']['supernet']['operations'] == 16 * sum(
+        costs.array('macs', [hook.arch(SPACE, i) for i in range(4)])
+    )
     assert not (tmp_path / 'adapt/subnet').exists()
 
 
 def test_what_is_frozen_and_slow_is_so_for_source_weights_alone(config, supernet, tmp_path):
-    """As mm's configs freeze a pretrained backbone; and its BN statistics are of the source arch on the target, not the supernet's."""
+    """As mm's configs freeze a pretrained backbone; and its BN statistics are of the source arch on
+    the target, not the supernet's."""
     config.subnet_stage.model.backbone = dict(frozen_stages=4)
     config.optim_wrapper.optimizer = dict(type='SGD', lr=0.05, weight_decay=1e-4)
-    config.optim_wrapper.paramwise_cfg = dict(custom_keys={'backbone': dict(lr_mult=0.0, decay_mult=0.5), 'head': dict(lr_mult=2.0)})
+    config.optim_wrapper.paramwise_cfg = dict(
+        custom_keys={'backbone': dict(lr_mult=0.0, decay_mult=0.5), 'head': dict(lr_mult=2.0)}
+    )
     report = adapt(config, supernet)
     theirs = load_checkpoint(supernet)['state_dict']
     fixed, scratch, other = (weights(tmp_path / 'adapt' / name) for name in COMPARISONS)
     backbone = [key for key in fixed if key.startswith('backbone.')]
     assert equal(learned(fixed, backbone), learned(theirs, backbone))
     start = load_checkpoint(tmp_path / 'adapt/fixed/start.pth')['state_dict']
-    assert start.keys() == set(backbone) and equal({key: start[key] for key in start}, {key: fixed[key] for key in start})
-    assert not any(torch.equal(start[key], theirs[key]) for key in backbone if key.endswith('running_mean'))
-    convolutions = [key for key in scratch if key.startswith('backbone.') and scratch[key].ndim == 4]
+    assert start.keys() == set(backbone) and equal(
+        {key: start[key] for key in start}, {key: fixed[key] for key in start}
+    )
+    assert not any(
+        torch.equal(start[key], theirs[key]) for key in backbone if key.endswith('running_mean')
+    )
+    convolutions = [
+        key for key in scratch if key.startswith('backbone.') and scratch[key].ndim == 4
+    ]
     before = load_checkpoint(tmp_path / 'adapt/scratch/epoch_1.pth')['state_dict']
-    assert not any(torch.equal(scratch[key], before[key]) for key in convolutions), 'trained, at the full rate'
-    assert {key for key in other if 'running_mean' in key and torch.equal(other[key], theirs.get(key, other[key]))} == set()
+    assert not any(torch.equal(scratch[key], before[key]) for key in convolutions), (
+        'trained, at the full rate'
+    )
+    assert {
+        key
+        for key in other
+        if 'running_mean' in key and torch.equal(other[key], theirs.get(key, other[key]))
+    } == set()
     # A forward pass an image for what is frozen, three for what is not.
     for row, passes in zip(report['rows'].values(), (None, 1, 3, 3)):
         assert passes is None or row['operations'] % (passes * 64 * int(row['costs']['macs'])) == 0
@@ -184,7 +271,6 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
         return train(self, runner, arch)
 
     class Stop(Hook):
-
         def after_train_epoch(self, runner):
             raise KeyboardInterrupt
 
@@ -194,25 +280,61 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
     monkeypatch.setattr(Adaptation, 'train', train)
     assert (tmp_path / 'stopped/subnet/epoch_1.pth').exists()
     resumed = adapt(config, supernet, 'subnet')
-    assert resumed['rows'][JOINT]['metrics'] == whole['rows'][JOINT]['metrics'] and resumed['arch'] == whole['arch']
+    assert (
+        resumed['rows'][JOINT]['metrics'] == whole['rows'][JOINT]['metrics']
+        and resumed['arch'] == whole['arch']
+    )
     assert equal(weights(tmp_path / 'stopped/subnet'), weights(tmp_path / 'adapt/subnet'))
 
 
-@pytest.mark.parametrize('change, expected', [
-    (dict(val_dataloader=None), 'no val_dataloader: expected a config that trains on the target'),
-    ({'supernet_stage.custom_hooks': []}, "supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook')"),
-    ({'test_dataloader.dataset.split': 'tset'}, "Digits: split='tset', expected one of"),  # which is read last
-    ({'search_loop.searcher.min_leaf': 3}, "searcher 'random': unknown argument(s) ['min_leaf']"),
-    ({'search_loop.constraints.macs': 10}, 'macs'),
-    ({'search_loop.calibration_dataloader': dict(batch_size=128, num_workers=0, dataset=dict(type='pinas_mm.Digits', indices=64))},
-     'calibration_dataloader: no whole batch of 128 in 64 samples'),
-    ({'search_loop.score_samples': 999}, 'num_samples=999 of a dataset with'),
-    ({'search_loop.type': 'TestLoop'}, "expected dict(type='pinas_mm.SearchLoop', input_size=..., ...)"),
-    ({'test_dataloader.dataset.split': 'held_out', 'test_dataloader.dataset.indices': 32},
-     'val_dataloader reads the same images as test_dataloader: the search would choose by the test set'),
-    ({'model.backbone.widen_factor': 0.25, 'model.neck.in_channels': 320}, "--supernet: expected space 'nasbench_macro', as wide as in"),
-    ({'model.head.num_classes': 7}, 'num_classes=7 of LinearClsHead: Digits has 10 classes (0, 1, 2, 3, 4, ...)'),
-])
+@pytest.mark.parametrize(
+    'change, expected',
+    [
+        (
+            dict(val_dataloader=None),
+            'no val_dataloader: expected a config that trains on the target',
+        ),
+        (
+            {'supernet_stage.custom_hooks': []},
+            "supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook')",
+        ),
+        (
+            {'test_dataloader.dataset.split': 'tset'},
+            "Digits: split='tset', expected one of",
+        ),  # which is read last
+        (
+            {'search_loop.searcher.min_leaf': 3},
+            "searcher 'random': unknown argument(s) ['min_leaf']",
+        ),
+        ({'search_loop.constraints.macs': 10}, 'macs'),
+        (
+            {
+                'search_loop.calibration_dataloader': dict(
+                    batch_size=128, num_workers=0, dataset=dict(type='pinas_mm.Digits', indices=64)
+                )
+            },
+            'calibration_dataloader: no whole batch of 128 in 64 samples',
+        ),
+        ({'search_loop.score_samples': 999}, 'num_samples=999 of a dataset with'),
+        (
+            {'search_loop.type': 'TestLoop'},
+            "expected dict(type='pinas_mm.SearchLoop', input_size=..., ...)",
+        ),
+        (
+            {'test_dataloader.dataset.split': 'held_out', 'test_dataloader.dataset.indices': 32},
+            'val_dataloader reads the same images as test_dataloader: the search would choose by '
+            'the test set',
+        ),
+        (
+            {'model.backbone.widen_factor': 0.25, 'model.neck.in_channels': 320},
+            "--supernet: expected space 'nasbench_macro', as wide as in",
+        ),
+        (
+            {'model.head.num_classes': 7},
+            'num_classes=7 of LinearClsHead: Digits has 10 classes (0, 1, 2, 3, 4, ...)',
+        ),
+    ],
+)
 def test_wrong_input_is_named(config, supernet, change, expected):
     config.merge_from_dict(change)
     with pytest.raises(InputError) as error:
@@ -227,11 +349,18 @@ def test_a_search_on_images_of_another_part_is_refused(config, supernet, tmp_pat
     write_digit_domain(tmp_path / 'digits', 'grey', num_images=80)
     pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
     folder = dict(type='CustomDataset', data_root=str(tmp_path / 'digits'), pipeline=pipeline)
-    parts = {part: dict(type='pinas_mm.SeededSplit', part=part, held_out=32, dataset=folder) for part in ('learning', 'held_out')}
+    parts = {
+        part: dict(type='pinas_mm.SeededSplit', part=part, held_out=32, dataset=folder)
+        for part in ('learning', 'held_out')
+    }
     config.val_dataloader.dataset = parts['held_out']
     config[f'{part}_dataloader'].dataset = folder
-    with pytest.raises(InputError, match=rf'config: 32 images of val_dataloader are also in {part}_dataloader, such as .*/digits/.*png: '
-                                         f'the search would choose by images that are {fault}'):
+    with pytest.raises(
+        InputError,
+        match=rf'config: 32 images of val_dataloader are also in {part}_dataloader, such as '
+        rf'.*/digits/.*png: '
+        f'the search would choose by images that are {fault}',
+    ):
         adapt(config, supernet)
     config[f'{part}_dataloader'].dataset = parts['learning']
     adapt(config, supernet, 'search')
@@ -243,24 +372,38 @@ def test_images_without_labels_may_be_tested_on_but_not_learned_from(config, sup
     pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
     folder = dict(type='CustomDataset', data_root=str(tmp_path / 'digits'), pipeline=pipeline)
     config.val_dataloader.dataset = dict(
-        type='pinas_mm.UnlabelledDomain', dataset=dict(type='pinas_mm.SeededSplit', part='held_out', held_out=32, dataset=folder))
+        type='pinas_mm.UnlabelledDomain',
+        dataset=dict(type='pinas_mm.SeededSplit', part='held_out', held_out=32, dataset=folder),
+    )
     config.val_evaluator = dict(type='pinas_mm.InformationMaximisation')
     config.search_loop |= dict(score='information/mutual_information', score_samples=None)
     config.test_dataloader.dataset = folder
     adapt(config, supernet, 'search')
     config.train_dataloader.dataset = folder
-    with pytest.raises(InputError, match='32 images of val_dataloader are also in train_dataloader'):
+    with pytest.raises(
+        InputError, match='32 images of val_dataloader are also in train_dataloader'
+    ):
         adapt(config, supernet, 'search')
 
 
-@pytest.mark.parametrize('source_arch, expected', [
-    (None, "needs the source's best arch (--source-arch)"),
-    ('1111', "--source-arch: [1, 1, 1, 1] has 4 entries, but space 'nasbench_macro' has 8 slots"),
-    ('other.yaml', "an arch of space 'resnest50', but config has 'nasbench_macro'"),
-])
-def test_a_source_arch_that_does_not_fit_is_named(config, supernet, tmp_path, monkeypatch, source_arch, expected):
+@pytest.mark.parametrize(
+    'source_arch, expected',
+    [
+        (None, "needs the source's best arch (--source-arch)"),
+        (
+            '1111',
+            "--source-arch: [1, 1, 1, 1] has 4 entries, but space 'nasbench_macro' has 8 slots",
+        ),
+        ('other.yaml', "an arch of space 'resnest50', but config has 'nasbench_macro'"),
+    ],
+)
+def test_a_source_arch_that_does_not_fit_is_named(
+    config, supernet, tmp_path, monkeypatch, source_arch, expected
+):
     monkeypatch.chdir(tmp_path)
-    Path('other.yaml').write_text('{space: resnest50, arch: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]}')
+    Path('other.yaml').write_text(
+        '{space: resnest50, arch: [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]}'
+    )
     before = copy.deepcopy(config.to_dict())
     with pytest.raises(InputError) as error:
         adapt(config, supernet, source_arch=source_arch)

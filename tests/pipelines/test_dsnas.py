@@ -13,9 +13,9 @@ from mmengine.registry import MODELS, init_default_scope
 from tiny_dsnas import ITERATIONS, dsnas, hand_over, model
 
 from pinas_mm.checkpoint import load_checkpoint
+from pinas_mm.errors import InputError
 from pinas_mm.pipelines import dsnas as dsnas_stages
 from pinas_mm.pipelines.dsnas import run_stages, second_stage_config
-from pinas_mm.errors import InputError
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.strategies import DSNASOptimWrapper
@@ -25,7 +25,9 @@ from pinas_mm.strategies import DSNASOptimWrapper
 def runners(monkeypatch):
     """Every runner that the stages build."""
     built, build = [], dsnas_stages.build_runner
-    monkeypatch.setattr(dsnas_stages, 'build_runner', lambda config: built.append(build(config)) or built[-1])
+    monkeypatch.setattr(
+        dsnas_stages, 'build_runner', lambda config: built.append(build(config)) or built[-1]
+    )
     return built
 
 
@@ -34,7 +36,9 @@ def state(folder):
 
 
 def same(first, second):
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+    return first.keys() == second.keys() and all(
+        torch.equal(first[name], second[name]) for name in first
+    )
 
 
 def test_both_stages(tiny, runners):
@@ -44,34 +48,55 @@ def test_both_stages(tiny, runners):
     assert search.epoch == 2 and train.epoch == 4 and train.iter == 4 * ITERATIONS
     assert json.loads((tiny.folder / 'dsnas.json').read_text()) == json.loads(json.dumps(result))
     assert result['search_epochs'] == 2 and result['search_iterations'] == 2 * ITERATIONS
-    assert result['seconds']['total'] == pytest.approx(result['seconds']['search'] + result['seconds']['train'])
+    assert result['seconds']['total'] == pytest.approx(
+        result['seconds']['search'] + result['seconds']['train']
+    )
     assert min(result['seconds'].values()) > 0 and 0 <= result['metrics']['accuracy/top1'] <= 100
 
     written = load_checkpoint(tiny.folder / 'search/hand_over.pth')
     meta, names = written['meta'], written['state_dict'].keys()
     subnet = MODELS.build(model(arch=arch)).state_dict()
-    assert meta['stage'] == 2 and tuple(meta['arch']) == arch and names == subnet.keys(), 'no other candidates, no logits'
+    assert meta['stage'] == 2 and tuple(meta['arch']) == arch and names == subnet.keys(), (
+        'no other candidates, no logits'
+    )
     assert 'optimizer' not in meta and [len(values) for values in meta['probabilities']] == [3] * 8
-    assert sum(p.numel() for p in train.model.parameters()) < sum(p.numel() for p in search.model.parameters())
-    assert sum(p.numel() for p in train.model.parameters()) == sum(p.numel() for p in MODELS.build(model(arch=arch)).parameters())
+    assert sum(p.numel() for p in train.model.parameters()) < sum(
+        p.numel() for p in search.model.parameters()
+    )
+    assert sum(p.numel() for p in train.model.parameters()) == sum(
+        p.numel() for p in MODELS.build(model(arch=arch)).parameters()
+    )
 
 
 def test_the_result_is_ready_to_deploy(tiny, runners):
-    """In a plain mm config; its BN statistics are those of the training images, its accuracy the one reported."""
+    """In a plain mm config; its BN statistics are those of the training images, its accuracy the
+    one reported."""
     config = dsnas(tiny.folder, epochs=2, search=1, warm_up=0)
     result = run_stages(config)
     found = SubnetFile.read(tiny.folder / 'subnet.yaml')
-    assert NASBENCH_MACRO.encode(found.arch) == result['arch'] and found.widen_factor == 0.125 and found.scores == result['metrics']
+    assert (
+        NASBENCH_MACRO.encode(found.arch) == result['arch']
+        and found.widen_factor == 0.125
+        and found.scores == result['metrics']
+    )
     trained, saved = runners[1].model.state_dict(), state(tiny.folder)
     weights = {name for name, _ in runners[1].model.named_parameters()}
     statistics = {name for name in saved if name.endswith('running_var')}
-    assert saved.keys() == trained.keys() and all(torch.equal(saved[name], trained[name]) for name in weights)
+    assert saved.keys() == trained.keys() and all(
+        torch.equal(saved[name], trained[name]) for name in weights
+    )
     assert statistics and all(not torch.equal(saved[name], trained[name]) for name in statistics)
-    plain = model(arch=str(tiny.folder / 'subnet.yaml'), init_cfg=dict(
-        type='Pretrained', checkpoint=str(tiny.folder / 'subnet.pth'), prefix='backbone.'))
+    plain = model(
+        arch=str(tiny.folder / 'subnet.yaml'),
+        init_cfg=dict(
+            type='Pretrained', checkpoint=str(tiny.folder / 'subnet.pth'), prefix='backbone.'
+        ),
+    )
     plain['backbone'].pop('widen_factor')  # in the subnet file
     keys = ('test_dataloader', 'test_evaluator', 'test_cfg')
-    runner = tiny.runner(model=plain, load_from=str(tiny.folder / 'subnet.pth'), **{key: config[key] for key in keys})
+    runner = tiny.runner(
+        model=plain, load_from=str(tiny.folder / 'subnet.pth'), **{key: config[key] for key in keys}
+    )
     assert runner.test() == result['metrics'] and result['costs'] == found.costs
 
 
@@ -111,12 +136,21 @@ def test_stopped_in_either_stage_it_ends_as_one_never_stopped(tiny, monkeypatch)
 def test_resume_reads_its_own_checkpoints_also_where_weights_were_loaded(tiny, runners):
     net = MODELS.build(model())
     torch.save(net.state_dict(), tiny.folder / 'start.pth')
-    config = dsnas(tiny.folder / 'run', epochs=2, search=1, warm_up=0, load_from=str(tiny.folder / 'start.pth'))
+    config = dsnas(
+        tiny.folder / 'run', epochs=2, search=1, warm_up=0, load_from=str(tiny.folder / 'start.pth')
+    )
     first = run_stages(config)
     (tiny.folder / 'run/search/hand_over.pth').unlink()
     again = run_stages(config, resume=True)
-    assert [runner._load_from for runner in runners] == [str(tiny.folder / 'start.pth'), None, None, None]
-    assert [runner.epoch for runner in runners] == [1, 2, 1, 2] and runners[2].optim_wrapper.passes == ITERATIONS
+    assert [runner._load_from for runner in runners] == [
+        str(tiny.folder / 'start.pth'),
+        None,
+        None,
+        None,
+    ]
+    assert [runner.epoch for runner in runners] == [1, 2, 1, 2] and runners[
+        2
+    ].optim_wrapper.passes == ITERATIONS
     assert again['metrics'] == first['metrics'] and again['search_iterations'] == ITERATIONS
 
 
@@ -124,14 +158,31 @@ def test_what_second_stage_says_is_merged(tiny):
     path = tiny.folder / 'hand_over.pth'
     hand_over(path)
     wrapper = dict(reward='reinforce', macs_limit=1e6, input_size=32, clip_grad=dict(max_norm=1))
-    config = dsnas(tiny.folder, wrapper=wrapper, second_stage=dict(
-        model=dict(head=dict(topk=(1, 5))), custom_hooks=[dict(type='EMAHook')], optim_wrapper=dict(accumulative_counts=2)))
+    config = dsnas(
+        tiny.folder,
+        wrapper=wrapper,
+        second_stage=dict(
+            model=dict(head=dict(topk=(1, 5))),
+            custom_hooks=[dict(type='EMAHook')],
+            optim_wrapper=dict(accumulative_counts=2),
+        ),
+    )
     second = second_stage_config(config, path)
-    assert second.model.head.topk == (1, 5) and second.model.head.type == 'LinearClsHead' and second.model.backbone.arch
+    assert (
+        second.model.head.topk == (1, 5)
+        and second.model.head.type == 'LinearClsHead'
+        and second.model.backbone.arch
+    )
     assert [hook['type'] for hook in second.custom_hooks] == ['EMAHook', 'pinas_mm.HandOverHook']
     assert second.optim_wrapper.to_dict() == dict(
-        type='OptimWrapper', accumulative_counts=2, clip_grad=dict(max_norm=1), optimizer=config.optim_wrapper.optimizer.to_dict())
-    assert 'second_stage' not in second and config.custom_hooks[0].type == 'pinas_mm.DSNASHook', 'the config itself is left as it was'
+        type='OptimWrapper',
+        accumulative_counts=2,
+        clip_grad=dict(max_norm=1),
+        optimizer=config.optim_wrapper.optimizer.to_dict(),
+    )
+    assert 'second_stage' not in second and config.custom_hooks[0].type == 'pinas_mm.DSNASHook', (
+        'the config itself is left as it was'
+    )
     config.optim_wrapper.type = 'pinas_mm.DSNASAmpOptimWrapper'
     assert second_stage_config(config, path).optim_wrapper.type == 'AmpOptimWrapper'
 
@@ -140,19 +191,37 @@ def test_a_config_that_validates_a_supernet_trains_its_subnet_too(tiny):
     """As this project's own configs of supernets do."""
     held_out = tiny.digits('held_out', indices=16)
     config = dsnas(
-        tiny.folder / 'run', epochs=2, search=1, warm_up=0, val_dataloader=held_out, val_evaluator=dict(type='Accuracy', topk=(1, )),
-        val_cfg=dict(type='pinas_mm.ArchValLoop', calibration_dataloader=tiny.digits(), calibration_batches=1),
-        test_cfg=dict(type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=2, input_size=32))
+        tiny.folder / 'run',
+        epochs=2,
+        search=1,
+        warm_up=0,
+        val_dataloader=held_out,
+        val_evaluator=dict(type='Accuracy', topk=(1,)),
+        val_cfg=dict(
+            type='pinas_mm.ArchValLoop', calibration_dataloader=tiny.digits(), calibration_batches=1
+        ),
+        test_cfg=dict(
+            type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=2, input_size=32
+        ),
+    )
     result = run_stages(config)
     assert set(result['metrics']) == {'accuracy/top1'} and (tiny.folder / 'run/subnet.pth').exists()
 
 
 @pytest.mark.parametrize('iteration, stage', [(3, 'search'), (7, 'train')])
-def test_an_iteration_based_run_goes_on_from_its_stage_s_checkpoint(tiny, monkeypatch, iteration, stage):
+def test_an_iteration_based_run_goes_on_from_its_stage_s_checkpoint(
+    tiny, monkeypatch, iteration, stage
+):
     """As configs/dsnas/ on CIFAR-10."""
     kwargs = dict(
-        wrapper=dict(fix_lead=1.0), search=4, warm_up=0, train_cfg=dict(type='IterBasedTrainLoop', max_iters=9),
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2, max_keep_ckpts=1)))
+        wrapper=dict(fix_lead=1.0),
+        search=4,
+        warm_up=0,
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=9),
+        default_hooks=dict(
+            checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2, max_keep_ckpts=1)
+        ),
+    )
     build = dsnas_stages.build_runner
 
     def stop(runner, *args, **kwargs):
@@ -172,37 +241,66 @@ def test_an_iteration_based_run_goes_on_from_its_stage_s_checkpoint(tiny, monkey
 
     def watched(config):
         runner = build(config)
-        runner.register_hook(tiny.Record(before_train_iter=lambda runner, *args, **kwargs: started.append(runner.iter)), 'VERY_LOW')
+        runner.register_hook(
+            tiny.Record(
+                before_train_iter=lambda runner, *args, **kwargs: started.append(runner.iter)
+            ),
+            'VERY_LOW',
+        )
         return runner
 
     monkeypatch.setattr(dsnas_stages, 'build_runner', watched)
     run_stages(config, resume=True)
-    assert started == list(range(iteration - 1, 9)) and (tiny.folder / 'run' / stage / 'last_checkpoint').exists()
+    assert (
+        started == list(range(iteration - 1, 9))
+        and (tiny.folder / 'run' / stage / 'last_checkpoint').exists()
+    )
 
 
 def test_averaged_weights_are_what_is_deployed(tiny, runners):
-    config = dsnas(tiny.folder, epochs=2, search=1, warm_up=0, second_stage=dict(custom_hooks=[dict(type='EMAHook', momentum=0.3)]))
+    config = dsnas(
+        tiny.folder,
+        epochs=2,
+        search=1,
+        warm_up=0,
+        second_stage=dict(custom_hooks=[dict(type='EMAHook', momentum=0.3)]),
+    )
     result = run_stages(config)
     last = load_checkpoint(tiny.folder / 'train/epoch_2.pth')
     saved = state(tiny.folder)
     name = 'head.fc.weight'
-    assert torch.equal(saved[name], last['state_dict'][name]) and not torch.equal(saved[name], last['ema_state_dict'][f'module.{name}'])
+    assert torch.equal(saved[name], last['state_dict'][name]) and not torch.equal(
+        saved[name], last['ema_state_dict'][f'module.{name}']
+    )
     arch = NASBENCH_MACRO.decode(result['arch'])
-    runner = tiny.runner(model=model(arch=arch), load_from=str(tiny.folder / 'subnet.pth'), work_dir=str(tiny.folder / 'plain'),
-                         **{key: config[key] for key in ('test_dataloader', 'test_evaluator', 'test_cfg')})
+    runner = tiny.runner(
+        model=model(arch=arch),
+        load_from=str(tiny.folder / 'subnet.pth'),
+        work_dir=str(tiny.folder / 'plain'),
+        **{key: config[key] for key in ('test_dataloader', 'test_evaluator', 'test_cfg')},
+    )
     assert runner.test() == result['metrics']
 
 
 @pytest.mark.parametrize('scope', ['mmdet', 'mmseg'])
 def test_detectors_and_segmentors_learn_too(scope):
-    tasks = runpy.run_path(str(Path(__file__).parents[1] / 'search/test_evaluator_tasks.py'))
+    tasks = runpy.run_path(str(Path(__file__).parents[1] / 'scoring/test_evaluator_tasks.py'))
     init_default_scope(scope)
     torch.manual_seed(0)
     config = tasks['retinanet' if scope == 'mmdet' else 'segmentor']()
     if scope == 'mmdet':
-        config['train_cfg'] = dict(assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4), allowed_border=-1, pos_weight=-1)
+        config['train_cfg'] = dict(
+            assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4),
+            allowed_border=-1,
+            pos_weight=-1,
+        )
     net = MODELS.build(ConfigDict(config)).train()
-    wrapper = DSNASOptimWrapper(optimizer=torch.optim.SGD(net.parameters(), lr=0.01), macs_limit=1e5, macs_coef=1e-3, input_size=64)
+    wrapper = DSNASOptimWrapper(
+        optimizer=torch.optim.SGD(net.parameters(), lr=0.01),
+        macs_limit=1e5,
+        macs_coef=1e-3,
+        input_size=64,
+    )
     wrapper.initialize_count_status(net, 0, 3)
     data = tasks['collate'](tasks['dataset'](scope)[:2])
     losses = [net.train_step(data, wrapper)['loss'].item() for _ in range(3)]
@@ -213,12 +311,26 @@ def test_detectors_and_segmentors_learn_too(scope):
 # Wrong input.
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(optim_wrapper=dict(type='OptimWrapper')), "optim_wrapper of type OptimWrapper: expected 'pinas_mm.DSNASOptimWrapper' or"),
-    (dict(custom_hooks=[]), 'custom_hooks without .*DSNASHook.*: nothing would end the search'),
-    (dict(custom_hooks=[dict(type='pinas_mm.DSNASHook', search=1), dict(type='pinas_mm.ArchSamplingHook')]),
-     'custom_hooks has ArchSamplingHook, but pinas_mm.DSNASOptimWrapper draws the archs itself'),
-])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (
+            dict(optim_wrapper=dict(type='OptimWrapper')),
+            "optim_wrapper of type OptimWrapper: expected 'pinas_mm.DSNASOptimWrapper' or",
+        ),
+        (dict(custom_hooks=[]), 'custom_hooks without .*DSNASHook.*: nothing would end the search'),
+        (
+            dict(
+                custom_hooks=[
+                    dict(type='pinas_mm.DSNASHook', search=1),
+                    dict(type='pinas_mm.ArchSamplingHook'),
+                ]
+            ),
+            'custom_hooks has ArchSamplingHook, but pinas_mm.DSNASOptimWrapper draws the archs '
+            'itself',
+        ),
+    ],
+)
 def test_a_config_that_is_none_of_dsnas_is_refused(tiny, changes, message):
     with pytest.raises(InputError, match=message):
         run_stages(dsnas(tiny.folder / 'run', **changes))
@@ -227,7 +339,9 @@ def test_a_config_that_is_none_of_dsnas_is_refused(tiny, changes, message):
 
 def test_a_second_run_in_the_same_folder_is_refused(tiny):
     (tiny.folder / 'search').mkdir()
-    with pytest.raises(InputError, match='has a run of DSNAS: go on with --resume, or choose another --work-dir'):
+    with pytest.raises(
+        InputError, match='has a run of DSNAS: go on with --resume, or choose another --work-dir'
+    ):
         run_stages(dsnas(tiny.folder))
 
 
@@ -237,8 +351,12 @@ def test_a_second_run_in_the_same_folder_is_refused(tiny):
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp('dsnas')
-    processes = [subprocess.Popen([sys.executable, tiny_dsnas.__file__, str(folder), str(rank)], stdout=subprocess.DEVNULL)
-                 for rank in range(2)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, tiny_dsnas.__file__, str(folder), str(rank)], stdout=subprocess.DEVNULL
+        )
+        for rank in range(2)
+    ]
     try:
         assert [process.wait(timeout=240) for process in processes] == [0, 0]
     finally:
@@ -252,24 +370,40 @@ def test_two_ranks_learn_one_model_and_one_distribution(ranks, run):
     first, second = (rank[run] for rank in ranks)
     assert (first['archs'] == second['archs']) == (run == 'shared')
     assert not torch.equal(first['signal'][0], second['signal'][0]), 'each has its own batch'
-    assert all(map(torch.equal, first['logits'], second['logits'])) and first['fixed'] == second['fixed']
-    assert any(row.abs().max() > 0.05 for row in first['logits']) and first['baseline'] == second['baseline']
+    assert (
+        all(map(torch.equal, first['logits'], second['logits']))
+        and first['fixed'] == second['fixed']
+    )
+    assert (
+        any(row.abs().max() > 0.05 for row in first['logits'])
+        and first['baseline'] == second['baseline']
+    )
     assert same(first['weights'], second['weights'])
 
 
 def test_both_model_wrappers_train_the_same(ranks):
     own, ddp = ranks[0]['own'], ranks[0]['ddp']
     assert own['archs'][:2] == ddp['archs'][:2]
-    torch.testing.assert_close(own['weights']['backbone.stem.0.weight'], ddp['weights']['backbone.stem.0.weight'], rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(
+        own['weights']['backbone.stem.0.weight'],
+        ddp['weights']['backbone.stem.0.weight'],
+        rtol=1e-2,
+        atol=1e-3,
+    )
 
 
 def test_both_stages_on_two_ranks(ranks):
     first, second = (rank['stages'] for rank in ranks)
-    assert first['arch'] == second['arch'] and first['metrics'] == second['metrics'] and first['search_epochs'] <= 2
+    assert (
+        first['arch'] == second['arch']
+        and first['metrics'] == second['metrics']
+        and first['search_epochs'] <= 2
+    )
 
 
 def test_memory_of_the_supernet_is_released(ranks):
-    """What the process has in memory falls by the other candidates, at the least: their gradients and momentum are gone too."""
+    """What the process has in memory falls by the other candidates, at the least: their gradients
+    and momentum are gone too."""
     if ranks[0]['memory'] is None:
         pytest.skip('memory is read from /proc, and freed by glibc')
     search, train = ranks[0]['memory']

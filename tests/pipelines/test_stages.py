@@ -5,13 +5,15 @@ import pytest
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from pinas_mm.pipelines.stages import into_folder, run_once
 from pinas_mm.errors import InputError
+from pinas_mm.pipelines.stages import into_folder, run_once
 
 
 @pytest.fixture
 def config():
-    return Config(dict(model=dict(type='A'), visualizer=dict(type='V', name='shared'), load_from='start.pth'))
+    return Config(
+        dict(model=dict(type='A'), visualizer=dict(type='V', name='shared'), load_from='start.pth')
+    )
 
 
 def test_a_stage_runs_once(config, tmp_path):
@@ -21,7 +23,11 @@ def test_a_stage_runs_once(config, tmp_path):
         ran.append(config.work_dir)
         return dict(value=len(ran))
 
-    assert run_once(config, tmp_path / 'one', run) == dict(value=1) == run_once(config, tmp_path / 'one', run)
+    assert (
+        run_once(config, tmp_path / 'one', run)
+        == dict(value=1)
+        == run_once(config, tmp_path / 'one', run)
+    )
     assert ran == [str(tmp_path / 'one')]
     assert run_once(config, tmp_path / 'two', run) == dict(value=2)
     stage = json.loads((tmp_path / 'one/stage.json').read_text())
@@ -41,7 +47,10 @@ def test_a_stage_of_another_config_is_refused(config, tmp_path, finished):
         with pytest.raises(KeyboardInterrupt):
             run_once(config, tmp_path, run)
     config.model.type, config.seed = 'B', 1
-    with pytest.raises(InputError, match=r'made with another config \(model, seed changed\); choose another --work-dir'):
+    with pytest.raises(
+        InputError,
+        match=r'made with another config \(model, seed changed\); choose another --work-dir',
+    ):
         run_once(config, tmp_path, run)
 
 
@@ -53,18 +62,29 @@ def test_a_stopped_stage_goes_on_from_its_checkpoint(config, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         run_once(config, tmp_path, stop)
-    assert run_once(config, tmp_path, lambda config: dict(resume=config.resume, load_from=config.load_from)) == dict(
-        resume=True, load_from=None)
+    assert run_once(
+        config, tmp_path, lambda config: dict(resume=config.resume, load_from=config.load_from)
+    ) == dict(resume=True, load_from=None)
 
 
 def test_runners_of_stages_share_no_name(config, tmp_path):
-    first, second = (into_folder(Config(config.to_dict()), tmp_path / name, resume=False) for name in 'ab')
-    assert first.experiment_name != second.experiment_name and 'name' not in first.visualizer and first.visualizer.type == 'V'
+    first, second = (
+        into_folder(Config(config.to_dict()), tmp_path / name, resume=False) for name in 'ab'
+    )
+    assert (
+        first.experiment_name != second.experiment_name
+        and 'name' not in first.visualizer
+        and first.visualizer.type == 'V'
+    )
 
 
-@pytest.mark.parametrize('train_cfg, checkpoint, said', [
-    (dict(max_epochs=1), False, True), (dict(max_epochs=1), True, False), (None, False, False)])
-def test_a_stage_that_has_nothing_to_go_on_from_says_so(config, tmp_path, caplog, train_cfg, checkpoint, said):
+@pytest.mark.parametrize(
+    'train_cfg, checkpoint, said',
+    [(dict(max_epochs=1), False, True), (dict(max_epochs=1), True, False), (None, False, False)],
+)
+def test_a_stage_that_has_nothing_to_go_on_from_says_so(
+    config, tmp_path, caplog, train_cfg, checkpoint, said
+):
     """Not a search: it goes on from its history."""
     if checkpoint:
         (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'epoch_1.pth'))

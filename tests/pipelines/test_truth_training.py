@@ -10,15 +10,28 @@ from mmengine.config import Config
 
 import pinas_mm  # noqa: F401
 from pinas_mm.engine.command_line import build_runner
-from pinas_mm.pipelines.truth_training import TruthFile, TruthTrainer, constraints_of, from_scratch, train_all, training_seed
 from pinas_mm.errors import InputError
+from pinas_mm.pipelines.truth_training import (
+    TruthFile,
+    TruthTrainer,
+    constraints_of,
+    from_scratch,
+    train_all,
+    training_seed,
+)
 
 FINETUNE = Path(__file__).parents[2] / 'configs/quickstart/finetune.py'
 FIRST, SECOND = (0, 1, 0, 0, 0, 0, 0, 0), (1, 0, 0, 0, 0, 0, 2, 0)
 SMALL = {
-    'model.backbone.widen_factor': 0.125, 'model.neck.1.input_features': 160, 'model.head.in_channels': 160,
-    'train_dataloader.batch_size': 16, 'train_dataloader.dataset.indices': 32, 'test_dataloader.dataset.indices': 100,
-    'train_cfg.max_epochs': 2, 'optim_wrapper.optimizer.lr': 0.02}
+    'model.backbone.widen_factor': 0.125,
+    'model.neck.1.input_features': 160,
+    'model.head.in_channels': 160,
+    'train_dataloader.batch_size': 16,
+    'train_dataloader.dataset.indices': 32,
+    'test_dataloader.dataset.indices': 100,
+    'train_cfg.max_epochs': 2,
+    'optim_wrapper.optimizer.lr': 0.02,
+}
 
 
 @pytest.fixture
@@ -45,11 +58,18 @@ def test_an_accuracy_is_that_of_an_ordinary_training(config, tmp_path):
     found = [trainer(SECOND, 0), trainer(FIRST, 1)]  # whatever was trained before
     assert found[1] == by_hand(config, FIRST, training_seed(5, FIRST, 1)) and 5 < found[1] < 60
     assert len(list(tmp_path.glob('work/01000000-1/*/vis_data/scalars.json'))) == 1
-    assert list(tmp_path.rglob('*.pth')) == [tmp_path / 'work/epoch_2.pth'], 'only the training by hand leaves a checkpoint'
+    assert list(tmp_path.rglob('*.pth')) == [tmp_path / 'work/epoch_2.pth'], (
+        'only the training by hand leaves a checkpoint'
+    )
 
 
 def test_seeds_are_told_apart():
-    seeds = {training_seed(seed, arch, repeat) for seed in range(3) for arch in (FIRST, SECOND) for repeat in range(3)}
+    seeds = {
+        training_seed(seed, arch, repeat)
+        for seed in range(3)
+        for arch in (FIRST, SECOND)
+        for repeat in range(3)
+    }
     assert len(seeds) == 18 and all(0 <= seed < 2**31 for seed in seeds)
 
 
@@ -66,18 +86,29 @@ def test_processes_give_the_accuracies_in_order(config, monkeypatch):
     trainings = [(FIRST, 0), (SECOND, 0), (FIRST, 1), (SECOND, 1)]
     found = list(train_all(from_scratch(config), trainings, 7, 'accuracy/top1', jobs=2))
     assert [round(value % 1000, 1) for value in found] == [0.7, 10.7, 1.7, 11.7]
-    assert len({value // 1000 for value in found}) == 2 and os.getpid() not in {value // 1000 for value in found}
+    assert len({value // 1000 for value in found}) == 2 and os.getpid() not in {
+        value // 1000 for value in found
+    }
 
 
-@pytest.mark.parametrize('change, message', [
-    (dict(model=dict(type='ImageClassifier', backbone=dict(type='mmpretrain.ResNet'))),
-     "finetune.py: model.backbone of type 'mmpretrain.ResNet': expected a searchable backbone"),
-    (dict(model=dict(type='ImageClassifier')), 'model.backbone of type None'),
-    (dict(model=None), 'model.backbone of type None'),
-    (dict(test_dataloader=None), 'finetune.py: no test_dataloader: expected a config that trains and tests a subnet'),
-    (dict(test_cfg=None), 'no test_cfg'),
-    (dict(train_cfg=None, optim_wrapper=None), 'no train_cfg, optim_wrapper'),
-])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            dict(model=dict(type='ImageClassifier', backbone=dict(type='mmpretrain.ResNet'))),
+            "finetune.py: model.backbone of type 'mmpretrain.ResNet': expected a searchable "
+            'backbone',
+        ),
+        (dict(model=dict(type='ImageClassifier')), 'model.backbone of type None'),
+        (dict(model=None), 'model.backbone of type None'),
+        (
+            dict(test_dataloader=None),
+            'finetune.py: no test_dataloader: expected a config that trains and tests a subnet',
+        ),
+        (dict(test_cfg=None), 'no test_cfg'),
+        (dict(train_cfg=None, optim_wrapper=None), 'no train_cfg, optim_wrapper'),
+    ],
+)
 def test_configs_that_train_no_subnet(config, change, message):
     for key, value in change.items():
         config[key] = value
@@ -86,22 +117,30 @@ def test_configs_that_train_no_subnet(config, change, message):
 
 
 def test_frozen_stages_and_unknown_metrics_are_refused(config):
-    with pytest.raises(InputError, match=r"the test gives no 'mIoU', but accuracy/top1: choose one with --score"):
+    with pytest.raises(
+        InputError, match=r"the test gives no 'mIoU', but accuracy/top1: choose one with --score"
+    ):
         TruthTrainer(from_scratch(config), score='mIoU')(FIRST, 0)
     config.model.backbone.frozen_stages = 4
-    with pytest.raises(InputError, match='frozen_stages=4 of its backbone: expected a config that trains all of a subnet'):
+    with pytest.raises(
+        InputError,
+        match='frozen_stages=4 of its backbone: expected a config that trains all of a subnet',
+    ):
         from_scratch(config)
 
 
 def test_the_training_of_a_supernet_is_refused(config):
     config.custom_hooks = [dict(type='pinas_mm.ArchSamplingHook')]
-    with pytest.raises(InputError, match=r'trains a supernet \(ArchSamplingHook\): expected a config that trains a subnet'):
+    with pytest.raises(
+        InputError,
+        match=r'trains a supernet \(ArchSamplingHook\): expected a config that trains a subnet',
+    ):
         from_scratch(config)
 
 
 def test_limits_are_those_of_the_configs_width(config):
     limits = constraints_of(from_scratch(config), dict(params=(None, 20000)), 32)
-    for arch in (FIRST, (2, ) * 8):
+    for arch in (FIRST, (2,) * 8):
         config.model.backbone.update(arch=list(arch), init_cfg=None)
         config.experiment_name = f'params{sum(arch)}'
         params = sum(parameter.numel() for parameter in build_runner(config).model.parameters())
@@ -112,8 +151,13 @@ def test_limits_are_those_of_the_configs_width(config):
 def test_a_table_goes_on_only_with_its_own_settings(config, tmp_path):
     path = tmp_path / 'truth.json'
     TruthFile(path, from_scratch(config), dict(seed=3))
-    table = TruthFile(path, from_scratch(config), dict(seed=0))  # without a training, the settings may still be mended
-    assert table.left([FIRST, SECOND], 2) == [(FIRST, 0), (SECOND, 0), (FIRST, 1), (SECOND, 1)] and not path.exists()
+    table = TruthFile(
+        path, from_scratch(config), dict(seed=0)
+    )  # without a training, the settings may still be mended
+    assert (
+        table.left([FIRST, SECOND], 2) == [(FIRST, 0), (SECOND, 0), (FIRST, 1), (SECOND, 1)]
+        and not path.exists()
+    )
     table.add(FIRST, 51.5)
     table.add(SECOND, 40.25)
     table.add(FIRST, 50.0)
@@ -122,7 +166,10 @@ def test_a_table_goes_on_only_with_its_own_settings(config, tmp_path):
     config.model.backbone.arch = 'another/subnet.yaml'
     again = TruthFile(path, from_scratch(config), dict(seed=0))
     assert again.left([FIRST, SECOND], 3) == [(SECOND, 1), (FIRST, 2), (SECOND, 2)]
-    with pytest.raises(InputError, match=r'truth.json: made with other settings \(seed changed\); choose another --out'):
+    with pytest.raises(
+        InputError,
+        match=r'truth.json: made with other settings \(seed changed\); choose another --out',
+    ):
         TruthFile(path, from_scratch(config), dict(seed=1))
     config.train_cfg.max_epochs = 3
     with pytest.raises(InputError, match=r'made with other settings \(train_cfg changed\)'):
@@ -131,5 +178,7 @@ def test_a_table_goes_on_only_with_its_own_settings(config, tmp_path):
     with pytest.raises(InputError, match='truth.meta.json: does not say how .*truth.json was made'):
         TruthFile(path, from_scratch(config), dict(seed=0))
     (tmp_path / 'truth.meta.json').unlink()
-    with pytest.raises(InputError, match=re.escape(f'{path} exists, but not {tmp_path}/truth.meta.json')):
+    with pytest.raises(
+        InputError, match=re.escape(f'{path} exists, but not {tmp_path}/truth.meta.json')
+    ):
         TruthFile(path, from_scratch(config), dict(seed=0))

@@ -32,7 +32,11 @@ def test_what_macs_explain_is_taken_off():
 
 def test_joined_scores_count_alike_whatever_their_unit():
     first, second = np.array([1.0, 2.0, 3.0]), np.array([300.0, 100.0, 800.0])
-    by_hand = [(1 - 2) / np.sqrt(2 / 3) + -100 / np.sqrt(260000 / 3), -300 / np.sqrt(260000 / 3), np.sqrt(1.5) + 400 / np.sqrt(260000 / 3)]
+    by_hand = [
+        (1 - 2) / np.sqrt(2 / 3) + -100 / np.sqrt(260000 / 3),
+        -300 / np.sqrt(260000 / 3),
+        np.sqrt(1.5) + 400 / np.sqrt(260000 / 3),
+    ]
     np.testing.assert_allclose(joined(first, second), by_hand)
     np.testing.assert_allclose(joined(10 * first - 5, second / 7), by_hand)
     np.testing.assert_allclose(joined(first, np.full(3, 4.0)), joined(first))
@@ -41,4 +45,7 @@ def test_joined_scores_count_alike_whatever_their_unit():
 def test_two_noisy_rankers_joined_are_better_than_either(truth):
     rng = np.random.default_rng(4)
     noisy = [truth + truth.std() * rng.normal(size=len(truth)) for _ in range(2)]
-    assert kendall_tau(joined(*noisy), truth) > max(kendall_tau(scores, truth) for scores in noisy) + 0.05
+    assert (
+        kendall_tau(joined(*noisy), truth)
+        > max(kendall_tau(scores, truth) for scores in noisy) + 0.05
+    )

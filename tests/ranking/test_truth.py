@@ -30,17 +30,21 @@ def read(tmp_path):
     return read
 
 
-A, B = (0, 2, 0, 1, 2, 1, 0, 0), (1, ) * 8
+A, B = (0, 2, 0, 1, 2, 1, 0, 0), (1,) * 8
 
 
-@pytest.mark.parametrize('text', [
-    '{"02012100": {"test_acc": [89.5, 88.9], "mean_acc": 89.2, "params": 890666}, "11111111": {"test_acc": [91, 92], "mean_acc": 91.5}}',
-    '{"02012100": [89.5, 88.9], "11111111": [91, 92]}',
-    '{"0,2,0,1,2,1,0,0": [89.5, 88.9], "1,1,1,1,1,1,1,1": [91, 92]}',
-    'arch,first,second\n02012100,89.5,88.9\n11111111,91,92\n',
-    '02012100,89.5,88.9\n\n11111111, 91,92',
-    '\ufefffirst,arch,second\n89.5,02012100,88.9\n91,"1,1,1,1,1,1,1,1",92\n',
-])
+@pytest.mark.parametrize(
+    'text',
+    [
+        '{"02012100": {"test_acc": [89.5, 88.9], "mean_acc": 89.2, "params": 890666}, "11111111": '
+        '{"test_acc": [91, 92], "mean_acc": 91.5}}',
+        '{"02012100": [89.5, 88.9], "11111111": [91, 92]}',
+        '{"0,2,0,1,2,1,0,0": [89.5, 88.9], "1,1,1,1,1,1,1,1": [91, 92]}',
+        'arch,first,second\n02012100,89.5,88.9\n11111111,91,92\n',
+        '02012100,89.5,88.9\n\n11111111, 91,92',
+        '\ufefffirst,arch,second\n89.5,02012100,88.9\n91,"1,1,1,1,1,1,1,1",92\n',
+    ],
+)
 def test_every_form_of_a_table(read, text):
     found = read(text)
     assert found.trainings == {A: (89.5, 88.9), B: (91, 92)}
@@ -48,18 +52,18 @@ def test_every_form_of_a_table(read, text):
 
 
 def test_one_accuracy_each_and_missing_ones(read):
-    assert read('{"02012100": 89.5}').trainings == {A: (89.5, )}
+    assert read('{"02012100": 89.5}').trainings == {A: (89.5,)}
     found = read('arch,first,second\n02012100,89.5,\n11111111,91,92\n')
-    assert found.trainings == {A: (89.5, ), B: (91, 92)} and found.repeats == 1
+    assert found.trainings == {A: (89.5,), B: (91, 92)} and found.repeats == 1
 
 
 def test_the_same_network_in_another_form_is_found(read):
     """Identities of a stage may stand anywhere among its equal positions."""
     found = read('{"02012100": 80, "02110100": 70}')
-    assert found[(0, 2, 0, 1, 2, 1, 0, 0)] == (80, ) and (0, 2, 1, 1, 0, 1, 0, 0) in found
-    assert found[(0, 2, 1, 1, 0, 1, 0, 0)] == found[(0, 2, 1, 0, 1, 1, 0, 0)] == (70, )
+    assert found[(0, 2, 0, 1, 2, 1, 0, 0)] == (80,) and (0, 2, 1, 1, 0, 1, 0, 0) in found
+    assert found[(0, 2, 1, 1, 0, 1, 0, 0)] == found[(0, 2, 1, 0, 1, 1, 0, 0)] == (70,)
     with pytest.raises(InputError, match='arch 22222222 is not among its 2 archs'):
-        found.mean((2, ) * 8)
+        found.mean((2,) * 8)
 
 
 def test_what_is_written_is_read(table, tmp_path):
@@ -67,12 +71,17 @@ def test_what_is_written_is_read(table, tmp_path):
     found = TruthTable.read(tmp_path / 'truth.json', SPACE)
     assert found.trainings == table.trainings
     plain = json.loads((tmp_path / 'truth.json').read_text())
-    assert all(plain[SPACE.encode(arch)] == list(accuracies) for arch, accuracies in table.trainings.items())
+    assert all(
+        plain[SPACE.encode(arch)] == list(accuracies)
+        for arch, accuracies in table.trainings.items()
+    )
 
 
 def test_networks_are_distinct(table):
     networks = table.networks()
-    assert networks == sorted({SPACE.canonical(arch) for arch in table.trainings}) and len(networks) < len(table)
+    assert networks == sorted({SPACE.canonical(arch) for arch in table.trainings}) and len(
+        networks
+    ) < len(table)
 
 
 def test_samples_are_seeded_distinct_networks(table):
@@ -81,7 +90,11 @@ def test_samples_are_seeded_distinct_networks(table):
         assert first == again != other and len(set(first)) == 20
         assert all(SPACE.canonical(arch) == arch and arch in table for arch in first)
     everything = table.networks()
-    assert table.sample(len(everything)) == table.sample(len(everything), 3, 'stratified') == everything
+    assert (
+        table.sample(len(everything))
+        == table.sample(len(everything), 3, 'stratified')
+        == everything
+    )
 
 
 def test_a_stratified_sample_has_one_arch_of_every_quantile(table):
@@ -92,44 +105,53 @@ def test_a_stratified_sample_has_one_arch_of_every_quantile(table):
         assert all(low[0] <= value <= low[-1] for low, value in zip(bins, found))
 
 
-@pytest.mark.parametrize('arguments, message', [
-    ((9, ), '9 archs asked of truth: expected at least 10'),
-    ((301, ), r'at most the 2\d\d distinct networks'),
-    ((20, 0, 'even'), "sampling='even', expected one of"),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ((9,), '9 archs asked of truth: expected at least 10'),
+        ((301,), r'at most the 2\d\d distinct networks'),
+        ((20, 0, 'even'), "sampling='even', expected one of"),
+    ],
+)
 def test_a_wrong_sample(table, arguments, message):
     with pytest.raises(InputError, match=message):
         table.sample(*arguments)
 
 
-@pytest.mark.parametrize('text, message', [
-    ('{"02012100": NaN}', 'accuracy nan of arch 02012100, expected numbers from 0 to 100'),
-    ('{"02012100": [89.5, 890666]}', 'accuracy 890666 of arch 02012100'),
-    ('{"02012100": -1}', 'accuracy -1 of arch'),
-    ('{"02012100": []}', 'no accuracy of arch 02012100'),
-    ('{"02012100": {"accuracy": 3}}', 'arch 02012100: None is not an accuracy in %'),
-    ('{"02012100": true}', 'True is not an accuracy'),
-    ('{"02012100": [[1]]}', r'\[1\] is not an accuracy'),
-    ('{"02012100": 80, "0,2,0,1,2,1,0,0": 81}', 'arch 0,2,0,1,2,1,0,0 is there twice'),
-    ('{"02012100": 80, "02012100": 81}', 'arch 02012100 is there twice'),
-    ('{"02012100": 80, "0201210": 81}', 'has 7 entries, but space .nasbench_macro. has 8 slots'),
-    ('{"0123012301230123": 80}', 'has 16 entries, but space .nasbench_macro. has 8 slots'),
-    ('{"|none~0|": 80}', 'is not an arch of space .nasbench_macro., written like .00000000.'),
-    ('{"02012100": 80', 'not JSON'),
-    ('["02012100"]', 'not of the form {arch: accuracy}'),
-    ('{}', 'a table without archs'),
-    ('', 'neither JSON nor a CSV'),
-    ('hello', 'neither JSON nor a CSV with a column of archs of space .nasbench_macro.'),
-    ('arch,acc\n0123012301230123,80\n', "neither JSON nor a CSV .* it begins with 'arch,acc"),
-    ('arch,acc\n02012100,nan\n', 'accuracy nan'),
-    ('arch,acc\n02012100,high\n', "'high' is not an accuracy"),
-    ('arch,acc\n02012100,\n', 'no accuracy of arch'),
-    ('arch,acc\n02012100,80\n2012100,80\n', 'has 7 entries'),
-    ('2012100,80\n02012100,80\n', 'has 7 entries'),
-    ('acc,arch\n80,02012100\n81\n', r"without its column of archs: \['81'\]"),
-    ('a,"b\n', 'neither JSON nor CSV: unexpected end'),
-    ('\x00\x01', 'neither JSON nor'),
-])
+@pytest.mark.parametrize(
+    'text, message',
+    [
+        ('{"02012100": NaN}', 'accuracy nan of arch 02012100, expected numbers from 0 to 100'),
+        ('{"02012100": [89.5, 890666]}', 'accuracy 890666 of arch 02012100'),
+        ('{"02012100": -1}', 'accuracy -1 of arch'),
+        ('{"02012100": []}', 'no accuracy of arch 02012100'),
+        ('{"02012100": {"accuracy": 3}}', 'arch 02012100: None is not an accuracy in %'),
+        ('{"02012100": true}', 'True is not an accuracy'),
+        ('{"02012100": [[1]]}', r'\[1\] is not an accuracy'),
+        ('{"02012100": 80, "0,2,0,1,2,1,0,0": 81}', 'arch 0,2,0,1,2,1,0,0 is there twice'),
+        ('{"02012100": 80, "02012100": 81}', 'arch 02012100 is there twice'),
+        (
+            '{"02012100": 80, "0201210": 81}',
+            'has 7 entries, but space .nasbench_macro. has 8 slots',
+        ),
+        ('{"0123012301230123": 80}', 'has 16 entries, but space .nasbench_macro. has 8 slots'),
+        ('{"|none~0|": 80}', 'is not an arch of space .nasbench_macro., written like .00000000.'),
+        ('{"02012100": 80', 'not JSON'),
+        ('["02012100"]', 'not of the form {arch: accuracy}'),
+        ('{}', 'a table without archs'),
+        ('', 'neither JSON nor a CSV'),
+        ('hello', 'neither JSON nor a CSV with a column of archs of space .nasbench_macro.'),
+        ('arch,acc\n0123012301230123,80\n', "neither JSON nor a CSV .* it begins with 'arch,acc"),
+        ('arch,acc\n02012100,nan\n', 'accuracy nan'),
+        ('arch,acc\n02012100,high\n', "'high' is not an accuracy"),
+        ('arch,acc\n02012100,\n', 'no accuracy of arch'),
+        ('arch,acc\n02012100,80\n2012100,80\n', 'has 7 entries'),
+        ('2012100,80\n02012100,80\n', 'has 7 entries'),
+        ('acc,arch\n80,02012100\n81\n', r"without its column of archs: \['81'\]"),
+        ('a,"b\n', 'neither JSON nor CSV: unexpected end'),
+        ('\x00\x01', 'neither JSON nor'),
+    ],
+)
 def test_a_wrong_table(read, text, message):
     with pytest.raises(InputError, match=f'table.csv: .*{message}'):
         read(text)
@@ -144,6 +166,6 @@ def test_no_file(tmp_path):
 
 
 def test_another_space(read):
-    assert read('{"0123012301230123": 80}', RESNEST).trainings == {(0, 1, 2, 3) * 4: (80, )}
+    assert read('{"0123012301230123": 80}', RESNEST).trainings == {(0, 1, 2, 3) * 4: (80,)}
     with pytest.raises(InputError, match='has 8 entries, but space .resnest50. has 16 slots'):
         read('{"02012100": 80}', RESNEST)

@@ -3,20 +3,36 @@ import pytest
 import torch
 from torch import nn
 
-from pinas_mm.models.backbones import SearchableBackbone, SearchableMacroNet, SearchableResNeSt, SearchableShuffleNetV2
 from pinas_mm.costs.cost import measure_costs
+from pinas_mm.models.backbones import (
+    SearchableBackbone,
+    SearchableMacroNet,
+    SearchableResNeSt,
+    SearchableShuffleNetV2,
+)
 from pinas_mm.ranking.ranking import kendall_tau
 from pinas_mm.ranking.truth import TruthTable
-from pinas_mm.ranking.zero_cost import depth, freshly_initialised, linearised, naswot, synflow, zero_cost_scores
+from pinas_mm.ranking.zero_cost import (
+    depth,
+    freshly_initialised,
+    linearised,
+    naswot,
+    synflow,
+    zero_cost_scores,
+)
 from pinas_mm.spaces import Candidate, SearchSpace, chain, get_space
 
-CHOICES = (Candidate('identity', dict(kind='identity')), Candidate('conv', dict(kind='conv')), Candidate('none', dict(kind='none')))
+CHOICES = (
+    Candidate('identity', dict(kind='identity')),
+    Candidate('conv', dict(kind='conv')),
+    Candidate('none', dict(kind='none')),
+)
 
 
 class TinyNet(SearchableBackbone):
     """A 1x1 convolution, then two positions: identity, BN-ReLU6-convolution, or nothing at all."""
 
-    space = SearchSpace('tiny', (CHOICES, ) * 2, chain((2, ), (2, ), (1, ), 2), 2)
+    space = SearchSpace('tiny', (CHOICES,) * 2, chain((2,), (2,), (1,), 2), 2)
 
     def build_stem(self):
         return self.conv(3, 2)
@@ -31,7 +47,6 @@ class TinyNet(SearchableBackbone):
 
 
 class Nothing(nn.Module):
-
     def forward(self, x):
         return 0 * x
 
@@ -43,13 +58,23 @@ def net():
 
 
 def test_synflow_of_a_linear_network_by_hand(net):
-    """Every weight matrix is once in the product R, so its weights times their gradients sum to R."""
+    """Every weight matrix is once in the product R, so its weights times their gradients sum to
+    R."""
     linear = linearised(freshly_initialised(net, 3))
-    stem, first, second = (abs(module.weight.detach().numpy()[:, :, 0, 0])
-                           for module in (linear.stem, linear.layers[0]['1'][2], linear.layers[1]['1'][2]))
+    stem, first, second = (
+        abs(module.weight.detach().numpy()[:, :, 0, 0])
+        for module in (linear.stem, linear.layers[0]['1'][2], linear.layers[1]['1'][2])
+    )
     ones, pixels = np.ones(3), 4 * 5
-    for arch, matrices in (((0, 0), [stem]), ((1, 0), [first, stem]), ((0, 1), [second, stem]), ((1, 1), [second, first, stem])):
-        out = (np.linalg.multi_dot([*matrices, ones]) if len(matrices) > 1 else stem @ ones).sum() * pixels
+    for arch, matrices in (
+        ((0, 0), [stem]),
+        ((1, 0), [first, stem]),
+        ((0, 1), [second, stem]),
+        ((1, 1), [second, first, stem]),
+    ):
+        out = (
+            np.linalg.multi_dot([*matrices, ones]) if len(matrices) > 1 else stem @ ones
+        ).sum() * pixels
         assert np.exp(synflow(linear, arch, (4, 5))) == pytest.approx(len(matrices) * out, rel=1e-4)
 
 
@@ -60,9 +85,16 @@ def test_synflow_of_a_network_with_shortcuts_is_what_scaling_its_weights_changes
     linear.set_arch(arch)
     images = torch.ones(1, 3, 8, 8, dtype=torch.float64)
     with torch.no_grad():
-        assert torch.allclose(linear(6 * images)[0], 6 * linear(images)[0]), 'not clipped, no bias: linear'
+        assert torch.allclose(linear(6 * images)[0], 6 * linear(images)[0]), (
+            'not clipped, no bias: linear'
+        )
         flow, step = 0.0, 1e-6
-        for module in [module for part in linear.path(arch) for module in part.modules() if isinstance(module, nn.Conv2d)]:
+        for module in [
+            module
+            for part in linear.path(arch)
+            for module in part.modules()
+            if isinstance(module, nn.Conv2d)
+        ]:
             outputs = []
             for scale in (1 + step, (1 - step) / (1 + step)):
                 module.weight.mul_(scale)
@@ -77,14 +109,16 @@ def test_naswot_by_brute_force(net):
     stem, conv = fresh.stem.weight.detach(), fresh.layers[0]['1'][2].weight.detach()
     x = nn.functional.conv2d(images, stem)
     first = nn.functional.batch_norm(x, None, None, training=True)
-    second = nn.functional.batch_norm(nn.functional.conv2d(first.clamp(0, 6), conv), None, None, training=True)
+    second = nn.functional.batch_norm(
+        nn.functional.conv2d(first.clamp(0, 6), conv), None, None, training=True
+    )
     codes = torch.cat([(first > 0).flatten(1), (second > 0).flatten(1)], dim=1).numpy()
     kernel = [[sum(int(a == b) for a, b in zip(one, other)) for other in codes] for one in codes]
     assert naswot(fresh, (1, 1), images) == pytest.approx(np.log(np.linalg.det(kernel)), rel=1e-4)
 
 
 def test_scores_are_those_of_fresh_weights_and_leave_the_supernet_alone():
-    archs = [(1, 0, 2, 0, 0, 1, 0, 0), (2, ) * 8, (0, ) * 8]
+    archs = [(1, 0, 2, 0, 0, 1, 0, 0), (2,) * 8, (0,) * 8]
     images = torch.randn(4, 3, 8, 8)
 
     def scores(backbone, repeats=1):
@@ -106,7 +140,10 @@ def test_scores_are_those_of_fresh_weights_and_leave_the_supernet_alone():
     for name, values in scores(SearchableMacroNet(widen_factor=0.125, frozen_stages=4)).items():
         np.testing.assert_array_equal(values, found[name], err_msg=f'{name} depends on the weights')
     twice = scores(trained, repeats=2)
-    assert all(np.isfinite(twice[name]).all() and (twice[name] != found[name]).any() for name in ('synflow', 'naswot'))
+    assert all(
+        np.isfinite(twice[name]).all() and (twice[name] != found[name]).any()
+        for name in ('synflow', 'naswot')
+    )
 
 
 def test_a_network_through_which_nothing_flows_is_last(net):
@@ -117,7 +154,7 @@ def test_a_network_through_which_nothing_flows_is_last(net):
 
 
 def test_other_spaces_have_depths_too():
-    assert depth(SearchableResNeSt.space, [(0, 1, 2, 3) * 4, (0, ) * 16]).tolist() == [16, 16]
+    assert depth(SearchableResNeSt.space, [(0, 1, 2, 3) * 4, (0,) * 16]).tolist() == [16, 16]
     assert depth(SearchableShuffleNetV2.space, [(0, 1, 2, 3) * 5]).tolist() == [20]
 
 
@@ -130,6 +167,12 @@ def test_on_the_whole_benchmark(shared):
     archs = list(table.trainings)
     truth = np.array([table.mean(arch) for arch in archs])
     costs = measure_costs(SearchableMacroNet(), 32)
-    found = dict(macs=costs.array('macs', archs), params=costs.array('params', archs), depth=depth(space, archs))
-    taus = {name: round(kendall_tau(values.astype(float), truth), 2) for name, values in found.items()}
+    found = dict(
+        macs=costs.array('macs', archs),
+        params=costs.array('params', archs),
+        depth=depth(space, archs),
+    )
+    taus = {
+        name: round(kendall_tau(values.astype(float), truth), 2) for name, values in found.items()
+    }
     assert taus == dict(macs=0.56, params=0.22, depth=0.69)

@@ -12,7 +12,9 @@ def test_recalibrated_statistics_are_the_mean_over_batches(nets, model, loaders,
     expected, before = nets.statistics_by_hand(model, arch, loaders[0]), nets.statistics(model)
     assert any(name.startswith('neck.') for name in expected)
     with recalibrated_bn(model, arch, loaders[0]):
-        assert not any(module.training for module in model.modules()) and model.backbone.arch == arch
+        assert (
+            not any(module.training for module in model.modules()) and model.backbone.arch == arch
+        )
         for name, (mean, variance, batches) in nets.statistics(model).items():
             if name in expected:
                 torch.testing.assert_close([mean, variance], expected[name], rtol=1e-4, atol=1e-5)
@@ -28,4 +30,6 @@ def test_active_layers_are_those_that_run(nets, model):
             module.register_forward_hook(lambda layer, inputs, output: ran.append(layer))
     model.backbone.set_arch(ARCHS[0])
     model.eval()(torch.zeros(2, 3, 32, 32), mode='tensor')
-    assert ran == sorted(layers, key=ran.index) and len(set(layers)) == len(layers) < len(nets.statistics(model))
+    assert ran == sorted(layers, key=ran.index) and len(set(layers)) == len(layers) < len(
+        nets.statistics(model)
+    )

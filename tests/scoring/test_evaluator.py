@@ -21,14 +21,14 @@ ARCHS = [(0, 1, 2, 0, 1, 2, 0, 0), (0, 1, 0, 1, 0, 1, 2, 0), (1, 0, 0, 0, 0, 0, 
 
 
 def top1():
-    return Evaluator([Accuracy(topk=(1, ))])
+    return Evaluator([Accuracy(topk=(1,))])
 
 
 class Watching(Accuracy):
     """Keeps the BN statistics and the predictions that each arch was scored with."""
 
     def __init__(self, model, log):
-        super().__init__(topk=(1, ))
+        super().__init__(topk=(1,))
         self.model, self.sink, self.own = model, log.append, {}
 
     def process(self, data_batch, data_samples):
@@ -37,22 +37,33 @@ class Watching(Accuracy):
         arch = self.model.backbone.arch
         active = {id(layer) for layer in active_bn_layers(self.model, arch)}
         self.own['arch'] = arch
-        self.own['bn'] = [(layer.running_mean.clone(), layer.running_var.clone(), int(layer.num_batches_tracked))
-                          for layer in self.model.modules() if id(layer) in active]
-        self.own.setdefault('scores', []).extend(sample['pred_score'].clone() for sample in data_samples)
+        self.own['bn'] = [
+            (layer.running_mean.clone(), layer.running_var.clone(), int(layer.num_batches_tracked))
+            for layer in self.model.modules()
+            if id(layer) in active
+        ]
+        self.own.setdefault('scores', []).extend(
+            sample['pred_score'].clone() for sample in data_samples
+        )
         super().process(data_batch, data_samples)
 
 
 def evaluate(model, loaders, archs, **kwargs):
     log = []
-    metrics = ArchEvaluator(model, *loaders, lambda: Evaluator([Watching(model, log)]), **kwargs).evaluate(archs)
+    metrics = ArchEvaluator(
+        model, *loaders, lambda: Evaluator([Watching(model, log)]), **kwargs
+    ).evaluate(archs)
     return metrics, {own['arch']: own for own in log}
 
 
 def assert_equal(ours, theirs):
     """Bit by bit: the BN statistics that two archs were scored with, and their predictions."""
     for first, second in zip(ours['bn'], theirs['bn'], strict=True):
-        assert torch.equal(first[0], second[0]) and torch.equal(first[1], second[1]) and first[2] == second[2]
+        assert (
+            torch.equal(first[0], second[0])
+            and torch.equal(first[1], second[1])
+            and first[2] == second[2]
+        )
     assert torch.equal(torch.stack(ours['scores']), torch.stack(theirs['scores']))
 
 
@@ -60,7 +71,11 @@ def many(space, n=12):
     """Random archs and their mutants: long and short common prefixes."""
     rng = np.random.default_rng(0)
     parents = [space.sample(rng) for _ in range(n // 3)]
-    return [arch for parent in parents for arch in (parent, space.mutate(parent, 0.2, rng), space.mutate(parent, 0.2, rng))]
+    return [
+        arch
+        for parent in parents
+        for arch in (parent, space.mutate(parent, 0.2, rng), space.mutate(parent, 0.2, rng))
+    ]
 
 
 def test_many_archs_together_equal_each_alone(model, loaders):
@@ -68,37 +83,44 @@ def test_many_archs_together_equal_each_alone(model, loaders):
     together, log = evaluate(model, loaders, archs)
     plain, plain_log = evaluate(model, loaders, archs, share_prefixes=False)
     for index, arch in enumerate(archs):
-        (alone, ), alone_log = evaluate(model, loaders, [arch])
+        (alone,), alone_log = evaluate(model, loaders, [arch])
         assert alone == together[index] == plain[index]
         assert_equal(log[arch], alone_log[arch])
         assert_equal(plain_log[arch], alone_log[arch])
-    assert not torch.allclose(torch.stack(log[archs[0]]['scores']), torch.stack(log[archs[3]]['scores']))
+    assert not torch.allclose(
+        torch.stack(log[archs[0]]['scores']), torch.stack(log[archs[3]]['scores'])
+    )
 
 
 def test_archs_of_cells_together_equal_each_alone(nets, loaders):
-    """All cells read the same slots, so that archs share the stem only. The third arch gives a constant."""
+    """All cells read the same slots, so that archs share the stem only. The third arch gives a
+    constant."""
     model = nets.build(backbone='SearchableNASBench201', channels=8)
-    archs = [(3, 1, 2, 4, 3, 2), (0, 2, 3, 1, 1, 4), (0, ) * 6, (3, 1, 2, 4, 3, 3)]
+    archs = [(3, 1, 2, 4, 3, 2), (0, 2, 3, 1, 1, 4), (0,) * 6, (3, 1, 2, 4, 3, 3)]
     stems = []
     model.backbone.stem.register_forward_hook(lambda *_: stems.append(1))
     together, log = evaluate(model, loaders, archs)
     batches = sum(map(len, loaders))
     assert len(stems) == batches
     for index, arch in enumerate(archs):
-        (alone, ), alone_log = evaluate(model, loaders, [arch])
+        (alone,), alone_log = evaluate(model, loaders, [arch])
         assert alone == together[index] and np.isfinite(alone['accuracy/top1'])
         assert_equal(log[arch], alone_log[arch])
     assert len(stems) == 5 * batches
-    assert torch.stack(log[archs[2]]['scores']).std(dim=0).max() < 1e-6 < torch.stack(log[archs[0]]['scores']).std(dim=0).max()
+    assert (
+        torch.stack(log[archs[2]]['scores']).std(dim=0).max()
+        < 1e-6
+        < torch.stack(log[archs[0]]['scores']).std(dim=0).max()
+    )
 
 
 def test_archs_of_shuffle_blocks_together_equal_each_alone(nets, loaders):
     """Channels that pass by are a view of what the block before has put out."""
     model = nets.build(backbone='SearchableShuffleNetV2', channels=128)
-    archs = [(0, ) * 20, (0, ) * 19 + (3, ), (0, 1, 2, 3) * 5]
+    archs = [(0,) * 20, (0,) * 19 + (3,), (0, 1, 2, 3) * 5]
     together, log = evaluate(model, loaders, archs)
     for index, arch in enumerate(archs):
-        (alone, ), alone_log = evaluate(model, loaders, [arch])
+        (alone,), alone_log = evaluate(model, loaders, [arch])
         assert alone == together[index]
         assert_equal(log[arch], alone_log[arch])
 
@@ -108,11 +130,12 @@ class InPlace(nn.Module):
 
     def forward(self, x):
         x[0].mul_(1.1)
-        return (x[-1].mean(dim=(2, 3)), )
+        return (x[-1].mean(dim=(2, 3)),)
 
 
 class TwoScales(nn.Module):
-    """A backbone that is called twice per step; the second input depends on the arch if ``mixed``."""
+    """A backbone that is called twice per step; the second input depends on the arch if
+    ``mixed``."""
 
     def __init__(self, backbone, mixed):
         super().__init__()
@@ -121,7 +144,7 @@ class TwoScales(nn.Module):
     def forward(self, x):
         first = self.backbone(x)[0]
         again = x[:, :, ::2, ::2] + (first.mean() if self.mixed else 0)
-        return (first.mean(dim=(2, 3)) + self.backbone(again)[0].mean(dim=(2, 3)), )
+        return (first.mean(dim=(2, 3)) + self.backbone(again)[0].mean(dim=(2, 3)),)
 
 
 @pytest.mark.parametrize('case', ['in_place', 'in_place_stage', 'windows', 'mixed'])
@@ -136,7 +159,7 @@ def test_any_use_of_the_backbone_is_exact(model, loaders, case, monkeypatch):
     archs = many(model.backbone.space, 6)
     together, log = evaluate(model, loaders, archs)
     for index, arch in enumerate(archs):
-        (alone, ), alone_log = evaluate(model, loaders, [arch], share_prefixes=False)
+        (alone,), alone_log = evaluate(model, loaders, [arch], share_prefixes=False)
         assert alone == together[index]
         assert_equal(log[arch], alone_log[arch])
 
@@ -144,11 +167,18 @@ def test_any_use_of_the_backbone_is_exact(model, loaders, case, monkeypatch):
 def test_what_is_shared_runs_once_per_batch(model, loaders):
     """Counted at the modules, against the number of different prefixes."""
     runs, archs = [], many(model.backbone.space)
-    for module in (model.backbone.stem, *(block for layer in model.backbone.layers for block in layer.values())):
+    for module in (
+        model.backbone.stem,
+        *(block for layer in model.backbone.layers for block in layer.values()),
+    ):
         module.register_forward_hook(lambda *_: runs.append(1))
     evaluate(model, loaders, archs[::-1])
     batches = len(loaders[0]) + len(loaders[1])
-    assert len(runs) == batches * (1 + len({arch[:end] for arch in archs for end in range(1, 9)})) < 9 * batches * len(archs)
+    assert (
+        len(runs)
+        == batches * (1 + len({arch[:end] for arch in archs for end in range(1, 9)}))
+        < 9 * batches * len(archs)
+    )
 
 
 def test_an_arch_that_raises_fails_alone(model, loaders):
@@ -179,7 +209,11 @@ def test_an_arch_whose_scoring_raises_fails_alone(model, loaders):
         return step(data)
 
     model.val_step = failing
-    assert evaluate(model, loaders, ARCHS)[0] == [expected[0], Failure('ValueError: boxes'), expected[2]]
+    assert evaluate(model, loaders, ARCHS)[0] == [
+        expected[0],
+        Failure('ValueError: boxes'),
+        expected[2],
+    ]
 
 
 def test_half_precision_is_near(model, loaders):
@@ -192,42 +226,79 @@ def test_half_precision_is_near(model, loaders):
 
 def test_folded_bn_is_equal_up_to_rounding_and_gone_afterwards(model, loaders):
     archs = many(model.backbone.space, 6)
-    before, forwards = copy.deepcopy(model.state_dict()), [module.forward for module in model.modules()]
+    before, forwards = (
+        copy.deepcopy(model.state_dict()),
+        [module.forward for module in model.modules()],
+    )
     runs = []
-    handles = [module.register_forward_hook(lambda m, inputs, output: runs.append(output is inputs[0]))
-               for module in model.modules() if isinstance(module, _BatchNorm)]
-    exact, folded = evaluate(model, loaders, archs)[1], evaluate(model, loaders, archs, fold_bn=True)[1]
+    handles = [
+        module.register_forward_hook(lambda m, inputs, output: runs.append(output is inputs[0]))
+        for module in model.modules()
+        if isinstance(module, _BatchNorm)
+    ]
+    exact, folded = (
+        evaluate(model, loaders, archs)[1],
+        evaluate(model, loaders, archs, fold_bn=True)[1],
+    )
     assert any(runs), 'some BN layers passed their input on'
     for arch in archs:
-        torch.testing.assert_close(torch.stack(exact[arch]['scores']), torch.stack(folded[arch]['scores']), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            torch.stack(exact[arch]['scores']),
+            torch.stack(folded[arch]['scores']),
+            rtol=1e-4,
+            atol=1e-5,
+        )
     for handle in handles:
         handle.remove()
     after = model.state_dict()
-    assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
+    assert before.keys() == after.keys() and all(
+        torch.equal(before[key], after[key]) for key in before
+    )
     assert [module.forward for module in model.modules()] == forwards
-    assert all(isinstance(parameter, nn.Parameter) for module in model.modules() for parameter in module._parameters.values()
-               if parameter is not None)
+    assert all(
+        isinstance(parameter, nn.Parameter)
+        for module in model.modules()
+        for parameter in module._parameters.values()
+        if parameter is not None
+    )
 
 
 def test_layers_that_share_a_convolution_are_not_folded(model, loaders):
     """As in heads with BN per level around one convolution; and SyncBN is put back."""
-    class Shared(nn.Module):
 
+    class Shared(nn.Module):
         def __init__(self):
             super().__init__()
-            self.conv, self.bns = nn.Conv2d(160, 24, 1), nn.ModuleList([nn.BatchNorm2d(24), nn.SyncBatchNorm(24)])
+            self.conv, self.bns = (
+                nn.Conv2d(160, 24, 1),
+                nn.ModuleList([nn.BatchNorm2d(24), nn.SyncBatchNorm(24)]),
+            )
             nn.init.constant_(self.bns[1].weight, 3)
 
         def forward(self, x):
-            return (sum(bn(self.conv(x[-1] * (1 + i))) for i, bn in enumerate(self.bns)).mean(dim=(2, 3)), )
+            return (
+                sum(bn(self.conv(x[-1] * (1 + i))) for i, bn in enumerate(self.bns)).mean(
+                    dim=(2, 3)
+                ),
+            )
 
     model.neck = Shared()
     model.train()
     before = [(module.training, getattr(module, 'momentum', None)) for module in model.modules()]
-    exact, folded = evaluate(model, loaders, ARCHS)[1], evaluate(model, loaders, ARCHS, fold_bn=True)[1]
+    exact, folded = (
+        evaluate(model, loaders, ARCHS)[1],
+        evaluate(model, loaders, ARCHS, fold_bn=True)[1],
+    )
     for arch in ARCHS:
-        torch.testing.assert_close(torch.stack(exact[arch]['scores']), torch.stack(folded[arch]['scores']), rtol=1e-4, atol=1e-5)
-    assert [(module.training, getattr(module, 'momentum', None)) for module in model.modules()] == before
+        torch.testing.assert_close(
+            torch.stack(exact[arch]['scores']),
+            torch.stack(folded[arch]['scores']),
+            rtol=1e-4,
+            atol=1e-5,
+        )
+    assert [
+        (module.training, getattr(module, 'momentum', None)) for module in model.modules()
+    ] == before
     assert not any('forward' in module.__dict__ for module in model.modules())
 
 
@@ -244,14 +315,18 @@ def test_bn_layers_that_calibration_does_not_run_keep_their_statistics(model, lo
     model.auxiliary = nn.BatchNorm2d(4)
     model.auxiliary.running_mean.fill_(5)
     with recalibrated_bn(model, ARCHS[0], loaders[0]):
-        assert model.auxiliary.running_mean.tolist() == [5] * 4 and int(model.auxiliary.num_batches_tracked) == 0
+        assert (
+            model.auxiliary.running_mean.tolist() == [5] * 4
+            and int(model.auxiliary.num_batches_tracked) == 0
+        )
 
 
 class Scripted(Accuracy):
-    """An arch has a sample right with a probability that its first choice decides; some archs raise or are not finite."""
+    """An arch has a sample right with a probability that its first choice decides; some archs raise
+    or are not finite."""
 
     def __init__(self, model):
-        super().__init__(topk=(1, ))
+        super().__init__(topk=(1,))
         self.model = model
 
     def process(self, data_batch, data_samples):
@@ -267,17 +342,25 @@ class Scripted(Accuracy):
 def test_a_race_drops_losers_and_spares_the_rest(nets, model, loaders):
     """300 samples in batches of 50; those with first choice 2 are far ahead of those with 0."""
     scoring = whole_set_loader(nets.dataloader('held_out', 50), None, 0, shuffle=True)
-    archs = [(first, *rest, 0) for first in (0, 1, 2) for rest in ((0, 1, 2, 0, 1, 2), (1, 1, 1, 0, 0, 0))]
+    archs = [
+        (first, *rest, 0)
+        for first in (0, 1, 2)
+        for rest in ((0, 1, 2, 0, 1, 2), (1, 1, 1, 0, 0, 0))
+    ]
     seen = []
 
     def run(race):
-        evaluator = ArchEvaluator(model, loaders[0], scoring, lambda: Evaluator([Scripted(model)]), race=race)
+        evaluator = ArchEvaluator(
+            model, loaders[0], scoring, lambda: Evaluator([Scripted(model)]), race=race
+        )
         evaluator.on_progress = lambda done, total: seen.append(done)
         return evaluator.evaluate(archs)
 
     plain, raced = run(None), run(Race('accuracy/top1', top_k=2))
     samples = [result['samples'] for result in raced]
-    assert samples[4:] == [300, 300] and max(samples[:2]) < 300, 'the first choice 0 is dropped early, 2 never'
+    assert samples[4:] == [300, 300] and max(samples[:2]) < 300, (
+        'the first choice 0 is dropped early, 2 never'
+    )
     for result, before, number in zip(raced, plain, samples):
         if number == 300:
             assert result == before | dict(samples=300.0)
@@ -288,12 +371,16 @@ def test_a_race_survives_an_arch_that_fails(nets, model, loaders):
     scoring = whole_set_loader(nets.dataloader('held_out', 50), None, 0, shuffle=True)
     archs = [(first, 0, 1, 2, 0, 1, 2, last) for first in (0, 1, 2) for last in (0, 2)]
     race = Race('accuracy/top1', top_k=1)
-    results = ArchEvaluator(model, loaders[0], scoring, lambda: Evaluator([Scripted(model)]), race=race).evaluate(archs)
+    results = ArchEvaluator(
+        model, loaders[0], scoring, lambda: Evaluator([Scripted(model)]), race=race
+    ).evaluate(archs)
     assert [result == Failure('ValueError: broken') for result in results] == [False, True] * 3
 
 
 def test_what_is_no_number_is_left_out_of_the_metrics(model, loaders):
-    metrics, = ArchEvaluator(model, *loaders, lambda: Evaluator([Accuracy(), ConfusionMatrix(num_classes=10)])).evaluate(ARCHS[:1])
+    (metrics,) = ArchEvaluator(
+        model, *loaders, lambda: Evaluator([Accuracy(), ConfusionMatrix(num_classes=10)])
+    ).evaluate(ARCHS[:1])
     assert list(metrics) == ['accuracy/top1']
 
 
@@ -301,11 +388,13 @@ def test_metrics_are_built_once_and_keep_their_results_apart(model, loaders):
     built = []
 
     def build():
-        built.append(Accuracy(topk=(1, )))
+        built.append(Accuracy(topk=(1,)))
         return Evaluator([built[-1]])
 
     evaluator = ArchEvaluator(model, *loaders, build)
-    assert evaluator.evaluate(ARCHS) == evaluator.evaluate(ARCHS) == evaluate(model, loaders, ARCHS)[0]
+    assert (
+        evaluator.evaluate(ARCHS) == evaluator.evaluate(ARCHS) == evaluate(model, loaders, ARCHS)[0]
+    )
     assert len(built) == 1 and built[0].results == []
 
 
@@ -345,7 +434,9 @@ def test_accuracy_is_that_of_the_plain_subnet(nets, model, loaders):
                 images, labels = nets.images_and_labels(batch)
                 right.append(subnet.eval()(images, mode='tensor').argmax(dim=1) == labels)
         assert len(torch.cat(right)) == 60
-        assert scores == {'accuracy/top1': pytest.approx(100 * torch.cat(right).float().mean().item())}
+        assert scores == {
+            'accuracy/top1': pytest.approx(100 * torch.cat(right).float().mean().item())
+        }
         assert scores['accuracy/top1'] > 20
 
         # Without recalibration the statistics are those of all archs mixed: other scores.
@@ -366,7 +457,6 @@ def test_dropout_is_off(model, loaders):
 
 
 class Failing(Accuracy):
-
     def process(self, data_batch, data_samples):
         super().process(data_batch, data_samples)
         if len(self.results) == 50:
@@ -396,7 +486,9 @@ def test_the_supernet_is_left_as_it_was(model, loaders, event, active, monkeypat
     model.train()
     model.neck.eval()
     model.backbone.layers[0]['1'].eval()
-    for momentum, layer in enumerate(layer for layer in model.modules() if isinstance(layer, _BatchNorm)):
+    for momentum, layer in enumerate(
+        layer for layer in model.modules() if isinstance(layer, _BatchNorm)
+    ):
         layer.momentum = None if momentum == 3 else 0.01 * momentum
     if active:
         model.backbone.set_arch(active)
@@ -406,7 +498,7 @@ def test_the_supernet_is_left_as_it_was(model, loaders, event, active, monkeypat
     calibration, scoring = loaders
     calibration = Unreadable(calibration) if event == 'calibration' else calibration
     scoring = Unreadable(scoring) if event == 'scoring' else scoring
-    metrics = (lambda: Evaluator([Failing(topk=(1, ))])) if event == 'metric' else top1
+    metrics = (lambda: Evaluator([Failing(topk=(1,))])) if event == 'metric' else top1
     evaluator = ArchEvaluator(model, calibration, scoring, metrics)
     if event == 'success':
         assert len(evaluator.evaluate(ARCHS)) == 3
@@ -419,10 +511,16 @@ def test_the_supernet_is_left_as_it_was(model, loaders, event, active, monkeypat
             evaluator.evaluate(ARCHS)
 
     assert model.backbone._arch == active and model.backbone.part_runner is None
-    assert [(module.training, getattr(module, 'momentum', None)) for module in model.modules()] == flags
+    assert [
+        (module.training, getattr(module, 'momentum', None)) for module in model.modules()
+    ] == flags
     after = model.state_dict()
-    assert before.keys() == after.keys() and all(torch.equal(before[key], after[key]) for key in before)
-    assert all(parameter.requires_grad and parameter.grad is None for parameter in model.parameters())
+    assert before.keys() == after.keys() and all(
+        torch.equal(before[key], after[key]) for key in before
+    )
+    assert all(
+        parameter.requires_grad and parameter.grad is None for parameter in model.parameters()
+    )
 
 
 def test_data_is_read_with_its_own_batches_only(model, loaders):
@@ -430,29 +528,46 @@ def test_data_is_read_with_its_own_batches_only(model, loaders):
     log = []
     ArchEvaluator(model, *loaders, lambda: Evaluator([Watching(model, log)])).evaluate(ARCHS[:1])
     assert len(log[0]['scores']) == 60
-    read = [{image.numpy().tobytes() for batch in loader for image in batch['inputs']} for loader in loaders]
+    read = [
+        {image.numpy().tobytes() for batch in loader for image in batch['inputs']}
+        for loader in loaders
+    ]
     assert [len(images) for images in read] == [64, 60] and not read[0] & read[1]
 
 
 def test_too_small_calibration_batches_are_an_error(nets, model, loaders):
     small = calibration_loader(nets.dataloader('learning', 8), 4)
     before = nets.statistics(model)
-    with pytest.raises(InputError, match='a batch of 8 images for BN recalibration: expected at least 16'):
+    with pytest.raises(
+        InputError, match='a batch of 8 images for BN recalibration: expected at least 16'
+    ):
         ArchEvaluator(model, small, loaders[1], top1).evaluate(ARCHS)
-    assert all(torch.equal(a, b) for name in before for a, b in zip(before[name][:2], nets.statistics(model)[name][:2]))
+    assert all(
+        torch.equal(a, b)
+        for name in before
+        for a, b in zip(before[name][:2], nets.statistics(model)[name][:2])
+    )
 
 
 def test_no_data_is_an_error(nets, model, loaders):
     empty = whole_set_loader(nets.dataloader('held_out', 100, drop_last=True), 60)
-    with pytest.raises(InputError, match='the scoring loader has no batch: 300 samples at batch size 100'):
+    with pytest.raises(
+        InputError, match='the scoring loader has no batch: 300 samples at batch size 100'
+    ):
         ArchEvaluator(model, loaders[0], empty, top1)
     with pytest.raises(InputError, match='the calibration loader has no batch'):
         ArchEvaluator(model, empty, loaders[1], top1)
-    with pytest.raises(InputError, match='no data for BN recalibration'), recalibrated_bn(model, ARCHS[0], []):
+    with (
+        pytest.raises(InputError, match='no data for BN recalibration'),
+        recalibrated_bn(model, ARCHS[0], []),
+    ):
         pass
     with pytest.raises(InputError, match='no whole batch of 64 in 40 samples'):
-        calibration_loader(nets.dataloader('held_out', 64) | dict(dataset=dict(
-            type='pinas_mm.Digits', split='held_out', indices=40, pipeline=[])), 2)
+        calibration_loader(
+            nets.dataloader('held_out', 64)
+            | dict(dataset=dict(type='pinas_mm.Digits', split='held_out', indices=40, pipeline=[])),
+            2,
+        )
 
 
 def test_a_model_without_a_supernet_is_named(loaders):
@@ -467,7 +582,7 @@ def test_several_metrics_of_archs_against_their_logits(model, loaders, nets):
     """The evaluator's scores, and the same worked out from the logits of one arch at a time."""
 
     def both():
-        return Evaluator([dict(type='Accuracy', topk=(1, )), dict(type='pinas_mm.LabelLikelihood')])
+        return Evaluator([dict(type='Accuracy', topk=(1,)), dict(type='pinas_mm.LabelLikelihood')])
 
     found = ArchEvaluator(model, *loaders, both).evaluate(ARCHS)
     reference = ArchEvaluator(model, *loaders, both)
@@ -478,8 +593,12 @@ def test_several_metrics_of_archs_against_their_logits(model, loaders, nets):
             for batch in loaders[1]:
                 images, labels = nets.images_and_labels(batch)
                 logits = model(images, mode='tensor')
-                losses += torch.nn.functional.cross_entropy(logits, labels, reduction='none').tolist()
+                losses += torch.nn.functional.cross_entropy(
+                    logits, labels, reduction='none'
+                ).tolist()
                 true = logits.gather(1, labels[:, None])[:, 0]
-                margins += (true - logits.scatter(1, labels[:, None], -torch.inf).max(dim=1).values).tolist()
+                margins += (
+                    true - logits.scatter(1, labels[:, None], -torch.inf).max(dim=1).values
+                ).tolist()
         assert metrics['score/neg_loss'] == pytest.approx(-np.mean(losses), rel=1e-4)
         assert metrics['score/margin'] == pytest.approx(np.mean(margins), rel=1e-4)

@@ -6,11 +6,12 @@ from pinas_mm.scoring.prefix_memo import NotShareableError, PrefixMemo
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 SPACE = get_space('nasbench_macro')
-TOY = SearchSpace('toy', (SPACE.candidates[0], ) * 3, chain((3, ), (8, ), (1, ), 8), 8)
+TOY = SearchSpace('toy', (SPACE.candidates[0],) * 3, chain((3,), (8,), (1,), 8), 8)
 
 
 class Backbone:
     """Three positions that append their choice to a number; part 0 doubles it."""
+
     space = TOY
 
     def __init__(self):
@@ -49,8 +50,18 @@ def test_each_prefix_runs_once_per_batch(backbone):
     memo = PrefixMemo(backbone, lambda prefix, arch: None)
     archs = [(0, 0, 1), (0, 0, 2), (0, 1, 2), (2, 1, 2)]
     assert batch(memo, archs, torch.tensor([1.0])) == [2001, 2002, 2012, 2212]
-    assert backbone.runs == [(0, ()), (1, (0, )), (2, (0, 0)), (3, (0, 0, 1)), (3, (0, 0, 2)), (2, (0, 1)), (3, (0, 1, 2)),
-                             (1, (2, )), (2, (2, 1)), (3, (2, 1, 2))]
+    assert backbone.runs == [
+        (0, ()),
+        (1, (0,)),
+        (2, (0, 0)),
+        (3, (0, 0, 1)),
+        (3, (0, 0, 2)),
+        (2, (0, 1)),
+        (3, (0, 1, 2)),
+        (1, (2,)),
+        (2, (2, 1)),
+        (3, (2, 1, 2)),
+    ]
     assert batch(memo, archs, torch.tensor([2.0])) == [4001, 4002, 4012, 4212], 'another batch'
     assert len(backbone.runs) == 20
 
@@ -59,8 +70,13 @@ def test_before_a_part_runs_its_prefix_is_announced(backbone):
     announced = []
     memo = PrefixMemo(backbone, lambda prefix, arch: announced.append((prefix, arch)))
     batch(memo, [(0, 0, 1), (0, 0, 2)], torch.tensor([1.0]))
-    assert announced == [((0, ()), (0, 0, 1)), ((1, (0, )), (0, 0, 1)), ((2, (0, 0)), (0, 0, 1)), ((3, (0, 0, 1)), (0, 0, 1)),
-                         ((3, (0, 0, 2)), (0, 0, 2))]
+    assert announced == [
+        ((0, ()), (0, 0, 1)),
+        ((1, (0,)), (0, 0, 1)),
+        ((2, (0, 0)), (0, 0, 1)),
+        ((3, (0, 0, 1)), (0, 0, 1)),
+        ((3, (0, 0, 2)), (0, 0, 2)),
+    ]
 
 
 def test_switched_off_everything_runs(backbone):
@@ -76,7 +92,12 @@ def test_calls_within_a_step_are_kept_apart(backbone):
     out = []
     for arch in [(0, 0, 1), (0, 0, 2)]:
         memo.next_step()
-        out.append((step(memo, arch, torch.tensor([1.0])).item(), step(memo, arch, torch.tensor([3.0])).item()))
+        out.append(
+            (
+                step(memo, arch, torch.tensor([1.0])).item(),
+                step(memo, arch, torch.tensor([3.0])).item(),
+            )
+        )
     assert out == [(2001, 6001), (2002, 6002)] and len(backbone.runs) == 2 * (4 + 1)
 
 

@@ -11,7 +11,9 @@ from pinas_mm.scoring.preprocessed_batch import preprocessed_once
 def batch():
     samples = [DataSample(metainfo=dict(path=str(i))).set_gt_label(i) for i in range(3)]
     samples[0].boxes = InstanceData(labels=torch.arange(2))
-    return dict(inputs=[torch.full((3, 4, 4), i, dtype=torch.uint8) for i in range(3)], data_samples=samples)
+    return dict(
+        inputs=[torch.full((3, 4, 4), i, dtype=torch.uint8) for i in range(3)], data_samples=samples
+    )
 
 
 @pytest.fixture
@@ -29,7 +31,9 @@ def test_a_batch_is_preprocessed_once(preprocessor):
     with preprocessed_once(preprocessor):
         results = [preprocessor(data, False) for _ in range(3)]
         once = len(preprocessor.calls)
-        assert results[0]['inputs'] is results[2]['inputs'] and torch.equal(results[0]['inputs'], expected['inputs'])
+        assert results[0]['inputs'] is results[2]['inputs'] and torch.equal(
+            results[0]['inputs'], expected['inputs']
+        )
         preprocessor(other, False)
         assert len(preprocessor.calls) == 2 * once
     assert 'forward' not in preprocessor.__dict__
@@ -46,10 +50,19 @@ def test_data_samples_are_fresh_every_time(preprocessor):
         first[0].set_field('x', 'new', field_type='metainfo')
         first[0].boxes.scores = torch.ones(2)
         second = preprocessor(data, False)['data_samples']
-    assert 'pred_label' in first[0] and 'pred_label' not in second[0] and 'new' not in second[0].metainfo
+    assert (
+        'pred_label' in first[0]
+        and 'pred_label' not in second[0]
+        and 'new' not in second[0].metainfo
+    )
     assert 'scores' in first[0].boxes and 'scores' not in second[0].boxes
-    assert second[0].gt_label.item() == 0 and second[2].path == '2' and 'gt_label' in second[0].keys()
-    assert isinstance(second[0], DataSample) and second[0].to_dict().keys() == data['data_samples'][0].to_dict().keys()
+    assert (
+        second[0].gt_label.item() == 0 and second[2].path == '2' and 'gt_label' in second[0].keys()
+    )
+    assert (
+        isinstance(second[0], DataSample)
+        and second[0].to_dict().keys() == data['data_samples'][0].to_dict().keys()
+    )
 
 
 def test_images_changed_in_place_are_preprocessed_again(preprocessor):
@@ -64,7 +77,11 @@ def test_images_changed_in_place_are_preprocessed_again(preprocessor):
 def test_other_batches_pass_through():
     preprocessor = BaseDataPreprocessor()
     with preprocessed_once(preprocessor):
-        for data in ([torch.zeros(2)], dict(points=torch.zeros(2)), dict(inputs='text', data_samples=[BaseDataElement()])):
+        for data in (
+            [torch.zeros(2)],
+            dict(points=torch.zeros(2)),
+            dict(inputs='text', data_samples=[BaseDataElement()]),
+        ):
             assert type(preprocessor(data, False)) is type(data)
     with pytest.raises(ZeroDivisionError), preprocessed_once(preprocessor):
         1 / 0  # noqa: B018

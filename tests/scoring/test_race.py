@@ -11,22 +11,27 @@ BATCH, BATCHES = 100, 8
 
 
 def evaluators(right):
-    """One per arch, that has processed samples of which it has those right that are marked, ``(archs, samples)``."""
+    """One per arch, that has processed samples of which it has those right that are marked,
+    ``(archs, samples)``."""
     out = {}
     for index, row in enumerate(right):
-        metric = Accuracy(topk=(1, ))
+        metric = Accuracy(topk=(1,))
         for value in row:
-            metric.process(None, [dict(pred_score=torch.tensor([0.2, 0.8]), gt_label=torch.tensor([int(value)]))])
-        out[index, ] = Evaluator([metric])
+            metric.process(
+                None,
+                [dict(pred_score=torch.tensor([0.2, 0.8]), gt_label=torch.tensor([int(value)]))],
+            )
+        out[index,] = Evaluator([metric])
     return out
 
 
 def race(right, **kwargs):
-    """Drops archs batch by batch; returns the archs dropped after each batch, and what is reported."""
-    running = {arch: Evaluator([Accuracy(topk=(1, ))]) for arch in evaluators(right[:, :0])}
+    """Drops archs batch by batch; returns the archs dropped after each batch, and what is
+    reported."""
+    running = {arch: Evaluator([Accuracy(topk=(1,))]) for arch in evaluators(right[:, :0])}
     standing, dropped = Race('accuracy/top1', **kwargs).start(running, BATCHES), []
     for batch in range(BATCHES):
-        new = evaluators(right[:, batch * BATCH:(batch + 1) * BATCH])
+        new = evaluators(right[:, batch * BATCH : (batch + 1) * BATCH])
         for arch, evaluator in running.items():
             evaluator.metrics[0].results += new[arch].metrics[0].results
         for arch, evaluator in running.items():
@@ -41,20 +46,23 @@ def test_clear_losers_are_dropped_and_close_ones_stay():
     rng = np.random.default_rng(0)
     accuracy = np.array([0.9, 0.89, 0.88, 0.86, 0.3, 0.2])
     dropped, standing = race(rng.random((6, BATCH * BATCHES)) < accuracy[:, None], top_k=2)
-    assert dropped[0] == [(4, ), (5, )], 'far behind: after the first batch'
-    assert not {(0, ), (1, ), (2, )} & {arch for archs in dropped for arch in archs}
-    assert standing.report((5, )) == dict(samples=100.0) and standing.report((0, )) == dict(samples=800.0)
+    assert dropped[0] == [(4,), (5,)], 'far behind: after the first batch'
+    assert not {(0,), (1,), (2,)} & {arch for archs in dropped for arch in archs}
+    assert standing.report((5,)) == dict(samples=100.0) and standing.report((0,)) == dict(
+        samples=800.0
+    )
 
 
 def test_it_takes_top_k_better_ones_to_drop_an_arch():
     rng = np.random.default_rng(0)
     right = rng.random((4, BATCH * BATCHES)) < np.array([0.95, 0.9, 0.2, 0.2])[:, None]
     assert race(right, top_k=3)[0] == [[]] * BATCHES, 'only two are better than the last two'
-    assert race(right, top_k=2)[0][0] == [(2, ), (3, )]
+    assert race(right, top_k=2)[0][0] == [(2,), (3,)]
 
 
 def test_differences_are_paired():
-    """Accuracies 3 points apart: told apart in 800 samples where the archs agree on all others, and not where they are independent."""
+    """Accuracies 3 points apart: told apart in 800 samples where the archs agree on all others, and
+    not where they are independent."""
     rng = np.random.default_rng(0)
     base = rng.random(BATCH * BATCHES) < 0.7
     worse = base & (rng.random(BATCH * BATCHES) > 0.06)
@@ -64,37 +72,52 @@ def test_differences_are_paired():
 
 
 def test_the_true_top_is_kept_as_often_as_promised():
-    """Of 40 races between archs close to each other, at confidence 0.5 at least half keep the best; the union bound keeps nearly all."""
+    """Of 40 races between archs close to each other, at confidence 0.5 at least half keep the best;
+    the union bound keeps nearly all."""
     rng, lost = np.random.default_rng(0), 0
     for _ in range(40):
         accuracy = np.sort(rng.uniform(0.5, 0.6, 8))[::-1]
         right = rng.random((8, BATCH * BATCHES)) < accuracy[:, None]
-        lost += any((0, ) in archs for archs in race(right, top_k=1, confidence=0.5)[0])
+        lost += any((0,) in archs for archs in race(right, top_k=1, confidence=0.5)[0])
     assert lost <= 4
 
 
 def test_values_per_sample():
     right = np.random.default_rng(0).random((1, 50)) < 0.5
-    evaluator, = evaluators(right).values()
+    (evaluator,) = evaluators(right).values()
     metric = evaluator.metrics[0]
-    assert per_sample(metric, 'accuracy/top1', metric.results).tolist() == (100.0 * right[0]).tolist()
+    assert (
+        per_sample(metric, 'accuracy/top1', metric.results).tolist() == (100.0 * right[0]).tolist()
+    )
     half = [result | dict(pred_score=result['pred_score'].bfloat16()) for result in metric.results]
     assert per_sample(metric, 'accuracy/top1', half).tolist() == (100.0 * right[0]).tolist()
-    tied = [dict(pred_score=torch.full((10, ), 0.1), gt_label=torch.tensor([i % 10])) for i in range(40)]
-    for one in (Accuracy(topk=(1, )), Accuracy(topk=(1, 5))):
-        assert per_sample(one, 'accuracy/top1', tied).mean() == pytest.approx(one.compute_metrics(tied)['top1'])
+    tied = [
+        dict(pred_score=torch.full((10,), 0.1), gt_label=torch.tensor([i % 10])) for i in range(40)
+    ]
+    for one in (Accuracy(topk=(1,)), Accuracy(topk=(1, 5))):
+        assert per_sample(one, 'accuracy/top1', tied).mean() == pytest.approx(
+            one.compute_metrics(tied)['top1']
+        )
     top2 = Accuracy(topk=(1, 2))
-    assert per_sample(top2, 'accuracy/top2', metric.results).tolist() == [100.0] * 50, 'any metric, one sample at a time'
+    assert per_sample(top2, 'accuracy/top2', metric.results).tolist() == [100.0] * 50, (
+        'any metric, one sample at a time'
+    )
 
 
 def test_a_metric_that_is_no_mean_over_samples_is_refused():
-    metric = SingleLabelMetric(items=('f1-score', ), num_classes=2)
+    metric = SingleLabelMetric(items=('f1-score',), num_classes=2)
     for label in (0, 1, 1, 1, 0):
-        metric.process(None, [dict(pred_score=torch.tensor([0.2, 0.8]), gt_label=torch.tensor([label]))])
-    with pytest.raises(InputError, match='race: single-label/f1-score is .* only metrics that are means over samples can be raced'):
+        metric.process(
+            None, [dict(pred_score=torch.tensor([0.2, 0.8]), gt_label=torch.tensor([label]))]
+        )
+    with pytest.raises(
+        InputError,
+        match='race: single-label/f1-score is .* only metrics that are means over samples can be '
+        'raced',
+    ):
         per_sample(metric, 'single-label/f1-score', metric.results)
     with pytest.raises(InputError, match=r"no metric gives 'coco/bbox', there are \['accuracy'\]"):
-        Race('coco/bbox').start([(0, )], 1).add((0, ), Evaluator([Accuracy()]))
+        Race('coco/bbox').start([(0,)], 1).add((0,), Evaluator([Accuracy()]))
 
 
 @pytest.mark.parametrize('change', [dict(top_k=0), dict(confidence=1.0), dict(confidence=0)])

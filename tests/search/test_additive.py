@@ -45,12 +45,14 @@ def test_archs_that_do_not_work_at_all_do_not_bend_the_others(archs, truth):
 
 @pytest.mark.parametrize('count', [1, 5])
 def test_equal_scores_are_predicted_as_they_are(archs, count):
-    np.testing.assert_allclose(AdditiveModel(SPACE, archs[:count], [3.0] * count).predict(archs), 3.0)
+    np.testing.assert_allclose(
+        AdditiveModel(SPACE, archs[:count], [3.0] * count).predict(archs), 3.0
+    )
 
 
 def test_best_first_is_by_prediction_and_stable(archs, truth):
     model = AdditiveModel(SPACE, archs, truth)
     rows = np.array(archs[:50] + archs[:1])
     ordered = model.best_first(rows)
-    expected = sorted(range(51), key=lambda i: (-model.predict(rows[i:i + 1]).round(6)[0], i))
+    expected = sorted(range(51), key=lambda i: (-model.predict(rows[i : i + 1]).round(6)[0], i))
     np.testing.assert_array_equal(ordered, rows[expected])

@@ -12,9 +12,9 @@ from pinas_mm.spaces import get_space
 SPACE = get_space('nasbench_macro')
 HEADER = dict(seed=3, searcher=dict(type='random'), limits=(None, 4e6))
 RECORDS = [
-    Record(0, (0, ) * 8, 61.5, {'accuracy/top1': 61.5, 'loss': 1.25}, dict(macs=10**12, params=3)),
+    Record(0, (0,) * 8, 61.5, {'accuracy/top1': 61.5, 'loss': 1.25}, dict(macs=10**12, params=3)),
     Record(1, (2, 1, 0, 0, 0, 0, 0, 0), None, error='OutOfMemoryError: no memory'),
-    Record(0, (0, ) * 8, 60.25, {'accuracy/top1': 60.25}, dict(macs=10**12, params=3), 'final'),
+    Record(0, (0,) * 8, 60.25, {'accuracy/top1': 60.25}, dict(macs=10**12, params=3), 'final'),
 ]
 STATE, LATER = dict(rng=dict(state=2**127)), dict(rng=dict(state=5), fitted=80)
 
@@ -30,7 +30,11 @@ def path(tmp_path):
 
 def test_records_round_trip(path):
     header, records, state = read_history(path, SPACE)
-    assert records == RECORDS and state == LATER and header == HEADER | dict(space='nasbench_macro', limits=[None, 4e6])
+    assert (
+        records == RECORDS
+        and state == LATER
+        and header == HEADER | dict(space='nasbench_macro', limits=[None, 4e6])
+    )
     lines = list(map(json.loads, path.read_text().splitlines()))
     assert len(lines) == 6 and lines[1]['metrics'] == RECORDS[0].metrics
     assert lines[3] == dict(spent=2, searcher=STATE) and lines[5] == dict(spent=3, searcher=LATER)
@@ -41,7 +45,9 @@ def test_in_memory_it_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     history = History(None, SPACE, HEADER)
     history.append(RECORDS, STATE)
-    assert history.records == RECORDS and history.searcher_state == STATE and not os.listdir(tmp_path)
+    assert (
+        history.records == RECORDS and history.searcher_state == STATE and not os.listdir(tmp_path)
+    )
 
 
 def test_an_empty_batch_is_nothing(path):
@@ -56,9 +62,12 @@ def test_resuming_goes_on_from_the_records(path):
     assert history.records == RECORDS and path.read_bytes() == before
     assert history.searcher_state == LATER
     assert history.stage('search') == RECORDS[:2] and history.stage('final') == RECORDS[2:]
-    new = Record(2, (1, ) * 8, 50.0)
+    new = Record(2, (1,) * 8, 50.0)
     history.append([new], STATE)
-    assert read_history(path, SPACE)[1:] == ([*RECORDS, new], STATE) and history.records == [*RECORDS, new]
+    assert read_history(path, SPACE)[1:] == ([*RECORDS, new], STATE) and history.records == [
+        *RECORDS,
+        new,
+    ]
     assert path.read_bytes().startswith(before)
 
 
@@ -72,14 +81,24 @@ def test_an_existing_file_is_not_overwritten_unasked(path):
 def test_resuming_another_search_names_what_changed(path):
     before = path.read_bytes()
     with pytest.raises(InputError) as error:
-        History(path, SPACE, dict(seed=4, searcher=dict(type='random'), autocast='bfloat16'), resume=True)
-    assert str(error.value) == (f"{path}: begun by another search: autocast was None and is 'bfloat16'; limits was [None, 4000000.0] "
-                                'and is None; seed was 3 and is 4')
+        History(
+            path,
+            SPACE,
+            dict(seed=4, searcher=dict(type='random'), autocast='bfloat16'),
+            resume=True,
+        )
+    assert str(error.value) == (
+        f"{path}: begun by another search: autocast was None and is 'bfloat16'; limits was [None, "
+        f'4000000.0] '
+        'and is None; seed was 3 and is 4'
+    )
     assert path.read_bytes() == before
 
 
 def test_another_space_is_named(path):
-    with pytest.raises(InputError, match="a history of space 'nasbench_macro', expected 'resnest50'"):
+    with pytest.raises(
+        InputError, match="a history of space 'nasbench_macro', expected 'resnest50'"
+    ):
         History(path, get_space('resnest50'), HEADER, resume=True)
 
 
@@ -93,7 +112,9 @@ def test_a_torn_batch_is_dropped_and_the_rest_kept(path, cut):
         history = History(path, SPACE, HEADER, resume=True)
     messages = [str(warning.message) for warning in caught]
     assert f'history.jsonl, line {torn}: not a record, left out' in messages[0]
-    assert len(messages) == (2 if torn == 6 else 1) and (torn == 5 or 'lines 5 to 5: a batch that was not finished' in messages[1])
+    assert len(messages) == (2 if torn == 6 else 1) and (
+        torn == 5 or 'lines 5 to 5: a batch that was not finished' in messages[1]
+    )
     assert history.records == RECORDS[:2] and history.searcher_state == STATE
     with warnings.catch_warnings():
         warnings.simplefilter('error')
@@ -105,8 +126,11 @@ def test_a_torn_batch_is_dropped_and_the_rest_kept(path, cut):
 def test_a_missing_last_newline_loses_nothing(path):
     whole = path.read_bytes()
     path.write_bytes(whole[:-1])
-    History(path, SPACE, HEADER, resume=True).append([Record(2, (1, ) * 8, 50.0)], STATE)
-    assert read_history(path, SPACE)[1] == [*RECORDS, Record(2, (1, ) * 8, 50.0)] and path.read_bytes().startswith(whole)
+    History(path, SPACE, HEADER, resume=True).append([Record(2, (1,) * 8, 50.0)], STATE)
+    assert read_history(path, SPACE)[1] == [
+        *RECORDS,
+        Record(2, (1,) * 8, 50.0),
+    ] and path.read_bytes().startswith(whole)
 
 
 def test_a_lost_closing_line_loses_no_record(path):
@@ -115,15 +139,18 @@ def test_a_lost_closing_line_loses_no_record(path):
     assert read_history(path, SPACE)[1:] == (RECORDS, LATER)
 
 
-@pytest.mark.parametrize('line', [
-    b'\x00\x00\x00',
-    b'\xff',
-    b'[1, 2]',
-    b'7',
-    b'{"index": 0}',
-    b'{"index": 0, "arch": [0, 0, 0, 0, 0, 0, 0, 9], "score": 1.0}',
-    b'{"index": 0, "arch": [0, 0, 0, 0, 0, 0, 0, 0], "score": 1.0, "colour": "red"}',
-])
+@pytest.mark.parametrize(
+    'line',
+    [
+        b'\x00\x00\x00',
+        b'\xff',
+        b'[1, 2]',
+        b'7',
+        b'{"index": 0}',
+        b'{"index": 0, "arch": [0, 0, 0, 0, 0, 0, 0, 9], "score": 1.0}',
+        b'{"index": 0, "arch": [0, 0, 0, 0, 0, 0, 0, 0], "score": 1.0, "colour": "red"}',
+    ],
+)
 def test_a_damaged_middle_line_is_named_and_left_out(path, line):
     lines = path.read_bytes().split(b'\n')
     lines[2] = line
@@ -146,7 +173,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(path, monkeypatch):
 
     history = History(path, SPACE, HEADER, resume=True)
     before = path.read_bytes()
-    new = Record(2, (1, ) * 8, 50.0)
+    new = Record(2, (1,) * 8, 50.0)
     with monkeypatch.context() as patched:
         patched.setattr(os, 'fsync', no_space)
         with pytest.raises(OSError, match='No space left'):

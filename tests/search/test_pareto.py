@@ -10,9 +10,13 @@ def dominates(a, b):
 def test_the_front_is_what_nothing_dominates():
     points = np.random.default_rng(0).integers(0, 12, (60, 2)).astype(float)
     front = pareto_front(points).tolist()
-    assert sorted(front) == [i for i, point in enumerate(points) if not any(dominates(other, point) for other in points)]
+    assert sorted(front) == [
+        i for i, point in enumerate(points) if not any(dominates(other, point) for other in points)
+    ]
     assert points[front, 0].tolist() == sorted(points[front, 0])
-    assert pareto_front(np.empty((0, 2))).tolist() == [] and pareto_front(np.ones((1, 3))).tolist() == [0]
+    assert pareto_front(np.empty((0, 2))).tolist() == [] and pareto_front(
+        np.ones((1, 3))
+    ).tolist() == [0]
 
 
 def test_ranks_and_crowding_of_a_worked_example():

@@ -4,15 +4,22 @@ import pytest
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import History, Record, read_history
 from pinas_mm.search.search import Failure, TooManyFailuresError, ranked, rescore, search
-from pinas_mm.search.searchers import EvolutionSearcher, NSGA2Searcher, PartitionTreeSearcher, RandomSearcher
+from pinas_mm.search.searchers import (
+    EvolutionSearcher,
+    NSGA2Searcher,
+    PartitionTreeSearcher,
+    RandomSearcher,
+)
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 SPACE = get_space('nasbench_macro')
-TOY = SearchSpace('toy', (SPACE.candidates[0], ) * 3, chain((3, ), (8, ), (1, ), 8), 8)
+TOY = SearchSpace('toy', (SPACE.candidates[0],) * 3, chain((3,), (8,), (1,), 8), 8)
 SEARCHERS = dict(
     random=lambda **kwargs: RandomSearcher(SPACE, **kwargs),
     evolution=lambda **kwargs: EvolutionSearcher(SPACE, population=16, tournament=4, **kwargs),
-    partition_tree=lambda **kwargs: PartitionTreeSearcher(SPACE, num_initial=16, min_leaf=4, **kwargs),
+    partition_tree=lambda **kwargs: PartitionTreeSearcher(
+        SPACE, num_initial=16, min_leaf=4, **kwargs
+    ),
     nsga2=lambda **kwargs: NSGA2Searcher(SPACE, Budget(), population=16, **kwargs),
 )
 BUDGET, ASK = 44, 8
@@ -36,7 +43,8 @@ class Budget:
 
 
 class Evaluate:
-    """Stops like Ctrl-C at its ``stop``-th arch. ``results`` replaces the results of some archs by number."""
+    """Stops like Ctrl-C at its ``stop``-th arch. ``results`` replaces the results of some archs by
+    number."""
 
     def __init__(self, stop=None, sign=1, results=()):
         self.stop, self.sign, self.results = stop, sign, dict(results)
@@ -47,7 +55,9 @@ class Evaluate:
         for arch in archs:
             if len(self.archs) == self.stop:
                 raise KeyboardInterrupt
-            out.append(self.results.get(len(self.archs), dict(top1=self.sign * score(arch), other=0.0)))
+            out.append(
+                self.results.get(len(self.archs), dict(top1=self.sign * score(arch), other=0.0))
+            )
             self.archs.append(arch)
         return out
 
@@ -64,11 +74,22 @@ def make(request):
 
 def test_records_are_what_was_asked_in_order(make, tmp_path):
     told, seen, evaluate = make(), [], Evaluate()
-    records, history = run(tmp_path / 'history.jsonl', told, evaluate, costs=lambda arch: dict(macs=sum(arch)), on_record=seen.append)
+    records, history = run(
+        tmp_path / 'history.jsonl',
+        told,
+        evaluate,
+        costs=lambda arch: dict(macs=sum(arch)),
+        on_record=seen.append,
+    )
     assert [record.arch for record in records] == evaluate.archs == told.archs
-    assert records == [Record(i, arch, score(arch), dict(top1=score(arch), other=0.0), dict(macs=sum(arch)))
-                       for i, arch in enumerate(evaluate.archs)]
-    assert len(records) == BUDGET and history.records == records == seen == read_history(history.path, SPACE)[1]
+    assert records == [
+        Record(i, arch, score(arch), dict(top1=score(arch), other=0.0), dict(macs=sum(arch)))
+        for i, arch in enumerate(evaluate.archs)
+    ]
+    assert (
+        len(records) == BUDGET
+        and history.records == records == seen == read_history(history.path, SPACE)[1]
+    )
     assert told.scores == [record.score for record in records]
 
 
@@ -80,11 +101,15 @@ def test_stopped_anywhere_and_resumed_it_is_the_same_search(make, tmp_path, stop
         with pytest.raises(KeyboardInterrupt):
             run(path, make(), Evaluate(stop), resume=number > 0)
         done += stop // ASK * ASK
-        assert [record.arch for record in read_history(path, SPACE)[1]] == [record.arch for record in expected[:done]], 'whole batches'
+        assert [record.arch for record in read_history(path, SPACE)[1]] == [
+            record.arch for record in expected[:done]
+        ], 'whole batches'
     evaluate, seen = Evaluate(), []
     records, _ = run(path, make(), evaluate, resume=True, on_record=seen.append)
     assert records == seen == expected and ranked(records)[0] == ranked(expected)[0]
-    assert evaluate.archs == [record.arch for record in expected[done:]], 'only the unfinished batch is evaluated again'
+    assert evaluate.archs == [record.arch for record in expected[done:]], (
+        'only the unfinished batch is evaluated again'
+    )
     assert path.read_bytes() == (tmp_path / 'whole.jsonl').read_bytes()
 
 
@@ -129,11 +154,21 @@ NAN, FAILED = dict(top1=float('nan'), other=1.0), Failure('OutOfMemoryError: no 
 
 def test_an_arch_that_fails_is_recorded_and_the_search_goes_on(make, tmp_path):
     told = make()
-    records, history = run(tmp_path / 'history.jsonl', told, Evaluate(results={3: FAILED, 4: NAN, 30: FAILED}))
-    assert len(records) == BUDGET and [record.index for record in records if record.score is None] == [3, 4, 30]
-    assert records[3].error == FAILED.error and records[4].error == 'top1 is nan' and records[4].metrics == dict(other=1.0)
+    records, history = run(
+        tmp_path / 'history.jsonl', told, Evaluate(results={3: FAILED, 4: NAN, 30: FAILED})
+    )
+    assert len(records) == BUDGET and [
+        record.index for record in records if record.score is None
+    ] == [3, 4, 30]
+    assert (
+        records[3].error == FAILED.error
+        and records[4].error == 'top1 is nan'
+        and records[4].metrics == dict(other=1.0)
+    )
     scored = [record for record in records if record.score is not None]
-    assert told.archs == [record.arch for record in scored] and told.asked == {record.arch for record in records}
+    assert told.archs == [record.arch for record in scored] and told.asked == {
+        record.arch for record in records
+    }
     assert ranked(records) == sorted(scored, key=lambda record: -record.score)
 
     # The same, stopped in between.
@@ -156,28 +191,44 @@ def test_failures_in_a_row_are_counted_across_a_stop(tmp_path):
 def test_three_failures_in_a_row_stop_it_with_the_cause(tmp_path):
     path = tmp_path / 'history.jsonl'
     evaluate = Evaluate(results={2: FAILED, 3: FAILED, 5: FAILED, 7: FAILED, 8: NAN, 9: FAILED})
-    with pytest.raises(TooManyFailuresError, match='3 archs in a row failed, the last, .*, with OutOfMemoryError: no memory'):
+    with pytest.raises(
+        TooManyFailuresError,
+        match='3 archs in a row failed, the last, .*, with OutOfMemoryError: no memory',
+    ):
         run(path, SEARCHERS['random'](), evaluate)
     assert len(read_history(path, SPACE)[1]) == 16
     records, _ = run(path, SEARCHERS['random'](), resume=True)
     assert len(records) == BUDGET
 
 
-@pytest.mark.parametrize('searcher', [
-    RandomSearcher(TOY, Budget(2), max_draws=3000),
-    EvolutionSearcher(TOY, Budget(2), max_draws=3000, population=4, tournament=2),
-    PartitionTreeSearcher(TOY, Budget(2), max_draws=3000, num_initial=4, min_leaf=1),
-], ids=lambda searcher: type(searcher).__name__)
+@pytest.mark.parametrize(
+    'searcher',
+    [
+        RandomSearcher(TOY, Budget(2), max_draws=3000),
+        EvolutionSearcher(TOY, Budget(2), max_draws=3000, population=4, tournament=2),
+        PartitionTreeSearcher(TOY, Budget(2), max_draws=3000, num_initial=4, min_leaf=1),
+    ],
+    ids=lambda searcher: type(searcher).__name__,
+)
 def test_an_exhausted_space_ends_the_search_early(tmp_path, searcher):
     records, _ = run(tmp_path / 'history.jsonl', searcher)
-    assert sorted(record.arch for record in records) == [arch for arch in np.ndindex(3, 3, 3) if sum(arch) <= 2]
-    assert ranked(records)[0].score == max(score(arch) for arch in np.ndindex(3, 3, 3) if sum(arch) <= 2)
+    assert sorted(record.arch for record in records) == [
+        arch for arch in np.ndindex(3, 3, 3) if sum(arch) <= 2
+    ]
+    assert ranked(records)[0].score == max(
+        score(arch) for arch in np.ndindex(3, 3, 3) if sum(arch) <= 2
+    )
 
 
 def test_the_top_are_scored_again(tmp_path):
     """Another evaluator turns the order of the scores round."""
     path = tmp_path / 'history.jsonl'
-    records, history = run(path, SEARCHERS['random'](), Evaluate(results={5: FAILED}), costs=lambda arch: dict(macs=sum(arch)))
+    records, history = run(
+        path,
+        SEARCHERS['random'](),
+        Evaluate(results={5: FAILED}),
+        costs=lambda arch: dict(macs=sum(arch)),
+    )
     with pytest.raises(KeyboardInterrupt):
         rescore(records, Evaluate(stop=2, sign=-1), history, 'top1', 5)
     history = History(path, SPACE, dict(seed=0), resume=True)
@@ -187,10 +238,18 @@ def test_the_top_are_scored_again(tmp_path):
 
     top = ranked(records)[:5]
     assert evaluate.archs == [record.arch for record in top]
-    expected = [Record(r.index, r.arch, -r.score, dict(top1=-r.score, other=0.0), r.costs, 'final') for r in top]
+    expected = [
+        Record(r.index, r.arch, -r.score, dict(top1=-r.score, other=0.0), r.costs, 'final')
+        for r in top
+    ]
     assert seen == expected and final == expected[::-1], 'best first by the new scores'
     assert read_history(path, SPACE)[1] == [*records, *expected]
-    assert rescore(records, Evaluate(stop=0), History(path, SPACE, dict(seed=0), resume=True), 'top1', 5) == final
+    assert (
+        rescore(
+            records, Evaluate(stop=0), History(path, SPACE, dict(seed=0), resume=True), 'top1', 5
+        )
+        == final
+    )
 
 
 def test_fewer_records_than_the_top_are_fine(tmp_path):
@@ -200,6 +259,9 @@ def test_fewer_records_than_the_top_are_fine(tmp_path):
 
 def test_an_unknown_score_is_named(tmp_path):
     history = History(tmp_path / 'history.jsonl', SPACE, {})
-    with pytest.raises(InputError, match=r"score='accuracy/top1' is not among the metrics evaluated: \['other', 'top1'\]"):
+    with pytest.raises(
+        InputError,
+        match=r"score='accuracy/top1' is not among the metrics evaluated: \['other', 'top1'\]",
+    ):
         search(SEARCHERS['random'](), Evaluate(), history, 4, 'accuracy/top1')
     assert history.records == []

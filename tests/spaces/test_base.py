@@ -37,7 +37,9 @@ def test_disjoint_archs_by_probabilities(space):
     rng, count = np.random.default_rng(0), space.num_candidates[0]
     weights = [0, 1, 3, 2, 2][:count]
     slots = space.slot_probabilities(weights)
-    seen = Counter(choices for _ in range(1000) for choices in zip(*space.sample_disjoint(rng, 2, slots)))
+    seen = Counter(
+        choices for _ in range(1000) for choices in zip(*space.sample_disjoint(rng, 2, slots))
+    )
     assert all(a != b for a, b in seen)
     p = np.array(weights) / sum(weights)
     for a, b in itertools.permutations(range(count), 2):
@@ -52,15 +54,24 @@ def test_an_arch_by_probabilities(space):
     counts = space.num_candidates
     slots = space.slot_probabilities([[1.0] + [0.0] * (count - 2) + [3.0] for count in counts])
     archs = np.array([space.sample(np.random.default_rng(seed), slots) for seed in range(2000)])
-    assert set(archs.ravel()) == {0, max(counts) - 1} and np.abs((archs == 0).mean(axis=0) - 0.25).max() < 0.04
+    assert (
+        set(archs.ravel()) == {0, max(counts) - 1}
+        and np.abs((archs == 0).mean(axis=0) - 0.25).max() < 0.04
+    )
 
 
-@pytest.mark.parametrize('weights, message', [
-    (lambda count: [1] * (count + 1), 'numbers for the slots'), (lambda count: [-1] + [1] * (count - 1), 'numbers of at least 0'),
-    (lambda count: [0] * count, 'one of them above'), (lambda count: [float('nan')] * count, 'numbers of at least 0'),
-    (lambda count: 0.5, '=0.5: expected one number per candidate'), (lambda count: [], '=.*: expected one number per candidate'),
-    (lambda count: [[0.5], 'x'], "'x'.: expected one number per candidate"),
-])
+@pytest.mark.parametrize(
+    'weights, message',
+    [
+        (lambda count: [1] * (count + 1), 'numbers for the slots'),
+        (lambda count: [-1] + [1] * (count - 1), 'numbers of at least 0'),
+        (lambda count: [0] * count, 'one of them above'),
+        (lambda count: [float('nan')] * count, 'numbers of at least 0'),
+        (lambda count: 0.5, '=0.5: expected one number per candidate'),
+        (lambda count: [], '=.*: expected one number per candidate'),
+        (lambda count: [[0.5], 'x'], "'x'.: expected one number per candidate"),
+    ],
+)
 def test_wrong_probabilities(space, weights, message):
     with pytest.raises(InputError, match=message):
         space.slot_probabilities(weights(space.num_candidates[0]))
@@ -94,19 +105,25 @@ def test_text_and_one_hot_round_trip(space):
     assert [space.decode(space.encode(arch)) for arch in archs] == archs
     assert [space.decode(','.join(map(str, arch))) for arch in archs] == archs
     features = space.one_hot(archs)
-    assert features.shape == (20, sum(space.num_candidates)) and (features.sum(axis=1) == space.num_slots).all()
+    assert (
+        features.shape == (20, sum(space.num_candidates))
+        and (features.sum(axis=1) == space.num_slots).all()
+    )
     starts = np.cumsum([0, *space.num_candidates[:-1]])
     assert all(features[i, starts + arch].all() for i, arch in enumerate(map(np.array, archs)))
 
 
-@pytest.mark.parametrize('arch, message', [
-    ([0, 1], '2 entries'),
-    ([9] + [0] * 15, 'slot 0 holds 9'),
-    ([0.0] + [0] * 15, 'slot 0 holds 0.0'),
-    ([True] + [0] * 15, 'slot 0 holds True'),
-    ('0' * 16, 'not a list'),
-    (None, 'not a list'),
-])
+@pytest.mark.parametrize(
+    'arch, message',
+    [
+        ([0, 1], '2 entries'),
+        ([9] + [0] * 15, 'slot 0 holds 9'),
+        ([0.0] + [0] * 15, 'slot 0 holds 0.0'),
+        ([True] + [0] * 15, 'slot 0 holds True'),
+        ('0' * 16, 'not a list'),
+        (None, 'not a list'),
+    ],
+)
 def test_wrong_archs_are_named(arch, message):
     with pytest.raises(InputError, match=message) as error:
         get_space('resnest50').validate(arch, 'subnet.yaml')
@@ -122,6 +139,11 @@ def test_wrong_text_and_unknown_space_are_named():
 
 def test_archs_of_a_step_depend_on_seed_step_and_draw_alone():
     space = get_space('resnest50')
-    draws = {(seed, step, draw): space.sample(arch_rng(seed, step, draw)) for seed in range(2) for step in range(2) for draw in range(2)}
+    draws = {
+        (seed, step, draw): space.sample(arch_rng(seed, step, draw))
+        for seed in range(2)
+        for step in range(2)
+        for draw in range(2)
+    }
     assert len(set(draws.values())) == 8
     assert all(space.sample(arch_rng(*key)) == arch for key, arch in draws.items())

@@ -11,8 +11,11 @@ from pinas_mm.strategies import ArchLogits
 
 COUNTS = (2, 3, 1)
 SPACE = SearchSpace(
-    'toy', tuple(tuple(Candidate(str(choice), {}) for choice in range(count)) for count in COUNTS),
-    tuple(Position(0, 1, 1, 1, (slot, )) for slot in range(len(COUNTS))), 1)
+    'toy',
+    tuple(tuple(Candidate(str(choice), {}) for choice in range(count)) for count in COUNTS),
+    tuple(Position(0, 1, 1, 1, (slot,)) for slot in range(len(COUNTS))),
+    1,
+)
 START = [[0.3, -0.2], [0.1, 0.5, -0.4], [0.7]]
 
 
@@ -38,7 +41,9 @@ def test_probabilities_entropy_and_draws(logits):
     expected = [softmax(values) for values in START]
     for found, values in zip(logits.probabilities(), expected):
         np.testing.assert_allclose(found, values, rtol=1e-6)
-    entropies = [-(values * np.log(values)).sum() / math.log(len(values)) for values in expected[:2]]
+    entropies = [
+        -(values * np.log(values)).sum() / math.log(len(values)) for values in expected[:2]
+    ]
     assert logits.entropy() == pytest.approx(np.mean(entropies), rel=1e-6)
     assert logits.most_likely() == (0, 1, 0)
     rng, draws = np.random.default_rng(0), 4000
@@ -53,13 +58,19 @@ def test_log_probabilities_of_every_arch_are_those_of_a_distribution(logits):
     found = logits.log_probabilities(every)
     rows = [softmax(row.detach().double().numpy()) for row in logits.rows]
     assert np.exp(found).sum() == pytest.approx(1)
-    assert found == pytest.approx([math.log(math.prod(row[choice] for row, choice in zip(rows, arch))) for arch in every])
+    assert found == pytest.approx(
+        [math.log(math.prod(row[choice] for row, choice in zip(rows, arch))) for arch in every]
+    )
     logits.fix(1e-9)  # what is fixed is drawn for certain, and still says how others stood
     assert logits.log_probabilities(every) == pytest.approx(found)
 
 
 def test_gradients_are_those_of_the_log_probability_and_of_the_probability(logits):
-    arch, rewards, penalties = (1, 2, 0), torch.tensor([0.5, -2.0, 3.0]), torch.tensor([0.1, 0.2, 0.4])
+    arch, rewards, penalties = (
+        (1, 2, 0),
+        torch.tensor([0.5, -2.0, 3.0]),
+        torch.tensor([0.1, 0.2, 0.4]),
+    )
     logits.add_gradients(arch, rewards, penalties)
     logits.add_gradients(arch, rewards)
     for slot, (row, values) in enumerate(zip(logits.rows, START)):
@@ -105,12 +116,17 @@ def test_the_state_round_trips_and_is_no_reference(logits):
     other = ArchLogits(SPACE)
     other.load_state_dict(state)
     logits.rows[1].data.zero_()
-    assert other.fixed == logits.fixed and other.rows[1].detach().tolist() == pytest.approx(START[1])
+    assert other.fixed == logits.fixed and other.rows[1].detach().tolist() == pytest.approx(
+        START[1]
+    )
     assert other.rows[0].is_leaf and other.rows[0].requires_grad
 
 
 def test_logits_of_another_space_are_refused(logits):
     state = logits.state_dict()
     state['rows'] = state['rows'][:2]
-    with pytest.raises(InputError, match=r"for slots of \[2, 3\] candidates, but those of space 'toy' have \[2, 3, 1\]"):
+    with pytest.raises(
+        InputError,
+        match=r"for slots of \[2, 3\] candidates, but those of space 'toy' have \[2, 3, 1\]",
+    ):
         ArchLogits(SPACE).load_state_dict(state)

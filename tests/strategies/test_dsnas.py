@@ -16,9 +16,9 @@ from mmengine.runner import amp
 from mmpretrain.structures import DataSample
 from torch import nn
 
+from pinas_mm.costs.cost import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableBackbone
-from pinas_mm.costs.cost import measure_costs
 from pinas_mm.spaces import Candidate, Position, SearchSpace
 from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper, dsnas
 
@@ -29,7 +29,6 @@ PROBABILITIES = (np.array([0.6, 0.4]), np.array([0.2, 0.3, 0.5]))
 
 
 class Factor(nn.Module):
-
     def __init__(self, value):
         super().__init__()
         self.value = nn.Parameter(torch.tensor(value))
@@ -39,8 +38,14 @@ class Factor(nn.Module):
 
 
 class ToyBackbone(SearchableBackbone):
-    space = SearchSpace('toy', tuple(tuple(Candidate(str(value), dict(value=value)) for value in slot) for slot in FACTORS),
-                        tuple(Position(0, 1, 1, 1, (slot, )) for slot in range(2)), 1)
+    space = SearchSpace(
+        'toy',
+        tuple(
+            tuple(Candidate(str(value), dict(value=value)) for value in slot) for slot in FACTORS
+        ),
+        tuple(Position(0, 1, 1, 1, (slot,)) for slot in range(2)),
+        1,
+    )
 
     def build_stem(self):
         return nn.Identity()
@@ -53,7 +58,6 @@ class ToyBackbone(SearchableBackbone):
 
 
 class Toy(nn.Module):
-
     def __init__(self):
         super().__init__()
         self.backbone = ToyBackbone()
@@ -65,17 +69,22 @@ def linear(y):
 
 
 def squared(y):
-    return (y - 1.5)**2
+    return (y - 1.5) ** 2
 
 
 def exact_gradients(loss, reward=None):
-    """Per slot the sum over archs of p(arch) * reward * grad ln p(choice); with the loss as reward the gradient of the expected loss."""
+    """Per slot the sum over archs of p(arch) * reward * grad ln p(choice); with the loss as reward
+    the gradient of the expected loss."""
     total = [np.zeros(len(slot)) for slot in FACTORS]
     for arch in itertools.product(*(range(len(slot)) for slot in FACTORS)):
         y = FACTORS[0][arch[0]] * FACTORS[1][arch[1]]
         chance = PROBABILITIES[0][arch[0]] * PROBABILITIES[1][arch[1]]
         for slot, choice in enumerate(arch):
-            total[slot] += chance * (reward or loss)(y) * (np.eye(len(FACTORS[slot]))[choice] - PROBABILITIES[slot])
+            total[slot] += (
+                chance
+                * (reward or loss)(y)
+                * (np.eye(len(FACTORS[slot]))[choice] - PROBABILITIES[slot])
+            )
     return total
 
 
@@ -89,7 +98,8 @@ def toy(**kwargs):
 
 
 def sampled_gradients(loss, passes=400, **kwargs):
-    """Mean and standard error of the logits' gradients over many passes, a pair of them per slot."""
+    """Mean and standard error of the logits' gradients over many passes, a pair of them per
+    slot."""
     model, wrapper = toy(**kwargs)
     wrapper.baseline = 1.0
     found = [], []
@@ -100,7 +110,13 @@ def sampled_gradients(loss, passes=400, **kwargs):
         for slot, row in zip(found, wrapper.logits.rows):
             slot.append(row.grad.clone())
         wrapper.zero_grad()
-    return [(torch.stack(slot).double().mean(dim=0).numpy(), torch.stack(slot).double().std(dim=0).numpy() / passes**0.5) for slot in found]
+    return [
+        (
+            torch.stack(slot).double().mean(dim=0).numpy(),
+            torch.stack(slot).double().std(dim=0).numpy() / passes**0.5,
+        )
+        for slot in found
+    ]
 
 
 def assert_within(found, expected, errors=4.5):
@@ -123,7 +139,10 @@ def test_for_a_loss_linear_in_each_slot_this_is_the_gradient_of_the_expected_los
     for ours, exact in zip(exact_gradients(linear, gate_reward(linear)), expected):
         np.testing.assert_allclose(ours, exact, atol=1e-12)
     rows = [torch.from_numpy(np.log(values)).requires_grad_() for values in PROBABILITIES]
-    means = [(row.softmax(dim=0) * torch.tensor(slot, dtype=torch.float64)).sum() for row, slot in zip(rows, FACTORS)]
+    means = [
+        (row.softmax(dim=0) * torch.tensor(slot, dtype=torch.float64)).sum()
+        for row, slot in zip(rows, FACTORS)
+    ]
     linear(means[0] * means[1]).backward()
     for row, exact in zip(rows, expected):
         np.testing.assert_allclose(row.grad, exact, atol=1e-12)
@@ -150,7 +169,9 @@ def test_the_baseline_is_a_running_mean_and_the_first_update_has_no_reward():
         wrapper.backward(loss)
         reward, arch = 0.0 if baseline is None else loss.item() - baseline, wrapper.arch
         row, probabilities = wrapper.logits.rows[1], wrapper.logits.rows[1].detach().softmax(dim=0)
-        torch.testing.assert_close(row.grad, reward * (torch.eye(3)[arch[1]] - probabilities), rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(
+            row.grad, reward * (torch.eye(3)[arch[1]] - probabilities), rtol=1e-4, atol=1e-6
+        )
         wrapper.step()
         wrapper.zero_grad()
         baseline = loss.item() if baseline is None else 0.95 * baseline + 0.05 * loss.item()
@@ -166,9 +187,14 @@ CLOSE = dict(rtol=1e-5, atol=1e-8)
 def build(backbone='SearchableMacroNet', channels=160, seed=0, **kwargs):
     init_default_scope('mmpretrain')
     torch.manual_seed(seed)
-    return MODELS.build(dict(
-        type='ImageClassifier', backbone=dict(type=f'pinas_mm.{backbone}', widen_factor=0.125) | kwargs,
-        neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=channels))).train()
+    return MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type=f'pinas_mm.{backbone}', widen_factor=0.125) | kwargs,
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=channels),
+        )
+    ).train()
 
 
 @pytest.fixture
@@ -186,7 +212,10 @@ def run_pass(model, wrapper, seed=0, scale=1.0, batch=4, size=16):
     """Forward and backward as a train step does them, without the update; returns the arch."""
     generator = torch.Generator().manual_seed(seed)
     images = torch.randn(batch, 3, size, size, generator=generator)
-    samples = [DataSample().set_gt_label(int(label)) for label in torch.randint(10, (batch, ), generator=generator)]
+    samples = [
+        DataSample().set_gt_label(int(label))
+        for label in torch.randint(10, (batch,), generator=generator)
+    ]
     with wrapper.optim_context(model):
         loss = model.loss(images, samples)['loss'] * scale
     wrapper.backward(wrapper.scale_loss(loss))
@@ -199,7 +228,11 @@ def update(wrapper):
 
 
 def weights(model):
-    return {name: parameter.grad.clone() for name, parameter in model.named_parameters() if parameter.grad is not None}
+    return {
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
 
 
 def rows(wrapper):
@@ -209,7 +242,8 @@ def rows(wrapper):
 def values(model, wrapper):
     return SimpleNamespace(
         weights={name: parameter.detach().clone() for name, parameter in model.named_parameters()},
-        logits=[row.detach().clone() for row in wrapper.logits.rows])
+        logits=[row.detach().clone() for row in wrapper.logits.rows],
+    )
 
 
 def test_one_pass_gives_gradients_to_one_path_and_to_every_slot(supernet):
@@ -218,8 +252,12 @@ def test_one_pass_gives_gradients_to_one_path_and_to_every_slot(supernet):
     assert supernet.backbone.gates is None, 'the pass is over'
     plain.backbone.set_arch(arch)
     found = weights(supernet)
-    ran = {parameter for module in supernet.backbone.path(arch) for parameter in module.parameters()} | {*supernet.head.parameters()}
-    assert {name for name, parameter in supernet.named_parameters() if parameter in ran} == found.keys()
+    ran = {
+        parameter for module in supernet.backbone.path(arch) for parameter in module.parameters()
+    } | {*supernet.head.parameters()}
+    assert {
+        name for name, parameter in supernet.named_parameters() if parameter in ran
+    } == found.keys()
     assert all(row is not None for row in rows(wrapper))
 
 
@@ -244,8 +282,12 @@ def test_on_several_ranks_what_any_of_them_ran_has_a_gradient(monkeypatch):
         wrapper = wrapped(model)
         wrapper.passes = 3
         arch = run_pass(model, wrapper)
-        assert arch == models[0].backbone.space.sample(np.random.default_rng((0, 3, rank)), wrapper.logits.probabilities())
-        found.append({name: gradient.abs().max().item() > 0 for name, gradient in weights(model).items()})
+        assert arch == models[0].backbone.space.sample(
+            np.random.default_rng((0, 3, rank)), wrapper.logits.probabilities()
+        )
+        found.append(
+            {name: gradient.abs().max().item() > 0 for name, gradient in weights(model).items()}
+        )
     assert found[0].keys() == found[1].keys() and found[0] != found[1]
 
 
@@ -271,7 +313,9 @@ def test_accumulated_gradients_are_the_mean_over_the_passes(supernet):
     total = weights(supernet)
     assert total.keys() == found[0][0].keys() | found[1][0].keys()
     for name, gradient in total.items():
-        torch.testing.assert_close(gradient, sum(each[0][name] for each in found if name in each[0]) / 2, **CLOSE)
+        torch.testing.assert_close(
+            gradient, sum(each[0][name] for each in found if name in each[0]) / 2, **CLOSE
+        )
     for gradient, first, second in zip(rows(wrapper), found[0][1], found[1][1]):
         torch.testing.assert_close(gradient, (first + second) / 2, **CLOSE)
     wrapper.step()
@@ -282,7 +326,14 @@ def test_accumulated_penalties_are_the_mean_too(supernet):
     found = []
     for counts in (1, 2):
         model = copy.deepcopy(supernet)
-        wrapper = wrapped(model, accumulative_counts=counts, macs_limit=1e12, macs_coef=1.0, input_size=16, reward='reinforce')
+        wrapper = wrapped(
+            model,
+            accumulative_counts=counts,
+            macs_limit=1e12,
+            macs_coef=1.0,
+            input_size=16,
+            reward='reinforce',
+        )
         wrapper.macs_limit = 1.0
         run_pass(model, wrapper)  # the first has no reward
         found.append(rows(wrapper))
@@ -307,16 +358,23 @@ def test_the_macs_term_is_of_choice_blocks_in_steps_above_the_limit(supernet, li
     for slot, gradient in enumerate(rows(wrapper)):
         leaf = torch.zeros(3, requires_grad=True)
         base = [0] * 8
-        of_slot = table.arch_costs(tuple(base[:slot] + [arch[slot]] + base[slot + 1:]))['macs'] - table.arch_costs(tuple(base))['macs']
+        of_slot = (
+            table.arch_costs(tuple(base[:slot] + [arch[slot]] + base[slot + 1 :]))['macs']
+            - table.arch_costs(tuple(base))['macs']
+        )
         of_slot += table.tables['macs'][slot][0]
         (0.05 * leaf.softmax(dim=0)[arch[slot]] * of_slot / 1e6).backward()
-        torch.testing.assert_close(gradient - before[slot], leaf.grad if applies else torch.zeros(3), rtol=1e-3, atol=1e-6)
+        torch.testing.assert_close(
+            gradient - before[slot], leaf.grad if applies else torch.zeros(3), rtol=1e-3, atol=1e-6
+        )
 
 
 def test_macs_of_shared_slots_count_every_cell():
     model = build('SearchableNASBench201', 8)
     wrapper = wrapped(model, macs_limit=1e12, input_size=32)
-    by_hand = sum(5 * 9 * channels**2 * size**2 for channels, size in ((2, 32), (4, 16), (8, 8))) / 1e6
+    by_hand = (
+        sum(5 * 9 * channels**2 * size**2 for channels, size in ((2, 32), (4, 16), (8, 8))) / 1e6
+    )
     for table in wrapper.slot_macs:
         assert table.tolist() == pytest.approx([0, 0, by_hand / 9, by_hand, 0])
 
@@ -336,16 +394,26 @@ def watched(monkeypatch, model, passes=20, **kwargs):
 
 
 def test_a_gate_before_a_bn_has_no_signal(supernet, monkeypatch):
-    """In nasbench_macro every branch of a stage's first position, and the tail, begin with conv-BN."""
+    """In nasbench_macro every branch of a stage's first position, and the tail, begin with
+    conv-BN."""
     wrapper, said = watched(monkeypatch, supernet)
-    last = [index for index, position in enumerate(supernet.backbone.space.positions)
-            if index == 7 or supernet.backbone.space.positions[index + 1].stage != position.stage]
+    last = [
+        index
+        for index, position in enumerate(supernet.backbone.space.positions)
+        if index == 7 or supernet.backbone.space.positions[index + 1].stage != position.stage
+    ]
     assert wrapper.silent_slots() == last == [1, 4, 7]
     signal = wrapper.signal / 20
     others = [slot for slot in range(8) if slot not in last]
-    assert signal[last].max() < 1e-5 < 1e-2 < signal[others].min(), 'the threshold lies far from both'
-    message, = said
-    assert re.search(r"of slot\(s\) 1 \(.*e-0\d\), 4 \(.*e-0\d\), 7 \(.*e-0\d\) is below 0.001 of the median over slots", message)
+    assert signal[last].max() < 1e-5 < 1e-2 < signal[others].min(), (
+        'the threshold lies far from both'
+    )
+    (message,) = said
+    assert re.search(
+        r'of slot\(s\) 1 \(.*e-0\d\), 4 \(.*e-0\d\), 7 \(.*e-0\d\) is below 0.001 of the median '
+        r'over slots',
+        message,
+    )
     assert "reward='reinforce' learns from the loss" in message
 
 
@@ -370,7 +438,9 @@ def test_reinforce_needs_no_gate(supernet, monkeypatch):
 @pytest.fixture
 def scaled(monkeypatch):
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
-    monkeypatch.setattr(amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu'))
+    monkeypatch.setattr(
+        amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu')
+    )
     monkeypatch.setattr(amp, 'autocast', lambda dtype: nullcontext())  # the scaler alone
     return partial(wrapped, cls=DSNASAmpOptimWrapper, loss_scale=dict(init_scale=1024.0))
 
@@ -378,7 +448,10 @@ def scaled(monkeypatch):
 @pytest.mark.parametrize('reward', ['linear', 'reinforce'])
 def test_the_loss_scale_changes_nothing(supernet, scaled, reward):
     """Clipping included."""
-    other, kwargs = copy.deepcopy(supernet), dict(clip_grad=dict(max_norm=0.5), reward=reward, fix_lead=1.0)
+    other, kwargs = (
+        copy.deepcopy(supernet),
+        dict(clip_grad=dict(max_norm=0.5), reward=reward, fix_lead=1.0),
+    )
     pairs = [(supernet, scaled(supernet, **kwargs)), (other, wrapped(other, **kwargs))]
     for seed in range(3):
         for model, wrapper in pairs:
@@ -405,7 +478,9 @@ def test_an_update_with_an_overflow_is_left_out_whole(supernet, scaled):
     assert wrapper.loss_scaler.get_scale() == 512 and wrapper.passes == 2
     run_pass(supernet, wrapper)
     update(wrapper)
-    assert not any(torch.equal(*pair) for pair in zip(values(supernet, wrapper).logits, before.logits))
+    assert not any(
+        torch.equal(*pair) for pair in zip(values(supernet, wrapper).logits, before.logits)
+    )
 
 
 def test_amp_state_round_trips(supernet, scaled):
@@ -414,7 +489,11 @@ def test_amp_state_round_trips(supernet, scaled):
     update(wrapper)
     other = scaled(copy.deepcopy(supernet))
     other.load_state_dict(wrapper.state_dict())
-    assert other.passes == 1 and other.loss_scaler.get_scale() == 1024 and all(map(torch.equal, other.logits.rows, wrapper.logits.rows))
+    assert (
+        other.passes == 1
+        and other.loss_scaler.get_scale() == 1024
+        and all(map(torch.equal, other.logits.rows, wrapper.logits.rows))
+    )
 
 
 # The state, and the warm-up.
@@ -428,16 +507,25 @@ def test_a_loaded_state_goes_on_as_one_never_stopped(supernet):
         update(wrapper)
     assert 0 < sum(choice is not None for choice in wrapper.logits.fixed) < 8
     state, other = copy.deepcopy(wrapper.state_dict()), copy.deepcopy(supernet)
-    again = DSNASOptimWrapper(optimizer=torch.optim.SGD(other.parameters(), lr=LR, momentum=MOMENTUM), fix_lead=0.02,
-                              logits_optimizer=dict(type='Adam', lr=0.02))
+    again = DSNASOptimWrapper(
+        optimizer=torch.optim.SGD(other.parameters(), lr=LR, momentum=MOMENTUM),
+        fix_lead=0.02,
+        logits_optimizer=dict(type='Adam', lr=0.02),
+    )
     again.load_state_dict(state)
     again.initialize_count_status(other, 4, -1)
     for seed in range(4, 7):
         for model, each in ((supernet, wrapper), (other, again)):
             run_pass(model, each, seed)
             update(each)
-    assert again.arch == wrapper.arch and again.logits.fixed == wrapper.logits.fixed and again.baseline == wrapper.baseline
-    torch.testing.assert_close(vars(values(other, again)), vars(values(supernet, wrapper)), rtol=0, atol=0)
+    assert (
+        again.arch == wrapper.arch
+        and again.logits.fixed == wrapper.logits.fixed
+        and again.baseline == wrapper.baseline
+    )
+    torch.testing.assert_close(
+        vars(values(other, again)), vars(values(supernet, wrapper)), rtol=0, atol=0
+    )
     assert torch.equal(again.signal, wrapper.signal)
 
 
@@ -457,13 +545,23 @@ def test_in_the_warm_up_only_weights_move(supernet):
 # Wrong input.
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(reward='quadratic'), r"reward='quadratic' of DSNASOptimWrapper: expected one of \['linear', 'reinforce'\]"),
-    (dict(fix_lead=0), 'fix_lead=0 of DSNASOptimWrapper: expected above 0'),
-    (dict(macs_limit=1e6), 'macs_limit=1e[+]06 of DSNASOptimWrapper: give input_size too'),
-    (dict(macs_limit=1e3, input_size=32), "macs_limit=1000 of DSNASOptimWrapper: the least that the choice blocks of an arch of space "
-     "'nasbench_macro' cost at this size is "),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (
+            dict(reward='quadratic'),
+            r"reward='quadratic' of DSNASOptimWrapper: expected one of \['linear', 'reinforce'\]",
+        ),
+        (dict(fix_lead=0), 'fix_lead=0 of DSNASOptimWrapper: expected above 0'),
+        (dict(macs_limit=1e6), 'macs_limit=1e[+]06 of DSNASOptimWrapper: give input_size too'),
+        (
+            dict(macs_limit=1e3, input_size=32),
+            'macs_limit=1000 of DSNASOptimWrapper: the least that the choice blocks of an arch of '
+            'space '
+            "'nasbench_macro' cost at this size is ",
+        ),
+    ],
+)
 def test_wrong_arguments_are_named(supernet, arguments, message):
     with pytest.raises(InputError, match=message):
         wrapped(supernet, **arguments)
@@ -471,12 +569,19 @@ def test_wrong_arguments_are_named(supernet, arguments, message):
 
 def test_models_that_draw_archs_themselves_or_have_none_to_draw_are_refused():
     init_default_scope('mmpretrain')
-    with pytest.raises(InputError, match='ImageClassifier has a subnet as its backbone, expected a supernet'):
+    with pytest.raises(
+        InputError, match='ImageClassifier has a subnet as its backbone, expected a supernet'
+    ):
         wrapped(build(arch='22222222'))
     with pytest.raises(InputError, match='Linear has no searchable backbone as its backbone'):
         wrapped(nn.Linear(1, 1))
-    inner = dict(type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125))
-    with pytest.raises(InputError, match='FairStrategy draws its own archs; expected an mm model with a task loss'):
+    inner = dict(
+        type='ImageClassifier',
+        backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125),
+    )
+    with pytest.raises(
+        InputError, match='FairStrategy draws its own archs; expected an mm model with a task loss'
+    ):
         wrapped(MODELS.build(dict(type='pinas_mm.FairStrategy', model=inner)))
 
 
@@ -484,7 +589,10 @@ def test_models_that_draw_archs_themselves_or_have_none_to_draw_are_refused():
 def test_a_loss_that_is_not_finite_stops_the_training(supernet, scale):
     wrapper = wrapped(supernet)
     before = values(supernet, wrapper)
-    with pytest.raises(FloatingPointError, match=r'the loss of arch \d{8} is (nan|inf) at pass 0: training has diverged'):
+    with pytest.raises(
+        FloatingPointError,
+        match=r'the loss of arch \d{8} is (nan|inf) at pass 0: training has diverged',
+    ):
         run_pass(supernet, wrapper, scale=scale)
     assert weights(supernet) == {}
     torch.testing.assert_close(vars(values(supernet, wrapper)), vars(before), rtol=0, atol=0)
@@ -492,5 +600,8 @@ def test_a_loss_that_is_not_finite_stops_the_training(supernet, scale):
 
 def test_the_state_of_another_wrapper_is_refused(supernet):
     plain = OptimWrapper(torch.optim.SGD(supernet.parameters(), lr=LR))
-    with pytest.raises(InputError, match='DSNASOptimWrapper: the checkpoint to resume was saved by another optimiser wrapper'):
+    with pytest.raises(
+        InputError,
+        match='DSNASOptimWrapper: the checkpoint to resume was saved by another optimiser wrapper',
+    ):
         wrapped(supernet).load_state_dict(plain.state_dict())

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from pinas_mm.errors import InputError
 from pinas_mm.costs.cost import CostTable
+from pinas_mm.errors import InputError
 from pinas_mm.spaces import NASBENCH_MACRO, arch_rng
 from pinas_mm.strategies.sandwich import extreme_archs
 
@@ -13,7 +13,7 @@ from pinas_mm.strategies.sandwich import extreme_archs
 def test_the_largest_learns_from_labels_and_the_others_from_it(nets):
     strategy = nets.build('sandwich', num_random=1)
     archs = strategy.draw_archs()
-    assert archs == [(2, ) * 8, (0, ) * 8, strategy.space.sample(arch_rng(0, 0))]
+    assert archs == [(2,) * 8, (0,) * 8, strategy.space.sample(arch_rng(0, 0))]
     by_hand = copy.deepcopy(strategy)
     data = by_hand.model.data_preprocessor(nets.batch(), True)
     labels = torch.cat([sample.gt_label for sample in data['data_samples']])
@@ -55,45 +55,76 @@ def test_random_archs_are_a_function_of_seed_and_step(nets):
 
 def table(macs, params, space=NASBENCH_MACRO):
     """The same costs in every slot."""
-    tables = {name: [np.array(costs)] * space.num_slots for name, costs in (('macs', macs), ('params', params))}
+    tables = {
+        name: [np.array(costs)] * space.num_slots
+        for name, costs in (('macs', macs), ('params', params))
+    }
     return CostTable(space, dict(macs=5, params=5), tables)
 
 
 def test_extreme_archs():
-    assert extreme_archs(table([20, 10, 30], [5, 4, 6])) == ((1, ) * 8, (2, ) * 8)
-    assert extreme_archs(table([10, 10, 30], [5, 4, 6])) == ((1, ) * 8, (2, ) * 8), 'parameters decide where MACs are equal'
-    assert extreme_archs(table([10, 20, 30], [4, 5, 5])) == ((0, ) * 8, (2, ) * 8), 'and MACs where parameters are'
+    assert extreme_archs(table([20, 10, 30], [5, 4, 6])) == ((1,) * 8, (2,) * 8)
+    assert extreme_archs(table([10, 10, 30], [5, 4, 6])) == ((1,) * 8, (2,) * 8), (
+        'parameters decide where MACs are equal'
+    )
+    assert extreme_archs(table([10, 20, 30], [4, 5, 5])) == ((0,) * 8, (2,) * 8), (
+        'and MACs where parameters are'
+    )
 
 
-@pytest.mark.parametrize('macs, params, which', [
-    ([0, 10, 30], [0, 6, 5], 'largest'), ([0, 10, 30], [2, 1, 5], 'smallest'), ([0, 0, 30], [0, 0, 5], 'smallest'),
-    ([0, 30, 30], [0, 5, 5], 'largest')
-])
+@pytest.mark.parametrize(
+    'macs, params, which',
+    [
+        ([0, 10, 30], [0, 6, 5], 'largest'),
+        ([0, 10, 30], [2, 1, 5], 'smallest'),
+        ([0, 0, 30], [0, 0, 5], 'smallest'),
+        ([0, 30, 30], [0, 5, 5], 'largest'),
+    ],
+)
 def test_a_space_without_extremes_is_refused(macs, params, which):
-    with pytest.raises(InputError, match=f"space 'nasbench_macro' has no {which} arch.*slot 0.*identity.*mb6_k5"):
+    with pytest.raises(
+        InputError, match=f"space 'nasbench_macro' has no {which} arch.*slot 0.*identity.*mb6_k5"
+    ):
         extreme_archs(table(macs, params))
 
 
 def test_the_candidates_of_resnest50_have_no_order(nets):
     """Their costs are almost equal by design, and MACs and parameters disagree."""
-    message = r"space 'resnest50' has no smallest arch.*slot 1 .*radix1_groups1_width64 \+0 MACs \+356 parameters"
+    message = (
+        r"space 'resnest50' has no smallest arch.*slot 1 .*radix1_groups1_width64 \+0 MACs "
+        r'\+356 parameters'
+    )
     with pytest.raises(InputError, match=message):
-        nets.build('sandwich', model=nets.classifier(type='pinas_mm.SearchableResNeSt', widen_factor=0.25))
+        nets.build(
+            'sandwich', model=nets.classifier(type='pinas_mm.SearchableResNeSt', widen_factor=0.25)
+        )
 
 
 @pytest.mark.parametrize('kind', ['sandwich', 'supervised_pi'])
 def test_only_classifiers_have_class_scores(nets, kind):
     backbone = dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125)
     segmentor = dict(
-        type='mmseg.EncoderDecoder', backbone=backbone,
-        decode_head=dict(type='mmseg.FCNHead', in_channels=160, channels=8, num_classes=3), train_cfg=dict(), test_cfg=dict(mode='whole'))
-    with pytest.raises(InputError, match='its model is a EncoderDecoder: expected mmpretrain.*FairStrategy works'):
+        type='mmseg.EncoderDecoder',
+        backbone=backbone,
+        decode_head=dict(type='mmseg.FCNHead', in_channels=160, channels=8, num_classes=3),
+        train_cfg=dict(),
+        test_cfg=dict(mode='whole'),
+    )
+    with pytest.raises(
+        InputError, match='its model is a EncoderDecoder: expected mmpretrain.*FairStrategy works'
+    ):
         nets.build(kind, model=segmentor)
-    with pytest.raises(InputError, match='its model is a ImageClassifier with a MultiLabelLinearClsHead: expected'):
-        nets.build(kind, model=nets.classifier() | dict(head=dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=24)))
+    with pytest.raises(
+        InputError, match='its model is a ImageClassifier with a MultiLabelLinearClsHead: expected'
+    ):
+        nets.build(
+            kind,
+            model=nets.classifier()
+            | dict(head=dict(type='MultiLabelLinearClsHead', num_classes=10, in_channels=24)),
+        )
 
 
 def test_a_negative_number_of_random_archs_is_refused(nets):
     with pytest.raises(InputError, match='num_random=-1'):
         nets.build('sandwich', num_random=-1)
-    assert nets.build('sandwich', num_random=0).draw_archs() == [(2, ) * 8, (0, ) * 8]
+    assert nets.build('sandwich', num_random=0).draw_archs() == [(2,) * 8, (0,) * 8]

@@ -15,8 +15,15 @@ MOMENTUM, WEIGHT, TEMPERATURE = 0.9, 0.7, 2.0
 
 def moved(name, arch):
     """Whether the teacher's update along ``arch`` reaches a parameter of the classifier."""
-    return name.startswith(('backbone.stem', 'backbone.tail', 'neck', 'head',
-                            *(f'backbone.layers.{i}.{choice}.' for i, choice in enumerate(arch))))
+    return name.startswith(
+        (
+            'backbone.stem',
+            'backbone.tail',
+            'neck',
+            'head',
+            *(f'backbone.layers.{i}.{choice}.' for i, choice in enumerate(arch)),
+        )
+    )
 
 
 def scores(model, arch, images):
@@ -25,7 +32,9 @@ def scores(model, arch, images):
 
 
 def test_each_path_learns_from_labels_and_from_the_teacher_on_the_other_path(nets):
-    strategy = nets.build('supervised_pi', consistency=WEIGHT, momentum=MOMENTUM, temperature=TEMPERATURE)
+    strategy = nets.build(
+        'supervised_pi', consistency=WEIGHT, momentum=MOMENTUM, temperature=TEMPERATURE
+    )
     with torch.no_grad():  # a teacher that lags behind
         for parameter in strategy.teacher.parameters():
             parameter += 0.05 * torch.randn_like(parameter)
@@ -41,7 +50,9 @@ def test_each_path_learns_from_labels_and_from_the_teacher_on_the_other_path(net
         for arch in archs:
             for name, parameter in teacher.named_parameters():
                 if moved(name, arch):
-                    parameter.copy_(MOMENTUM * parameter + (1 - MOMENTUM) * student.get_parameter(name))
+                    parameter.copy_(
+                        MOMENTUM * parameter + (1 - MOMENTUM) * student.get_parameter(name)
+                    )
             logits = scores(teacher, arch, images)
             soft.append((logits / TEMPERATURE).softmax(dim=1))
             hard.append(logits.argmax(dim=1))
@@ -52,11 +63,15 @@ def test_each_path_learns_from_labels_and_from_the_teacher_on_the_other_path(net
         logits = scores(student, arch, images)
         label = -logits.log_softmax(dim=1)[range(6), labels].mean()
         prediction = (logits / TEMPERATURE).log_softmax(dim=1)
-        consistency = (target * (target.log() - prediction)).sum(dim=1).mean() * TEMPERATURE**2 * WEIGHT
+        consistency = (
+            (target * (target.log() - prediction)).sum(dim=1).mean() * TEMPERATURE**2 * WEIGHT
+        )
         parts.append((label.detach(), consistency.detach(), logits.argmax(dim=1)))
         return label + consistency
 
-    expected = nets.sum_of_passes(by_hand, [lambda: loss(archs[0], soft[1]), lambda: loss(archs[1], soft[0])])
+    expected = nets.sum_of_passes(
+        by_hand, [lambda: loss(archs[0], soft[1]), lambda: loss(archs[1], soft[0])]
+    )
     optim_wrapper = nets.recording(strategy)
     logged = strategy.train_step(nets.batch(), optim_wrapper)
     nets.assert_same_gradients(optim_wrapper.updates[0], expected, rtol=1e-3, atol=1e-6)
@@ -69,8 +84,11 @@ def test_each_path_learns_from_labels_and_from_the_teacher_on_the_other_path(net
     torch.testing.assert_close(logged['path_agreement'], sum(agreement) / 2)
     assert set(logged) == {'loss', 'loss_label', 'loss_consistency', 'path_agreement'}
 
-    # The teacher moved along the two paths only, and gathered statistics of its own: twice for what both share.
-    for (name, value), other in zip(strategy.teacher.state_dict().items(), teacher.state_dict().values(), strict=True):
+    # The teacher moved along the two paths only, and gathered statistics of its own: twice for what
+    # both share.
+    for (name, value), other in zip(
+        strategy.teacher.state_dict().items(), teacher.state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(value, other, msg=name)
     assert strategy.teacher.backbone.stem[1].num_batches_tracked == 2
 
@@ -78,7 +96,11 @@ def test_each_path_learns_from_labels_and_from_the_teacher_on_the_other_path(net
 def test_archs_are_a_function_of_seed_and_step(nets):
     strategy = nets.build('supervised_pi', arch_seed=3)
     strategy.step.fill_(5)
-    assert strategy.draw_archs() == strategy.space.sample_disjoint(arch_rng(3, 5), 2) == strategy.draw_archs()
+    assert (
+        strategy.draw_archs()
+        == strategy.space.sample_disjoint(arch_rng(3, 5), 2)
+        == strategy.draw_archs()
+    )
 
 
 def test_archs_can_be_drawn_by_probabilities(nets):
@@ -88,10 +110,14 @@ def test_archs_can_be_drawn_by_probabilities(nets):
         nets.build('supervised_pi', probabilities=[0, 1, 0])
 
 
-@pytest.mark.parametrize('arguments, weights', [
-    ({}, [1.0, 1.0, 1.0]), (dict(ramp_steps=4), [0.0, 0.25, 1.0]),
-    (dict(consistency=0.5, initial_consistency=2.5, ramp_steps=4), [2.5, 2.0, 0.5])
-])
+@pytest.mark.parametrize(
+    'arguments, weights',
+    [
+        ({}, [1.0, 1.0, 1.0]),
+        (dict(ramp_steps=4), [0.0, 0.25, 1.0]),
+        (dict(consistency=0.5, initial_consistency=2.5, ramp_steps=4), [2.5, 2.0, 0.5]),
+    ],
+)
 def test_the_weight_of_the_consistency_ramps_linearly(nets, arguments, weights):
     strategy, found = nets.build('supervised_pi', **arguments), []
     for step in (0, 1, 6):
@@ -102,13 +128,21 @@ def test_the_weight_of_the_consistency_ramps_linearly(nets, arguments, weights):
 
 def test_the_teacher_starts_as_the_student_also_from_pretrained_weights(nets, tmp_path):
     weights = nets.build('fair').model.backbone.state_dict()
-    save_checkpoint(tmp_path / 'pretrained.pth', {f'backbone.{key}': torch.full_like(value, 0.5) for key, value in weights.items()}, {})
-    init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'pretrained.pth'), prefix='backbone.')
+    save_checkpoint(
+        tmp_path / 'pretrained.pth',
+        {f'backbone.{key}': torch.full_like(value, 0.5) for key, value in weights.items()},
+        {},
+    )
+    init_cfg = dict(
+        type='Pretrained', checkpoint=str(tmp_path / 'pretrained.pth'), prefix='backbone.'
+    )
     strategy = nets.build('supervised_pi', model=nets.classifier(init_cfg=init_cfg))
     strategy.init_weights()
     assert strategy.teacher.backbone.stem[0].weight.unique().tolist() == [0.5]
     student = strategy.model.state_dict()
-    assert all(torch.equal(value, student[key]) for key, value in strategy.teacher.state_dict().items())
+    assert all(
+        torch.equal(value, student[key]) for key, value in strategy.teacher.state_dict().items()
+    )
     assert not any(parameter.requires_grad for parameter in strategy.teacher.parameters())
 
 
@@ -119,21 +153,39 @@ def test_a_plain_checkpoint_to_start_from_fills_the_teacher_too(nets):
         value.fill_(3)
     strategy = nets.build('supervised_pi')
     load_state_dict(strategy, plain.state_dict())
-    assert all((value == 3).all() for name, value in strategy.state_dict().items() if name != 'step') and strategy.step == 0
+    assert (
+        all((value == 3).all() for name, value in strategy.state_dict().items() if name != 'step')
+        and strategy.step == 0
+    )
 
 
-@pytest.mark.parametrize('arguments', [
-    dict(consistency=-1), dict(temperature=0), dict(momentum=1.1), dict(ramp_steps=-1), dict(initial_consistency=-0.5)
-])
+@pytest.mark.parametrize(
+    'arguments',
+    [
+        dict(consistency=-1),
+        dict(temperature=0),
+        dict(momentum=1.1),
+        dict(ramp_steps=-1),
+        dict(initial_consistency=-0.5),
+    ],
+)
 def test_arguments_out_of_range_are_refused(nets, arguments):
-    (name, value), = arguments.items()
+    ((name, value),) = arguments.items()
     with pytest.raises(InputError, match=f'{name}={value} of'):
         nets.build('supervised_pi', **arguments)
 
 
 def test_a_slot_with_one_candidate_is_refused_at_once(nets, monkeypatch):
     space = SearchableMacroNet.space
-    narrow = SearchSpace('narrow', (space.candidates[0][:1], *space.candidates[1:]), space.positions, space.stem_channels, 1280)
+    narrow = SearchSpace(
+        'narrow',
+        (space.candidates[0][:1], *space.candidates[1:]),
+        space.positions,
+        space.stem_channels,
+        1280,
+    )
     monkeypatch.setattr(SearchableMacroNet, 'space', narrow)
-    with pytest.raises(InputError, match="2 archs that differ in every slot asked of space 'narrow'"):
+    with pytest.raises(
+        InputError, match="2 archs that differ in every slot asked of space 'narrow'"
+    ):
         nets.build('supervised_pi')

@@ -13,26 +13,42 @@ from mmpretrain.structures import DataSample
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pinas_mm.subnets import export
-from pinas_mm.subnets.export import EveryWindowAveragePool, ImagesToLogits, describe, export_onnx, export_program, largest_difference, onnx_runner, require_onnx, save_program
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt, SearchableShuffleNetV2
 from pinas_mm.spaces import SearchSpace, chain, resnest50, shufflenetv2
+from pinas_mm.subnets import export
+from pinas_mm.subnets.export import (
+    EveryWindowAveragePool,
+    ImagesToLogits,
+    describe,
+    export_onnx,
+    export_program,
+    largest_difference,
+    onnx_runner,
+    require_onnx,
+    save_program,
+)
 
-# Batches and sizes other than the traced one: one image, no multiple of a stride, odd at the second and third stride.
+# Batches and sizes other than the traced one: one image, no multiple of a stride, odd at the second
+# and third stride.
 SHAPES = [(1, 32, 32), (3, 33, 50), (2, 61, 37)]
 
 
 class ShortResNeSt(SearchableResNeSt):
-    """All that the whole one has: shortcuts with and without a stride, radix 1 and 2, two groups."""
+    """All that the whole one has: shortcuts with and without a stride, radix 1 and 2, two
+    groups."""
 
-    space = SearchSpace('short', (resnest50.CANDIDATES, ) * 2, chain((1, 1), (256, 512), (1, 2), 64), 64)
+    space = SearchSpace(
+        'short', (resnest50.CANDIDATES,) * 2, chain((1, 1), (256, 512), (1, 2), 64), 64
+    )
 
 
 class ShortShuffleNet(SearchableShuffleNetV2):
     """Both kinds of blocks, with and without a stride, and the tail."""
 
-    space = SearchSpace('short', (shufflenetv2.CANDIDATES, ) * 2, chain((2, ), (64, ), (2, ), 16), 16, 1024)
+    space = SearchSpace(
+        'short', (shufflenetv2.CANDIDATES,) * 2, chain((2,), (64,), (2,), 16), 16, 1024
+    )
 
 
 def randomised(model):
@@ -48,11 +64,24 @@ def randomised(model):
 def classifier(to_rgb=True):
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
-    model = randomised(MODELS.build(dict(
-        type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableMacroNet', arch='01000000', widen_factor=0.125),
-        data_preprocessor=dict(mean=[120., 110., 100.], std=[60., 55., 50.], to_rgb=to_rgb),
-        neck=[dict(type='GlobalAveragePooling'), dict(type='ClsBatchNormNeck', input_features=160, affine=False)],
-        head=dict(type='LinearClsHead', num_classes=4, in_channels=160))))
+    model = randomised(
+        MODELS.build(
+            dict(
+                type='ImageClassifier',
+                backbone=dict(
+                    type='pinas_mm.SearchableMacroNet', arch='01000000', widen_factor=0.125
+                ),
+                data_preprocessor=dict(
+                    mean=[120.0, 110.0, 100.0], std=[60.0, 55.0, 50.0], to_rgb=to_rgb
+                ),
+                neck=[
+                    dict(type='GlobalAveragePooling'),
+                    dict(type='ClsBatchNormNeck', input_features=160, affine=False),
+                ],
+                head=dict(type='LinearClsHead', num_classes=4, in_channels=160),
+            )
+        )
+    )
     nn.init.normal_(model.head.fc.weight, std=2)
     return model
 
@@ -66,7 +95,9 @@ def models():
     torch.manual_seed(0)
     resnest = randomised(ShortResNeSt(arch='23', widen_factor=0.25, out_indices=(0, 1)))
     shufflenet = randomised(ShortShuffleNet(arch='13', widen_factor=0.25, out_indices=(0, 1)))
-    return dict(resnest=resnest, shufflenet=shufflenet, classifier=ImagesToLogits(classifier()).eval())
+    return dict(
+        resnest=resnest, shufflenet=shufflenet, classifier=ImagesToLogits(classifier()).eval()
+    )
 
 
 @pytest.fixture(scope='module')
@@ -82,7 +113,10 @@ def outputs_of(model, batch):
 
 @pytest.mark.parametrize('kernel', [2, 3, 4])
 def test_the_average_pool_without_cases_is_the_ceil_mode_one(kernel):
-    expected, pool = nn.AvgPool2d(kernel, kernel, ceil_mode=True, count_include_pad=False), EveryWindowAveragePool(kernel)
+    expected, pool = (
+        nn.AvgPool2d(kernel, kernel, ceil_mode=True, count_include_pad=False),
+        EveryWindowAveragePool(kernel),
+    )
     for height in range(kernel, 3 * kernel + 1):
         for width in range(kernel, 3 * kernel + 1):
             x = images(2, height, width)
@@ -92,7 +126,7 @@ def test_the_average_pool_without_cases_is_the_ceil_mode_one(kernel):
                 assert torch.equal(pool(x), expected(x))
 
 
-LOADER = '''
+LOADER = """
 import sys
 for name in ('pinas_mm', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmseg', 'onnx'):
     sys.modules[name] = None
@@ -105,11 +139,14 @@ for name, batches in torch.load('batches.pt').items():
     assert json.loads(extra['description.json']) == {'name': name}
     outputs[name] = [program(batch) for batch in batches]
 torch.save(outputs, 'outputs.pt')
-'''
+"""
 
 
 def test_programs_load_and_run_where_no_mm_package_can_be_imported(models, exported, tmp_path):
-    batches = {name: [images(*shape, most=255 if name == 'classifier' else 1) for shape in SHAPES] for name in models}
+    batches = {
+        name: [images(*shape, most=255 if name == 'classifier' else 1) for shape in SHAPES]
+        for name in models
+    }
     torch.save(batches, tmp_path / 'batches.pt')
     for name, program in exported.items():
         with open(tmp_path / f'{name}.pt2', 'wb') as file:
@@ -118,7 +155,10 @@ def test_programs_load_and_run_where_no_mm_package_can_be_imported(models, expor
     found = torch.load(tmp_path / 'outputs.pt')
     for name, model in models.items():
         for batch, outputs in zip(batches[name], found[name]):
-            expected, outputs = outputs_of(model, batch), [outputs] if isinstance(outputs, torch.Tensor) else list(outputs)
+            expected, outputs = (
+                outputs_of(model, batch),
+                [outputs] if isinstance(outputs, torch.Tensor) else list(outputs),
+            )
             assert [output.shape for output in outputs] == [output.shape for output in expected]
             assert max((a - b).abs().max() for a, b in zip(outputs, expected)) < 1e-5
 
@@ -129,14 +169,26 @@ def test_onnxruntime_computes_the_same(name, models, exported, tmp_path):
     (tmp_path / 'model.onnx').write_bytes(data)
     model = onnx.load(tmp_path / 'model.onnx')
     onnx.checker.check_model(model)
-    assert [json.loads(entry.value) for entry in model.metadata_props if entry.key == 'description'] == [dict(arch=[0])]
-    dims, = ([dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim] for value in model.graph.input)
-    assert dims == ['batch', 3, 'height', 'width'] and [output.name for output in model.graph.output] == ['stage0', 'stage1']
+    assert [
+        json.loads(entry.value) for entry in model.metadata_props if entry.key == 'description'
+    ] == [dict(arch=[0])]
+    (dims,) = (
+        [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in model.graph.input
+    )
+    assert dims == ['batch', 3, 'height', 'width'] and [
+        output.name for output in model.graph.output
+    ] == ['stage0', 'stage1']
 
-    session = onnxruntime.InferenceSession(str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider'])
+    session = onnxruntime.InferenceSession(
+        str(tmp_path / 'model.onnx'), providers=['CPUExecutionProvider']
+    )
     for shape in SHAPES:
         batch = images(*shape)
-        expected, found = outputs_of(models[name], batch), session.run(None, {'images': batch.numpy()})
+        expected, found = (
+            outputs_of(models[name], batch),
+            session.run(None, {'images': batch.numpy()}),
+        )
         assert [output.shape for output in found] == [output.shape for output in expected]
         assert max(np.abs(a - b.numpy()).max() for a, b in zip(found, expected)) < 1e-4
     assert largest_difference(onnx_runner(data), models[name], SHAPES) < 1e-4
@@ -161,7 +213,9 @@ def test_the_model_is_left_as_it_was(models):
     assert model.training and model.data_preprocessor.to_rgb
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
     found, new = models['resnest'], ShortResNeSt(arch='23')
-    assert [type(module) for module in found.modules()] == [type(module) for module in new.modules()]
+    assert [type(module) for module in found.modules()] == [
+        type(module) for module in new.modules()
+    ]
     assert all(parameter.requires_grad for parameter in found.parameters())
 
 
@@ -173,41 +227,74 @@ def test_a_supernet_is_refused():
 def test_a_head_without_one_tensor_is_refused():
     model = classifier()
     model.head.forward = lambda feats: list(feats)
-    with pytest.raises(InputError, match='LinearClsHead returns a list, expected one tensor of logits'):
+    with pytest.raises(
+        InputError, match='LinearClsHead returns a list, expected one tensor of logits'
+    ):
         export_program(ImagesToLogits(model))
 
 
 def test_missing_packages_are_named(monkeypatch):
     require_onnx()
-    monkeypatch.setattr(export.importlib.util, 'find_spec', lambda name: None if name == 'onnxscript' else name)
-    with pytest.raises(InputError, match=r"needs onnxscript: pip install onnxscript, or 'pinas_mm\[export\]'"):
+    monkeypatch.setattr(
+        export.importlib.util, 'find_spec', lambda name: None if name == 'onnxscript' else name
+    )
+    with pytest.raises(
+        InputError, match=r"needs onnxscript: pip install onnxscript, or 'pinas_mm\[export\]'"
+    ):
         require_onnx()
 
 
 def test_a_difference_is_found():
     model = nn.Conv2d(3, 2, 1)
     assert largest_difference(model, model, SHAPES) == 0
-    assert largest_difference(lambda x: model(x) + 0.01, model, SHAPES) == pytest.approx(0.01, rel=0.3)
-    assert largest_difference(lambda x: model(x) * (1 if len(x) == 3 else 1.5), model, SHAPES) > 1e-2
+    assert largest_difference(lambda x: model(x) + 0.01, model, SHAPES) == pytest.approx(
+        0.01, rel=0.3
+    )
+    assert (
+        largest_difference(lambda x: model(x) * (1 if len(x) == 3 else 1.5), model, SHAPES) > 1e-2
+    )
     assert largest_difference(lambda x: model(x) * float('nan'), model, SHAPES) == float('inf')
     big = nn.Sequential(model, nn.Upsample(scale_factor=1))
     big[0].weight.data *= 1e6
-    assert largest_difference(lambda x: big(x) * 1.001, big, SHAPES) == pytest.approx(1e-3, rel=0.01)
-    with pytest.raises(RuntimeError, match=r'an output \(1, 2, 16, 32\) instead of \(1, 2, 32, 32\)'):
+    assert largest_difference(lambda x: big(x) * 1.001, big, SHAPES) == pytest.approx(
+        1e-3, rel=0.01
+    )
+    with pytest.raises(
+        RuntimeError, match=r'an output \(1, 2, 16, 32\) instead of \(1, 2, 32, 32\)'
+    ):
         largest_difference(lambda x: model(x)[:, :, ::2], model, SHAPES)
 
 
 def test_the_description_says_what_to_feed(models):
-    config = Config(dict(data_preprocessor=dict(mean=[1., 2., 3.], std=[4., 5., 6.], to_rgb=True)))
+    config = Config(
+        dict(data_preprocessor=dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], to_rgb=True))
+    )
     found = describe(models['classifier'].classifier, config)
     assert found['input'] | {} == dict(
-        name='images', shape=['batch', 3, 'height', 'width'], dtype='float32', channels='RGB', mean=[1., 2., 3.], std=[4., 5., 6.],
-        values='0 to 255, normalised inside')
+        name='images',
+        shape=['batch', 3, 'height', 'width'],
+        dtype='float32',
+        channels='RGB',
+        mean=[1.0, 2.0, 3.0],
+        std=[4.0, 5.0, 6.0],
+        values='0 to 255, normalised inside',
+    )
     assert list(found['outputs']) == ['logits']
-    detector = Config(dict(model=dict(data_preprocessor=dict(mean=[1., 2., 3.], std=[4., 5., 6.], bgr_to_rgb=True))))
+    detector = Config(
+        dict(
+            model=dict(
+                data_preprocessor=dict(mean=[1.0, 2.0, 3.0], std=[4.0, 5.0, 6.0], bgr_to_rgb=True)
+            )
+        )
+    )
     assert describe(models['resnest'], detector)['input']['channels'] == 'RGB'
-    detector.data_preprocessor = dict(mean=[9.] * 3, std=[9.] * 3, to_rgb=False)
-    assert describe(models['resnest'], detector)['input']['mean'] == [1., 2., 3.]
+    detector.data_preprocessor = dict(mean=[9.0] * 3, std=[9.0] * 3, to_rgb=False)
+    assert describe(models['resnest'], detector)['input']['mean'] == [1.0, 2.0, 3.0]
     assert list(describe(models['resnest'], None)['outputs']) == ['stage0', 'stage1']
-    assert 'BGR' in describe(models['resnest'], Config(dict(data_preprocessor=dict(to_rgb=False))))['input']['channels']
+    assert (
+        'BGR'
+        in describe(models['resnest'], Config(dict(data_preprocessor=dict(to_rgb=False))))['input'][
+            'channels'
+        ]
+    )
     json.dumps(found)

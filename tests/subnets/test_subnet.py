@@ -7,29 +7,47 @@ from torch.nn.modules.batchnorm import _BatchNorm
 import pinas_mm  # noqa: F401
 from pinas_mm.subnets.subnet import subnet_state_dict
 
-BACKBONES = dict(SearchableMacroNet=320, SearchableResNeSt=512, SearchableNASBench201=16, SearchableShuffleNetV2=256)
+BACKBONES = dict(
+    SearchableMacroNet=320,
+    SearchableResNeSt=512,
+    SearchableNASBench201=16,
+    SearchableShuffleNetV2=256,
+)
 
 
 def classifier(backbone, arch=None, seed=0, **kwargs):
     init_default_scope('mmpretrain')
     torch.manual_seed(seed)
-    model = MODELS.build(dict(
-        type='ImageClassifier', backbone=dict(type=f'pinas_mm.{backbone}', widen_factor=0.25, arch=arch, **kwargs),
-        neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=BACKBONES[backbone])))
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type=f'pinas_mm.{backbone}', widen_factor=0.25, arch=arch, **kwargs),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=BACKBONES[backbone]),
+        )
+    )
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            for tensor in (module.weight.data, module.bias.data, module.running_mean, module.running_var):
+            for tensor in (
+                module.weight.data,
+                module.bias.data,
+                module.running_mean,
+                module.running_var,
+            ):
                 tensor.uniform_(0.5, 1.5)
     return model.eval()
 
 
-@pytest.mark.parametrize('backbone, kwargs', [
-    ('SearchableMacroNet', {}),
-    ('SearchableResNeSt', {}),
-    ('SearchableResNeSt', dict(share_shortcut=False)),
-    ('SearchableNASBench201', {}),
-    ('SearchableShuffleNetV2', dict(mid_scales=0.6, stem_stride=1)),
-])
+@pytest.mark.parametrize(
+    'backbone, kwargs',
+    [
+        ('SearchableMacroNet', {}),
+        ('SearchableResNeSt', {}),
+        ('SearchableResNeSt', dict(share_shortcut=False)),
+        ('SearchableNASBench201', {}),
+        ('SearchableShuffleNetV2', dict(mid_scales=0.6, stem_stride=1)),
+    ],
+)
 def test_a_subnet_with_these_tensors_gives_the_supernets_outputs(backbone, kwargs):
     supernet = classifier(backbone, **kwargs)
     rng, images = np.random.default_rng(0), torch.randn(2, 3, 32, 32)
@@ -48,18 +66,33 @@ def test_a_subnet_with_these_tensors_gives_the_supernets_outputs(backbone, kwarg
 
 def test_only_the_chosen_candidates_are_taken_with_what_they_share():
     supernet = classifier('SearchableResNeSt')
-    arch = (0, 3) + (1, ) * 14
-    keys = {tuple(key.split('.')[2:4]) for key in subnet_state_dict(supernet, arch) if key.startswith('backbone.layers.')}
-    assert keys == {(str(i), str(choice)) for i, choice in enumerate(arch)} | {(str(i), 'shortcut') for i in (0, 3, 7, 13)}
+    arch = (0, 3) + (1,) * 14
+    keys = {
+        tuple(key.split('.')[2:4])
+        for key in subnet_state_dict(supernet, arch)
+        if key.startswith('backbone.layers.')
+    }
+    assert keys == {(str(i), str(choice)) for i, choice in enumerate(arch)} | {
+        (str(i), 'shortcut') for i in (0, 3, 7, 13)
+    }
 
 
 def test_nothing_of_the_learning_stage_is_left():
     init_default_scope('mmpretrain')
-    model = MODELS.build(dict(
-        type='pinas_mm.PiNAS', queue_len=8, feat_dim=16, backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25),
-        neck=dict(type='NonLinearNeck', in_channels=320, hid_channels=32, out_channels=16),
-        head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=0.2)))
-    assert any(key.startswith('teacher.') for key in model.state_dict()) and 'queue' in model.state_dict()
-    state = subnet_state_dict(model, (2, ) * 8)
+    model = MODELS.build(
+        dict(
+            type='pinas_mm.PiNAS',
+            queue_len=8,
+            feat_dim=16,
+            backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25),
+            neck=dict(type='NonLinearNeck', in_channels=320, hid_channels=32, out_channels=16),
+            head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=0.2),
+        )
+    )
+    assert (
+        any(key.startswith('teacher.') for key in model.state_dict())
+        and 'queue' in model.state_dict()
+    )
+    state = subnet_state_dict(model, (2,) * 8)
     parts = {key.partition('.')[0] for key in state}
     assert {'backbone', 'neck'} <= parts <= {'backbone', 'neck', 'head', 'data_preprocessor'}

@@ -8,11 +8,11 @@ from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
-from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.subnets.subnet import subnet_state_dict
 from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 ARCH = (1, 0, 2, 1, 0, 2, 2, 0)
@@ -20,7 +20,9 @@ ARCH = (1, 0, 2, 1, 0, 2, 2, 0)
 
 def build(config):
     init_default_scope('mmpretrain')
-    return MODELS.build(dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict())).eval()
+    return MODELS.build(
+        dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict())
+    ).eval()
 
 
 @pytest.fixture(scope='module')
@@ -42,8 +44,10 @@ def folder(supernet, tmp_path_factory):
     folder = tmp_path_factory.mktemp('found')
     SubnetFile(space='nasbench_macro', arch=ARCH, widen_factor=0.25).write(folder / 'subnet.yaml')
     SubnetFile(space='nasbench_macro', arch=ARCH).write(folder / 'wide.yaml')
-    SubnetFile(space='nasbench_macro', arch=(0, *ARCH[1:]), widen_factor=0.25).write(folder / 'other.yaml')
-    SubnetFile(space='resnest50', arch=(0, ) * 16, widen_factor=0.25).write(folder / 'resnest.yaml')
+    SubnetFile(space='nasbench_macro', arch=(0, *ARCH[1:]), widen_factor=0.25).write(
+        folder / 'other.yaml'
+    )
+    SubnetFile(space='resnest50', arch=(0,) * 16, widen_factor=0.25).write(folder / 'resnest.yaml')
     save_checkpoint(folder / 'subnet.pth', subnet_state_dict(supernet, ARCH), {})
     save_checkpoint(folder / 'supernet.pth', supernet.state_dict(), {})
     return folder
@@ -54,13 +58,24 @@ IMAGES = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) - 
 
 @pytest.mark.parametrize('name', ['search', 'finetune'])
 @torch.no_grad()
-def test_the_written_config_builds_the_same_classifier_elsewhere(supernet, folder, tmp_path, monkeypatch, name):
+def test_the_written_config_builds_the_same_classifier_elsewhere(
+    supernet, folder, tmp_path, monkeypatch, name
+):
     given = Config.fromfile(CONFIGS / f'quickstart/{name}.py')
     config, classifier = subnet_classifier(given, folder / 'subnet.yaml', folder / 'subnet.pth')
     text = config.pretty_text
     (tmp_path / 'classifier.py').write_text(text)
     save_checkpoint(tmp_path / 'classifier.pth', classifier.state_dict(), {})
-    for left in ('_base_', 'yaml', 'Pretrained', 'work_dir', 'SearchLoop', 'ArchValLoop', 'ArchSamplingHook', 'arch_evaluation'):
+    for left in (
+        '_base_',
+        'yaml',
+        'Pretrained',
+        'work_dir',
+        'SearchLoop',
+        'ArchValLoop',
+        'ArchSamplingHook',
+        'arch_evaluation',
+    ):
         assert left not in text
     assert "'pinas_mm'" in text and 'Digits' in text
 
@@ -72,32 +87,50 @@ def test_the_written_config_builds_the_same_classifier_elsewhere(supernet, folde
     load_strict(again, 'classifier.pth')
     expected = supernet(IMAGES)
     assert expected.std() > 1e-3
-    assert torch.equal(again(IMAGES), classifier(IMAGES)) and torch.equal(classifier(IMAGES), expected)
+    assert torch.equal(again(IMAGES), classifier(IMAGES)) and torch.equal(
+        classifier(IMAGES), expected
+    )
 
 
 @torch.no_grad()
 def test_a_runner_of_mmengine_runs_it(supernet, folder, tmp_path):
-    config, classifier = subnet_classifier(Config.fromfile(CONFIGS / 'quickstart/search.py'), folder / 'subnet.yaml', folder / 'subnet.pth')
+    config, classifier = subnet_classifier(
+        Config.fromfile(CONFIGS / 'quickstart/search.py'),
+        folder / 'subnet.yaml',
+        folder / 'subnet.pth',
+    )
     (tmp_path / 'classifier.py').write_text(config.pretty_text)
     save_checkpoint(tmp_path / 'classifier.pth', classifier.state_dict(), {})
     written = Config.fromfile(tmp_path / 'classifier.py')
-    written.merge_from_dict(dict(work_dir=str(tmp_path / 'work'), load_from=str(tmp_path / 'classifier.pth'),
-                                 test_dataloader=dict(dataset=dict(indices=20))))
+    written.merge_from_dict(
+        dict(
+            work_dir=str(tmp_path / 'work'),
+            load_from=str(tmp_path / 'classifier.pth'),
+            test_dataloader=dict(dataset=dict(indices=20)),
+        )
+    )
     runner = Runner.from_cfg(written)
     assert 0 <= runner.test()['accuracy/top1'] <= 100
     assert torch.equal(runner.model.eval()(IMAGES), supernet(IMAGES))
 
 
-@pytest.mark.parametrize('name, amp', [('dsnas/dsnas', ''), ('ranking/uniform-subnet-aware', ''), ('dsnas/dsnas', 'Amp')])
+@pytest.mark.parametrize(
+    'name, amp', [('dsnas/dsnas', ''), ('ranking/uniform-subnet-aware', ''), ('dsnas/dsnas', 'Amp')]
+)
 def test_what_trains_a_supernet_alone_is_gone(folder, name, amp):
     given = Config.fromfile(CONFIGS / f'{name}_nasbench-macro_1xb128-200k_cifar10.py')
     given.second_stage = dict(model=dict(head=dict(topk=(1, 5))))
-    given.optim_wrapper.type = given.optim_wrapper.type.replace('OptimWrapper', f'{amp}OptimWrapper')
+    given.optim_wrapper.type = given.optim_wrapper.type.replace(
+        'OptimWrapper', f'{amp}OptimWrapper'
+    )
     given.optim_wrapper.accumulative_counts = 2
     config, _ = subnet_classifier(given, folder / 'subnet.yaml', folder / 'subnet.pth')
     assert config.custom_hooks == [] and 'second_stage' not in config
     assert config.optim_wrapper.to_dict() == dict(
-        type=f'{amp}OptimWrapper', accumulative_counts=2, optimizer=given.optim_wrapper.optimizer.to_dict())
+        type=f'{amp}OptimWrapper',
+        accumulative_counts=2,
+        optimizer=given.optim_wrapper.optimizer.to_dict(),
+    )
 
 
 @torch.no_grad()
@@ -109,57 +142,138 @@ def test_the_backbone_alone_returns_every_stage(supernet, folder, tmp_path):
     load_strict(again, tmp_path / 'backbone.pth')
     supernet.backbone.out_indices = (0, 1, 2, 3)
     expected = supernet.backbone(IMAGES)
-    supernet.backbone.out_indices = (3, )
+    supernet.backbone.out_indices = (3,)
     for found in (backbone(IMAGES), again(IMAGES)):
         assert len(found) == 4 and all(torch.equal(a, b) for a, b in zip(found, expected))
     # The checkpoint of a bare backbone serves as well.
     _, bare = subnet_backbone(folder / 'subnet.yaml', tmp_path / 'backbone.pth', out_indices=[1])
-    found, = bare(IMAGES)
+    (found,) = bare(IMAGES)
     assert torch.equal(found, expected[1])
 
 
 def test_the_backbone_keeps_the_arguments_of_the_config(tmp_path):
     torch.manual_seed(0)
     source = SearchableMacroNet(arch=ARCH, widen_factor=0.125)
-    save_checkpoint(tmp_path / 'subnet.pth', {f'backbone.{key}': value for key, value in source.state_dict().items()}, {})
-    SubnetFile(space='nasbench_macro', arch=ARCH, widen_factor=0.125).write(tmp_path / 'subnet.yaml')
+    save_checkpoint(
+        tmp_path / 'subnet.pth',
+        {f'backbone.{key}': value for key, value in source.state_dict().items()},
+        {},
+    )
+    SubnetFile(space='nasbench_macro', arch=ARCH, widen_factor=0.125).write(
+        tmp_path / 'subnet.yaml'
+    )
     # Any model, here one that is never built.
-    config = Config(dict(model=dict(type='Detector', backbone=dict(
-        type='pinas_mm.SearchableMacroNet', arch='elsewhere.yaml', norm_cfg=dict(type='SyncBN'), frozen_stages=1,
-        init_cfg=dict(type='Pretrained', checkpoint='elsewhere.pth', prefix='backbone.')))))
-    exported, backbone = subnet_backbone(tmp_path / 'subnet.yaml', tmp_path / 'subnet.pth', config, [1, 2, 3])
-    assert exported.model == dict(type='pinas_mm.SearchableMacroNet', arch=list(ARCH), widen_factor=0.125, norm_cfg=dict(type='SyncBN'),
-                                  frozen_stages=1, out_indices=[1, 2, 3])
-    assert all(torch.equal(value, source.state_dict()[key]) for key, value in backbone.state_dict().items()) and not backbone.training
+    config = Config(
+        dict(
+            model=dict(
+                type='Detector',
+                backbone=dict(
+                    type='pinas_mm.SearchableMacroNet',
+                    arch='elsewhere.yaml',
+                    norm_cfg=dict(type='SyncBN'),
+                    frozen_stages=1,
+                    init_cfg=dict(
+                        type='Pretrained', checkpoint='elsewhere.pth', prefix='backbone.'
+                    ),
+                ),
+            )
+        )
+    )
+    exported, backbone = subnet_backbone(
+        tmp_path / 'subnet.yaml', tmp_path / 'subnet.pth', config, [1, 2, 3]
+    )
+    assert exported.model == dict(
+        type='pinas_mm.SearchableMacroNet',
+        arch=list(ARCH),
+        widen_factor=0.125,
+        norm_cfg=dict(type='SyncBN'),
+        frozen_stages=1,
+        out_indices=[1, 2, 3],
+    )
+    assert (
+        all(
+            torch.equal(value, source.state_dict()[key])
+            for key, value in backbone.state_dict().items()
+        )
+        and not backbone.training
+    )
     assert config.model.backbone.arch == 'elsewhere.yaml', "the caller's config is as it was"
 
 
-@pytest.mark.parametrize('config, subnet, checkpoint, message', [
-    ('search', 'resnest', 'subnet', "a subnet of space 'resnest50', but SearchableMacroNet needs one of 'nasbench_macro'"),
-    ('search', 'wide', 'subnet', 'found at widen_factor=1.0, but SearchableMacroNet was given 0.25'),
-    ('search', 'other', 'subnet', r'does not fit this ImageClassifier; missing: backbone.layers.0.0.0.weight'),
-    ('search', 'subnet', 'supernet', r'a supernet \(\d+ tensors of other candidates, .* expected the subnet 10210220'),
-    ('learn', 'subnet', 'supernet', 'its model is a pinas_mm.PiNAS, expected an ImageClassifier'),
-    (dict(model=dict(backbone=dict(type='mmpretrain.ResNet', depth=18))), 'subnet', 'subnet', "'mmpretrain.ResNet', expected a searchable"),
-    (dict(optimizer={}), 'subnet', 'subnet', 'its model.backbone is None, expected'),
-    (None, 'subnet', 'supernet', r'a supernet \(\d+ tensors'),
-    (None, 'other', 'subnet', 'does not fit this SearchableMacroNet; missing: backbone.layers.0.0.0.weight'),
-    (None, 'wide', 'subnet', 'wrong shape: backbone.stem.0.weight'),
-])
+@pytest.mark.parametrize(
+    'config, subnet, checkpoint, message',
+    [
+        (
+            'search',
+            'resnest',
+            'subnet',
+            "a subnet of space 'resnest50', but SearchableMacroNet needs one of 'nasbench_macro'",
+        ),
+        (
+            'search',
+            'wide',
+            'subnet',
+            'found at widen_factor=1.0, but SearchableMacroNet was given 0.25',
+        ),
+        (
+            'search',
+            'other',
+            'subnet',
+            r'does not fit this ImageClassifier; missing: backbone.layers.0.0.0.weight',
+        ),
+        (
+            'search',
+            'subnet',
+            'supernet',
+            r'a supernet \(\d+ tensors of other candidates, .* expected the subnet 10210220',
+        ),
+        (
+            'learn',
+            'subnet',
+            'supernet',
+            'its model is a pinas_mm.PiNAS, expected an ImageClassifier',
+        ),
+        (
+            dict(model=dict(backbone=dict(type='mmpretrain.ResNet', depth=18))),
+            'subnet',
+            'subnet',
+            "'mmpretrain.ResNet', expected a searchable",
+        ),
+        (dict(optimizer={}), 'subnet', 'subnet', 'its model.backbone is None, expected'),
+        (None, 'subnet', 'supernet', r'a supernet \(\d+ tensors'),
+        (
+            None,
+            'other',
+            'subnet',
+            'does not fit this SearchableMacroNet; missing: backbone.layers.0.0.0.weight',
+        ),
+        (None, 'wide', 'subnet', 'wrong shape: backbone.stem.0.weight'),
+    ],
+)
 def test_what_does_not_fit_is_refused(folder, config, subnet, checkpoint, message):
     init_default_scope('mmpretrain')
     files = folder / f'{subnet}.yaml', folder / f'{checkpoint}.pth'
-    config = Config(config) if isinstance(config, dict) else config and Config.fromfile(CONFIGS / f'quickstart/{config}.py')
+    config = (
+        Config(config)
+        if isinstance(config, dict)
+        else config and Config.fromfile(CONFIGS / f'quickstart/{config}.py')
+    )
     with pytest.raises(InputError, match=message):
         subnet_backbone(*files) if config is None else subnet_classifier(config, *files)
 
 
 def test_stages_out_of_range_are_refused(folder):
-    with pytest.raises(InputError, match=r'out_indices=\(0, 4\) of SearchableMacroNet: expected stages 0 to 3'):
+    with pytest.raises(
+        InputError, match=r'out_indices=\(0, 4\) of SearchableMacroNet: expected stages 0 to 3'
+    ):
         subnet_backbone(folder / 'subnet.yaml', folder / 'subnet.pth', out_indices=[0, 4])
 
 
 def test_the_files_are_left_as_they_were(folder):
     before = load_checkpoint(folder / 'subnet.pth')['state_dict']
-    _, classifier = subnet_classifier(Config.fromfile(CONFIGS / 'quickstart/search.py'), folder / 'subnet.yaml', folder / 'subnet.pth')
+    _, classifier = subnet_classifier(
+        Config.fromfile(CONFIGS / 'quickstart/search.py'),
+        folder / 'subnet.yaml',
+        folder / 'subnet.pth',
+    )
     assert before.keys() == classifier.state_dict().keys() and not classifier.training

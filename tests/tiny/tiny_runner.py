@@ -1,4 +1,5 @@
 """Small configs, and Runners of them."""
+
 import itertools
 
 import torch
@@ -14,11 +15,21 @@ RUNS = itertools.count()
 
 def digits(split='learning', batch_size=16, indices=64, shuffle=False, pipeline=(), **kwargs):
     """A dataloader config over the first ``indices`` digits of a split."""
-    return dict(
-        batch_size=batch_size, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=shuffle),
-        dataset=dict(
-            type='pinas_mm.Digits', split=split, indices=indices, serialize_data=False,
-            pipeline=[*pipeline, dict(type='PackInputs')])) | kwargs
+    return (
+        dict(
+            batch_size=batch_size,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=shuffle),
+            dataset=dict(
+                type='pinas_mm.Digits',
+                split=split,
+                indices=indices,
+                serialize_data=False,
+                pipeline=[*pipeline, dict(type='PackInputs')],
+            ),
+        )
+        | kwargs
+    )
 
 
 def four_views(**kwargs):
@@ -29,25 +40,46 @@ def four_views(**kwargs):
 
 def classifier(**backbone):
     return dict(
-        type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25) | backbone,
-        neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=320),
-        data_preprocessor=dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False))
+        type='ImageClassifier',
+        backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25) | backbone,
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=10, in_channels=320),
+        data_preprocessor=dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False),
+    )
 
 
 def pinas(**kwargs):
-    return dict(
-        type='pinas_mm.PiNAS', queue_len=24, feat_dim=16, momentum=0.9,
-        backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25),
-        neck=dict(type='NonLinearNeck', in_channels=320, hid_channels=32, out_channels=16, with_last_bn=False, norm_cfg=dict(type='BN1d')),
-        head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=0.2),
-        data_preprocessor=dict(type='SelfSupDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3)) | kwargs
+    return (
+        dict(
+            type='pinas_mm.PiNAS',
+            queue_len=24,
+            feat_dim=16,
+            momentum=0.9,
+            backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25),
+            neck=dict(
+                type='NonLinearNeck',
+                in_channels=320,
+                hid_channels=32,
+                out_channels=16,
+                with_last_bn=False,
+                norm_cfg=dict(type='BN1d'),
+            ),
+            head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=0.2),
+            data_preprocessor=dict(
+                type='SelfSupDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3
+            ),
+        )
+        | kwargs
+    )
 
 
 def randomise(model, seed=0):
     """Weights and norms that make archs differ; as if trained."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in model.parameters():
-        parameter.data.copy_(torch.randn(parameter.shape, generator=generator) / max(1, parameter[0].numel())**0.5)
+        parameter.data.copy_(
+            torch.randn(parameter.shape, generator=generator) / max(1, parameter[0].numel()) ** 0.5
+        )
     for layer in model.modules():
         if isinstance(layer, _BatchNorm):
             layer.weight.data.copy_(torch.rand(layer.weight.shape, generator=generator) + 0.5)
@@ -68,18 +100,39 @@ class Tiny:
     """The configs above, and Runners of them."""
 
     digits, four_views = staticmethod(digits), staticmethod(four_views)
-    classifier, pinas, randomise, Record = staticmethod(classifier), staticmethod(pinas), staticmethod(randomise), Record
+    classifier, pinas, randomise, Record = (
+        staticmethod(classifier),
+        staticmethod(pinas),
+        staticmethod(randomise),
+        Record,
+    )
 
     def __init__(self, folder):
         self.folder = folder
 
     def runner(self, **kwargs):
         kwargs.setdefault('model', classifier())
-        return Runner.from_cfg(Config(dict(
-            work_dir=str(self.folder), experiment_name=f'tiny{next(RUNS)}', default_scope='mmpretrain', randomness=dict(seed=0)) | kwargs))
+        return Runner.from_cfg(
+            Config(
+                dict(
+                    work_dir=str(self.folder),
+                    experiment_name=f'tiny{next(RUNS)}',
+                    default_scope='mmpretrain',
+                    randomness=dict(seed=0),
+                )
+                | kwargs
+            )
+        )
 
     def training(self, epochs=1, loader=None, **kwargs):
         """A Runner that trains; 4 iterations an epoch by default."""
-        return self.runner(**dict(
-            train_dataloader=loader or digits(), train_cfg=dict(by_epoch=True, max_epochs=epochs),
-            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=1e-3))) | kwargs)
+        return self.runner(
+            **dict(
+                train_dataloader=loader or digits(),
+                train_cfg=dict(by_epoch=True, max_epochs=epochs),
+                optim_wrapper=dict(
+                    optimizer=dict(type='SGD', lr=0.05, momentum=0.9, weight_decay=1e-3)
+                ),
+            )
+            | kwargs
+        )

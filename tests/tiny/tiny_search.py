@@ -1,9 +1,10 @@
 """A small search as a script, for tests that kill it or run it on two ranks.
 
-``python tiny_search.py killed FOLDER KILLS`` runs it once undisturbed in ``FOLDER/whole``, and once in ``FOLDER/killed``, where it is
-killed at ``KILLS`` random moments and resumed each time. ``python tiny_search.py rank FOLDER RANK [DIES_AT]`` is one of two gloo ranks;
-rank 1 kills itself in asked batch ``DIES_AT``.
-"""
+``python tiny_search.py killed FOLDER KILLS`` runs it once undisturbed in ``FOLDER/whole``, and once
+in ``FOLDER/killed``, where it is killed at ``KILLS`` random moments and resumed each time. ``python
+tiny_search.py rank FOLDER RANK [DIES_AT]`` is one of two gloo ranks; rank 1 kills itself in asked
+batch ``DIES_AT``."""
+
 import os
 import random
 import signal
@@ -27,13 +28,33 @@ def run(folder, resume=False, num_archs=NUM_ARCHS, norm='BN'):
     init_default_scope('mmpretrain')
     tiny = Tiny(folder)
     runner = tiny.runner(
-        model=tiny.classifier(widen_factor=0.125, norm_cfg=dict(type=norm)) | dict(neck=dict(
-            type='LinearNeck', in_channels=160, out_channels=320, gap_dim=2, norm_cfg=dict(type='BN1d' if norm == 'BN' else norm))),
-        experiment_name=f'tiny{os.getpid()}', test_dataloader=tiny.digits('held_out'), test_evaluator=dict(type='Accuracy', topk=(1, )),
+        model=tiny.classifier(widen_factor=0.125, norm_cfg=dict(type=norm))
+        | dict(
+            neck=dict(
+                type='LinearNeck',
+                in_channels=160,
+                out_channels=320,
+                gap_dim=2,
+                norm_cfg=dict(type='BN1d' if norm == 'BN' else norm),
+            )
+        ),
+        experiment_name=f'tiny{os.getpid()}',
+        test_dataloader=tiny.digits('held_out'),
+        test_evaluator=dict(type='Accuracy', topk=(1,)),
         test_cfg=dict(
-            type='pinas_mm.SearchLoop', searcher=dict(type='partition_tree', num_initial=20, min_leaf=4), num_archs=num_archs, ask_size=ASK,
-            calibration_batches=1, calibration_dataloader=tiny.digits(), input_size=32, constraints=dict(macs=1.2e6), score_samples=32,
-            top_k=3, resume=resume))
+            type='pinas_mm.SearchLoop',
+            searcher=dict(type='partition_tree', num_initial=20, min_leaf=4),
+            num_archs=num_archs,
+            ask_size=ASK,
+            calibration_batches=1,
+            calibration_dataloader=tiny.digits(),
+            input_size=32,
+            constraints=dict(macs=1.2e6),
+            score_samples=32,
+            top_k=3,
+            resume=resume,
+        ),
+    )
     tiny.randomise(runner.model)
     if dist.is_initialized():  # as mmengine's launchers wrap it
         runner.model = ActiveGradientDataParallel(runner.model)
@@ -69,22 +90,26 @@ def killed(folder, kills):
     for number in range(kills):
         before = batches(folder / 'killed')
         pid = forked(folder / 'killed')
-        # By progress, so that it does not matter how busy the machine is: every other one a moment after its first batch, the others at
-        # any moment before that.
+        # By progress, so that it does not matter how busy the machine is: every other one a moment
+        # after its first batch, the others at any moment before that.
         limit = time.monotonic() + (60 if number % 2 else random.uniform(0, 1.5))
         while batches(folder / 'killed') == before and time.monotonic() < limit:
             time.sleep(0.005)
         time.sleep(random.uniform(0, 0.05))
         os.kill(pid, signal.SIGKILL)
         status = os.waitpid(pid, 0)[1]
-        assert os.WIFSIGNALED(status), f'ended before it was killed for the {number + 1}th time: {status}'
+        assert os.WIFSIGNALED(status), (
+            f'ended before it was killed for the {number + 1}th time: {status}'
+        )
         spent.append(batches(folder / 'killed'))
     assert os.waitpid(forked(folder / 'killed'), 0)[1] == 0
     print(*spent)
 
 
 def rank(folder, number, dies_at=None):
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous{dies_at}', rank=number, world_size=2)
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/rendezvous{dies_at}', rank=number, world_size=2
+    )
     if dies_at is not None and number == 1:
         evaluate, calls = ArchEvaluator.evaluate, []
 

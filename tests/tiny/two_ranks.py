@@ -1,4 +1,6 @@
-"""What test_active_gradients.py runs on two ranks: ``python two_ranks.py FOLDER RANK`` writes ``FOLDER/RANK.pth``."""
+"""What test_active_gradients.py runs on two ranks: ``python two_ranks.py FOLDER RANK`` writes
+``FOLDER/RANK.pth``."""
+
 import sys
 from pathlib import Path
 
@@ -13,16 +15,24 @@ from pinas_mm.engine import ActiveGradientDataParallel, active_gradients
 from pinas_mm.models import SearchableMacroNet
 from pinas_mm.spaces import arch_rng
 
-# A small LR and double precision: a rounding difference must not grow over the steps through BN over four images.
+# A small LR and double precision: a rounding difference must not grow over the steps through BN
+# over four images.
 LR, MICRO_STEPS, PINAS_STEPS, BATCH = 0.001, 4, 5, 4
 
 
 def classifier(seed=0):
     init_default_scope('mmpretrain')
     torch.manual_seed(seed)
-    model = MODELS.build(dict(
-        type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25, zero_init_residual=False),
-        neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=320)))
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(
+                type='pinas_mm.SearchableMacroNet', widen_factor=0.25, zero_init_residual=False
+            ),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=320),
+        )
+    )
     model.init_weights()
     return in_double(model)
 
@@ -30,18 +40,33 @@ def classifier(seed=0):
 def in_double(model):
     for module in model.modules():
         if isinstance(module, SearchableMacroNet):
-            module.register_forward_pre_hook(lambda module, images: images[0].double())  # mmpretrain's preprocessor ends in float
+            module.register_forward_pre_hook(
+                lambda module, images: images[0].double()
+            )  # mmpretrain's preprocessor ends in float
     return model.double().train()
 
 
 def pinas(seed=0):
     init_default_scope('mmpretrain')
     torch.manual_seed(seed)
-    model = MODELS.build(dict(
-        type='pinas_mm.PiNAS', queue_len=24, feat_dim=16, momentum=0.9,
-        backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25),
-        neck=dict(type='NonLinearNeck', in_channels=320, hid_channels=32, out_channels=16, with_last_bn=False, norm_cfg=dict(type='BN1d')),
-        head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=0.2)))
+    model = MODELS.build(
+        dict(
+            type='pinas_mm.PiNAS',
+            queue_len=24,
+            feat_dim=16,
+            momentum=0.9,
+            backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25),
+            neck=dict(
+                type='NonLinearNeck',
+                in_channels=320,
+                hid_channels=32,
+                out_channels=16,
+                with_last_bn=False,
+                norm_cfg=dict(type='BN1d'),
+            ),
+            head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=0.2),
+        )
+    )
     model.init_weights()
     return model.train()
 
@@ -50,21 +75,36 @@ def strategy(kind, seed=0):
     init_default_scope('mmpretrain')
     torch.manual_seed(seed)
     inner = dict(
-        type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125, zero_init_residual=False),
-        neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=160))
-    return in_double(MODELS.build(dict(type=f'pinas_mm.{kind}', model=inner) | (dict(input_size=32) if kind == 'SandwichStrategy' else {})))
+        type='ImageClassifier',
+        backbone=dict(
+            type='pinas_mm.SearchableMacroNet', widen_factor=0.125, zero_init_residual=False
+        ),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=10, in_channels=160),
+    )
+    return in_double(
+        MODELS.build(
+            dict(type=f'pinas_mm.{kind}', model=inner)
+            | (dict(input_size=32) if kind == 'SandwichStrategy' else {})
+        )
+    )
 
 
 def labelled(rank, step):
     generator = torch.Generator().manual_seed(100 * rank + step)
     images = torch.randn(BATCH, 3, 32, 32, generator=generator)
-    labels = torch.randint(10, (BATCH, ), generator=generator)
-    return dict(inputs=images, data_samples=[DataSample().set_gt_label(int(label)) for label in labels])
+    labels = torch.randint(10, (BATCH,), generator=generator)
+    return dict(
+        inputs=images, data_samples=[DataSample().set_gt_label(int(label)) for label in labels]
+    )
 
 
 def views(rank, step):
     generator = torch.Generator().manual_seed(100 * rank + step)
-    return dict(inputs=[torch.randn(BATCH, 3, 32, 32, generator=generator) for _ in range(4)], data_samples=None)
+    return dict(
+        inputs=[torch.randn(BATCH, 3, 32, 32, generator=generator) for _ in range(4)],
+        data_samples=None,
+    )
 
 
 def arch(model, step):
@@ -78,8 +118,14 @@ def copies(tensors):
 def optimiser(model, updates, wrapper=OptimWrapper, **kwargs):
     """A real optimiser wrapper; ``updates`` gets the gradients that each update is made with."""
     sgd = torch.optim.SGD(model.parameters(), lr=LR)
-    sgd.register_step_pre_hook(lambda *_: updates.append(
-        {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}))
+    sgd.register_step_pre_hook(
+        lambda *_: updates.append(
+            {
+                name: None if p.grad is None else p.grad.clone()
+                for name, p in model.named_parameters()
+            }
+        )
+    )
     return wrapper(sgd, **kwargs)
 
 
@@ -87,7 +133,10 @@ def train_classifier(accumulative_counts, rank):
     """The gradients of each update, the parameters after them, and how often the ranks averaged."""
     model, updates, calls = ActiveGradientDataParallel(classifier()), [], []
     average = active_gradients.all_reduce_params
-    active_gradients.all_reduce_params = lambda gradients, **kwargs: (calls.append(len(gradients)), average(gradients, **kwargs))
+    active_gradients.all_reduce_params = lambda gradients, **kwargs: (
+        calls.append(len(gradients)),
+        average(gradients, **kwargs),
+    )
     wrapper = optimiser(model.module, updates, accumulative_counts=accumulative_counts)
     for step in range(MICRO_STEPS):
         model.module.backbone.set_arch(arch(model.module, step))
@@ -107,7 +156,14 @@ def train_pinas(rank):
     wrapper = optimiser(model, updates)
     for step in range(PINAS_STEPS):
         wrapped.train_step(views(rank, step), wrapper)
-    return dict(own=own, start=start, archs=archs, keys=keys, updates=updates, state=copies(model.state_dict().items()))
+    return dict(
+        own=own,
+        start=start,
+        archs=archs,
+        keys=keys,
+        updates=updates,
+        state=copies(model.state_dict().items()),
+    )
 
 
 class ApartOptimWrapper(OptimWrapper):
@@ -122,8 +178,12 @@ class ApartOptimWrapper(OptimWrapper):
 
     def backward(self, loss):
         super().backward(loss)
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group['params']]
-        self.held[-1].update({parameter: parameter.grad for parameter in parameters if parameter.grad is not None})
+        parameters = [
+            parameter for group in self.optimizer.param_groups for parameter in group['params']
+        ]
+        self.held[-1].update(
+            {parameter: parameter.grad for parameter in parameters if parameter.grad is not None}
+        )
         self.zero_grad()
 
     def held_gradients(self):
@@ -141,8 +201,13 @@ def train_strategy(kind, rank, accumulative_counts=1, apart=False):
     """Two batches; every rank begins with other weights than rank 0's."""
     model, updates, calls = ActiveGradientDataParallel(strategy(kind, seed=rank)), [], []
     average = active_gradients.all_reduce_params
-    active_gradients.all_reduce_params = lambda gradients, **kwargs: (calls.append(len(gradients)), average(gradients, **kwargs))
-    kwargs = dict(wrapper=ApartOptimWrapper) if apart else dict(accumulative_counts=accumulative_counts)
+    active_gradients.all_reduce_params = lambda gradients, **kwargs: (
+        calls.append(len(gradients)),
+        average(gradients, **kwargs),
+    )
+    kwargs = (
+        dict(wrapper=ApartOptimWrapper) if apart else dict(accumulative_counts=accumulative_counts)
+    )
     wrapper = optimiser(model.module, updates, **kwargs)
     for step in range(2):
         model.train_step(labelled(rank, step), wrapper)
@@ -153,12 +218,19 @@ def train_strategy(kind, rank, accumulative_counts=1, apart=False):
 def main():
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2
+    )
     results = dict(
-        single=train_classifier(1, rank), accumulated=train_classifier(2, rank), pinas=train_pinas(rank),
-        fair=train_strategy('FairStrategy', rank), fair_accumulated=train_strategy('FairStrategy', rank, accumulative_counts=2),
-        fair_apart=train_strategy('FairStrategy', rank, apart=True), sandwich=train_strategy('SandwichStrategy', rank),
-        supervised_pi=train_strategy('SupervisedPiStrategy', rank))
+        single=train_classifier(1, rank),
+        accumulated=train_classifier(2, rank),
+        pinas=train_pinas(rank),
+        fair=train_strategy('FairStrategy', rank),
+        fair_accumulated=train_strategy('FairStrategy', rank, accumulative_counts=2),
+        fair_apart=train_strategy('FairStrategy', rank, apart=True),
+        sandwich=train_strategy('SandwichStrategy', rank),
+        supervised_pi=train_strategy('SupervisedPiStrategy', rank),
+    )
     torch.save(results, folder / f'{rank}.pth')
     dist.destroy_process_group()
 

@@ -1,4 +1,6 @@
-"""What test_subnet_aware_training.py runs on two ranks: ``python two_ranks_dynamics.py FOLDER RANK`` writes ``FOLDER/RANK.pth``."""
+"""What test_subnet_aware_training.py runs on two ranks: ``python two_ranks_dynamics.py FOLDER
+RANK`` writes ``FOLDER/RANK.pth``."""
+
 import sys
 from pathlib import Path
 
@@ -19,17 +21,28 @@ def strategy():
     """Strictly fair: three paths a step."""
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
-    model = MODELS.build(dict(
-        type='pinas_mm.FairStrategy', model=dict(
-            type='ImageClassifier', backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125, zero_init_residual=False),
-            neck=dict(type='GlobalAveragePooling'), head=dict(type='LinearClsHead', num_classes=10, in_channels=160))))
+    model = MODELS.build(
+        dict(
+            type='pinas_mm.FairStrategy',
+            model=dict(
+                type='ImageClassifier',
+                backbone=dict(
+                    type='pinas_mm.SearchableMacroNet', widen_factor=0.125, zero_init_residual=False
+                ),
+                neck=dict(type='GlobalAveragePooling'),
+                head=dict(type='LinearClsHead', num_classes=10, in_channels=160),
+            ),
+        )
+    )
     model.init_weights()
     return model.train()
 
 
 def optimiser(model):
     sgd = torch.optim.SGD(model.parameters(), lr=LR, momentum=0.9, weight_decay=0.01)
-    wrapper = SubnetAwareOptimWrapper(optimizer=sgd, input_size=32, accumulative_counts=ACCUMULATIVE_COUNTS)
+    wrapper = SubnetAwareOptimWrapper(
+        optimizer=sgd, input_size=32, accumulative_counts=ACCUMULATIVE_COUNTS
+    )
     wrapper.initialize_count_status(model, 0, STEPS)
     return wrapper
 
@@ -39,15 +52,20 @@ def schedule(wrapper, step):
 
 
 def results(model, wrapper):
-    buffers = {f'{key} {index}': entry['momentum_buffer'] for key, each in sorted(wrapper.buffers.items())
-               for index, entry in enumerate(each.values())}
+    buffers = {
+        f'{key} {index}': entry['momentum_buffer']
+        for key, each in sorted(wrapper.buffers.items())
+        for index, entry in enumerate(each.values())
+    }
     return dict(parameters=copies(model.named_parameters()), buffers=buffers)
 
 
 def main():
     folder, rank = Path(sys.argv[1]), int(sys.argv[2])
     torch.set_num_threads(1)
-    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+    dist.init_process_group(
+        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2
+    )
     model = ActiveGradientDataParallel(strategy())
     wrapper = optimiser(model.module)
     for step in range(STEPS):

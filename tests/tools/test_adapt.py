@@ -18,25 +18,50 @@ TOP = Path(__file__).parents[2]
 @pytest.fixture
 def arguments(tmp_path, monkeypatch):
     """A config file and a source's supernet."""
-    monkeypatch.syspath_prepend(str(TOP / 'tests/engine'))
+    monkeypatch.syspath_prepend(str(TOP / 'tests/tiny'))
     from tiny_runner import classifier, digits
+
     init_default_scope('mmpretrain')
-    Config(dict(
-        default_scope='mmpretrain', randomness=dict(seed=3), model=classifier(), train_dataloader=digits(),
-        train_cfg=dict(by_epoch=True, max_epochs=1), optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
-        val_dataloader=digits('held_out', indices=16), val_evaluator=dict(type='Accuracy', topk=(1, )), val_cfg=dict(),
-        test_dataloader=digits('test', indices=16), test_evaluator=dict(type='Accuracy', topk=(1, )), test_cfg=dict(),
-        model_wrapper_cfg=dict(type='pinas_mm.ActiveGradientDataParallel'),
-        supernet_stage=dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]),
-        search_loop=dict(type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=2, calibration_batches=1, input_size=32),
-        subnet_stage=dict())).dump(str(tmp_path / 'target.py'))
+    Config(
+        dict(
+            default_scope='mmpretrain',
+            randomness=dict(seed=3),
+            model=classifier(),
+            train_dataloader=digits(),
+            train_cfg=dict(by_epoch=True, max_epochs=1),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
+            val_dataloader=digits('held_out', indices=16),
+            val_evaluator=dict(type='Accuracy', topk=(1,)),
+            val_cfg=dict(),
+            test_dataloader=digits('test', indices=16),
+            test_evaluator=dict(type='Accuracy', topk=(1,)),
+            test_cfg=dict(),
+            model_wrapper_cfg=dict(type='pinas_mm.ActiveGradientDataParallel'),
+            supernet_stage=dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]),
+            search_loop=dict(
+                type='pinas_mm.SearchLoop',
+                searcher=dict(type='random'),
+                num_archs=2,
+                calibration_batches=1,
+                input_size=32,
+            ),
+            subnet_stage=dict(),
+        )
+    ).dump(str(tmp_path / 'target.py'))
     save_checkpoint(tmp_path / 'source.pth', MODELS.build(classifier()).state_dict(), {})
-    return [tmp_path / 'target.py', '--supernet', tmp_path / 'source.pth', '--work-dir', tmp_path / 'adapt']
+    return [
+        tmp_path / 'target.py',
+        '--supernet',
+        tmp_path / 'source.pth',
+        '--work-dir',
+        tmp_path / 'adapt',
+    ]
 
 
 @pytest.fixture
 def run(monkeypatch, capsys):
-    """Runs the tool in this process; returns its exit code, what it printed, and the last line of its errors."""
+    """Runs the tool in this process; returns its exit code, what it printed, and the last line of
+    its errors."""
 
     def call(*arguments):
         monkeypatch.setattr(sys, 'argv', ['adapt.py', *map(str, arguments)])
@@ -56,23 +81,34 @@ def test_the_whole_adaptation_is_one_command(arguments, run, tmp_path):
     assert code == 0
     report = json.loads((tmp_path / 'adapt/adapt.json').read_text())
     assert len(report['rows']) == 4 and report['source_arch'] == '00000000'
-    accuracies = {f"{row['metrics']['accuracy/top1']:.3f}" for row in report['rows'].values()}
-    assert all(accuracy in text for accuracy in accuracies) and 'joint adaptation' in text and '(c) found arch' in text
+    accuracies = {f'{row["metrics"]["accuracy/top1"]:.3f}' for row in report['rows'].values()}
+    assert (
+        all(accuracy in text for accuracy in accuracies)
+        and 'joint adaptation' in text
+        and '(c) found arch' in text
+    )
     changed = sum(slot['source'] != slot['found'] for slot in report['slots'])
     assert f'{changed} of 8 slots differ' in text
 
 
 def test_wrong_input_is_one_line_and_exit_code_2(arguments, run):
     code, _, error = run(*arguments)
-    assert code == 2 and error.startswith('error: the comparison needs the source') and '--until subnet' in error
-    code, _, error = run(*arguments, '--until', 'search', '--cfg-options', 'model.head.num_classes=7')
+    assert (
+        code == 2
+        and error.startswith('error: the comparison needs the source')
+        and '--until subnet' in error
+    )
+    code, _, error = run(
+        *arguments, '--until', 'search', '--cfg-options', 'model.head.num_classes=7'
+    )
     assert code == 2 and 'num_classes=7 of LinearClsHead: Digits has 10 classes' in error
     code, _, error = run(*arguments, '--until', 'nothing')
     assert code == 2 and "invalid choice: 'nothing'" in error
 
 
-# mmengine's launcher wants a GPU: the ranks are there before it asks. What the tool imports is imported before, as in the tool: defaults of
-# torch.distributed.nn's functions would hold the group beyond its end.
+# mmengine's launcher wants a GPU: the ranks are there before it asks. What the tool imports is
+# imported before, as in the tool: defaults of torch.distributed.nn's functions would hold the group
+# beyond its end.
 RANK = """
 import runpy, sys, weakref
 import torch.distributed as dist
@@ -87,16 +123,34 @@ assert group() is None, 'its threads would abort Python as it shuts down'
 
 
 def test_two_ranks_adapt_one_network(arguments, tmp_path):
-    command = [TOP / 'tools/adapt.py', *arguments, '--source-arch', '00000000', '--seed', 1, '--launcher', 'pytorch']
-    ranks = [subprocess.Popen([sys.executable, '-c', RANK, str(rank), str(tmp_path / 'store'), *map(str, command)],
-                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for rank in range(2)]
+    command = [
+        TOP / 'tools/adapt.py',
+        *arguments,
+        '--source-arch',
+        '00000000',
+        '--seed',
+        1,
+        '--launcher',
+        'pytorch',
+    ]
+    ranks = [
+        subprocess.Popen(
+            [sys.executable, '-c', RANK, str(rank), str(tmp_path / 'store'), *map(str, command)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
     try:
         outputs = [rank.communicate(timeout=300) for rank in ranks]
     finally:
         for rank in ranks:
             rank.kill()
     assert [rank.returncode for rank in ranks] == [0, 0], outputs
-    assert ['Adaptation:' in text for text, _ in outputs] == [True, False], 'the first rank shows the report'
+    assert ['Adaptation:' in text for text, _ in outputs] == [True, False], (
+        'the first rank shows the report'
+    )
     report = json.loads((tmp_path / 'adapt/adapt.json').read_text())
     assert len(report['rows']) == 4
     space = get_space('nasbench_macro')

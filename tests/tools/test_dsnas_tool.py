@@ -13,8 +13,9 @@ TOP = Path(__file__).parents[2]
 
 @pytest.fixture
 def config(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(str(TOP / 'tests/engine'))
+    monkeypatch.syspath_prepend(str(TOP / 'tests/tiny'))
     from tiny_dsnas import dsnas
+
     dsnas(tmp_path, epochs=2, search=1, warm_up=0).dump(str(tmp_path / 'tiny.py'))
     return tmp_path / 'tiny.py'
 
@@ -39,9 +40,15 @@ def test_one_run_gives_one_trained_network(config, run, tmp_path):
     folder = tmp_path / 'run'
     assert run(config, '--work-dir', folder)[0] == 0
     result = json.loads((folder / 'dsnas.json').read_text())
-    assert result['search_epochs'] == 1 and {'subnet.yaml', 'subnet.pth', 'search', 'train'} <= {path.name for path in folder.iterdir()}
+    assert result['search_epochs'] == 1 and {'subnet.yaml', 'subnet.pth', 'search', 'train'} <= {
+        path.name for path in folder.iterdir()
+    }
     code, error = run(config, '--work-dir', folder)
-    assert code == 2 and error.startswith('error: ') and 'go on with --resume, or choose another --work-dir' in error
+    assert (
+        code == 2
+        and error.startswith('error: ')
+        and 'go on with --resume, or choose another --work-dir' in error
+    )
     (folder / 'dsnas.json').unlink()
     assert run(config, '--work-dir', folder, '--resume')[0] == 0
     assert json.loads((folder / 'dsnas.json').read_text())['arch'] == result['arch']
@@ -49,15 +56,27 @@ def test_one_run_gives_one_trained_network(config, run, tmp_path):
 
 def test_training_alone_is_the_first_stage(config, run, tmp_path):
     assert run(config, '--work-dir', tmp_path / 'train', tool='train')[0] == 0
-    assert (tmp_path / 'train/hand_over.pth').exists() and not (tmp_path / 'train/epoch_2.pth').exists()
+    assert (tmp_path / 'train/hand_over.pth').exists() and not (
+        tmp_path / 'train/epoch_2.pth'
+    ).exists()
 
 
-@pytest.mark.parametrize('options, expected', [
-    (['optim_wrapper.type=OptimWrapper'], "expected 'pinas_mm.DSNASOptimWrapper'"),
-    (['optim_wrapper.reward=cubic'], "reward='cubic' of DSNASOptimWrapper: expected one of ['linear', 'reinforce']"),
-    (['optim_wrapper.rewards=linear'], "wrong config key: OptimWrapper.__init__() got an unexpected keyword argument 'rewards'"),
-    (['custom_hooks.0.search=3'], 'search=3 epochs of DSNASHook: training has only 2'),
-])
+@pytest.mark.parametrize(
+    'options, expected',
+    [
+        (['optim_wrapper.type=OptimWrapper'], "expected 'pinas_mm.DSNASOptimWrapper'"),
+        (
+            ['optim_wrapper.reward=cubic'],
+            "reward='cubic' of DSNASOptimWrapper: expected one of ['linear', 'reinforce']",
+        ),
+        (
+            ['optim_wrapper.rewards=linear'],
+            'wrong config key: OptimWrapper.__init__() got an unexpected keyword argument '
+            "'rewards'",
+        ),
+        (['custom_hooks.0.search=3'], 'search=3 epochs of DSNASHook: training has only 2'),
+    ],
+)
 def test_wrong_input_is_one_line(config, run, tmp_path, options, expected):
     code, error = run(config, '--work-dir', tmp_path / 'run', '--cfg-options', *options)
     assert code == 2 and expected in error
@@ -66,7 +85,13 @@ def test_wrong_input_is_one_line(config, run, tmp_path, options, expected):
 def test_a_loss_that_is_not_finite_ends_the_tool(config, run, tmp_path):
     """With its traceback, and so exit code 1."""
     with pytest.raises(FloatingPointError, match='training has diverged'):
-        run(config, '--work-dir', tmp_path / 'run', '--cfg-options', 'optim_wrapper.optimizer.lr=1e30')
+        run(
+            config,
+            '--work-dir',
+            tmp_path / 'run',
+            '--cfg-options',
+            'optim_wrapper.optimizer.lr=1e30',
+        )
     assert not (tmp_path / 'run/search/hand_over.pth').exists()
 
 
@@ -79,7 +104,6 @@ def test_amp_chooses_the_mixed_precision_form(config, run, monkeypatch, tool):
         from pinas_mm.engine import command_line
 
         class Runner:
-
             def __init__(self, config):
                 seen.append(config)
 
@@ -88,5 +112,11 @@ def test_amp_chooses_the_mixed_precision_form(config, run, monkeypatch, tool):
 
         monkeypatch.setattr(command_line, 'build_runner', Runner)
     assert run(config, '--amp', tool=tool)[0] == 0
-    assert isinstance(seen[0], Config) and seen[0].optim_wrapper.type == 'pinas_mm.DSNASAmpOptimWrapper'
-    assert seen[0].optim_wrapper.loss_scale == 'dynamic' and seen[0].custom_hooks[0].type == 'pinas_mm.DSNASHook'
+    assert (
+        isinstance(seen[0], Config)
+        and seen[0].optim_wrapper.type == 'pinas_mm.DSNASAmpOptimWrapper'
+    )
+    assert (
+        seen[0].optim_wrapper.loss_scale == 'dynamic'
+        and seen[0].custom_hooks[0].type == 'pinas_mm.DSNASHook'
+    )

@@ -25,27 +25,38 @@ MEASURED = ['accuracy/top1', 'score/neg_loss', 'score/margin']
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):
-    """A supernet, a config whose sets are small, a table of 30 networks, and the folder they are in."""
+    """A supernet, a config whose sets are small, a table of 30 networks, and the folder they are
+    in."""
     folder = tmp_path_factory.mktemp('files')
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
     config = Config.fromfile(LINEAR)
-    model = MODELS.build(dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict()))
+    model = MODELS.build(
+        dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict())
+    )
     save_checkpoint(folder / 'supernet.pth', model.state_dict(), {})
     save_checkpoint(folder / 'fair.pth', dict(model.state_dict(), step=torch.tensor(7)), {})
-    save_checkpoint(folder / 'nan.pth', dict(model.state_dict(), **{'head.fc.bias': torch.full((10, ), torch.nan)}), {})
-    (folder / 'linear.py').write_text(f'''_base_ = {str(LINEAR)!r}
+    save_checkpoint(
+        folder / 'nan.pth',
+        dict(model.state_dict(), **{'head.fc.bias': torch.full((10,), torch.nan)}),
+        {},
+    )
+    (folder / 'linear.py').write_text(f"""_base_ = {str(LINEAR)!r}
 val_dataloader = dict(dataset=dict(indices=40))
 test_dataloader = dict(dataset=dict(data_root='the test set must not be read', split='none'))
-arch_evaluation = dict(calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)), calibration_batches=1)
-''')
-    (folder / 'fair.py').write_text('''_base_ = './linear.py'
+arch_evaluation = dict(
+    calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)), calibration_batches=1)
+""")
+    (folder / 'fair.py').write_text("""_base_ = './linear.py'
 model = dict(_delete_=True, type='pinas_mm.FairStrategy', model=_base_.model)
 custom_hooks = []
-''')
+""")
     rng = np.random.default_rng(0)
     networks = list(dict.fromkeys(SPACE.canonical(SPACE.sample(rng)) for _ in range(33)))[:30]
-    rows = [f"{SPACE.encode(arch)},{','.join(f'{80 + sum(arch) + rng.normal():.3f}' for _ in range(2))}" for arch in networks]
+    rows = [
+        f'{SPACE.encode(arch)},{",".join(f"{80 + sum(arch) + rng.normal():.3f}" for _ in range(2))}'
+        for arch in networks
+    ]
     (folder / 'truth.csv').write_text('\n'.join(['arch,first,second', *rows]))
     (folder / 'few.csv').write_text('\n'.join(rows[:8]))
     (folder / 'other.csv').write_text('0123012301230123,80\n')
@@ -55,12 +66,15 @@ custom_hooks = []
 
 @pytest.fixture
 def rank(monkeypatch, capsys, files, tmp_path):
-    """Runs the tool in this process; returns its exit code, what it printed, and the last line of its errors."""
+    """Runs the tool in this process; returns its exit code, what it printed, and the last line of
+    its errors."""
 
     def run(*arguments):
         monkeypatch.setenv('LOCAL_RANK', '0')
         monkeypatch.chdir(files)
-        monkeypatch.setattr(sys, 'argv', ['rank.py', *map(str, arguments), '--work-dir', str(tmp_path / 'work')])
+        monkeypatch.setattr(
+            sys, 'argv', ['rank.py', *map(str, arguments), '--work-dir', str(tmp_path / 'work')]
+        )
         capsys.readouterr()
         try:
             runpy.run_path(str(TOP / 'tools/rank.py'), run_name='__main__')
@@ -74,8 +88,18 @@ def rank(monkeypatch, capsys, files, tmp_path):
 
 
 def test_a_supernet_against_a_table(rank, tmp_path):
-    code, out, err = rank('linear.py', 'supernet.pth', '--truth', 'truth.csv', '--archs', '12', '--few-truths', '6',
-                          '--plot', tmp_path / 'plot.png')
+    code, out, err = rank(
+        'linear.py',
+        'supernet.pth',
+        '--truth',
+        'truth.csv',
+        '--archs',
+        '12',
+        '--few-truths',
+        '6',
+        '--plot',
+        tmp_path / 'plot.png',
+    )
     assert code == 0, err
     data = json.loads((tmp_path / 'work/ranking.json').read_text())
     assert list(data['samples']) == ['uniform', 'stratified'] and len(data['trained']) == 6
@@ -84,11 +108,24 @@ def test_a_supernet_against_a_table(rank, tmp_path):
     for sample, found in data['samples'].items():
         archs = [entry for entry in data['archs'] if sample in entry['samples']]
         assert len(archs) == 12 and list(found['rankings']) == [
-            *MEASURED, *(f'{name}, {how}' for how in ('smoothed', 'MACs corrected', 'smoothed + naswot') for name in MEASURED), *BASELINES,
-            'few_truths (6)']
+            *MEASURED,
+            *(
+                f'{name}, {how}'
+                for how in ('smoothed', 'MACs corrected', 'smoothed + naswot')
+                for name in MEASURED
+            ),
+            *BASELINES,
+            'few_truths (6)',
+        ]
         for name, ranking in found['rankings'].items():
-            tau = kendalltau([arch['scores'][name] for arch in archs], [arch['truth'] for arch in archs]).statistic
-            assert np.isnan(tau) if ranking['tau']['value'] is None else ranking['tau']['value'] == pytest.approx(tau)
+            tau = kendalltau(
+                [arch['scores'][name] for arch in archs], [arch['truth'] for arch in archs]
+            ).statistic
+            assert (
+                np.isnan(tau)
+                if ranking['tau']['value'] is None
+                else ranking['tau']['value'] == pytest.approx(tau)
+            )
         first, second = zip(*(arch['trainings'] for arch in archs))
         assert found['ceiling'] == pytest.approx(kendalltau(first, second).statistic)
     text = (tmp_path / 'work/ranking.md').read_text()
@@ -99,55 +136,161 @@ def test_a_supernet_against_a_table(rank, tmp_path):
 def test_the_baselines_alone_and_a_metric_by_name(rank, tmp_path):
     arguments = ['--truth', 'truth.csv', '--archs', '10', '--sampling', 'uniform']
     code, out, _ = rank('linear.py', *arguments)
-    assert code == 0 and 'few_truths is left out: 20 networks of the table are not ranked, 30 asked' in out
+    assert (
+        code == 0
+        and 'few_truths is left out: 20 networks of the table are not ranked, 30 asked' in out
+    )
     data = json.loads((tmp_path / 'work/ranking.json').read_text())
-    assert list(data['samples']) == ['uniform'] and list(data['samples']['uniform']['rankings']) == BASELINES
+    assert (
+        list(data['samples']) == ['uniform']
+        and list(data['samples']['uniform']['rankings']) == BASELINES
+    )
     code, _, _ = rank('linear.py', 'supernet.pth', *arguments, '--scores', 'score/margin')
     data = json.loads((tmp_path / 'work/ranking.json').read_text())
-    assert code == 0 and [name for name in data['samples']['uniform']['rankings'] if name not in BASELINES] == [
-        'score/margin', 'score/margin, smoothed', 'score/margin, MACs corrected', 'score/margin, smoothed + naswot']
+    assert code == 0 and [
+        name for name in data['samples']['uniform']['rankings'] if name not in BASELINES
+    ] == [
+        'score/margin',
+        'score/margin, smoothed',
+        'score/margin, MACs corrected',
+        'score/margin, smoothed + naswot',
+    ]
 
 
 def test_a_supernet_that_a_strategy_trained_is_scored_by_likelihood_too(rank, tmp_path):
-    code, _, err = rank('fair.py', 'fair.pth', '--truth', 'truth.csv', '--archs', '10', '--sampling', 'uniform', '--few-truths', '0',
-                        '--scores', 'score/margin')
+    code, _, err = rank(
+        'fair.py',
+        'fair.pth',
+        '--truth',
+        'truth.csv',
+        '--archs',
+        '10',
+        '--sampling',
+        'uniform',
+        '--few-truths',
+        '0',
+        '--scores',
+        'score/margin',
+    )
     assert code == 0, err
-    assert 'score/margin' in json.loads((tmp_path / 'work/ranking.json').read_text())['samples']['uniform']['rankings']
+    assert (
+        'score/margin'
+        in json.loads((tmp_path / 'work/ranking.json').read_text())['samples']['uniform'][
+            'rankings'
+        ]
+    )
 
 
 def test_what_dsnas_learned_is_a_ranker(rank, files, tmp_path):
     rows = [torch.tensor([0.0, float(slot), -1.0]) for slot in range(SPACE.num_slots)]
     checkpoint = torch.load(files / 'supernet.pth', weights_only=True)
-    torch.save(checkpoint | dict(optimizer=dict(dsnas=dict(logits=dict(rows=rows, fixed=[None] * SPACE.num_slots)))), files / 'dsnas.pth')
-    code, _, err = rank('linear.py', 'dsnas.pth', '--truth', 'truth.csv', '--archs', '10', '--sampling', 'uniform', '--few-truths', '0',
-                        '--scores', 'score/margin')
+    torch.save(
+        checkpoint
+        | dict(optimizer=dict(dsnas=dict(logits=dict(rows=rows, fixed=[None] * SPACE.num_slots)))),
+        files / 'dsnas.pth',
+    )
+    code, _, err = rank(
+        'linear.py',
+        'dsnas.pth',
+        '--truth',
+        'truth.csv',
+        '--archs',
+        '10',
+        '--sampling',
+        'uniform',
+        '--few-truths',
+        '0',
+        '--scores',
+        'score/margin',
+    )
     assert code == 0, err
     for entry in json.loads((tmp_path / 'work/ranking.json').read_text())['archs']:
-        expected = sum(row[choice] - row.logsumexp(dim=0) for row, choice in zip(rows, SPACE.decode(entry['arch'])))
+        expected = sum(
+            row[choice] - row.logsumexp(dim=0)
+            for row, choice in zip(rows, SPACE.decode(entry['arch']))
+        )
         assert entry['scores']['dsnas'] == pytest.approx(expected.item(), rel=1e-5)
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['linear.py', '--truth', 'truth.csv', '--archs', '0'], '0 archs asked of truth.csv: expected at least 10'),
-    (['linear.py', '--truth', 'truth.csv', '--seed', '-1'], "argument --seed: '-1', expected a whole number of at least 0"),
-    (['linear.py', '--truth', 'truth.csv', '--cfg-options', 'a=1', 'b'], "argument --cfg-options: 'b', expected key=value"),
-    (['linear.py', '--truth', 'truth.csv', '--few-truths', '4'], '--few-truths 4: expected at least 5, or 0 for none'),
-    (['linear.py', 'nan.pth', '--truth', 'truth.csv', '--archs', '10', '--sampling', 'uniform'],
-     'score/neg_loss of 10 of 10 archs is not a finite number, the first is [012]{8}: .* --scores'),
-    (['linear.py', '--truth', 'none.json'], 'none.json: no such file'),
-    (['linear.py', '--truth', 'other.csv'], 'other.csv: neither JSON nor a CSV with a column of archs of space .nasbench_macro.'),
-    (['linear.py', '--truth', 'nan.csv'], 'nan.csv: accuracy nan of arch 00000000'),
-    (['linear.py', '--truth', 'few.csv'], '8 archs asked of few.csv: expected at least 10'),
-    (['linear.py', '--truth', 'truth.csv', '--archs', '31'], '31 archs asked of truth.csv: .* at most the 30 distinct networks'),
-    (['linear.py', '--truth', 'truth.csv', '--scores', 'accuracy/top1'], 'there are none without a checkpoint'),
-    (['linear.py', 'none.pth', '--truth', 'truth.csv'], 'none.pth: no such checkpoint'),
-    (['linear.py', 'supernet.pth', '--truth', 'truth.csv', '--archs', '10', '--scores', 'bbox/mAP'],
-     r"--scores bbox/mAP: expected one of \['accuracy/top1', 'score/neg_loss', 'score/margin'\]"),
-    ([TOP / 'configs/quickstart/learn.py', '--truth', 'truth.csv'],
-     'learn.py: no val_dataloader, val_evaluator: expected a config of a supernet'),
-    ([TOP / 'configs/quickstart/finetune.py', '--truth', 'truth.csv', '--cfg-options', 'model.backbone.arch=[2,2,2,1,2,2,2,0]'],
-     'a supernet .arch=None. is needed'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (
+            ['linear.py', '--truth', 'truth.csv', '--archs', '0'],
+            '0 archs asked of truth.csv: expected at least 10',
+        ),
+        (
+            ['linear.py', '--truth', 'truth.csv', '--seed', '-1'],
+            "argument --seed: '-1', expected a whole number of at least 0",
+        ),
+        (
+            ['linear.py', '--truth', 'truth.csv', '--cfg-options', 'a=1', 'b'],
+            "argument --cfg-options: 'b', expected key=value",
+        ),
+        (
+            ['linear.py', '--truth', 'truth.csv', '--few-truths', '4'],
+            '--few-truths 4: expected at least 5, or 0 for none',
+        ),
+        (
+            [
+                'linear.py',
+                'nan.pth',
+                '--truth',
+                'truth.csv',
+                '--archs',
+                '10',
+                '--sampling',
+                'uniform',
+            ],
+            'score/neg_loss of 10 of 10 archs is not a finite number, the first is [012]{8}: .* '
+            '--scores',
+        ),
+        (['linear.py', '--truth', 'none.json'], 'none.json: no such file'),
+        (
+            ['linear.py', '--truth', 'other.csv'],
+            'other.csv: neither JSON nor a CSV with a column of archs of space .nasbench_macro.',
+        ),
+        (['linear.py', '--truth', 'nan.csv'], 'nan.csv: accuracy nan of arch 00000000'),
+        (['linear.py', '--truth', 'few.csv'], '8 archs asked of few.csv: expected at least 10'),
+        (
+            ['linear.py', '--truth', 'truth.csv', '--archs', '31'],
+            '31 archs asked of truth.csv: .* at most the 30 distinct networks',
+        ),
+        (
+            ['linear.py', '--truth', 'truth.csv', '--scores', 'accuracy/top1'],
+            'there are none without a checkpoint',
+        ),
+        (['linear.py', 'none.pth', '--truth', 'truth.csv'], 'none.pth: no such checkpoint'),
+        (
+            [
+                'linear.py',
+                'supernet.pth',
+                '--truth',
+                'truth.csv',
+                '--archs',
+                '10',
+                '--scores',
+                'bbox/mAP',
+            ],
+            r"--scores bbox/mAP: expected one of \['accuracy/top1', 'score/neg_loss', "
+            r"'score/margin'\]",
+        ),
+        (
+            [TOP / 'configs/quickstart/learn.py', '--truth', 'truth.csv'],
+            'learn.py: no val_dataloader, val_evaluator: expected a config of a supernet',
+        ),
+        (
+            [
+                TOP / 'configs/quickstart/finetune.py',
+                '--truth',
+                'truth.csv',
+                '--cfg-options',
+                'model.backbone.arch=[2,2,2,1,2,2,2,0]',
+            ],
+            'a supernet .arch=None. is needed',
+        ),
+    ],
+)
 def test_wrong_input(rank, arguments, message):
     code, _, err = rank(*arguments)
     assert code == 2 and re.fullmatch(f'(rank.py: )?error: .*{message}.*', err), err

@@ -16,8 +16,8 @@ from mmengine.registry import MODELS, init_default_scope
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
 from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
-from pinas_mm.subnets.subnet import subnet_state_dict
 from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.subnets.subnet import subnet_state_dict
 
 TOP = Path(__file__).parents[2]
 CONFIGS = TOP / 'configs/quickstart'
@@ -26,12 +26,11 @@ ARCHS = ['22212220', '0,1,2,0,1,2,0,1']
 
 
 class Touch:
-
     def __init__(self, path):
         self.path = path
 
     def __reduce__(self):
-        return Path.touch, (self.path, )
+        return Path.touch, (self.path,)
 
 
 def classifier():
@@ -39,12 +38,19 @@ def classifier():
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
     config = Config.fromfile(CONFIGS / 'linear.py')
-    return MODELS.build(dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict()))
+    return MODELS.build(
+        dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict())
+    )
 
 
 def published(state):
-    """A supernet's tensors as the published checkpoints name them: a copy of the shortcut per candidate."""
-    places = [(stage, index) for stage, depth in enumerate((3, 4, 6, 3), start=1) for index in range(depth)]
+    """A supernet's tensors as the published checkpoints name them: a copy of the shortcut per
+    candidate."""
+    places = [
+        (stage, index)
+        for stage, depth in enumerate((3, 4, 6, 3), start=1)
+        for index in range(depth)
+    ]
     out = {}
     for key, value in state.items():
         top, first, *rest = key.split('.')
@@ -53,7 +59,10 @@ def published(state):
             continue
         block = 'layer{}.{}'.format(*places[int(first)])
         if rest[0] == 'shortcut':
-            out |= {'.'.join([block, str(choice), 'downsample', *rest[1:]]): value for choice in range(4)}
+            out |= {
+                '.'.join([block, str(choice), 'downsample', *rest[1:]]): value
+                for choice in range(4)
+            }
         else:
             out['.'.join([block, *rest])] = value
     return {f'module.encoder_q.0.{key}': value for key, value in out.items()}
@@ -64,49 +73,90 @@ def files(tmp_path_factory):
     """Checkpoints, a config whose sets are small, and the folder they are in."""
     folder = tmp_path_factory.mktemp('files')
     save_checkpoint(folder / 'supernet.pth', classifier().state_dict(), {})
-    save_checkpoint(folder / 'other.pth', {key: value for key, value in classifier().state_dict().items() if 'head' not in key}, {})
-    torch.save(dict(state_dict=classifier().state_dict(), meta=Touch(folder / 'hacked')), folder / 'unsafe.pth')
+    save_checkpoint(
+        folder / 'other.pth',
+        {key: value for key, value in classifier().state_dict().items() if 'head' not in key},
+        {},
+    )
+    torch.save(
+        dict(state_dict=classifier().state_dict(), meta=Touch(folder / 'hacked')),
+        folder / 'unsafe.pth',
+    )
     for name in ('linear', 'search'):
-        (folder / f'{name}.py').write_text(f'''_base_ = {str(CONFIGS / f'{name}.py')!r}
+        (folder / f'{name}.py').write_text(f"""_base_ = {str(CONFIGS / f'{name}.py')!r}
 train_dataloader = dict(batch_size=16, dataset=dict(indices=32))
 test_dataloader = dict(dataset=dict(indices=40))
-arch_evaluation = dict(calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)), calibration_batches=1)
-''')
-    (folder / 'search.py').write_text((folder / 'search.py').read_text() + '''
-test_cfg = dict(num_archs=3, score_samples=20, calibration_batches=1, calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)),
+arch_evaluation = dict(
+    calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)), calibration_batches=1)
+""")
+    (folder / 'search.py').write_text(
+        (folder / 'search.py').read_text()
+        + """
+test_cfg = dict(num_archs=3, score_samples=20, calibration_batches=1,
+                calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)),
                 searcher=dict(num_initial=2))
-''')
-    (folder / 'plain.py').write_text(f'model = {Config.fromfile(CONFIGS / "linear.py").model.to_dict()!r}')
+"""
+    )
+    (folder / 'plain.py').write_text(
+        f'model = {Config.fromfile(CONFIGS / "linear.py").model.to_dict()!r}'
+    )
     torch.manual_seed(0)
-    torch.save(dict(state_dict=published(SearchableResNeSt(widen_factor=0.25).state_dict())), folder / 'published.pth')
+    torch.save(
+        dict(state_dict=published(SearchableResNeSt(widen_factor=0.25).state_dict())),
+        folder / 'published.pth',
+    )
     return folder
 
 
 @pytest.fixture(scope='module')
 def processes(files):
-    """Every tool run as a user runs it, two at a time; the other tests call them in this process."""
+    """Every tool run as a user runs it, two at a time; the other tests call them in this
+    process."""
     commands = dict(
         missing=['train.py', files / 'none.py'],
-        misspelt=['search.py', files / 'search.py', files / 'supernet.pth', '--cfg-options', 'test_cfg.num_arch=3'],
+        misspelt=[
+            'search.py',
+            files / 'search.py',
+            files / 'supernet.pth',
+            '--cfg-options',
+            'test_cfg.num_arch=3',
+        ],
         unsafe=['test.py', files / 'linear.py', files / 'unsafe.pth', '--arch', ARCHS[0]],
-        arch=['test.py', files / 'linear.py', files / 'supernet.pth', '--arch', ARCHS[0], '--arch', ARCHS[1]],
-        convert=['convert.py', files / 'published.pth', files / 'converted.pth'])
+        arch=[
+            'test.py',
+            files / 'linear.py',
+            files / 'supernet.pth',
+            '--arch',
+            ARCHS[0],
+            '--arch',
+            ARCHS[1],
+        ],
+        convert=['convert.py', files / 'published.pth', files / 'converted.pth'],
+    )
 
     def run(item):
         name, (tool, *arguments) = item
         work_dir = [] if tool == 'convert.py' else ['--work-dir', files / 'processes' / name]
         return name, subprocess.run(
-            [sys.executable, TOP / 'tools' / tool, *arguments, *work_dir], cwd=files, capture_output=True, text=True, timeout=240)
+            [sys.executable, TOP / 'tools' / tool, *arguments, *work_dir],
+            cwd=files,
+            capture_output=True,
+            text=True,
+            timeout=240,
+        )
 
     with ThreadPoolExecutor(2) as pool:
         return dict(pool.map(run, commands.items()))
 
 
-@pytest.mark.parametrize('name, message', [
-    ('missing', 'error: .*none.py: no such config file'),
-    ('misspelt', "error: wrong config key: .*unexpected keyword argument 'num_arch'"),
-    ('unsafe', 'error: .*unsafe.pth: not loadable as a checkpoint of plain tensors: .*'),
-])
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        ('missing', 'error: .*none.py: no such config file'),
+        ('misspelt', "error: wrong config key: .*unexpected keyword argument 'num_arch'"),
+        ('unsafe', 'error: .*unsafe.pth: not loadable as a checkpoint of plain tensors: .*'),
+    ],
+)
 def test_wrong_input_is_one_line_and_exit_code_2(processes, files, name, message):
     process = processes[name]
     assert process.returncode == 2
@@ -117,8 +167,13 @@ def test_wrong_input_is_one_line_and_exit_code_2(processes, files, name, message
 def test_archs_of_a_supernet_are_tested(processes):
     process = processes['arch']
     assert process.returncode == 0 and 'Traceback' not in process.stderr
-    scores = {arch: float(score) for arch, score in re.findall(r' arch (\d{8})  accuracy/top1: ([\d.]+)', process.stdout)}
-    assert list(scores) == ['22212220', '01201201'] and all(0 <= score <= 100 for score in scores.values())
+    scores = {
+        arch: float(score)
+        for arch, score in re.findall(r' arch (\d{8})  accuracy/top1: ([\d.]+)', process.stdout)
+    }
+    assert list(scores) == ['22212220', '01201201'] and all(
+        0 <= score <= 100 for score in scores.values()
+    )
 
 
 def test_a_published_checkpoint_is_converted(processes, files):
@@ -128,15 +183,22 @@ def test_a_published_checkpoint_is_converted(processes, files):
     expected = SearchableResNeSt(widen_factor=0.25).state_dict()
     found = load_checkpoint(files / 'converted.pth')
     assert found['meta']['space'] == 'resnest50'
-    assert {key: value for key, value in found['state_dict'].items()}.keys() == {f'backbone.{key}' for key in expected}
-    assert all(torch.equal(value, found['state_dict'][f'backbone.{key}']) for key, value in expected.items())
-    assert process.stdout == f"{files / 'converted.pth'}: {len(expected)} tensors\n"
+    assert {key: value for key, value in found['state_dict'].items()}.keys() == {
+        f'backbone.{key}' for key in expected
+    }
+    assert all(
+        torch.equal(value, found['state_dict'][f'backbone.{key}'])
+        for key, value in expected.items()
+    )
+    assert process.stdout == f'{files / "converted.pth"}: {len(expected)} tensors\n'
 
 
 def test_a_published_detector_becomes_a_subnet_and_its_file(tool, published_names, tmp_path):
     """As detectron2 saves it; the arch is what the shapes tell."""
     arch = (3, 3, 3, 3, 1, 1, 3, 3, 3, 0, 0, 1, 1, 0, 2, 1)
-    state = published_names(SearchableResNeSt(arch, widen_factor=0.25), 'backbone.bottom_up.', 'stem.', 'res', 2)
+    state = published_names(
+        SearchableResNeSt(arch, widen_factor=0.25), 'backbone.bottom_up.', 'stem.', 'res', 2
+    )
     state['backbone.fpn_lateral2.weight'] = torch.zeros(1)
     torch.save(dict(model=state, iteration=90000), tmp_path / 'detector.pth')
     assert tool('convert.py', tmp_path / 'detector.pth', tmp_path / 'subnet.pth') == (0, '')
@@ -163,30 +225,87 @@ def tool(monkeypatch, capsys, tmp_path):
     return run
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['test.py', 'linear.py', 'supernet.pth', '--arch', '2221222'], r'has 7 entries, but space .nasbench_macro. has 8 slots'),
-    (['test.py', 'linear.py', 'supernet.pth', '--arch', '22212229'], 'slot 7 holds 9'),
-    (['test.py', 'linear.py', 'other.pth', '--arch', '22212220'], 'other.pth: does not fit this ImageClassifier; missing: head.fc'),
-    (['test.py', 'linear.py', 'none.pth'], 'its model is a supernet; name an arch of it with --arch'),
-    (['test.py', 'linear.py', 'none.pth', '--arch', '22212220'], 'none.pth: no such checkpoint'),
-    (['test.py', 'linear.py', 'supernet.pth', '--arch', 'none.yaml'], 'none.yaml: no such file'),
-    (['search.py', 'search.py', 'unsafe.pth'], 'unsafe.pth: not loadable'),
-    (['search.py', 'search.py', 'other.pth'], 'other.pth: does not fit'),
-    (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.searcher.type=anealing'], "unknown type 'anealing'"),
-    (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.constraints.macs=1'], 'no arch of space'),
-    (['search.py', 'search.py', 'supernet.pth', '--cfg-options', 'test_cfg.type=pinas_mm.SearchLop'], 'SearchLo'),
-    (['search.py', 'linear.py', 'supernet.pth'], 'resume|test_cfg|SearchLoop'),
-    (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'test_cfg|SearchLoop'),
-    (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'its model is a supernet'),
-    (['test.py', 'plain.py', 'supernet.pth', '--arch', '22212220'], 'arch_evaluation'),
-    (['train.py', 'linear.py', '--cfg-options', 'model.backbone.widen_facto=1'], "unexpected keyword argument 'widen_facto'"),
-    (['train.py', 'linear.py', '--cfg-options', 'load_from={}/unsafe.pth', LEARNED], 'unsafe.pth: not loadable'),
-    (['train.py', 'linear.py', '--resume', 'unsafe.pth', '--cfg-options', LEARNED], 'unsafe.pth: not loadable'),
-    (['train.py', 'linear.py', '--resume', 'none.pth', '--cfg-options', LEARNED], 'none.pth: no such checkpoint'),
-    (['train.py', 'linear.py'], 'set model.backbone.init_cfg.checkpoint: no such checkpoint'),
-    (['convert.py', 'supernet.pth', 'out.pth'], "supernet.pth: no key 'conv1.0.weight'"),
-    (['convert.py', 'unsafe.pth', 'out.pth'], 'unsafe.pth: not loadable'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (
+            ['test.py', 'linear.py', 'supernet.pth', '--arch', '2221222'],
+            r'has 7 entries, but space .nasbench_macro. has 8 slots',
+        ),
+        (['test.py', 'linear.py', 'supernet.pth', '--arch', '22212229'], 'slot 7 holds 9'),
+        (
+            ['test.py', 'linear.py', 'other.pth', '--arch', '22212220'],
+            'other.pth: does not fit this ImageClassifier; missing: head.fc',
+        ),
+        (
+            ['test.py', 'linear.py', 'none.pth'],
+            'its model is a supernet; name an arch of it with --arch',
+        ),
+        (
+            ['test.py', 'linear.py', 'none.pth', '--arch', '22212220'],
+            'none.pth: no such checkpoint',
+        ),
+        (
+            ['test.py', 'linear.py', 'supernet.pth', '--arch', 'none.yaml'],
+            'none.yaml: no such file',
+        ),
+        (['search.py', 'search.py', 'unsafe.pth'], 'unsafe.pth: not loadable'),
+        (['search.py', 'search.py', 'other.pth'], 'other.pth: does not fit'),
+        (
+            [
+                'search.py',
+                'search.py',
+                'supernet.pth',
+                '--cfg-options',
+                'test_cfg.searcher.type=anealing',
+            ],
+            "unknown type 'anealing'",
+        ),
+        (
+            [
+                'search.py',
+                'search.py',
+                'supernet.pth',
+                '--cfg-options',
+                'test_cfg.constraints.macs=1',
+            ],
+            'no arch of space',
+        ),
+        (
+            [
+                'search.py',
+                'search.py',
+                'supernet.pth',
+                '--cfg-options',
+                'test_cfg.type=pinas_mm.SearchLop',
+            ],
+            'SearchLo',
+        ),
+        (['search.py', 'linear.py', 'supernet.pth'], 'resume|test_cfg|SearchLoop'),
+        (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'test_cfg|SearchLoop'),
+        (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'its model is a supernet'),
+        (['test.py', 'plain.py', 'supernet.pth', '--arch', '22212220'], 'arch_evaluation'),
+        (
+            ['train.py', 'linear.py', '--cfg-options', 'model.backbone.widen_facto=1'],
+            "unexpected keyword argument 'widen_facto'",
+        ),
+        (
+            ['train.py', 'linear.py', '--cfg-options', 'load_from={}/unsafe.pth', LEARNED],
+            'unsafe.pth: not loadable',
+        ),
+        (
+            ['train.py', 'linear.py', '--resume', 'unsafe.pth', '--cfg-options', LEARNED],
+            'unsafe.pth: not loadable',
+        ),
+        (
+            ['train.py', 'linear.py', '--resume', 'none.pth', '--cfg-options', LEARNED],
+            'none.pth: no such checkpoint',
+        ),
+        (['train.py', 'linear.py'], 'set model.backbone.init_cfg.checkpoint: no such checkpoint'),
+        (['convert.py', 'supernet.pth', 'out.pth'], "supernet.pth: no key 'conv1.0.weight'"),
+        (['convert.py', 'unsafe.pth', 'out.pth'], 'unsafe.pth: not loadable'),
+    ],
+)
 def test_more_wrong_input(tool, files, monkeypatch, arguments, message):
     monkeypatch.chdir(files)
     code, stderr = tool(*(str(argument).format(files) for argument in arguments))
@@ -201,13 +320,46 @@ def test_a_forecast_searches_nothing(tool, files, tmp_path):
 
 
 def test_latencies_from_the_command_line(tool, files, tmp_path):
-    code, _ = tool('latency.py', files / 'search.py', '--images', '1', '3', '32', '32', '--rounds', '3', '--check', '3',
-                   '--out', tmp_path / 'latency.json')
-    assert code == 0 and json.loads((tmp_path / 'latency.json').read_text())['space'] == 'nasbench_macro'
-    code, stderr = tool('latency.py', files / 'search.py', '--images', '1', '3', '0', '32', '--out', tmp_path / 'other.json')
-    assert code == 2 and '--images [1, 3, 0, 32]' in stderr and not (tmp_path / 'other.json').exists()
-    limit = [f'test_cfg.latency_table={tmp_path / "latency.json"}', 'test_cfg.constraints.latency=1e6']
-    code, _ = tool('search.py', files / 'search.py', files / 'supernet.pth', '--cfg-options', *limit)
+    code, _ = tool(
+        'latency.py',
+        files / 'search.py',
+        '--images',
+        '1',
+        '3',
+        '32',
+        '32',
+        '--rounds',
+        '3',
+        '--check',
+        '3',
+        '--out',
+        tmp_path / 'latency.json',
+    )
+    assert (
+        code == 0
+        and json.loads((tmp_path / 'latency.json').read_text())['space'] == 'nasbench_macro'
+    )
+    code, stderr = tool(
+        'latency.py',
+        files / 'search.py',
+        '--images',
+        '1',
+        '3',
+        '0',
+        '32',
+        '--out',
+        tmp_path / 'other.json',
+    )
+    assert (
+        code == 2 and '--images [1, 3, 0, 32]' in stderr and not (tmp_path / 'other.json').exists()
+    )
+    limit = [
+        f'test_cfg.latency_table={tmp_path / "latency.json"}',
+        'test_cfg.constraints.latency=1e6',
+    ]
+    code, _ = tool(
+        'search.py', files / 'search.py', files / 'supernet.pth', '--cfg-options', *limit
+    )
     assert code == 0 and SubnetFile.read(tmp_path / 'work/subnet.yaml').costs['latency'] > 0
 
 
@@ -215,27 +367,44 @@ def test_latencies_from_the_command_line(tool, files, tmp_path):
 def method(tmp_path):
     """The quick start's configs, small."""
     small = dict(
-        learn="train_cfg = dict(max_epochs=1)\ntrain_dataloader = dict(dataset=dict(indices=64))\ncustom_hooks = []\n",
-        linear="train_cfg = dict(max_epochs=1)\ntrain_dataloader = dict(dataset=dict(indices=64))\n",
-        search="test_dataloader = dict(dataset=dict(indices=40))\ntest_cfg = dict(num_archs=4, score_samples=20, calibration_batches=1)\n",
-        finetune="train_cfg = dict(max_epochs=1)\ntrain_dataloader = dict(dataset=dict(indices=64))\n")
+        learn='train_cfg = dict(max_epochs=1)\ntrain_dataloader = '
+        'dict(dataset=dict(indices=64))\ncustom_hooks = []\n',
+        linear='train_cfg = dict(max_epochs=1)\ntrain_dataloader = '
+        'dict(dataset=dict(indices=64))\n',
+        search='test_dataloader = dict(dataset=dict(indices=40))\ntest_cfg = dict(num_archs=4, '
+        'score_samples=20, calibration_batches=1)\n',
+        finetune='train_cfg = dict(max_epochs=1)\ntrain_dataloader = '
+        'dict(dataset=dict(indices=64))\n',
+    )
     for name, changes in small.items():
-        (tmp_path / f'{name}.py').write_text(f"_base_ = {str(CONFIGS / f'{name}.py')!r}\n{changes}")
+        (tmp_path / f'{name}.py').write_text(f'_base_ = {str(CONFIGS / f"{name}.py")!r}\n{changes}')
     return [tmp_path / f'{name}.py' for name in small]
 
 
 def test_the_whole_method_from_the_command_line(tool, method, tmp_path):
     code, _ = tool('pinas.py', *method)
     results = json.loads((tmp_path / 'work/results.json').read_text())
-    assert code == 0 and [row['name'] for row in results['rows']] == ['searched', 'median-scored', 'random']
-    assert all(0 <= row['test'] <= 100 and 0.94 < row['macs'] / results['rows'][0]['macs'] < 1.06 for row in results['rows'])
+    assert code == 0 and [row['name'] for row in results['rows']] == [
+        'searched',
+        'median-scored',
+        'random',
+    ]
+    assert all(
+        0 <= row['test'] <= 100 and 0.94 < row['macs'] / results['rows'][0]['macs'] < 1.06
+        for row in results['rows']
+    )
     subnet = SubnetFile.read(tmp_path / 'work/search/subnet.yaml')
     assert ''.join(map(str, subnet.arch)) == results['rows'][0]['arch']
     code, stderr = tool('pinas.py', *method, '--seed', '1')
-    assert code == 2 and re.search(r'learn: made with another config \(.*randomness changed\); choose another --work-dir', stderr)
+    assert code == 2 and re.search(
+        r'learn: made with another config \(.*randomness changed\); choose another --work-dir',
+        stderr,
+    )
     before = (tmp_path / 'work/learn/epoch_1.pth').stat().st_mtime_ns
     assert tool('pinas.py', *method)[0] == 0
-    assert json.loads((tmp_path / 'work/results.json').read_text()) == results, 'nothing is done again'
+    assert json.loads((tmp_path / 'work/results.json').read_text()) == results, (
+        'nothing is done again'
+    )
     assert (tmp_path / 'work/learn/epoch_1.pth').stat().st_mtime_ns == before
 
 
@@ -254,12 +423,26 @@ def test_a_search_from_the_command_line(tool, files, tmp_path):
 
     # And the subnet it wrote, in the fine-tuning config.
     found = tmp_path / 'work/subnet.yaml'
-    code, _ = tool('test.py', files / 'linear.py', files / 'supernet.pth', '--arch', found, work_dir=tmp_path / 'arch')
+    code, _ = tool(
+        'test.py',
+        files / 'linear.py',
+        files / 'supernet.pth',
+        '--arch',
+        found,
+        work_dir=tmp_path / 'arch',
+    )
     assert code == 0
-    code, _ = tool('test.py', CONFIGS / 'finetune.py', tmp_path / 'work/subnet.pth', '--cfg-options', 'test_dataloader.dataset.indices=40',
-                   f"model.backbone.arch={tmp_path / 'work/subnet.yaml'}", work_dir=tmp_path / 'tested')
+    code, _ = tool(
+        'test.py',
+        CONFIGS / 'finetune.py',
+        tmp_path / 'work/subnet.pth',
+        '--cfg-options',
+        'test_dataloader.dataset.indices=40',
+        f'model.backbone.arch={tmp_path / "work/subnet.yaml"}',
+        work_dir=tmp_path / 'tested',
+    )
     assert code == 0
-    result, = (json.loads(path.read_text()) for path in (tmp_path / 'tested').glob('*/*.json'))
+    (result,) = (json.loads(path.read_text()) for path in (tmp_path / 'tested').glob('*/*.json'))
     assert 0 <= result['accuracy/top1'] <= 100 and np.isfinite(result['accuracy/top1'])
 
 
@@ -269,30 +452,61 @@ def found(files, tmp_path):
     arch = (0, 1, 0, 0, 0, 0, 0, 0)
     SubnetFile(space='nasbench_macro', arch=arch, widen_factor=0.25).write(tmp_path / 'subnet.yaml')
     state = subnet_state_dict(classifier(), arch)
-    save_checkpoint(tmp_path / 'subnet.pth', state, dict(dataset_meta=dict(classes=list('abcdefghij'))))
+    save_checkpoint(
+        tmp_path / 'subnet.pth', state, dict(dataset_meta=dict(classes=list('abcdefghij')))
+    )
     return tmp_path
 
 
 @torch.no_grad()
 def test_a_subnet_is_exported(tool, found, monkeypatch):
     monkeypatch.chdir(found)
-    code, stderr = tool('export.py', 'subnet.yaml', '--config', CONFIGS / 'search.py', '--parts', 'classifier', '--input-size', '33')
+    code, stderr = tool(
+        'export.py',
+        'subnet.yaml',
+        '--config',
+        CONFIGS / 'search.py',
+        '--parts',
+        'classifier',
+        '--input-size',
+        '33',
+    )
     assert code == 0, stderr
     assert {path.name for path in found.glob('export/*')} == {
-        'classifier.py', 'classifier.pth', 'classifier.pt2', 'classifier.onnx', 'export.json'}
+        'classifier.py',
+        'classifier.pth',
+        'classifier.pt2',
+        'classifier.onnx',
+        'export.json',
+    }
     description = json.loads((found / 'export/export.json').read_text())['classifier']
-    assert description['arch'] == [0, 1, 0, 0, 0, 0, 0, 0] and description['classes'] == list('abcdefghij')
-    assert description['differences']['torch'] <= 1e-5 and description['differences']['onnx'] <= 1e-4
+    assert description['arch'] == [0, 1, 0, 0, 0, 0, 0, 0] and description['classes'] == list(
+        'abcdefghij'
+    )
+    assert (
+        description['differences']['torch'] <= 1e-5 and description['differences']['onnx'] <= 1e-4
+    )
 
     supernet = classifier().eval()
     supernet.backbone.set_arch(description['arch'])
     image = torch.rand(1, 3, 32, 32) * 255
     expected = supernet((image - 127.5) / 127.5)
-    torch.testing.assert_close(torch.export.load(found / 'export/classifier.pt2').module()(image), expected, atol=1e-5, rtol=0)
-    session = onnxruntime.InferenceSession(found / 'export/classifier.onnx', providers=['CPUExecutionProvider'])
-    np.testing.assert_allclose(session.run(['logits'], {'images': image.numpy()})[0], expected.numpy(), atol=1e-4, rtol=0)
+    torch.testing.assert_close(
+        torch.export.load(found / 'export/classifier.pt2').module()(image),
+        expected,
+        atol=1e-5,
+        rtol=0,
+    )
+    session = onnxruntime.InferenceSession(
+        found / 'export/classifier.onnx', providers=['CPUExecutionProvider']
+    )
+    np.testing.assert_allclose(
+        session.run(['logits'], {'images': image.numpy()})[0], expected.numpy(), atol=1e-4, rtol=0
+    )
     config = Config.fromfile(found / 'export/classifier.py')
-    model = MODELS.build(dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict())).eval()
+    model = MODELS.build(
+        dict(config.model.to_dict(), data_preprocessor=config.data_preprocessor.to_dict())
+    ).eval()
     model.load_state_dict(load_checkpoint(found / 'export/classifier.pth')['state_dict'])
     assert torch.equal(model((image - 127.5) / 127.5), expected)
 
@@ -300,24 +514,59 @@ def test_a_subnet_is_exported(tool, found, monkeypatch):
 def test_a_program_that_computes_something_else_is_not_written(tool, found, monkeypatch):
     monkeypatch.setattr('pinas_mm.subnets.export.export_program', lambda model: model)
     monkeypatch.setattr('pinas_mm.subnets.export.export_onnx', lambda *args: b'data')
-    monkeypatch.setattr('pinas_mm.subnets.export.onnx_runner', lambda data: SearchableMacroNet(arch='01000000', widen_factor=0.25).eval())
-    with pytest.raises(RuntimeError, match='backbone.onnx: not written: it differs from the subnet by .*, allowed are 1e-04'):
-        tool('export.py', found / 'subnet.yaml', '--formats', 'onnx', '--out-indices', '3', '--input-size', '32')
+    monkeypatch.setattr(
+        'pinas_mm.subnets.export.onnx_runner',
+        lambda data: SearchableMacroNet(arch='01000000', widen_factor=0.25).eval(),
+    )
+    with pytest.raises(
+        RuntimeError,
+        match='backbone.onnx: not written: it differs from the subnet by .*, allowed are 1e-04',
+    ):
+        tool(
+            'export.py',
+            found / 'subnet.yaml',
+            '--formats',
+            'onnx',
+            '--out-indices',
+            '3',
+            '--input-size',
+            '32',
+        )
     assert not (found / 'export').exists()
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['none.yaml'], 'none.yaml: no such file'),
-    (['subnet.yaml', '--parts', 'classifier'], '--parts classifier needs --config'),
-    (['subnet.yaml', '--checkpoint', '{}/supernet.pth'], r'supernet.pth: a supernet \(\d+ tensors of other candidates'),
-    (['subnet.yaml', '--checkpoint', '{}/unsafe.pth'], 'unsafe.pth: not loadable'),
-    (['subnet.yaml', '--input-size', '8'], '--input-size 8: the last feature map is smaller than 2 x 2'),
-    (['subnet.yaml', '--config', 'none.py'], 'none.py: no such config file'),
-    (['subnet.yaml', '--config', CONFIGS / 'search.py', '--cfg-options', 'model.backbone.widen_factor=1.0'], 'found at widen_factor=0.25'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['none.yaml'], 'none.yaml: no such file'),
+        (['subnet.yaml', '--parts', 'classifier'], '--parts classifier needs --config'),
+        (
+            ['subnet.yaml', '--checkpoint', '{}/supernet.pth'],
+            r'supernet.pth: a supernet \(\d+ tensors of other candidates',
+        ),
+        (['subnet.yaml', '--checkpoint', '{}/unsafe.pth'], 'unsafe.pth: not loadable'),
+        (
+            ['subnet.yaml', '--input-size', '8'],
+            '--input-size 8: the last feature map is smaller than 2 x 2',
+        ),
+        (['subnet.yaml', '--config', 'none.py'], 'none.py: no such config file'),
+        (
+            [
+                'subnet.yaml',
+                '--config',
+                CONFIGS / 'search.py',
+                '--cfg-options',
+                'model.backbone.widen_factor=1.0',
+            ],
+            'found at widen_factor=0.25',
+        ),
+    ],
+)
 def test_what_cannot_be_exported(tool, files, found, monkeypatch, arguments, message):
     monkeypatch.chdir(found)
-    code, stderr = tool('export.py', *(str(argument).format(files) for argument in arguments), '--formats', 'torch')
+    code, stderr = tool(
+        'export.py', *(str(argument).format(files) for argument in arguments), '--formats', 'torch'
+    )
     assert code == 2 and re.fullmatch(f'error: .*{message}.*', stderr.splitlines()[-1])
     assert not (found / 'export').exists()
 

@@ -13,7 +13,7 @@ def test_every_ranker_has_a_panel_coloured_by_macs(monkeypatch, tmp_path, count)
     def saving(figure, *args, **kwargs):
         for axes in figure.axes:
             if axes.get_title():
-                dots, = axes.collections
+                (dots,) = axes.collections
                 drawn[axes.get_title()] = dots.get_offsets().tolist(), dots.get_array().tolist()
         return savefig(figure, *args, **kwargs)
 

@@ -7,8 +7,17 @@ from pinas_mm.search.history import Record
 from pinas_mm.visualization import plot_pareto, plot_search_curve
 
 SCORES = [40.0, 55.0, None, 50.0, 60.0, 58.0]
-RECORDS = [Record(i, (i, ), score, {}, dict(macs=1e6 * (i + 1), latency=9.0 - i), error=None if score else 'failed')
-           for i, score in enumerate(SCORES)]
+RECORDS = [
+    Record(
+        i,
+        (i,),
+        score,
+        {},
+        dict(macs=1e6 * (i + 1), latency=9.0 - i),
+        error=None if score else 'failed',
+    )
+    for i, score in enumerate(SCORES)
+]
 
 
 @pytest.fixture
@@ -33,7 +42,9 @@ def test_the_curve_shows_every_arch_and_the_best_so_far(lines, tmp_path):
     assert Image.open(tmp_path / 'curve.png').size == (840, 540)
 
 
-@pytest.mark.parametrize('cost, front', [('macs', [[1, 40], [2, 55], [5, 60]]), ('latency', [[4, 58], [5, 60]])])
+@pytest.mark.parametrize(
+    'cost, front', [('macs', [[1, 40], [2, 55], [5, 60]]), ('latency', [[4, 58], [5, 60]])]
+)
 def test_the_front_is_drawn(lines, tmp_path, cost, front):
     plot_pareto(RECORDS, 'accuracy/top1', cost, tmp_path / 'pareto.png')
     assert len(lines['archs']) == 5 and lines[f'Pareto front: {len(front)} archs'] == front

@@ -1,4 +1,5 @@
-# Grey digits with labels, noisy ones without (benchmarks/adapt_data.py), 32 pixels wide; PINAS_DATA is the folder they are below.
+# Grey digits with labels, noisy ones without (benchmarks/adapt_data.py), 32 pixels wide; PINAS_DATA
+# is the folder they are below.
 _base_ = './office31_amazon2webcam.py'
 
 data_root = '{{$PINAS_DATA:data/adapt/domains/}}'
@@ -8,14 +9,29 @@ source = dict(data_root=data_root + 'grey', pipeline=pipeline)
 whole_target = dict(data_root=data_root + 'noisy', pipeline=pipeline)
 target = dict(held_out=219, dataset=whole_target)
 train_dataloader = dict(num_workers=2, dataset=dict(source=source, target=target))
-# The search reads labels of the source alone, on images of it that no stage has seen: here that orders archs better than what predictions
-# on the target say (benchmarks/domain_scores.py), as long as BN is recalibrated on the source too.
+# The search reads labels of the source alone, on images of it that no stage has seen: here that
+# orders archs better than what predictions on the target say (benchmarks/domain_scores.py), as long
+# as BN is recalibrated on the source too.
 val_dataloader = dict(
-    num_workers=2, dataset=dict(_delete_=True, type='CustomDataset', data_root=data_root + 'grey_held_out', pipeline=pipeline))
-val_evaluator = dict(_delete_=True, type='Accuracy', topk=(1, ))
+    num_workers=2,
+    dataset=dict(
+        _delete_=True,
+        type='CustomDataset',
+        data_root=data_root + 'grey_held_out',
+        pipeline=pipeline,
+    ),
+)
+val_evaluator = dict(_delete_=True, type='Accuracy', topk=(1,))
 # Images that no stage has seen.
-test_dataloader = dict(num_workers=2, dataset=dict(whole_target, data_root=data_root + 'noisy_test'))
+test_dataloader = dict(
+    num_workers=2, dataset=dict(whole_target, data_root=data_root + 'noisy_test')
+)
 arch_evaluation = dict(
     calibration_dataloader=dict(
-        num_workers=2, dataset=dict(_delete_=True, type='CustomDataset', data_root=data_root + 'grey', pipeline=pipeline)),
-    calibration_batches=4)
+        num_workers=2,
+        dataset=dict(
+            _delete_=True, type='CustomDataset', data_root=data_root + 'grey', pipeline=pipeline
+        ),
+    ),
+    calibration_batches=4,
+)

@@ -7,18 +7,21 @@ train_dataloader = dict(
     num_workers=0,
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(type='pinas_mm.Digits', split='learning', pipeline=pipeline))
+    dataset=dict(type='pinas_mm.Digits', split='learning', pipeline=pipeline),
+)
 val_dataloader = dict(
     batch_size=100,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='pinas_mm.Digits', split='held_out', pipeline=pipeline))
+    dataset=dict(type='pinas_mm.Digits', split='held_out', pipeline=pipeline),
+)
 test_dataloader = dict(
     batch_size=100,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='pinas_mm.Digits', split='test', pipeline=pipeline))
-val_evaluator = dict(type='Accuracy', topk=(1, ))
+    dataset=dict(type='pinas_mm.Digits', split='test', pipeline=pipeline),
+)
+val_evaluator = dict(type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator
 
 # For every evaluation of archs: where BN is recalibrated.

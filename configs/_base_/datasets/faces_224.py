@@ -17,6 +17,13 @@ test_pipeline = [
 pack_tasks = dict(type='PackMultiTaskInputs', multi_task_fields=['gt_label'])
 
 train_dataloader = dict(
-    batch_size=64, num_workers=4, persistent_workers=True, drop_last=True, sampler=dict(type='DefaultSampler', shuffle=True))
-val_dataloader = dict(batch_size=128, num_workers=4, sampler=dict(type='DefaultSampler', shuffle=False))
+    batch_size=64,
+    num_workers=4,
+    persistent_workers=True,
+    drop_last=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+)
+val_dataloader = dict(
+    batch_size=128, num_workers=4, sampler=dict(type='DefaultSampler', shuffle=False)
+)
 test_dataloader = val_dataloader

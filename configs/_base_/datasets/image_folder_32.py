@@ -1,7 +1,10 @@
-# Any folder of images in one subfolder per class: <data_root>/train and <data_root>/test. CIFAR-10 by default, another folder by
-# `export PINAS_DATA=my_images/`. For another number of classes than 10, model.head.num_classes and data_preprocessor.num_classes change.
+# Any folder of images in one subfolder per class: <data_root>/train and <data_root>/test. CIFAR-10
+# by default, another folder by `export PINAS_DATA=my_images/`. For another number of classes than
+# 10, model.head.num_classes and data_preprocessor.num_classes change.
 data_root = '{{$PINAS_DATA:data/cifar10/}}'
-data_preprocessor = dict(num_classes=10, mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7], to_rgb=True)
+data_preprocessor = dict(
+    num_classes=10, mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7], to_rgb=True
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=32),
@@ -9,7 +12,11 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackInputs'),
 ]
-test_pipeline = [dict(type='LoadImageFromFile'), dict(type='Resize', scale=32), dict(type='PackInputs')]
+test_pipeline = [
+    dict(type='LoadImageFromFile'),
+    dict(type='Resize', scale=32),
+    dict(type='PackInputs'),
+]
 
 whole_train_set = dict(type='CustomDataset', data_root=data_root + 'train', pipeline=train_pipeline)
 # Search scores come from a held-out part of the training set, which no stage learns from.
@@ -19,20 +26,29 @@ train_dataloader = dict(
     persistent_workers=True,
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(type='pinas_mm.SeededSplit', part='learning', held_out=2000, dataset=whole_train_set))
+    dataset=dict(
+        type='pinas_mm.SeededSplit', part='learning', held_out=2000, dataset=whole_train_set
+    ),
+)
 val_dataloader = dict(
     batch_size=250,
     num_workers=2,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
-        type='pinas_mm.SeededSplit', part='held_out', held_out=2000, dataset=dict(whole_train_set, pipeline=test_pipeline)))
+        type='pinas_mm.SeededSplit',
+        part='held_out',
+        held_out=2000,
+        dataset=dict(whole_train_set, pipeline=test_pipeline),
+    ),
+)
 test_dataloader = dict(
     batch_size=250,
     num_workers=2,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='CustomDataset', data_root=data_root + 'test', pipeline=test_pipeline))
-val_evaluator = dict(type='Accuracy', topk=(1, ))
+    dataset=dict(type='CustomDataset', data_root=data_root + 'test', pipeline=test_pipeline),
+)
+val_evaluator = dict(type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator
 
 arch_evaluation = dict(calibration_dataloader=train_dataloader, calibration_batches=8)

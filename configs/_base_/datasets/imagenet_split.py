@@ -1,13 +1,24 @@
 _base_ = 'mmpretrain::_base_/datasets/imagenet_bs32.py'
 
-# 50,000 training images are held out for search scores; no stage learns from them. val and test stay ImageNet's own validation set.
+# 50,000 training images are held out for search scores; no stage learns from them. val and test
+# stay ImageNet's own validation set.
 whole_train_set = _base_.train_dataloader.dataset
-learning_part = dict(type='pinas_mm.SeededSplit', part='learning', held_out=50000, dataset=whole_train_set)
+learning_part = dict(
+    type='pinas_mm.SeededSplit', part='learning', held_out=50000, dataset=whole_train_set
+)
 train_dataloader = dict(num_workers=8, drop_last=True, dataset=dict(_delete_=True, **learning_part))
 held_out_dataloader = dict(
     _base_.val_dataloader,
     batch_size=128,
     dataset=dict(
-        type='pinas_mm.SeededSplit', part='held_out', held_out=50000, dataset=dict(whole_train_set, pipeline=_base_.test_pipeline)))
+        type='pinas_mm.SeededSplit',
+        part='held_out',
+        held_out=50000,
+        dataset=dict(whole_train_set, pipeline=_base_.test_pipeline),
+    ),
+)
 
-arch_evaluation = dict(calibration_dataloader=dict(_base_.train_dataloader, batch_size=128, dataset=learning_part), calibration_batches=49)
+arch_evaluation = dict(
+    calibration_dataloader=dict(_base_.train_dataloader, batch_size=128, dataset=learning_part),
+    calibration_batches=49,
+)

@@ -1,6 +1,9 @@
-# Office-31, photographs of a shop and of a webcam: <data_root>/<domain>/images/<class>/*.jpg. Another pair: its two folders below.
+# Office-31, photographs of a shop and of a webcam: <data_root>/<domain>/images/<class>/*.jpg.
+# Another pair: its two folders below.
 data_root = 'data/office31/'
-data_preprocessor = dict(num_classes=31, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
+data_preprocessor = dict(
+    num_classes=31, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='Resize', scale=(256, 256)),
@@ -16,7 +19,9 @@ test_pipeline = [
 ]
 
 source = dict(type='CustomDataset', data_root=data_root + 'amazon/images', pipeline=train_pipeline)
-whole_target = dict(type='CustomDataset', data_root=data_root + 'webcam/images', pipeline=train_pipeline)
+whole_target = dict(
+    type='CustomDataset', data_root=data_root + 'webcam/images', pipeline=train_pipeline
+)
 # A fifth of the target's images are held out for search scores; no stage learns from them.
 target = dict(type='pinas_mm.SeededSplit', part='learning', held_out=159, dataset=whole_target)
 train_dataloader = dict(
@@ -25,10 +30,12 @@ train_dataloader = dict(
     persistent_workers=True,
     drop_last=True,
     sampler=dict(type='pinas_mm.DomainSampler'),
-    dataset=dict(type='pinas_mm.DomainPair', source=source, target=target))
-# The search may not read the target's labels either: it maximises what predictions on held-out target images say (information
-# maximisation). Accuracy on held-out source images needs no label of the target either, but images of the source to spare: on digits it
-# orders archs better (digit_domains.py).
+    dataset=dict(type='pinas_mm.DomainPair', source=source, target=target),
+)
+# The search may not read the target's labels either: it maximises what predictions on held-out
+# target images say (information maximisation). Accuracy on held-out source images needs no label of
+# the target either, but images of the source to spare: on digits it orders archs better
+# (digit_domains.py).
 val_dataloader = dict(
     batch_size=128,
     num_workers=8,
@@ -36,20 +43,25 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='pinas_mm.UnlabelledDomain',
-        dataset=dict(target, part='held_out', dataset=dict(whole_target, pipeline=test_pipeline))))
+        dataset=dict(target, part='held_out', dataset=dict(whole_target, pipeline=test_pipeline)),
+    ),
+)
 val_evaluator = dict(type='pinas_mm.InformationMaximisation')
 # As published: all of the target, with the labels that nothing else has read.
 test_dataloader = dict(
     batch_size=128,
     num_workers=8,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(whole_target, pipeline=test_pipeline))
-test_evaluator = dict(type='Accuracy', topk=(1, ))
+    dataset=dict(whole_target, pipeline=test_pipeline),
+)
+test_evaluator = dict(type='Accuracy', topk=(1,))
 
 # For every evaluation of archs: BN is recalibrated on the target, which is what is predicted.
 arch_evaluation = dict(
     calibration_dataloader=dict(
         train_dataloader,
         sampler=dict(type='DefaultSampler', shuffle=True),
-        dataset=dict(type='pinas_mm.UnlabelledDomain', dataset=target)),
-    calibration_batches=49)
+        dataset=dict(type='pinas_mm.UnlabelledDomain', dataset=target),
+    ),
+    calibration_batches=49,
+)

@@ -1,7 +1,8 @@
 _base_ = './faces_224.py'
 
-# UTKFace, aligned and cropped: its files below data_root, another folder by `export PINAS_DATA=my_faces/`. It has no split: a fifth is the
-# test set, a tenth of the rest is held out for the search.
+# UTKFace, aligned and cropped: its files below data_root, another folder by `export
+# PINAS_DATA=my_faces/`. It has no split: a fifth is the test set, a tenth of the rest is held out
+# for the search.
 data_root = '{{$PINAS_DATA:data/utkface/}}'
 ages = (0, 116)
 faces = dict(type='pinas_mm.UTKFace', tasks='age', ages=ages, data_root=data_root)

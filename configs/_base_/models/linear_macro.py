@@ -1,6 +1,6 @@
-# One linear classifier over sampled archs of a frozen supernet; BN in train mode, since no running statistics fit all archs.
-# Features are standardised first: a few small epochs cannot fit a classifier to raw ones, whose common mean is far larger than what
-# tells images apart.
+# One linear classifier over sampled archs of a frozen supernet; BN in train mode, since no running
+# statistics fit all archs. Features are standardised first: a few small epochs cannot fit a
+# classifier to raw ones, whose common mean is far larger than what tells images apart.
 model = dict(
     type='ImageClassifier',
     backbone=dict(
@@ -8,8 +8,23 @@ model = dict(
         widen_factor=0.25,
         frozen_stages=4,
         frozen_norm_eval=False,
-        init_cfg=dict(type='Pretrained', checkpoint='set model.backbone.init_cfg.checkpoint', prefix='backbone.')),
-    neck=[dict(type='GlobalAveragePooling'), dict(type='ClsBatchNormNeck', input_features=320, affine=False)],
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='set model.backbone.init_cfg.checkpoint',
+            prefix='backbone.',
+        ),
+    ),
+    neck=[
+        dict(type='GlobalAveragePooling'),
+        dict(type='ClsBatchNormNeck', input_features=320, affine=False),
+    ],
     head=dict(
-        type='LinearClsHead', num_classes=10, in_channels=320, loss=dict(type='CrossEntropyLoss'), topk=(1, ), cal_acc=True))
+        type='LinearClsHead',
+        num_classes=10,
+        in_channels=320,
+        loss=dict(type='CrossEntropyLoss'),
+        topk=(1,),
+        cal_acc=True,
+    ),
+)
 custom_hooks = [dict(type='pinas_mm.ArchSamplingHook')]

@@ -1,4 +1,5 @@
-# As published: fc-ReLU-fc head without BN, 2048-2048-128; m here is the share of the teacher that stays.
+# As published: fc-ReLU-fc head without BN, 2048-2048-128; m here is the share of the teacher that
+# stays.
 model = dict(
     type='pinas_mm.PiNAS',
     backbone=dict(type='pinas_mm.SearchableResNeSt'),
@@ -6,4 +7,5 @@ model = dict(
     head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=0.2),
     queue_len=49152,
     feat_dim=128,
-    momentum=0.999)
+    momentum=0.999,
+)

@@ -1,5 +1,6 @@
-# Luo et al., 2019: 120 epochs of about 185 batches, with a warm-up of 10 and a tenth of the rate from epochs 40 and 70 on. Epochs of
-# IdentitySampler are others, once through the persons, so iterations are counted.
+# Luo et al., 2019: 120 epochs of about 185 batches, with a warm-up of 10 and a tenth of the rate
+# from epochs 40 and 70 on. Epochs of IdentitySampler are others, once through the persons, so
+# iterations are counted.
 epoch = 185
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=3.5e-4, weight_decay=5e-4))
 param_scheduler = [

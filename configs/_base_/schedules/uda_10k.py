@@ -1,7 +1,9 @@
-# 10,000 steps; CDAN's published code takes 100,000 and anneals the rate by (1 + 10 p)^-0.75, which mmengine does not have.
+# 10,000 steps; CDAN's published code takes 100,000 and anneals the rate by (1 + 10 p)^-0.75, which
+# mmengine does not have.
 optim_wrapper = dict(
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4),
-    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))))
+    paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),
+)
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=10000, by_epoch=False)]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=10000, val_interval=1000)
 val_cfg = dict()

@@ -8,5 +8,12 @@ from .label_range_hook import LabelRangeHook
 from .prediction_picture_hook import PredictionPictureHook
 
 __all__ = [
-    'ArchSamplingHook', 'ArchSearchHook', 'DSNASHook', 'EpochSeedHook', 'HandOverHook', 'KNNHook', 'LabelRangeHook', 'PredictionPictureHook'
+    'ArchSamplingHook',
+    'ArchSearchHook',
+    'DSNASHook',
+    'EpochSeedHook',
+    'HandOverHook',
+    'KNNHook',
+    'LabelRangeHook',
+    'PredictionPictureHook',
 ]

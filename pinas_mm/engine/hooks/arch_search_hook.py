@@ -1,4 +1,5 @@
 """Searches during or after a training run."""
+
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,8 @@ class ArchSearchHook(Hook):
 
     Args:
         search: Arguments of ``SearchLoop``, with its ``dataloader`` and ``evaluator``.
-        interval: Epochs between searches; the default searches only after training. Each search writes to ``search_epoch_N`` in
-            the work dir.
+        interval: Epochs between searches; the default searches only after training. Each search
+            writes to ``search_epoch_N`` in the work dir.
     """
 
     priority = 'LOWEST'  # after the epoch's checkpoint is written
@@ -31,9 +32,15 @@ class ArchSearchHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         # Before hours of training, not after them.
-        old = sorted(Path(runner.work_dir).glob('search_epoch_*/history.jsonl')) if runner.epoch == 0 else []
+        old = (
+            sorted(Path(runner.work_dir).glob('search_epoch_*/history.jsonl'))
+            if runner.epoch == 0
+            else []
+        )
         if old:
-            raise InputError(f'{old[0]}: a search of an earlier training; choose another --work-dir')
+            raise InputError(
+                f'{old[0]}: a search of an earlier training; choose another --work-dir'
+            )
         self._build(runner, 0)
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -49,5 +56,9 @@ class ArchSearchHook(Hook):
 
     def _build(self, runner: Runner, epoch: int) -> 'SearchLoop':
         # A search that a stopped training had begun goes on; its header refuses other weights.
-        config = dict(type='pinas_mm.SearchLoop', out_dir=f'{runner.work_dir}/search_epoch_{epoch}', resume=True) | dict(self.search)
+        config = dict(
+            type='pinas_mm.SearchLoop',
+            out_dir=f'{runner.work_dir}/search_epoch_{epoch}',
+            resume=True,
+        ) | dict(self.search)
         return LOOPS.build(config, default_args=dict(runner=runner))

@@ -1,20 +1,21 @@
 """The first stage of DSNAS: warm-up, search, and the hand-over to the second."""
+
 from collections.abc import Container
 from pathlib import Path
 
 from mmengine.dist import is_main_process
-from mmengine.model import is_model_wrapper
 from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ...checkpoint import save_checkpoint
 from ...errors import InputError
+from ...models.backbones import supernet_of
 from ...registry import HOOKS
-from ...subnets.subnet import subnet_state_dict
 from ...spaces import Arch
 from ...strategies import DSNAS
-from .arch_sampling_hook import supernet_of
+from ...subnets.subnet import subnet_state_dict
+from ...unwrap import unwrapped
 from .training_time_hook import TrainingTimeHook, training_seconds
 
 HAND_OVER = 'hand_over.pth'
@@ -22,20 +23,25 @@ HAND_OVER = 'hand_over.pth'
 
 @HOOKS.register_module()
 class DSNASHook(TrainingTimeHook):
-    """Runs the schedule of the first stage: the logits stay during the warm-up, and the stage ends with ``hand_over.pth`` in the work dir,
-    as soon as every slot is fixed or when ``search`` is over, the slots left taking their likeliest candidate.
+    """Runs the schedule of the first stage: the logits stay during the warm-up, and the stage ends
+    with ``hand_over.pth`` in the work dir, as soon as every slot is fixed or when ``search`` is
+    over, the slots left taking their likeliest candidate.
 
-    The file holds the arch, the weights of its path and how far training has come; the other candidates and the logits are not in it.
-    :class:`HandOverHook` starts the second stage from it, and ``tools/dsnas.py`` runs both.
+    The file holds the arch, the weights of its path and how far training has come; the other
+    candidates and the logits are not in it. :class:`HandOverHook` starts the second stage from it,
+    and ``tools/dsnas.py`` runs both.
 
     Args:
-        search: Length of the first stage in epochs, or in iterations with ``IterBasedTrainLoop``; published 80 of 240 epochs.
-        warm_up: So much of it at its start trains weights alone, over uniformly drawn archs; published 15 or 30 epochs.
-        keep_momentum: Whether the second stage goes on with the weights' optimiser state. As published it starts a new one; this option is
-            ours.
+        search: Length of the first stage in epochs, or in iterations with ``IterBasedTrainLoop``;
+            published 80 of 240 epochs.
+        warm_up: So much of it at its start trains weights alone, over uniformly drawn archs;
+            published 15 or 30 epochs.
+        keep_momentum: Whether the second stage goes on with the weights' optimiser state. As
+            published it starts a new one; this option is ours.
 
     Raises:
-        InputError: A warm-up as long as the search, or, before training, a search longer than training, or another optimiser wrapper.
+        InputError: A warm-up as long as the search, or, before training, a search longer than
+            training, or another optimiser wrapper.
     """
 
     # Before what saves: where there is a checkpoint of the stage's end there is a hand-over too.
@@ -43,8 +49,11 @@ class DSNASHook(TrainingTimeHook):
 
     def __init__(self, search: int, warm_up: int = 0, keep_momentum: bool = False) -> None:
         if not 0 <= warm_up < search:
-            raise InputError(f'warm_up={warm_up} of DSNASHook: expected at least 0 and less than search={search}: no time would be left '
-                             'for the logits to move')
+            raise InputError(
+                f'warm_up={warm_up} of DSNASHook: expected at least 0 and less than '
+                f'search={search}: no time would be left '
+                'for the logits to move'
+            )
         self.search = search
         self.warm_up = warm_up
         self.keep_momentum = keep_momentum
@@ -52,24 +61,39 @@ class DSNASHook(TrainingTimeHook):
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
         if not isinstance(runner.optim_wrapper, DSNAS):
-            raise InputError(f"optim_wrapper of type {type(runner.optim_wrapper).__name__}: DSNASHook needs "
-                             "dict(type='pinas_mm.DSNASOptimWrapper', ...)")
+            raise InputError(
+                f'optim_wrapper of type {type(runner.optim_wrapper).__name__}: DSNASHook needs '
+                "dict(type='pinas_mm.DSNASOptimWrapper', ...)"
+            )
         self.by_epoch = not isinstance(runner.train_loop, IterBasedTrainLoop)
         self.unit = 'epochs' if self.by_epoch else 'iterations'
         length = runner.max_epochs if self.by_epoch else runner.max_iters
         if self.search > length:
-            raise InputError(f'search={self.search} {self.unit} of DSNASHook: training has only {length}')
+            raise InputError(
+                f'search={self.search} {self.unit} of DSNASHook: training has only {length}'
+            )
         self._end_if_over(runner, self._done(runner))
 
-    def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None) -> None:
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
+    ) -> None:
         runner.optim_wrapper.learning = self._done(runner) >= self.warm_up
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: dict | None = None,
+    ) -> None:
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         logits = runner.optim_wrapper.logits
-        runner.message_hub.update_scalars({
-            'train/slots_fixed': sum(choice is not None for choice in logits.fixed), 'train/arch_entropy': logits.entropy()})
+        runner.message_hub.update_scalars(
+            {
+                'train/slots_fixed': sum(choice is not None for choice in logits.fixed),
+                'train/arch_entropy': logits.entropy(),
+            }
+        )
         if not self.by_epoch:
             self._end_if_over(runner, runner.iter + 1)
 
@@ -79,7 +103,7 @@ class DSNASHook(TrainingTimeHook):
 
     def before_val(self, runner: Runner) -> None:
         """Validation is of the likeliest arch, with the BN statistics that training left."""
-        supernet_of(runner).set_arch(runner.optim_wrapper.logits.most_likely())
+        supernet_of(runner.model).set_arch(runner.optim_wrapper.logits.most_likely())
 
     def _done(self, runner: Runner) -> int:
         return runner.epoch if self.by_epoch else runner.iter
@@ -91,31 +115,50 @@ class DSNASHook(TrainingTimeHook):
         undecided = [slot for slot, choice in enumerate(logits.fixed) if choice is None]
         space, arch = logits.space, logits.most_likely()
         if undecided:
-            runner.logger.info(f'DSNAS: slots {undecided} were not decided in {self.search} {self.unit}: each takes its likeliest')
+            runner.logger.info(
+                f'DSNAS: slots {undecided} were not decided in {self.search} {self.unit}: each '
+                f'takes its likeliest'
+            )
         # Within an epoch or iteration the runner's counters stand at its start.
         epoch = done if self.by_epoch else runner.epoch
         iteration = done if not self.by_epoch else epoch * len(runner.train_dataloader)
         path = Path(runner.work_dir) / HAND_OVER
         if is_main_process():
             save_hand_over(path, runner, arch, epoch, iteration, self.keep_momentum)
-        runner.logger.info(f'DSNAS: arch {space.encode(arch)} after {training_seconds(runner):.0f} s -> {path}')
+        runner.logger.info(
+            f'DSNAS: arch {space.encode(arch)} after {training_seconds(runner):.0f} s -> {path}'
+        )
         runner.train_loop.stop_training = True
 
 
-def save_hand_over(path: Path, runner: Runner, arch: Arch, epoch: int, iteration: int, keep_momentum: bool) -> None:
+def save_hand_over(
+    path: Path, runner: Runner, arch: Arch, epoch: int, iteration: int, keep_momentum: bool
+) -> None:
     """Writes what the second stage starts from: arch and weights, and how far training has come."""
-    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    model = unwrapped(runner.model)
     state = subnet_state_dict(model, arch)
     backbone, wrapper = model.backbone, runner.optim_wrapper
     meta = dict(
-        stage=2, space=backbone.space.name, arch=list(arch), widen_factor=backbone.widen_factor, epoch=epoch, iter=iteration,
-        train_seconds=training_seconds(runner), probabilities=[values.tolist() for values in wrapper.logits.probabilities()])
+        stage=2,
+        space=backbone.space.name,
+        arch=list(arch),
+        widen_factor=backbone.widen_factor,
+        epoch=epoch,
+        iter=iteration,
+        train_seconds=training_seconds(runner),
+        probabilities=[values.tolist() for values in wrapper.logits.probabilities()],
+    )
     if keep_momentum:
         meta['optimizer'] = parameter_states(model, wrapper.optimizer, state)
     save_checkpoint(path, state, meta)
 
 
-def parameter_states(model: nn.Module, optimizer: Optimizer, names: Container[str]) -> dict[str, dict[str, Tensor]]:
+def parameter_states(
+    model: nn.Module, optimizer: Optimizer, names: Container[str]
+) -> dict[str, dict[str, Tensor]]:
     """What an optimiser keeps of each of the named parameters."""
-    return {name: dict(optimizer.state[parameter]) for name, parameter in model.named_parameters()
-            if name in names and parameter in optimizer.state}
+    return {
+        name: dict(optimizer.state[parameter])
+        for name, parameter in model.named_parameters()
+        if name in names and parameter in optimizer.state
+    }

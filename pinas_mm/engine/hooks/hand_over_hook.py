@@ -1,21 +1,24 @@
-"""The start of the second stage of DSNAS: the found arch trains on where the first stage stopped."""
+"""The start of the second stage of DSNAS: the found arch trains on where the first stage
+stopped."""
+
 import warnings
 
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from ...checkpoint import load_checkpoint, load_strict
 from ...errors import InputError
 from ...registry import HOOKS
+from ...unwrap import unwrapped
 from .training_time_hook import TrainingTimeHook
 
 
 @HOOKS.register_module()
 class HandOverHook(TrainingTimeHook):
-    """Loads the weights of a hand-over and puts the loop's counters and the schedulers where the first stage left them.
+    """Loads the weights of a hand-over and puts the loop's counters and the schedulers where the
+    first stage left them.
 
-    The optimiser is new, at the schedule's present learning rate, unless the hand-over has the old one's state. A resumed second stage
-    does nothing of this: its own checkpoint has it all.
+    The optimiser is new, at the schedule's present learning rate, unless the hand-over has the old
+    one's state. A resumed second stage does nothing of this: its own checkpoint has it all.
 
     Args:
         checkpoint: ``hand_over.pth`` of :class:`DSNASHook`.
@@ -35,32 +38,49 @@ class HandOverHook(TrainingTimeHook):
             return
         meta = load_checkpoint(self.checkpoint).get('meta', {})
         if meta.get('stage') != 2:
-            raise InputError(f'{self.checkpoint}: not the hand-over of a search by DSNAS, expected a hand_over.pth of DSNASHook')
+            raise InputError(
+                f'{self.checkpoint}: not the hand-over of a search by DSNAS, expected a '
+                f'hand_over.pth of DSNASHook'
+            )
         load_strict(runner.model, self.checkpoint)
         loop = runner.train_loop
         loop._epoch, loop._iter = meta['epoch'], meta['iter']
         runner.optim_wrapper.initialize_count_status(runner.model, meta['iter'], runner.max_iters)
         self._advance_schedulers(runner, meta['epoch'], meta['iter'])
         states = meta.get('optimizer', {})
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         for name, parameter in model.named_parameters():
             if name in states:
                 runner.optim_wrapper.optimizer.state[parameter].update(
-                    {key: value.to(parameter.device) if hasattr(value, 'to') else value for key, value in states[name].items()})
-        runner.logger.info(f'{self.checkpoint}: goes on at epoch {meta["epoch"]}, iteration {meta["iter"]}, learning rate '
-                           f'{runner.optim_wrapper.get_lr()["lr"][0]:g}')
+                    {
+                        key: value.to(parameter.device) if hasattr(value, 'to') else value
+                        for key, value in states[name].items()
+                    }
+                )
+        runner.logger.info(
+            f'{self.checkpoint}: goes on at epoch {meta["epoch"]}, iteration {meta["iter"]}, '
+            f'learning rate '
+            f'{runner.optim_wrapper.get_lr()["lr"][0]:g}'
+        )
 
     @staticmethod
     def _advance_schedulers(runner: Runner, epoch: int, iteration: int) -> None:
-        """Steps the schedulers as often as the first stage did: mmengine's compute each value from the one before.
+        """Steps the schedulers as often as the first stage did: mmengine's compute each value from
+        the one before.
 
         One that waits for a metric to stand still begins anew.
         """
         schedulers = runner.param_schedulers or []
-        schedulers = [scheduler for group in schedulers.values() for scheduler in group] if isinstance(schedulers, dict) else schedulers
+        schedulers = (
+            [scheduler for group in schedulers.values() for scheduler in group]
+            if isinstance(schedulers, dict)
+            else schedulers
+        )
         length = iteration // epoch if epoch else iteration + 1
         with warnings.catch_warnings():
-            warnings.filterwarnings('ignore', 'Detected call of')  # that no optimiser has stepped yet
+            warnings.filterwarnings(
+                'ignore', 'Detected call of'
+            )  # that no optimiser has stepped yet
             for done in range(1, iteration + 1):
                 for scheduler in schedulers:
                     if not scheduler.by_epoch:

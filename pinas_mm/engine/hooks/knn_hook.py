@@ -1,26 +1,29 @@
 """Watches unsupervised learning: the kNN accuracy of a few fixed archs, where labels exist."""
+
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.hooks import Hook
-from mmengine.model import BaseModel, is_model_wrapper
+from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from sklearn.neighbors import KNeighborsClassifier
 from torch.utils.data import DataLoader
 
+from ...models.backbones import supernet_of
 from ...registry import HOOKS
 from ...scoring.evaluator import recalibrated_bn
+from ...unwrap import unwrapped
 from ..loaders import calibration_loader, whole_set_loader
-from .arch_sampling_hook import supernet_of
 
 
 @HOOKS.register_module()
 class KNNHook(Hook):
-    """Logs ``knn_top1`` (in %): how well the nearest labelled neighbours of a feature tell its class, a mean over archs.
+    """Logs ``knn_top1`` (in %): how well the nearest labelled neighbours of a feature tell its
+    class, a mean over archs.
 
-    No gradient and no label reaches the model. BN is recalibrated for each arch on the bank, features are the globally pooled last
-    feature map, neighbours are found by cosine distance.
+    No gradient and no label reaches the model. BN is recalibrated for each arch on the bank,
+    features are the globally pooled last feature map, neighbours are found by cosine distance.
 
     Args:
         bank_dataloader: Dataloader config of the labelled samples to look in.
@@ -33,8 +36,17 @@ class KNNHook(Hook):
         seed: Seed of the archs and of the bank's samples.
     """
 
-    def __init__(self, bank_dataloader: dict[str, Any], query_dataloader: dict[str, Any], num_archs: int = 3, neighbours: int = 20,
-                 interval: int = 1, bank_samples: int | None = None, calibration_batches: int = 8, seed: int = 0) -> None:
+    def __init__(
+        self,
+        bank_dataloader: dict[str, Any],
+        query_dataloader: dict[str, Any],
+        num_archs: int = 3,
+        neighbours: int = 20,
+        interval: int = 1,
+        bank_samples: int | None = None,
+        calibration_batches: int = 8,
+        seed: int = 0,
+    ) -> None:
         self.configs = bank_dataloader, query_dataloader
         self.num_archs = num_archs
         self.neighbours = neighbours
@@ -49,22 +61,27 @@ class KNNHook(Hook):
         self.bank = whole_set_loader(bank, self.bank_samples, self.seed)
         self.query = whole_set_loader(query)
         rng = np.random.default_rng(self.seed)
-        self.archs = [supernet_of(runner).space.sample(rng) for _ in range(self.num_archs)]
+        self.archs = [supernet_of(runner.model).space.sample(rng) for _ in range(self.num_archs)]
 
     def after_train_epoch(self, runner: Runner) -> None:
         if not self.every_n_epochs(runner, self.interval):
             return
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = unwrapped(runner.model)
         accuracies = []
         for arch in self.archs:
             with recalibrated_bn(model, arch, self.calibration):
                 bank, query = features(model, self.bank), features(model, self.query)
-            classifier = KNeighborsClassifier(min(self.neighbours, len(bank[1])), weights='distance', metric='cosine').fit(*bank)
+            classifier = KNeighborsClassifier(
+                min(self.neighbours, len(bank[1])), weights='distance', metric='cosine'
+            ).fit(*bank)
             accuracies.append(100 * classifier.score(*query))
-        names = [supernet_of(runner).space.encode(arch) for arch in self.archs]
+        names = [supernet_of(runner.model).space.encode(arch) for arch in self.archs]
         runner.message_hub.update_scalar('train/knn_top1', float(np.mean(accuracies)))
-        runner.logger.info(f'knn_top1: {np.mean(accuracies):.2f}  ('
-                           + ', '.join(f'{name}: {accuracy:.2f}' for name, accuracy in zip(names, accuracies)) + ')')
+        runner.logger.info(
+            f'knn_top1: {np.mean(accuracies):.2f}  ('
+            + ', '.join(f'{name}: {accuracy:.2f}' for name, accuracy in zip(names, accuracies))
+            + ')'
+        )
 
 
 @torch.no_grad()

@@ -1,4 +1,5 @@
 """Keeps how long training has taken, stops in between left out."""
+
 import time
 
 from mmengine.hooks import Hook
@@ -8,16 +9,22 @@ KEY = 'train_seconds'
 
 
 class TrainingTimeHook(Hook):
-    """Counts the wall-clock seconds of training, in the checkpoint's message hub: a resumed run goes on counting.
+    """Counts the wall-clock seconds of training, in the checkpoint's message hub: a resumed run
+    goes on counting.
 
-    The start of the Runner, and what was trained after the last checkpoint before a stop, are left out.
-    """
+    The start of the Runner, and what was trained after the last checkpoint before a stop, are left
+    out."""
 
     def before_train(self, runner: Runner) -> None:
         self._start = time.monotonic() - training_seconds(runner)
 
-    def after_train_iter(self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None,
-                         outputs: dict | None = None) -> None:
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict | tuple | list | None = None,
+        outputs: dict | None = None,
+    ) -> None:
         runner.message_hub.update_info(KEY, time.monotonic() - self._start)
 
 

@@ -1,4 +1,5 @@
 """The network of NAS-Bench-201 (Dong and Yang, ICLR 2020) with a choice per edge of its cell."""
+
 from collections.abc import Iterator
 
 import torch
@@ -18,7 +19,8 @@ class Zero(nn.Module):
 
 
 class ReductionBlock(nn.Module):
-    """The residual block between two stages: ReLU-conv-BN twice, and as shortcut an average pool and a 1x1 convolution without BN.
+    """The residual block between two stages: ReLU-conv-BN twice, and as shortcut an average pool
+    and a 1x1 convolution without BN.
 
     Args:
         first: ReLU-conv-BN with the stride and the change of channels.
@@ -40,13 +42,14 @@ class ReductionBlock(nn.Module):
 class SearchableNASBench201(SearchableBackbone):
     """The ``nasbench201`` space as supernet or subnet, for images of about 32 pixels.
 
-    A 3x3 stem of stride 1; three stages of 5 cells, at stride 1, 2 and 4, with a residual block of stride 2 at the start of the second
-    and the third; BN and ReLU as tail. All cells have the operations that the arch names, each with weights of its own:
-    ``layers.{position}.{edge}.{candidate}``. Every edge runs, also one that leads nowhere, as in the published networks, whose
-    parameters and FLOPs count them.
+    A 3x3 stem of stride 1; three stages of 5 cells, at stride 1, 2 and 4, with a residual block of
+    stride 2 at the start of the second and the third; BN and ReLU as tail. All cells have the
+    operations that the arch names, each with weights of its own:
+    ``layers.{position}.{edge}.{candidate}``. Every edge runs, also one that leads nowhere, as in
+    the published networks, whose parameters and FLOPs count them.
 
-    ``zero_init_residual`` is about the two residual blocks: a cell is a sum without a shortcut that could be all that is left of it.
-    """
+    ``zero_init_residual`` is about the two residual blocks: a cell is a sum without a shortcut that
+    could be all that is left of it."""
 
     space = NASBENCH201
 
@@ -57,7 +60,9 @@ class SearchableNASBench201(SearchableBackbone):
     def build_position(self, position: Position) -> nn.ModuleDict:
         if not position.slots:
             return nn.ModuleDict(dict(block=self._build_reduction(position)))
-        return nn.ModuleDict({str(slot): self.build_candidates(position, slot) for slot in position.slots})
+        return nn.ModuleDict(
+            {str(slot): self.build_candidates(position, slot) for slot in position.slots}
+        )
 
     def build_candidate(self, position: Position, candidate: Candidate) -> nn.Module:
         match candidate.block['kind']:
@@ -68,13 +73,19 @@ class SearchableNASBench201(SearchableBackbone):
             case 'pool':
                 return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
             case 'conv':
-                return self._relu_conv_bn(position.in_channels, position.out_channels, candidate.block['kernel_size'])
+                return self._relu_conv_bn(
+                    position.in_channels, position.out_channels, candidate.block['kernel_size']
+                )
 
     def build_tail(self) -> nn.Module:
-        return nn.Sequential(self.norm(self.channels(self.space.tail_channels)), nn.ReLU(inplace=True))
+        return nn.Sequential(
+            self.norm(self.channels(self.space.tail_channels)), nn.ReLU(inplace=True)
+        )
 
     def residual_norms(self) -> Iterator[nn.Module]:
-        return (module.second[-1] for module in self.modules() if isinstance(module, ReductionBlock))
+        return (
+            module.second[-1] for module in self.modules() if isinstance(module, ReductionBlock)
+        )
 
     def run(self, index: int, arch: Arch, x: Tensor) -> Tensor:
         if not self.space.positions[index].slots:
@@ -90,15 +101,28 @@ class SearchableNASBench201(SearchableBackbone):
         return [layer[str(slot)][str(arch[slot])] for slot in slots] if slots else [layer['block']]
 
     def _build_reduction(self, position: Position) -> nn.Module:
-        # Any size: of an odd one the stride of a convolution keeps the larger half, so does a pool in ceil_mode.
+        # Any size: of an odd one the stride of a convolution keeps the larger half, so does a pool
+        # in ceil_mode.
         shortcut = nn.Sequential(
             nn.AvgPool2d(position.stride, position.stride, ceil_mode=True, count_include_pad=False),
-            self.conv(self.channels(position.in_channels), self.channels(position.out_channels)))
+            self.conv(self.channels(position.in_channels), self.channels(position.out_channels)),
+        )
         return ReductionBlock(
             self._relu_conv_bn(position.in_channels, position.out_channels, 3, position.stride),
-            self._relu_conv_bn(position.out_channels, position.out_channels, 3), shortcut)
+            self._relu_conv_bn(position.out_channels, position.out_channels, 3),
+            shortcut,
+        )
 
-    def _relu_conv_bn(self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1) -> nn.Module:
-        """``in_channels`` and ``out_channels`` at full width; not in place, since other edges read the same input."""
-        conv = self.conv(self.channels(in_channels), self.channels(out_channels), kernel_size, stride=stride, padding=kernel_size // 2)
+    def _relu_conv_bn(
+        self, in_channels: int, out_channels: int, kernel_size: int, stride: int = 1
+    ) -> nn.Module:
+        """``in_channels`` and ``out_channels`` at full width; not in place, since other edges read
+        the same input."""
+        conv = self.conv(
+            self.channels(in_channels),
+            self.channels(out_channels),
+            kernel_size,
+            stride=stride,
+            padding=kernel_size // 2,
+        )
         return nn.Sequential(nn.ReLU(), conv, self.norm(self.channels(out_channels)))

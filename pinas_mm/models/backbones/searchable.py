@@ -1,4 +1,5 @@
 """One backbone class that is both the supernet (every candidate) and the subnet (one arch)."""
+
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -20,68 +21,89 @@ from ...spaces.subnet_file import SubnetFile
 
 
 class SearchableBackbone(BaseModule, metaclass=ABCMeta):
-    """A backbone over a :class:`~pinas_mm.spaces.SearchSpace`: ``stem``, the positions in order, and the ``tail`` some spaces have.
+    """A backbone over a :class:`~pinas_mm.spaces.SearchSpace`: ``stem``, the positions in order,
+    and the ``tail`` some spaces have.
 
-    Without ``arch`` it is the supernet and :meth:`set_arch` chooses what runs. With ``arch`` only the chosen candidates
-    exist, under the same parameter names, so that a subnet inherits from a supernet checkpoint with
-    ``init_cfg=dict(type='Pretrained', checkpoint=..., prefix='backbone.')``. That loading is strict for what the subnet has.
+    Without ``arch`` it is the supernet and :meth:`set_arch` chooses what runs. With ``arch`` only
+    the chosen candidates exist, under the same parameter names, so that a subnet inherits from a
+    supernet checkpoint with ``init_cfg=dict(type='Pretrained', checkpoint=...,
+    prefix='backbone.')``. That loading is strict for what the subnet has.
 
     Args:
-        arch: None for the supernet; for a subnet an arch (a list, or text that the space's ``decode`` reads) or the path of a subnet file.
+        arch: None for the supernet; for a subnet an arch (a list, or text that the space's
+            ``decode`` reads) or the path of a subnet file.
         widen_factor: Multiplies every channel count. Defaults to the subnet file's, else 1.0.
-        out_indices: Stages whose feature maps are returned; ``space.num_stages`` stands for the tail, which is only built then. Defaults
-            to the last of these.
-        frozen_stages: -1 freezes nothing, 0 the stem, ``k`` also the first ``k`` stages (the tail counts as one more).
-        frozen_norm_eval: Whether the BN layers of what is frozen run in eval mode, as in mmdet. False leaves them in train
-            mode: the linear training of a supernet, where no running statistics fit all archs.
+        out_indices: Stages whose feature maps are returned; ``space.num_stages`` stands for the
+            tail, which is only built then. Defaults to the last of these.
+        frozen_stages: -1 freezes nothing, 0 the stem, ``k`` also the first ``k`` stages (the tail
+            counts as one more).
+        frozen_norm_eval: Whether the BN layers of what is frozen run in eval mode, as in mmdet.
+            False leaves them in train mode: the linear training of a supernet, where no running
+            statistics fit all archs.
         norm_eval: Whether every BN layer runs in eval mode while training.
-        with_cp: Whether to keep only the positions' inputs while training and run them again in the backward pass: less memory, about a
-            third more time. BN statistics are those of one run.
-        zero_init_residual: Whether the last BN of every residual branch starts at zero, so that every block starts as its
-            shortcut. Published for Pi-NAS; without it and without BN in the projection head, learning stays at ln(K + 1).
+        with_cp: Whether to keep only the positions' inputs while training and run them again in the
+            backward pass: less memory, about a third more time. BN statistics are those of one run.
+        zero_init_residual: Whether the last BN of every residual branch starts at zero, so that
+            every block starts as its shortcut. Published for Pi-NAS; without it and without BN in
+            the projection head, learning stays at ln(K + 1).
         conv_cfg, norm_cfg: As in every mm backbone.
         init_cfg: As in every mm backbone; the default is Kaiming for convolutions.
     """
 
     space: SearchSpace
 
-    def __init__(self,
-                 arch: Sequence[int] | str | PathLike | None = None,
-                 widen_factor: float | None = None,
-                 out_indices: Sequence[int] | None = None,
-                 frozen_stages: int = -1,
-                 frozen_norm_eval: bool = True,
-                 norm_eval: bool = False,
-                 with_cp: bool = False,
-                 zero_init_residual: bool = True,
-                 conv_cfg: dict | None = None,
-                 norm_cfg: dict | None = None,
-                 init_cfg: dict | list[dict] | None = None) -> None:
-        super().__init__(init_cfg or [
-            dict(type='Kaiming', layer='Conv2d', mode='fan_out', nonlinearity='relu'),
-            dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
-        ])
+    def __init__(
+        self,
+        arch: Sequence[int] | str | PathLike | None = None,
+        widen_factor: float | None = None,
+        out_indices: Sequence[int] | None = None,
+        frozen_stages: int = -1,
+        frozen_norm_eval: bool = True,
+        norm_eval: bool = False,
+        with_cp: bool = False,
+        zero_init_residual: bool = True,
+        conv_cfg: dict | None = None,
+        norm_cfg: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
+        super().__init__(
+            init_cfg
+            or [
+                dict(type='Kaiming', layer='Conv2d', mode='fan_out', nonlinearity='relu'),
+                dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
+            ]
+        )
         self.fixed_arch, self.widen_factor = self._read_arch(arch, widen_factor)
         self._arch = self.fixed_arch
         last = self.space.num_stages if self.space.tail_channels else self.space.num_stages - 1
-        self.out_indices = (last, ) if out_indices is None else tuple(out_indices)
-        if not self.out_indices or [index for index in range(last + 1) if index in self.out_indices] != [*self.out_indices]:
-            raise InputError(f'out_indices={self.out_indices} of {type(self).__name__}: expected stages 0 to {last}, each once, in order')
+        self.out_indices = (last,) if out_indices is None else tuple(out_indices)
+        if not self.out_indices or [
+            index for index in range(last + 1) if index in self.out_indices
+        ] != [*self.out_indices]:
+            raise InputError(
+                f'out_indices={self.out_indices} of {type(self).__name__}: expected stages 0 to '
+                f'{last}, each once, in order'
+            )
         if not -1 <= frozen_stages <= last + 1:
-            raise InputError(f'frozen_stages={frozen_stages} of {type(self).__name__}: expected -1 to {last + 1}')
+            raise InputError(
+                f'frozen_stages={frozen_stages} of {type(self).__name__}: expected -1 to {last + 1}'
+            )
         self.frozen_stages = frozen_stages
         self.frozen_norm_eval = frozen_norm_eval
         self.norm_eval = norm_eval
         self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
         self.part_runner: Callable[[int, Arch, Tensor], Tensor] | None = None
-        # One factor per slot, (num_slots, ), for the outputs of the blocks that read it; DSNAS sets it for a pass.
+        # One factor per slot, (num_slots, ), for the outputs of the blocks that read it; DSNAS sets
+        # it for a pass.
         self.gates: Tensor | None = None
         self.conv_cfg = conv_cfg
         self.norm_cfg = norm_cfg or dict(type='BN', requires_grad=True)
 
         self.stem = self.build_stem()
-        self.layers = nn.ModuleList(self.build_position(position) for position in self.space.positions)
+        self.layers = nn.ModuleList(
+            self.build_position(position) for position in self.space.positions
+        )
         # Without gradients for a tail that nothing reads, plain data parallel training would stop.
         self.tail = self.build_tail() if self.space.num_stages in self.out_indices else None
         self._freeze()
@@ -90,7 +112,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
     @abstractmethod
     def build_stem(self) -> nn.Module:
-        """The module before position 0: images ``(N, 3, H, W)`` to ``(N, stem_channels, H', W')``."""
+        """The module before position 0: images ``(N, 3, H, W)`` to ``(N, stem_channels, H',
+        W')``."""
 
     @abstractmethod
     def build_candidate(self, position: Position, candidate: Candidate) -> nn.Module:
@@ -99,15 +122,25 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     def build_position(self, position: Position) -> nn.ModuleDict:
         """The modules of one position: candidates by index, and what they share by name.
 
-        Here and in :meth:`run` and :meth:`position_path` a position reads one slot; backbones of other spaces have their own.
-        """
-        slot, = position.slots
+        Here and in :meth:`run` and :meth:`position_path` a position reads one slot; backbones of
+        other spaces have their own."""
+        (slot,) = position.slots
         return self.build_candidates(position, slot)
 
     def build_candidates(self, position: Position, slot: int) -> nn.ModuleDict:
-        """The blocks of one slot at one position by index: every candidate's in a supernet, the chosen one's in a subnet."""
-        chosen = range(len(self.space.candidates[slot])) if self.fixed_arch is None else (self.fixed_arch[slot], )
-        return nn.ModuleDict({str(choice): self.build_candidate(position, self.space.candidates[slot][choice]) for choice in chosen})
+        """The blocks of one slot at one position by index: every candidate's in a supernet, the
+        chosen one's in a subnet."""
+        chosen = (
+            range(len(self.space.candidates[slot]))
+            if self.fixed_arch is None
+            else (self.fixed_arch[slot],)
+        )
+        return nn.ModuleDict(
+            {
+                str(choice): self.build_candidate(position, self.space.candidates[slot][choice])
+                for choice in chosen
+            }
+        )
 
     def build_tail(self) -> nn.Module | None:
         """The unchosen end, for spaces with ``tail_channels``."""
@@ -119,12 +152,12 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
     def run(self, index: int, arch: Arch, x: Tensor) -> Tensor:
         """Runs position ``index`` as ``arch`` has it."""
-        slot, = self.space.positions[index].slots
+        (slot,) = self.space.positions[index].slots
         return self.layers[index][str(arch[slot])](x)
 
     def position_path(self, index: int, arch: Arch) -> list[nn.Module]:
         """The modules that position ``index`` runs for ``arch``."""
-        slot, = self.space.positions[index].slots
+        (slot,) = self.space.positions[index].slots
         return [self.layers[index][str(arch[slot])]]
 
     # What every space shares.
@@ -141,19 +174,25 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             RuntimeError: A supernet in which none was set yet.
         """
         if self._arch is None:
-            raise RuntimeError(f'{type(self).__name__} is a supernet without an active arch: call set_arch, add '
-                               'ArchSamplingHook for training, or give it arch=[...] to make it a subnet')
+            raise RuntimeError(
+                f'{type(self).__name__} is a supernet without an active arch: call set_arch, add '
+                'ArchSamplingHook for training, or give it arch=[...] to make it a subnet'
+            )
         return self._arch
 
     def set_arch(self, arch: Sequence[int]) -> None:
         """Makes ``arch`` the one that runs.
 
         Raises:
-            InputError: Not an arch of the space, or another arch than the one this subnet was built with.
+            InputError: Not an arch of the space, or another arch than the one this subnet was built
+                with.
         """
         arch = self.space.validate(arch, f'{type(self).__name__}.set_arch')
         if self.fixed_arch is not None and arch != self.fixed_arch:
-            raise InputError(f'arch {self.space.encode(arch)} asked of a subnet built with {self.space.encode(self.fixed_arch)}')
+            raise InputError(
+                f'arch {self.space.encode(arch)} asked of a subnet built with '
+                f'{self.space.encode(self.fixed_arch)}'
+            )
         self._arch = arch
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -166,7 +205,9 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             One ``(N, C_i, H_i, W_i)`` per entry of ``out_indices``.
         """
         arch, outs = self.arch, []
-        run_part = self.part_runner or (self._run_checkpointed if self.with_cp and self.training else self.run_part)
+        run_part = self.part_runner or (
+            self._run_checkpointed if self.with_cp and self.training else self.run_part
+        )
         positions = self.space.positions
         x = run_part(0, arch, x)
         for index, position in enumerate(positions):
@@ -181,13 +222,14 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         return tuple(outs)
 
     def gated(self, slots: Sequence[int], x: Tensor) -> Tensor:
-        """A block's output times the gates of the slots it reads; a parallel position calls it in :meth:`run`, for each slot's output."""
+        """A block's output times the gates of the slots it reads; a parallel position calls it in
+        :meth:`run`, for each slot's output."""
         for slot in slots if self.gates is not None else ():
             x = _Gate.apply(x, self.gates[slot])
         return x
 
-    # A path in parts: 0 is the stem, i + 1 position i, the last one the tail. Who sets ``part_runner`` decides how parts run; the
-    # evaluator does, to run what many archs share once.
+    # A path in parts: 0 is the stem, i + 1 position i, the last one the tail. Who sets
+    # ``part_runner`` decides how parts run; the evaluator does, to run what many archs share once.
 
     @property
     def num_parts(self) -> int:
@@ -202,7 +244,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         return self.tail(x)
 
     def _run_checkpointed(self, part: int, arch: Arch, x: Tensor) -> Tensor:
-        """Runs one part so that its inner activations are not kept; the stem is not checkpointed, as in mm's ResNets."""
+        """Runs one part so that its inner activations are not kept; the stem is not checkpointed,
+        as in mm's ResNets."""
         if part == 0 or not x.requires_grad:
             return self.run_part(part, arch, x)
         contexts = partial(_forward_and_rerun, self.part_path(part, arch))
@@ -218,7 +261,9 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
     def prefix(self, part: int, arch: Arch) -> tuple[int, tuple[int, ...]]:
         """What the output of a part depends on: the part, and the choices read up to it."""
-        read = dict.fromkeys(slot for position in self.space.positions[:part] for slot in position.slots)
+        read = dict.fromkeys(
+            slot for position in self.space.positions[:part] for slot in position.slots
+        )
         return part, tuple(arch[slot] for slot in read)
 
     def path(self, arch: Arch) -> list[nn.Module]:
@@ -227,34 +272,47 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
     @property
     def out_channels(self) -> tuple[int, ...]:
-        """Channels of the feature maps returned, one per entry of ``out_indices``: a neck's ``in_channels``."""
+        """Channels of the feature maps returned, one per entry of ``out_indices``: a neck's
+        ``in_channels``."""
         stages = {position.stage: position.out_channels for position in self.space.positions}
-        return tuple(self.channels(stages.get(index, self.space.tail_channels)) for index in self.out_indices)
+        return tuple(
+            self.channels(stages.get(index, self.space.tail_channels)) for index in self.out_indices
+        )
 
     def channels(self, full: int) -> int:
         """The channel count at this width."""
         return max(1, round(full * self.widen_factor))
 
-    def conv(self, in_channels: int, out_channels: int, kernel_size: int = 1, **kwargs: Any) -> nn.Module:
-        return build_conv_layer(self.conv_cfg, in_channels, out_channels, kernel_size, bias=False, **kwargs)
+    def conv(
+        self, in_channels: int, out_channels: int, kernel_size: int = 1, **kwargs: Any
+    ) -> nn.Module:
+        return build_conv_layer(
+            self.conv_cfg, in_channels, out_channels, kernel_size, bias=False, **kwargs
+        )
 
     def norm(self, channels: int) -> nn.Module:
         return build_norm_layer(self.norm_cfg, channels)[1]
 
     def init_weights(self) -> None:
-        """Initialises as every mm module does, except that ``Pretrained`` is strict and cannot run code.
+        """Initialises as every mm module does, except that ``Pretrained`` is strict and cannot run
+        code.
 
         Raises:
-            InputError: A pretrained checkpoint that lacks a key of this backbone or has another shape for it, one of another subnet, or
-                ``Pretrained`` among other entries.
+            InputError: A pretrained checkpoint that lacks a key of this backbone or has another
+                shape for it, one of another subnet, or ``Pretrained`` among other entries.
         """
         configs = [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg
         pretrained = [config for config in configs if config['type'] == 'Pretrained']
         if pretrained:
             if len(configs) > 1:
-                raise InputError(f"init_cfg of {type(self).__name__}: 'Pretrained' fills everything, but is one of {len(configs)} entries")
+                raise InputError(
+                    f"init_cfg of {type(self).__name__}: 'Pretrained' fills everything, but is "
+                    f'one of {len(configs)} entries'
+                )
             path = pretrained[0]['checkpoint']
-            self._refuse_another_subnet(load_strict(self, path, pretrained[0].get('prefix', '')), path)
+            self._refuse_another_subnet(
+                load_strict(self, path, pretrained[0].get('prefix', '')), path
+            )
             self._is_init = True
             return
         super().init_weights()
@@ -263,23 +321,33 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
                 constant_init(norm, 0)
 
     def _refuse_another_subnet(self, left: set[str], path: str | PathLike) -> None:
-        """Raises where ``left``, what a checkpoint has beyond this subnet, is of some other candidates: a supernet has all of them.
+        """Raises where ``left``, what a checkpoint has beyond this subnet, is of some other
+        candidates: a supernet has all of them.
 
-        No key is missing where this arch chooses a candidate without weights, such as an identity, in place of one that has some.
-        """
+        No key is missing where this arch chooses a candidate without weights, such as an identity,
+        in place of one that has some."""
         if self.fixed_arch is None or not any(key.startswith('layers.') for key in left):
             return
         arch, self.fixed_arch = self.fixed_arch, None
         try:
             with torch.device('meta'):
-                every = nn.ModuleDict({'layers': nn.ModuleList(self.build_position(position) for position in self.space.positions)})
+                every = nn.ModuleDict(
+                    {
+                        'layers': nn.ModuleList(
+                            self.build_position(position) for position in self.space.positions
+                        )
+                    }
+                )
         finally:
             self.fixed_arch = arch
         others = every.state_dict().keys() - self.state_dict().keys()
         foreign = sorted(others & left)
         if foreign and len(foreign) < len(others):
-            raise InputError(f'{path}: the weights of another subnet than {self.space.encode(arch)}: it has {len(foreign)} tensors of '
-                             f'candidates that this one does not choose, such as {foreign[0]}')
+            raise InputError(
+                f'{path}: the weights of another subnet than {self.space.encode(arch)}: it has '
+                f'{len(foreign)} tensors of '
+                f'candidates that this one does not choose, such as {foreign[0]}'
+            )
 
     def train(self, mode: bool = True) -> 'SearchableBackbone':
         super().train(mode)
@@ -294,8 +362,16 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     def _frozen_modules(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
             return []
-        stages = [layer for layer, position in zip(self.layers, self.space.positions) if position.stage < self.frozen_stages]
-        tail = [self.tail] if self.tail is not None and self.frozen_stages > self.space.num_stages else []
+        stages = [
+            layer
+            for layer, position in zip(self.layers, self.space.positions)
+            if position.stage < self.frozen_stages
+        ]
+        tail = (
+            [self.tail]
+            if self.tail is not None and self.frozen_stages > self.space.num_stages
+            else []
+        )
         return [self.stem, *stages, *tail]
 
     def _freeze(self) -> None:
@@ -305,12 +381,20 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
     def _read_arch(self, arch: Any, widen_factor: float | None) -> tuple[Arch | None, float]:
         owner = type(self).__name__
-        if isinstance(arch, PathLike) or (isinstance(arch, str) and not self.space.is_arch_text(arch)):
+        if isinstance(arch, PathLike) or (
+            isinstance(arch, str) and not self.space.is_arch_text(arch)
+        ):
             subnet = SubnetFile.read(arch)
             if subnet.space != self.space.name:
-                raise InputError(f'{arch}: a subnet of space {subnet.space!r}, but {owner} needs one of {self.space.name!r}')
+                raise InputError(
+                    f'{arch}: a subnet of space {subnet.space!r}, but {owner} needs one of '
+                    f'{self.space.name!r}'
+                )
             if widen_factor is not None and widen_factor != subnet.widen_factor:
-                raise InputError(f'{arch}: found at widen_factor={subnet.widen_factor}, but {owner} was given {widen_factor}')
+                raise InputError(
+                    f'{arch}: found at widen_factor={subnet.widen_factor}, but {owner} was given '
+                    f'{widen_factor}'
+                )
             return subnet.arch, subnet.widen_factor
         if isinstance(arch, str):
             arch = self.space.decode(arch, f'arch of {owner}')
@@ -320,7 +404,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
 
 class _Gate(torch.autograd.Function):
-    """``x * gate``, with the gradient of the gate summed in full precision: in half precision a scaled loss would soon overflow in it."""
+    """``x * gate``, with the gradient of the gate summed in full precision: in half precision a
+    scaled loss would soon overflow in it."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, gate: Tensor) -> Tensor:
@@ -333,20 +418,26 @@ class _Gate(torch.autograd.Function):
         return gradient * gate, (gradient.to(gate.dtype) * x.to(gate.dtype)).sum()
 
 
-def _forward_and_rerun(modules: list[nn.Module]) -> tuple[AbstractContextManager, AbstractContextManager]:
+def _forward_and_rerun(
+    modules: list[nn.Module],
+) -> tuple[AbstractContextManager, AbstractContextManager]:
     return nullcontext(), _StatisticsKept(modules)
 
 
 class _StatisticsKept(AbstractContextManager):
-    """Within it BN layers that train normalise by their batch, as ever, but leave their running statistics alone. It can be entered
-    again, since a graph can be gone through twice."""
+    """Within it BN layers that train normalise by their batch, as ever, but leave their running
+    statistics alone. It can be entered again, since a graph can be gone through twice."""
 
     def __init__(self, modules: list[nn.Module]) -> None:
         self.modules = modules
 
     def __enter__(self) -> None:
-        layers = [layer for module in self.modules for layer in module.modules()
-                  if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats]
+        layers = [
+            layer
+            for module in self.modules
+            for layer in module.modules()
+            if isinstance(layer, _BatchNorm) and layer.training and layer.track_running_stats
+        ]
         self.momenta = [(layer, layer.momentum) for layer in layers]
         for layer in layers:
             layer.momentum = 0.0

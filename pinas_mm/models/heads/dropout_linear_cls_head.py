@@ -1,4 +1,5 @@
 """mmpretrain's linear classifier with dropout before it."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,22 +12,28 @@ from ...registry import MODELS
 
 @MODELS.register_module()
 class DropoutLinearClsHead(LinearClsHead):
-    """Dropout and a linear layer: how the published networks of the ``shufflenetv2`` space end (Guo et al., ECCV 2020; Hu et al.,
-    CVPR 2020). No head or neck of mmpretrain has dropout without a hidden layer of its own.
+    """Dropout and a linear layer: how the published networks of the ``shufflenetv2`` space end (Guo
+    et al., ECCV 2020; Hu et al., CVPR 2020). No head or neck of mmpretrain has dropout without a
+    hidden layer of its own.
 
     Args:
-        num_classes, in_channels, kwargs: See mmpretrain's ``LinearClsHead``, whose parameter names it has: weights go from one to the
-            other.
-        dropout: Probability with which a feature is zeroed while training, 0.1 as published; 0 turns it off.
+        num_classes, in_channels, kwargs: See mmpretrain's ``LinearClsHead``, whose parameter names
+            it has: weights go from one to the other.
+        dropout: Probability with which a feature is zeroed while training, 0.1 as published; 0
+            turns it off.
 
     Raises:
         InputError: A probability that is not of at least 0 and below 1.
     """
 
-    def __init__(self, num_classes: int, in_channels: int, dropout: float = 0.1, **kwargs: Any) -> None:
+    def __init__(
+        self, num_classes: int, in_channels: int, dropout: float = 0.1, **kwargs: Any
+    ) -> None:
         super().__init__(num_classes, in_channels, **kwargs)
         if not 0 <= dropout < 1:
-            raise InputError(f'dropout={dropout} of {type(self).__name__}: expected at least 0 and below 1')
+            raise InputError(
+                f'dropout={dropout} of {type(self).__name__}: expected at least 0 and below 1'
+            )
         self.dropout = nn.Dropout(dropout)
 
     def pre_logits(self, feats: Sequence[Tensor]) -> Tensor:

@@ -1,4 +1,5 @@
 """The semantic encoding loss (SE-loss) of EncNet as an auxiliary head of its own."""
+
 from collections.abc import Sequence
 
 import torch
@@ -12,12 +13,15 @@ from ...registry import MODELS
 
 @MODELS.register_module()
 class SemanticEncodingHead(BaseModule):
-    """Predicts which classes an image holds, from its global context: an auxiliary head for mmseg's segmentors.
+    """Predicts which classes an image holds, from its global context: an auxiliary head for mmseg's
+    segmentors.
 
-    Zhang et al., "Context Encoding for Semantic Segmentation", CVPR 2018, section 3.1: a linear layer on the image's context
-    and binary cross-entropy against the presence of each class, so that small objects weigh as much as large ones. mmseg has it
-    only within ``EncHead``, tied to that head's own encoding layer and segmentation; here the context is the mean of a feature map,
-    so that it goes with any decode head. Training only: what a segmentor predicts does not pass through it.
+    Zhang et al., "Context Encoding for Semantic Segmentation", CVPR 2018, section 3.1: a linear
+    layer on the image's context and binary cross-entropy against the presence of each class, so
+    that small objects weigh as much as large ones. mmseg has it only within ``EncHead``, tied to
+    that head's own encoding layer and segmentation; here the context is the mean of a feature map,
+    so that it goes with any decode head. Training only: what a segmentor predicts does not pass
+    through it.
 
     Args:
         in_channels: Channels of the feature map.
@@ -28,13 +32,15 @@ class SemanticEncodingHead(BaseModule):
         init_cfg: As in every mm head; torch's own initialisation by default.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 num_classes: int,
-                 in_index: int = -1,
-                 loss_weight: float = 0.2,
-                 ignore_index: int = 255,
-                 init_cfg: dict | list[dict] | None = None) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        in_index: int = -1,
+        loss_weight: float = 0.2,
+        ignore_index: int = 255,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
         super().__init__(init_cfg)
         self.num_classes = num_classes
         self.in_index = in_index
@@ -43,21 +49,30 @@ class SemanticEncodingHead(BaseModule):
         self.fc = nn.Linear(in_channels, num_classes)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Feature maps, each ``(N, C_i, H_i, W_i)``, to one logit per image and class, ``(N, num_classes)``."""
+        """Feature maps, each ``(N, C_i, H_i, W_i)``, to one logit per image and class, ``(N,
+        num_classes)``."""
         return self.fc(inputs[self.in_index].mean(dim=(2, 3)))
 
-    def loss(self, inputs: Sequence[Tensor], batch_data_samples: Sequence[BaseDataElement],
-             train_cfg: dict | None = None) -> dict[str, Tensor]:
+    def loss(
+        self,
+        inputs: Sequence[Tensor],
+        batch_data_samples: Sequence[BaseDataElement],
+        train_cfg: dict | None = None,
+    ) -> dict[str, Tensor]:
         """The mean binary cross-entropy over images and classes, weighted.
 
         Args:
             inputs: Feature maps of the backbone.
-            batch_data_samples: Their samples, with label maps ``gt_sem_seg`` of shape ``(1, H, W)``, equal for all.
+            batch_data_samples: Their samples, with label maps ``gt_sem_seg`` of shape ``(1, H,
+                W)``, equal for all.
             train_cfg: What mmseg hands every head; not read.
         """
         labels = torch.stack([sample.gt_sem_seg.data for sample in batch_data_samples])
         logits = self(inputs)
-        return dict(loss_se=self.loss_weight * functional.binary_cross_entropy_with_logits(logits, self.presence(labels).to(logits)))
+        return dict(
+            loss_se=self.loss_weight
+            * functional.binary_cross_entropy_with_logits(logits, self.presence(labels).to(logits))
+        )
 
     def presence(self, labels: Tensor) -> Tensor:
         """Which classes occur: integer label maps ``(N, 1, H, W)`` to bool ``(N, num_classes)``."""

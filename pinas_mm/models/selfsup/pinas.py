@@ -1,5 +1,6 @@
-"""Pi-NAS: the two-path loss (Peng et al., "Pi-NAS: Improving Neural Architecture Search by Reducing Supernet Training
-Consistency Shift", ICCV 2021, section 3)."""
+"""Pi-NAS: the two-path loss (Peng et al., "Pi-NAS: Improving Neural Architecture Search by Reducing
+Supernet Training Consistency Shift", ICCV 2021, section 3)."""
+
 import math
 from collections.abc import Sequence
 
@@ -19,83 +20,113 @@ from .mean_teacher import MeanTeacher
 
 @MODELS.register_module()
 class PiNAS(BaseSelfSupervisor):
-    """Trains a supernet without labels: two paths that share no layer see different views, and each must agree with the
-    teacher on the other path, against a queue of negatives.
+    """Trains a supernet without labels: two paths that share no layer see different views, and each
+    must agree with the teacher on the other path, against a queue of negatives.
 
     Args:
         backbone: A searchable backbone without ``arch``.
-        neck: Projection head, ending in ``feat_dim`` channels; published: fc-ReLU-fc 2048-2048-128 without BN (``MoCoV2Neck``).
+        neck: Projection head, ending in ``feat_dim`` channels; published: fc-ReLU-fc 2048-2048-128
+            without BN (``MoCoV2Neck``).
         head: The contrastive loss; published: InfoNCE at temperature 0.2 (``ContrastiveHead``).
         queue_len: Number of negatives K, 49,152 as published.
         feat_dim: Embedding size D, 128 as published.
-        momentum: Share of the teacher that stays at each update, 0.999 as published (see :class:`MeanTeacher`; mmengine's EMA
-            counts the other way round).
-        arch_seed: The archs of step t are a pure function of (arch_seed, t), the same on every rank and after a resume.
-        decay_inactive: Candidates off both paths keep ``.grad`` None, so neither weight decay nor momentum moves them. The
-            published code filled in zero gradients, which did; True gives that behaviour.
-        probabilities: What the candidates' probabilities are proportional to, for one path after the other: one number per candidate, for
-            all slots alike, or a list of them for every slot. Uniform as published (None). Agreement with a path that can do little pulls
-            the other towards what that one can do: drawing candidates without weights less is ours.
-        data_preprocessor, init_cfg: As in every mmpretrain self-supervised model. Pretrained weights go into the backbone's ``init_cfg``.
+        momentum: Share of the teacher that stays at each update, 0.999 as published (see
+            :class:`MeanTeacher`; mmengine's EMA counts the other way round).
+        arch_seed: The archs of step t are a pure function of (arch_seed, t), the same on every rank
+            and after a resume.
+        decay_inactive: Candidates off both paths keep ``.grad`` None, so neither weight decay nor
+            momentum moves them. The published code filled in zero gradients, which did; True gives
+            that behaviour.
+        probabilities: What the candidates' probabilities are proportional to, for one path after
+            the other: one number per candidate, for all slots alike, or a list of them for every
+            slot. Uniform as published (None). Agreement with a path that can do little pulls the
+            other towards what that one can do: drawing candidates without weights less is ours.
+        data_preprocessor, init_cfg: As in every mmpretrain self-supervised model. Pretrained
+            weights go into the backbone's ``init_cfg``.
 
     Raises:
         InputError: The backbone is a subnet, or an argument is out of range.
     """
 
-    def __init__(self,
-                 backbone: dict,
-                 neck: dict,
-                 head: dict,
-                 queue_len: int = 49152,
-                 feat_dim: int = 128,
-                 momentum: float = 0.999,
-                 arch_seed: int = 0,
-                 decay_inactive: bool = False,
-                 probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None,
-                 data_preprocessor: dict | None = None,
-                 init_cfg: dict | list[dict] | None = None) -> None:
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        head: dict,
+        queue_len: int = 49152,
+        feat_dim: int = 128,
+        momentum: float = 0.999,
+        arch_seed: int = 0,
+        decay_inactive: bool = False,
+        probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | list[dict] | None = None,
+    ) -> None:
         super().__init__(
-            backbone=backbone, neck=neck, head=head, data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+            backbone=backbone,
+            neck=neck,
+            head=head,
+            data_preprocessor=data_preprocessor,
+            init_cfg=init_cfg,
+        )
         if not self.backbone.is_supernet:
-            raise InputError(f'PiNAS trains a supernet, but its backbone was given arch={self.backbone.fixed_arch}')
+            raise InputError(
+                f'PiNAS trains a supernet, but its backbone was given '
+                f'arch={self.backbone.fixed_arch}'
+            )
         if queue_len < 1:
             raise InputError(f'queue_len={queue_len} of PiNAS: expected at least 1')
         self.teacher = MeanTeacher(self, momentum=momentum)
         self.arch_seed = arch_seed
         self.decay_inactive = decay_inactive
         space = self.backbone.space
-        self.probabilities = None if probabilities is None else space.slot_probabilities(probabilities, 'probabilities of PiNAS')
-        space.sample_disjoint(arch_rng(arch_seed, 0), 2, self.probabilities)  # too few candidates are an error now, not at the first step
+        self.probabilities = (
+            None
+            if probabilities is None
+            else space.slot_probabilities(probabilities, 'probabilities of PiNAS')
+        )
+        space.sample_disjoint(
+            arch_rng(arch_seed, 0), 2, self.probabilities
+        )  # too few candidates are an error now, not at the first step
         self.register_buffer('queue', F.normalize(torch.randn(queue_len, feat_dim), dim=1))
         self.register_buffer('queue_pointer', torch.zeros((), dtype=torch.long))
         self.register_buffer('step', torch.zeros((), dtype=torch.long))
 
     def init_weights(self) -> None:
-        """Initialises the student, also from ``Pretrained`` weights, and then makes the teacher equal to it."""
+        """Initialises the student, also from ``Pretrained`` weights, and then makes the teacher
+        equal to it."""
         super().init_weights()
         self.teacher.copy_student(self)
 
-    def loss(self, inputs: list[Tensor], data_samples: list[DataSample] | None = None,
-             archs: Sequence[Arch] | None = None) -> dict[str, Tensor]:
+    def loss(
+        self,
+        inputs: list[Tensor],
+        data_samples: list[DataSample] | None = None,
+        archs: Sequence[Arch] | None = None,
+    ) -> dict[str, Tensor]:
         """The Pi-NAS step.
 
         Args:
             inputs: Four views of each image, q0, k0, q1, k1, each ``(N, 3, H, W)``.
             data_samples: Not used; there are no labels.
-            archs: The two archs (tests, analysis). Defaults to a draw in which they differ in every slot.
+            archs: The two archs (tests, analysis). Defaults to a draw in which they differ in every
+                slot.
 
         Returns:
-            ``loss_path0`` and ``loss_path1``, whose sum is minimised, and what shows whether it learns: ``nce_ratio`` (their mean
-            over ln(K + 1): 1 while nothing is learned), ``positive_similarity`` (mean cosine of a query and its key) and
-            ``feature_spread`` (near 1 for embeddings spread over the sphere, 0 for collapsed ones).
+            ``loss_path0`` and ``loss_path1``, whose sum is minimised, and what shows whether it
+            learns: ``nce_ratio`` (their mean over ln(K + 1): 1 while nothing is learned),
+            ``positive_similarity`` (mean cosine of a query and its key) and ``feature_spread``
+            (near 1 for embeddings spread over the sphere, 0 for collapsed ones).
 
         Raises:
             InputError: Not four views.
         """
         if not isinstance(inputs, list | tuple) or len(inputs) != 4:
             views = len(inputs) if isinstance(inputs, list | tuple) else 1
-            raise InputError(f'PiNAS got {views} view(s) of each image, expected 4: '
-                             "dict(type='MultiView', num_views=[4], ...) in the pipeline")
+            raise InputError(
+                f'PiNAS got {views} view(s) of each image, expected 4: '
+                "dict(type='MultiView', num_views=[4], ...) in the pipeline"
+            )
         query_view0, key_view0, query_view1, key_view1 = inputs
         if self.decay_inactive:
             self._zero_missing_gradients()
@@ -115,16 +146,20 @@ class PiNAS(BaseSelfSupervisor):
             loss_path1=loss1,
             nce_ratio=(loss0 + loss1).detach() / 2 / plateau,
             positive_similarity=(similarity0 + similarity1) / 2,
-            feature_spread=_spread(query0))
+            feature_spread=_spread(query0),
+        )
 
     def draw_archs(self) -> list[Arch]:
         """The two archs of this step, and moves to the next step."""
-        archs = self.backbone.space.sample_disjoint(arch_rng(self.arch_seed, int(self.step)), 2, self.probabilities)
+        archs = self.backbone.space.sample_disjoint(
+            arch_rng(self.arch_seed, int(self.step)), 2, self.probabilities
+        )
         self.step += 1
         return archs
 
     def path_step(self, arch: Arch, query_view: Tensor, key_view: Tensor) -> tuple[Tensor, Tensor]:
-        """One path: the student's embeddings, the teacher's update along the path, the teacher's embeddings.
+        """One path: the student's embeddings, the teacher's update along the path, the teacher's
+        embeddings.
 
         Args:
             arch: The path.
@@ -138,7 +173,8 @@ class PiNAS(BaseSelfSupervisor):
         with torch.no_grad():
             self.teacher.update(self, arch)
             self.teacher.backbone.set_arch(arch)
-            # BN must not see the queries' own batch: keys are computed in batches mixed over the ranks.
+            # BN must not see the queries' own batch: keys are computed in batches mixed over the
+            # ranks.
             shuffle = get_world_size() > 1
             if shuffle:
                 key_view, restore = batch_shuffle_ddp(key_view)
@@ -148,15 +184,17 @@ class PiNAS(BaseSelfSupervisor):
         return query, key
 
     def info_nce(self, query: Tensor, key: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
-        """InfoNCE of queries ``(N, D)`` and their keys ``(N, D)`` against negatives ``(K, D)``: loss and mean positive similarity."""
+        """InfoNCE of queries ``(N, D)`` and their keys ``(N, D)`` against negatives ``(K, D)``:
+        loss and mean positive similarity."""
         positive = (query * key).sum(dim=1, keepdim=True)
         similarity = positive.detach().mean()
         return self.head.loss(positive, query @ negatives.T), similarity
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
-        """Puts the keys ``(N, D)`` of every rank in place of the oldest; any N, also one that does not divide the queue."""
-        keys = torch.cat(all_gather(keys.to(self.queue.dtype)))[-len(self.queue):]
+        """Puts the keys ``(N, D)`` of every rank in place of the oldest; any N, also one that does
+        not divide the queue."""
+        keys = torch.cat(all_gather(keys.to(self.queue.dtype)))[-len(self.queue) :]
         pointer = int(self.queue_pointer)
         slots = torch.arange(pointer, pointer + len(keys), device=keys.device) % len(self.queue)
         self.queue[slots] = keys
@@ -170,5 +208,6 @@ class PiNAS(BaseSelfSupervisor):
 
 @torch.no_grad()
 def _spread(embeddings: Tensor) -> Tensor:
-    """Root of the total variance of unit embeddings ``(N, D)``: 0 when all are equal, near 1 when they surround the origin."""
+    """Root of the total variance of unit embeddings ``(N, D)``: 0 when all are equal, near 1 when
+    they surround the origin."""
     return embeddings.float().var(dim=0, unbiased=False).sum().sqrt()

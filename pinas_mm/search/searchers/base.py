@@ -1,4 +1,6 @@
-"""What every searcher is: proposes archs (``ask``), learns from their scores (``tell``). No torch."""
+"""What every searcher is: proposes archs (``ask``), learns from their scores (``tell``). No
+torch."""
+
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, Protocol
@@ -14,30 +16,39 @@ POOL = 4096
 
 
 class Feasible(Protocol):
-    """Which archs may be proposed, and what they cost; :class:`pinas_mm.costs.cost.Constraints` is one."""
+    """Which archs may be proposed, and what they cost; :class:`pinas_mm.costs.cost.Constraints` is
+    one."""
 
     def mask(self, archs: np.ndarray) -> np.ndarray:
         """``(N, num_slots)`` ints to ``(N, )`` bools."""
 
     def cost(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
-        """One cost of many archs, ``(N, )``; only asked for by searchers with several objectives."""
+        """One cost of many archs, ``(N, )``; only asked for by searchers with several
+        objectives."""
 
 
 class Searcher(ABC):
-    """Base of the searchers. All that a searcher knows follows from its arguments and what it was told, in order, so that the same
-    calls give the same archs.
+    """Base of the searchers. All that a searcher knows follows from its arguments and what it was
+    told, in order, so that the same calls give the same archs.
 
     Args:
         space: What to search.
         feasible: Keeps only archs within limits. Defaults to none.
         seed: Seed of the searcher's own generator.
-        max_draws: Draws after which a batch that still lacks archs is given up, 200,000 as in the published code: seconds.
+        max_draws: Draws after which a batch that still lacks archs is given up, 200,000 as in the
+            published code: seconds.
     """
 
     # What of the state follows from the archs asked and their scores.
     TOLD = ('archs', 'scores', 'asked')
 
-    def __init__(self, space: SearchSpace, feasible: Feasible | None = None, seed: int = 0, max_draws: int = 200_000) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        feasible: Feasible | None = None,
+        seed: int = 0,
+        max_draws: int = 200_000,
+    ) -> None:
         self.space = space
         self.feasible = feasible
         self.max_draws = max_draws
@@ -49,8 +60,8 @@ class Searcher(ABC):
         self._additive: AdditiveModel | None = None
 
     def ask(self, n: int) -> list[Arch]:
-        """Up to ``n`` archs that keep the limits and are new networks (in canonical form); fewer, or none, where the space has no
-        more of them.
+        """Up to ``n`` archs that keep the limits and are new networks (in canonical form); fewer,
+        or none, where the space has no more of them.
 
         Raises:
             InputError: No arch at all was found within the limits.
@@ -59,12 +70,17 @@ class Searcher(ABC):
         self.draws, fruitless = 0, 0
         while len(batch) < n and self.draws < self.max_draws:
             # Where a searcher finds nothing new any more, the rest is looked for uniformly.
-            candidates = self.propose(n - len(batch)) if fruitless < MOST_FRUITLESS else self.draw(POOL)
+            candidates = (
+                self.propose(n - len(batch)) if fruitless < MOST_FRUITLESS else self.draw(POOL)
+            )
             found = self.fresh(candidates, n - len(batch))
             fruitless = 0 if found and fruitless < MOST_FRUITLESS else fruitless + 1
             batch += found
         if not batch and not self.asked:
-            raise InputError(f'no arch of space {self.space.name!r} within {self.feasible} among {self.draws:,} draws')
+            raise InputError(
+                f'no arch of space {self.space.name!r} within {self.feasible} among '
+                f'{self.draws:,} draws'
+            )
         return batch
 
     def draw(self, n: int) -> np.ndarray:
@@ -87,10 +103,12 @@ class Searcher(ABC):
 
     @abstractmethod
     def propose(self, n: int) -> np.ndarray:
-        """Candidates for about ``n`` archs to ask, best first, any number of rows ``(M, num_slots)``; counts in ``self.draws``."""
+        """Candidates for about ``n`` archs to ask, best first, any number of rows ``(M,
+        num_slots)``; counts in ``self.draws``."""
 
     def additive_model(self) -> AdditiveModel:
-        """An additive model of all scores told; fitted once per ``tell``, since a batch may take many proposals."""
+        """An additive model of all scores told; fitted once per ``tell``, since a batch may take
+        many proposals."""
         if self._additive is None:
             self._additive = AdditiveModel(self.space, self.archs, self.scores)
         return self._additive
@@ -119,7 +137,8 @@ class Searcher(ABC):
             rng=self.rng.bit_generator.state,
             archs=[list(arch) for arch in self.archs],
             scores=list(self.scores),
-            asked=sorted(list(arch) for arch in self.asked))
+            asked=sorted(list(arch) for arch in self.asked),
+        )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Goes on from a :meth:`state_dict`."""

@@ -1,4 +1,6 @@
-"""Evolutionary search: tournaments, crossover, mutation and, if asked for, ageing (Real et al., AAAI 2019)."""
+"""Evolutionary search: tournaments, crossover, mutation and, if asked for, ageing (Real et al.,
+AAAI 2019)."""
+
 from typing import Any
 
 import numpy as np
@@ -12,27 +14,44 @@ class EvolutionSearcher(Searcher):
     """Breeds new archs from a population of the archs told.
 
     Args:
-        population: Size of the population; the first so many archs are random. SPOS (Guo et al., ECCV 2020) has 50 for 1,000 archs; 20
-            finds better ones on NAS-Bench-Macro within 300, with and without noise (docs/search.md).
+        population: Size of the population; the first so many archs are random. SPOS (Guo et al.,
+            ECCV 2020) has 50 for 1,000 archs; 20 finds better ones on NAS-Bench-Macro within 300,
+            with and without noise (docs/search.md).
         tournament: Parents are the best of so many drawn from the population.
         mutation: Probability per slot of another candidate, 0.1 as in SPOS.
         crossover: Probability that a child has two parents instead of one.
-        ageing: Whether the population is the last archs told, so that old ones die, instead of the best.
-        additive: Whether fitness is what an :class:`~pinas_mm.search.additive.AdditiveModel` of all scores so far says, and children
-            are asked in its order. On since scores of supernets are noisy (docs/search.md); False is the plain algorithm.
+        ageing: Whether the population is the last archs told, so that old ones die, instead of the
+            best.
+        additive: Whether fitness is what an :class:`~pinas_mm.search.additive.AdditiveModel` of all
+            scores so far says, and children are asked in its order. On since scores of supernets
+            are noisy (docs/search.md); False is the plain algorithm.
         kwargs: See :class:`Searcher`.
 
     Raises:
         InputError: An argument out of range.
     """
 
-    def __init__(self, *args: Any, population: int = 20, tournament: int = 5, mutation: float = 0.1, crossover: float = 0.5,
-                 ageing: bool = False, additive: bool = True, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        population: int = 20,
+        tournament: int = 5,
+        mutation: float = 0.1,
+        crossover: float = 0.5,
+        ageing: bool = False,
+        additive: bool = True,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         if not 1 <= tournament <= population:
-            raise InputError(f'EvolutionSearcher: tournament={tournament}, expected 1 to population={population}')
+            raise InputError(
+                f'EvolutionSearcher: tournament={tournament}, expected 1 to population={population}'
+            )
         if not 0 < mutation <= 1 or not 0 <= crossover <= 1:
-            raise InputError(f'EvolutionSearcher: mutation={mutation} and crossover={crossover}, expected probabilities (mutation above 0)')
+            raise InputError(
+                f'EvolutionSearcher: mutation={mutation} and crossover={crossover}, expected '
+                f'probabilities (mutation above 0)'
+            )
         self.population = population
         self.tournament = tournament
         self.mutation = mutation
@@ -48,7 +67,7 @@ class EvolutionSearcher(Searcher):
         if self.ageing:
             members = np.arange(len(self.archs) - self.population, len(self.archs))
         else:
-            members = np.argsort(-fitness, kind='stable')[:self.population]
+            members = np.argsort(-fitness, kind='stable')[: self.population]
         self.draws += 4 * n
         children = np.array([self._child(members, fitness) for _ in range(4 * n)])
         return children if model is None else model.best_first(children)

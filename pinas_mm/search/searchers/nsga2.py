@@ -1,4 +1,6 @@
-"""Several objectives at once: the score against costs, by non-dominated sorting (NSGA-II, Deb et al., IEEE TEC 2002)."""
+"""Several objectives at once: the score against costs, by non-dominated sorting (NSGA-II, Deb et
+al., IEEE TEC 2002)."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,11 +13,13 @@ from .base import Searcher
 
 
 class NSGA2Searcher(Searcher):
-    """Breeds new archs from those that trade the score best for the costs. The sorting and the crowding distances are pymoo's.
+    """Breeds new archs from those that trade the score best for the costs. The sorting and the
+    crowding distances are pymoo's.
 
     Args:
         objectives: Costs that should be low, such as ``('macs', )`` or ``('params', 'latency')``.
-        population: Size of the population; the first so many archs are random. 50 as in SPOS's evolution (Guo et al., ECCV 2020).
+        population: Size of the population; the first so many archs are random. 50 as in SPOS's
+            evolution (Guo et al., ECCV 2020).
         mutation: Probability per slot of another candidate.
         crossover: Probability that a child has two parents, 0.9 as published.
         kwargs: See :class:`Searcher`; ``feasible`` must know the costs.
@@ -24,26 +28,41 @@ class NSGA2Searcher(Searcher):
         InputError: An argument out of range, or a cost that is not known.
     """
 
-    def __init__(self, *args: Any, objectives: Sequence[str] = ('macs', ), population: int = 50, mutation: float = 0.1,
-                 crossover: float = 0.9, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        objectives: Sequence[str] = ('macs',),
+        population: int = 50,
+        mutation: float = 0.1,
+        crossover: float = 0.9,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         if population < 2 or not 0 < mutation <= 1 or not 0 <= crossover <= 1:
-            raise InputError(f'NSGA2Searcher: population={population}, mutation={mutation}, crossover={crossover}, expected at least 2 and '
-                             'probabilities (mutation above 0)')
+            raise InputError(
+                f'NSGA2Searcher: population={population}, mutation={mutation}, '
+                f'crossover={crossover}, expected at least 2 and '
+                'probabilities (mutation above 0)'
+            )
         if isinstance(objectives, str) or not objectives or self.feasible is None:
-            raise InputError(f'NSGA2Searcher: objectives={objectives!r} with feasible={self.feasible}, expected names of costs it knows')
+            raise InputError(
+                f'NSGA2Searcher: objectives={objectives!r} with feasible={self.feasible}, '
+                f'expected names of costs it knows'
+            )
         self.objectives = tuple(objectives)
         self.population = population
         self.mutation = mutation
         self.crossover = crossover
-        self._values(np.zeros((1, self.space.num_slots), int), [0.0])  # names an unknown cost at once
+        self._values(
+            np.zeros((1, self.space.num_slots), int), [0.0]
+        )  # names an unknown cost at once
 
     def propose(self, n: int) -> np.ndarray:
         if len(self.archs) < self.population:
             return self.draw(4 * n)
         rank, crowding = rank_and_crowding(self._values(self.archs, self.scores))
         # Of the last front that fits only in part, its least crowded.
-        members = np.lexsort((-crowding, rank))[:self.population]
+        members = np.lexsort((-crowding, rank))[: self.population]
         self.draws += 4 * n
         return np.array([self._child(members, rank, crowding) for _ in range(4 * n)])
 
@@ -52,7 +71,10 @@ class NSGA2Searcher(Searcher):
         return [self.archs[i] for i in pareto_front(self._values(self.archs, self.scores))]
 
     def _values(self, archs: Sequence[Arch] | np.ndarray, scores: Sequence[float]) -> np.ndarray:
-        return np.stack([-np.asarray(scores), *(self.feasible.cost(name, archs) for name in self.objectives)], axis=1).astype(float)
+        return np.stack(
+            [-np.asarray(scores), *(self.feasible.cost(name, archs) for name in self.objectives)],
+            axis=1,
+        ).astype(float)
 
     def _child(self, members: np.ndarray, rank: np.ndarray, crowding: np.ndarray) -> Arch:
         child = self._parent(members, rank, crowding)

@@ -1,5 +1,6 @@
-"""The searcher published with Pi-NAS: a tree of classifiers that parts good archs from bad ones (Peng et al., ICCV 2021,
-after LaNAS, Wang et al., TPAMI 2021)."""
+"""The searcher published with Pi-NAS: a tree of classifiers that parts good archs from bad ones
+(Peng et al., ICCV 2021, after LaNAS, Wang et al., TPAMI 2021)."""
+
 import math
 from collections import Counter
 from functools import cached_property
@@ -13,8 +14,9 @@ from .base import POOL, Searcher
 
 
 class Node:
-    """A part of the evaluated archs. An inner node also knows how to tell its better half from the other: a classifier that is fitted
-    when a walk first comes by, since most nodes see none before the tree is fitted again.
+    """A part of the evaluated archs. An inner node also knows how to tell its better half from the
+    other: a classifier that is fitted when a walk first comes by, since most nodes see none before
+    the tree is fitted again.
 
     Args:
         features: One-hot features of the archs in it, ``(N, sum(num_candidates))``.
@@ -24,63 +26,95 @@ class Node:
         seed: Seed of the classifiers.
     """
 
-    def __init__(self, features: np.ndarray, scores: np.ndarray, depth: int, min_leaf: int, seed: int) -> None:
+    def __init__(
+        self, features: np.ndarray, scores: np.ndarray, depth: int, min_leaf: int, seed: int
+    ) -> None:
         self.features, self.scores = features, scores
         self.depth, self.min_leaf, self.seed = depth, min_leaf, seed
         self.is_leaf = depth == 0 or len(scores) < 2 * min_leaf or scores.min() == scores.max()
 
     @cached_property
     def better(self) -> np.ndarray:
-        """Which archs are the better half; by rank, since with a comparison to the median equal scores could leave a half empty."""
+        """Which archs are the better half; by rank, since with a comparison to the median equal
+        scores could leave a half empty."""
         better = np.zeros(len(self.scores), bool)
-        better[np.argsort(self.scores, kind='stable')[len(self.scores) // 2:]] = True
+        better[np.argsort(self.scores, kind='stable')[len(self.scores) // 2 :]] = True
         return better
 
     @cached_property
     def children(self) -> tuple['Node', 'Node']:
         """The other half and the better half."""
-        return tuple(Node(self.features[half], self.scores[half], self.depth - 1, self.min_leaf, self.seed)
-                     for half in (~self.better, self.better))
+        return tuple(
+            Node(self.features[half], self.scores[half], self.depth - 1, self.min_leaf, self.seed)
+            for half in (~self.better, self.better)
+        )
 
     @cached_property
     def classifier(self) -> lightgbm.LGBMClassifier:
         """Gives the probability of the better half."""
         classifier = lightgbm.LGBMClassifier(
-            n_estimators=50, num_leaves=15, min_child_samples=5, learning_rate=0.1, random_state=self.seed, deterministic=True,
-            force_row_wise=True, n_jobs=1, verbose=-1)
+            n_estimators=50,
+            num_leaves=15,
+            min_child_samples=5,
+            learning_rate=0.1,
+            random_state=self.seed,
+            deterministic=True,
+            force_row_wise=True,
+            n_jobs=1,
+            verbose=-1,
+        )
         return classifier.fit(self.features, self.better)
 
 
 class PartitionTreeSearcher(Searcher):
-    """Splits the evaluated archs at the median score again and again, fits a classifier per split, walks to the most promising
-    leaf, and proposes new archs that the classifiers on the way accept.
+    """Splits the evaluated archs at the median score again and again, fits a classifier per split,
+    walks to the most promising leaf, and proposes new archs that the classifiers on the way accept.
 
     Args:
         num_initial: Random archs before the first tree, 80 as published.
         refit_every: Archs told between two fits, 8 as published.
         depth: Splits on the way to a leaf at the start.
-        depth_thresholds: Numbers of evaluated archs at which the tree becomes one deeper, as published.
-        exploration: Weight of the exploration term of the walk (UCB1 over how often earlier walks went that way, on standardised
-            scores). 0 always takes the better half, as the published code does; 0.5 leaves it for the other half of the better
-            half every fifty walks or so.
+        depth_thresholds: Numbers of evaluated archs at which the tree becomes one deeper, as
+            published.
+        exploration: Weight of the exploration term of the walk (UCB1 over how often earlier walks
+            went that way, on standardised scores). 0 always takes the better half, as the published
+            code does; 0.5 leaves it for the other half of the better half every fifty walks or so.
         min_leaf: A part with fewer archs than twice this is not split.
-        additive: Whether accepted archs are asked in the order of an :class:`~pinas_mm.search.additive.AdditiveModel` instead of as drawn.
-            On since the tree alone learns slowly, and little from noisy scores (docs/search.md); the published one has
-            ``num_initial=80, additive=False, exploration=0``.
+        additive: Whether accepted archs are asked in the order of an
+            :class:`~pinas_mm.search.additive.AdditiveModel` instead of as drawn. On since the tree
+            alone learns slowly, and little from noisy scores (docs/search.md); the published one
+            has ``num_initial=80, additive=False, exploration=0``.
         kwargs: See :class:`Searcher`.
 
     Raises:
         InputError: An argument out of range.
     """
 
-    def __init__(self, *args: Any, num_initial: int = 80, refit_every: int = 8, depth: int = 2,
-                 depth_thresholds: tuple[int, ...] = (400, 800, 1600, 3200), exploration: float = 0.5, min_leaf: int = 10,
-                 additive: bool = True, seed: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        num_initial: int = 80,
+        refit_every: int = 8,
+        depth: int = 2,
+        depth_thresholds: tuple[int, ...] = (400, 800, 1600, 3200),
+        exploration: float = 0.5,
+        min_leaf: int = 10,
+        additive: bool = True,
+        seed: int = 0,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, seed=seed, **kwargs)
-        for name, value, least in (('num_initial', num_initial, 2), ('refit_every', refit_every, 1), ('depth', depth, 1),
-                                   ('exploration', exploration, 0), ('min_leaf', min_leaf, 1)):
+        for name, value, least in (
+            ('num_initial', num_initial, 2),
+            ('refit_every', refit_every, 1),
+            ('depth', depth, 1),
+            ('exploration', exploration, 0),
+            ('min_leaf', min_leaf, 1),
+        ):
             if value < least:
-                raise InputError(f'PartitionTreeSearcher: {name}={value}, expected at least {least}')
+                raise InputError(
+                    f'PartitionTreeSearcher: {name}={value}, expected at least {least}'
+                )
         self.num_initial = num_initial
         self.refit_every = refit_every
         self.depth = depth
@@ -91,8 +125,8 @@ class PartitionTreeSearcher(Searcher):
         self.seed = seed
         self.root: Node | None = None
         self.fitted = 0
-        # Walks so far through each node, by the halves taken on the way to it ('' is the root, '1' its better half): halves keep
-        # their meaning when the tree is fitted again.
+        # Walks so far through each node, by the halves taken on the way to it ('' is the root, '1'
+        # its better half): halves keep their meaning when the tree is fitted again.
         self.visits: Counter[str] = Counter()
 
     def propose(self, n: int) -> np.ndarray:
@@ -108,18 +142,24 @@ class PartitionTreeSearcher(Searcher):
         spread = scores.std()
         scores = (scores - scores.mean()) / (spread if spread > 0 else 1)
         depth = self.depth + sum(count >= threshold for threshold in self.depth_thresholds)
-        self.root = Node(self.space.one_hot(self.archs[:count]), scores, depth, self.min_leaf, self.seed)
+        self.root = Node(
+            self.space.one_hot(self.archs[:count]), scores, depth, self.min_leaf, self.seed
+        )
         self.fitted = count
 
     def walk(self) -> list[tuple[lightgbm.LGBMClassifier, bool]]:
-        """The way to the most promising leaf: each classifier and whether its better half was taken."""
+        """The way to the most promising leaf: each classifier and whether its better half was
+        taken."""
         way: list[tuple[lightgbm.LGBMClassifier, bool]] = []
         node, taken = self.root, ''
         self.visits[taken] += 1
         while not node.is_leaf:
             walks = math.log(self.visits[taken])
-            values = [child.scores.mean() + self.exploration * math.sqrt(2 * walks / (1 + self.visits[f'{taken}{half}']))
-                      for half, child in enumerate(node.children)]
+            values = [
+                child.scores.mean()
+                + self.exploration * math.sqrt(2 * walks / (1 + self.visits[f'{taken}{half}']))
+                for half, child in enumerate(node.children)
+            ]
             better = values[1] >= values[0]
             way.append((node.classifier, better))
             node, taken = node.children[better], f'{taken}{int(better)}'
@@ -127,13 +167,20 @@ class PartitionTreeSearcher(Searcher):
         return way
 
     def _accepted(self, way: list[tuple[lightgbm.LGBMClassifier, bool]], n: int) -> np.ndarray:
-        """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest to being accepted."""
+        """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest
+        to being accepted."""
         pools, probabilities, found = [], [], 0
         while found < n and self.draws < self.max_draws:
             pool = self.draw(POOL)
             if self.feasible is not None:
                 pool = pool[self.feasible.mask(pool)]
-            pool = np.array([row for row in np.unique(pool, axis=0).tolist() if self.space.canonical(tuple(row)) not in self.asked])
+            pool = np.array(
+                [
+                    row
+                    for row in np.unique(pool, axis=0).tolist()
+                    if self.space.canonical(tuple(row)) not in self.asked
+                ]
+            )
             if not len(pool):
                 continue
             pool = self.rng.permutation(pool)

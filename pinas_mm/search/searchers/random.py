@@ -1,4 +1,5 @@
 """Uniform random search: the baseline every other searcher must beat."""
+
 import numpy as np
 
 from .base import POOL, Searcher

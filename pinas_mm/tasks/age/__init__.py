@@ -1,4 +1,5 @@
 """Age and gender from faces."""
+
 from .age_gender_list import AgeGenderList
 from .age_head import AgeHead
 from .age_metric import AgeMetric

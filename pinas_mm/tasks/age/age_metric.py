@@ -1,4 +1,5 @@
 """How far predicted ages are from the true ones."""
+
 from collections.abc import Sequence
 
 import torch
@@ -7,7 +8,8 @@ from mmengine.evaluator import BaseMetric
 from ...errors import InputError
 from ...registry import METRICS
 
-# The error at which the literature reads the cumulative score (Geng et al., PAMI 2007, draw it over all errors).
+# The error at which the literature reads the cumulative score (Geng et al., PAMI 2007, draw it over
+# all errors).
 YEARS = 5
 
 
@@ -15,9 +17,9 @@ YEARS = 5
 class AgeMetric(BaseMetric):
     """Scores predicted ages: mean absolute error and cumulative score.
 
-    ``age/mae`` is the mean absolute error in years, and ``age/neg_mae`` its negative, for searches, which maximise. ``age/cs@5`` is the
-    cumulative score: the share of faces whose error is at most 5 years, in %. Predictions count as they are, not rounded to
-    whole years.
+    ``age/mae`` is the mean absolute error in years, and ``age/neg_mae`` its negative, for searches,
+    which maximise. ``age/cs@5`` is the cumulative score: the share of faces whose error is at most
+    5 years, in %. Predictions count as they are, not rounded to whole years.
 
     Args:
         collect_device, prefix: As in every mm metric.
@@ -32,9 +34,16 @@ class AgeMetric(BaseMetric):
             InputError: A sample without a predicted age, or not of exactly one true age.
         """
         for sample in data_samples:
-            if 'pred_age' not in sample or sample.get('gt_label') is None or len(sample['gt_label']) != 1:
-                raise InputError(f"{type(self).__name__} needs 'pred_age' and exactly one 'gt_label' in years of every sample, as the age "
-                                 f'heads of pinas_mm give them, but a sample has {sorted(sample)}')
+            if (
+                'pred_age' not in sample
+                or sample.get('gt_label') is None
+                or len(sample['gt_label']) != 1
+            ):
+                raise InputError(
+                    f"{type(self).__name__} needs 'pred_age' and exactly one 'gt_label' in years "
+                    f'of every sample, as the age '
+                    f'heads of pinas_mm give them, but a sample has {sorted(sample)}'
+                )
             self.results.append(float(sample['pred_age']) - float(sample['gt_label']))
 
     def compute_metrics(self, results: list[float]) -> dict[str, float]:
@@ -47,4 +56,8 @@ class AgeMetric(BaseMetric):
             raise InputError(f'{type(self).__name__}: no sample with an age was evaluated')
         errors = torch.tensor(results, dtype=torch.float64).abs()
         mae = errors.mean().item()
-        return {'mae': mae, f'cs@{YEARS}': 100 * (errors <= YEARS).double().mean().item(), 'neg_mae': -mae}
+        return {
+            'mae': mae,
+            f'cs@{YEARS}': 100 * (errors <= YEARS).double().mean().item(),
+            'neg_mae': -mae,
+        }

@@ -1,4 +1,5 @@
 """Age as the expected value over a classifier's ages (DEX)."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,12 @@ from .age_head import AgeHead
 
 @MODELS.register_module()
 class ExpectedAgeHead(AgeHead):
-    """One class per year, trained as a classifier; the prediction is the softmax-weighted mean of the years.
+    """One class per year, trained as a classifier; the prediction is the softmax-weighted mean of
+    the years.
 
-    Rothe et al., "Deep expectation of real and apparent age from a single image without facial landmarks", IJCV 2018 (DEX; ICCV workshops
-    2015): the expected value formulation, ``E(O) = sum_i y_i o_i`` over the years ``y_i`` and their softmax ``o_i``.
+    Rothe et al., "Deep expectation of real and apparent age from a single image without facial
+    landmarks", IJCV 2018 (DEX; ICCV workshops 2015): the expected value formulation, ``E(O) = sum_i
+    y_i o_i`` over the years ``y_i`` and their softmax ``o_i``.
 
     Args:
         in_channels: Channels of the pooled features.
@@ -26,17 +29,20 @@ class ExpectedAgeHead(AgeHead):
         InputError: See :class:`AgeHead`.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 ages: Sequence[int] = (0, 100),
-                 loss: dict[str, Any] = dict(type='CrossEntropyLoss'),  # noqa: B006
-                 init_cfg: dict | None = dict(type='Normal', layer='Linear', std=0.01)) -> None:  # noqa: B006
+    def __init__(
+        self,
+        in_channels: int,
+        ages: Sequence[int] = (0, 100),
+        loss: dict[str, Any] = dict(type='CrossEntropyLoss'),  # noqa: B006
+        init_cfg: dict | None = dict(type='Normal', layer='Linear', std=0.01),  # noqa: B006
+    ) -> None:
         super().__init__(ages, loss=loss, init_cfg=init_cfg)
         self.in_channels = in_channels
         self.fc = nn.Linear(in_channels, self.num_ages)
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        """One logit per age, ``(N, num_ages)``, from the last of pooled features, each ``(N, C_i)``."""
+        """One logit per age, ``(N, num_ages)``, from the last of pooled features, each ``(N,
+        C_i)``."""
         return self.fc(self.pre_logits(feats))
 
     def targets(self, ranks: Tensor) -> Tensor:
@@ -49,4 +55,6 @@ class ExpectedAgeHead(AgeHead):
 
     def predicted_ages(self, scores: Tensor) -> Tensor:
         """The expected value ``E(O)`` in years, ``(N, )``."""
-        return self.age_probabilities(scores) @ torch.arange(self.youngest, self.oldest + 1, dtype=scores.dtype, device=scores.device)
+        return self.age_probabilities(scores) @ torch.arange(
+            self.youngest, self.oldest + 1, dtype=scores.dtype, device=scores.device
+        )

@@ -1,4 +1,5 @@
 """Unsupervised domain adaptation: a labelled source, an unlabelled target."""
+
 from .adversarial import CDAN, DANN
 from .domain_adaptive_classifier import DomainAdaptiveClassifier
 from .domain_data_preprocessor import DomainDataPreprocessor
@@ -9,6 +10,13 @@ from .mmd import MMD
 from .unlabelled_domain import UnlabelledDomain
 
 __all__ = [
-    'CDAN', 'DANN', 'DomainAdaptiveClassifier', 'DomainDataPreprocessor', 'DomainPair', 'DomainSampler', 'InformationMaximisation',
-    'MMD', 'UnlabelledDomain'
+    'CDAN',
+    'DANN',
+    'DomainAdaptiveClassifier',
+    'DomainDataPreprocessor',
+    'DomainPair',
+    'DomainSampler',
+    'InformationMaximisation',
+    'MMD',
+    'UnlabelledDomain',
 ]

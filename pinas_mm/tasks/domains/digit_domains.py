@@ -1,4 +1,5 @@
 """Digits that look different, in class-name folders: small domains to adapt between."""
+
 import os
 from pathlib import Path
 from typing import Literal
@@ -6,21 +7,29 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from ...errors import InputError
 from ...datasets.digits import Digits
+from ...errors import InputError
 
 Look = Literal['grey', 'inverted', 'coloured', 'noisy']
 LOOKS: tuple[Look, ...] = ('grey', 'inverted', 'coloured', 'noisy')
 
 
-def write_digit_domain(folder: str | os.PathLike, look: Look, split: str = 'learning', num_images: int | None = None,
-                       seed: int = 0, noise: float = 60) -> None:
-    """Writes ``folder/<digit>/<index>.png``, 32x32: the layout of Office-31's and Office-Home's domains.
+def write_digit_domain(
+    folder: str | os.PathLike,
+    look: Look,
+    split: str = 'learning',
+    num_images: int | None = None,
+    seed: int = 0,
+    noise: float = 60,
+) -> None:
+    """Writes ``folder/<digit>/<index>.png``, 32x32: the layout of Office-31's and Office-Home's
+    domains.
 
     Args:
         folder: Where to.
-        look: ``'grey'``, bright digits on black as they are; ``'inverted'``; ``'coloured'``, a digit and a background of two random
-            colours, either of which may be the brighter; or ``'noisy'``, with Gaussian noise.
+        look: ``'grey'``, bright digits on black as they are; ``'inverted'``; ``'coloured'``, a
+            digit and a background of two random colours, either of which may be the brighter; or
+            ``'noisy'``, with Gaussian noise.
         split: Which of :class:`Digits`' splits.
         num_images: So many of its first images. Defaults to all.
         seed: With an image's index, it fixes colours and noise.
@@ -34,7 +43,9 @@ def write_digit_domain(folder: str | os.PathLike, look: Look, split: str = 'lear
     dataset = Digits(split, serialize_data=False)
     for index in range(len(dataset) if num_images is None else num_images):
         sample = dataset.get_data_info(index)
-        image = _changed(sample['img'], look, np.random.default_rng((seed, LOOKS.index(look), index)), noise)
+        image = _changed(
+            sample['img'], look, np.random.default_rng((seed, LOOKS.index(look), index)), noise
+        )
         path = Path(folder) / str(sample['gt_label']) / f'{index:04d}.png'
         path.parent.mkdir(parents=True, exist_ok=True)
         if not cv2.imwrite(str(path), image):

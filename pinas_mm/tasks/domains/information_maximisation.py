@@ -1,4 +1,5 @@
 """A score of predictions that needs no labels."""
+
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,16 +12,19 @@ from ...registry import METRICS
 
 @METRICS.register_module()
 class InformationMaximisation(BaseMetric):
-    """How much a classifier's predictions say about the image: the mutual information between images and predicted classes.
+    """How much a classifier's predictions say about the image: the mutual information between
+    images and predicted classes.
 
-    ``H(mean of p) - mean of H(p)``, in nats, from 0 to ln(classes): Bridle et al., "Unsupervised Classifiers, Mutual Information and
-    'Phantom Targets'", NeurIPS 1991. High where single predictions are certain and all together use every class. It reads class
-    probabilities only, so that archs can be compared on images of a target domain without a look at its labels. It takes it that
-    classes are about equally frequent, and cannot see predictions that are certain, balanced and wrong: compare the archs of one
-    supernet by it, not any two classifiers.
+    ``H(mean of p) - mean of H(p)``, in nats, from 0 to ln(classes): Bridle et al., "Unsupervised
+    Classifiers, Mutual Information and 'Phantom Targets'", NeurIPS 1991. High where single
+    predictions are certain and all together use every class. It reads class probabilities only, so
+    that archs can be compared on images of a target domain without a look at its labels. It takes
+    it that classes are about equally frequent, and cannot see predictions that are certain,
+    balanced and wrong: compare the archs of one supernet by it, not any two classifiers.
 
-    Gives ``mutual_information`` and its parts, ``marginal_entropy`` (0 where all images are called the same) and
-    ``conditional_entropy`` (0 where each prediction is certain), of mmpretrain's ``pred_score``.
+    Gives ``mutual_information`` and its parts, ``marginal_entropy`` (0 where all images are called
+    the same) and ``conditional_entropy`` (0 where each prediction is certain), of mmpretrain's
+    ``pred_score``.
 
     Args:
         collect_device, prefix: As in every mm metric.
@@ -36,7 +40,10 @@ class InformationMaximisation(BaseMetric):
         """
         for sample in data_samples:
             if 'pred_score' not in sample:
-                raise InputError(f'InformationMaximisation: a prediction with {sorted(sample)}, expected pred_score: class probabilities')
+                raise InputError(
+                    f'InformationMaximisation: a prediction with {sorted(sample)}, expected '
+                    f'pred_score: class probabilities'
+                )
             self.results.append(sample['pred_score'].detach().cpu().double())
 
     def compute_metrics(self, results: list[torch.Tensor]) -> dict[str, float]:
@@ -44,4 +51,8 @@ class InformationMaximisation(BaseMetric):
         probabilities = torch.stack(results)
         marginal = torch.special.entr(probabilities.mean(dim=0)).sum().item()
         conditional = torch.special.entr(probabilities).sum(dim=1).mean().item()
-        return dict(mutual_information=marginal - conditional, marginal_entropy=marginal, conditional_entropy=conditional)
+        return dict(
+            mutual_information=marginal - conditional,
+            marginal_entropy=marginal,
+            conditional_entropy=conditional,
+        )

@@ -1,4 +1,5 @@
 """Person re-identification."""
+
 from .identity_sampler import IdentitySampler
 from .pack_reid_image import PackReIDImage
 from .person_reid import PersonReID

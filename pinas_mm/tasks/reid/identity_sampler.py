@@ -1,38 +1,48 @@
 """Batches of P persons with K images each, as the triplet loss needs them."""
+
 from collections.abc import Iterator
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
 from torch.utils.data import Dataset, Sampler
 
+from ...datasets.unsharded_sampler import sample_classes
 from ...errors import InputError
 from ...registry import DATA_SAMPLERS
-from ...datasets.unsharded_sampler import sample_classes
 
 
 @DATA_SAMPLERS.register_module()
 class IdentitySampler(Sampler[int]):
-    """Every person once an epoch, in random order, with K images one after the other (PK batches, Hermans et al., 2017, section 2).
+    """Every person once an epoch, in random order, with K images one after the other (PK batches,
+    Hermans et al., 2017, section 2).
 
-    A loader of ``batch_size = P * K`` with ``drop_last=True`` (a last batch of one person would have no negative) then has batches of P
-    different persons. What is drawn is a function of (seed, epoch), and the same on any number of ranks, which take turns.
+    A loader of ``batch_size = P * K`` with ``drop_last=True`` (a last batch of one person would
+    have no negative) then has batches of P different persons. What is drawn is a function of (seed,
+    epoch), and the same on any number of ranks, which take turns.
 
     Args:
         dataset: A dataset whose samples have one ``gt_label`` each.
-        images_per_person: K, 4 as published. They are drawn without replacement; a person with fewer gives each of them, and some again.
+        images_per_person: K, 4 as published. They are drawn without replacement; a person with
+            fewer gives each of them, and some again.
         seed: Seed of the order and the images. Defaults to one that ranks agree on.
 
     Raises:
         InputError: Samples without one label each, K below 1, or fewer persons than ranks.
     """
 
-    def __init__(self, dataset: Dataset, images_per_person: int = 4, seed: int | None = None) -> None:
+    def __init__(
+        self, dataset: Dataset, images_per_person: int = 4, seed: int | None = None
+    ) -> None:
         labels = sample_classes(dataset)
         self.rank, self.world_size = get_dist_info()
         persons = np.unique(labels) if labels is not None else []
         if images_per_person < 1 or len(persons) < self.world_size:
-            raise InputError(f'IdentitySampler: images_per_person={images_per_person} of {len(persons)} persons in '
-                             f'{type(dataset).__name__} on {self.world_size} rank(s): expected 1 or more, and a person (gt_label) a rank')
+            raise InputError(
+                f'IdentitySampler: images_per_person={images_per_person} of {len(persons)} '
+                f'persons in '
+                f'{type(dataset).__name__} on {self.world_size} rank(s): expected 1 or more, and '
+                f'a person (gt_label) a rank'
+            )
         self.images = [np.flatnonzero(labels == person) for person in persons]
         self.images_per_person = images_per_person
         self.seed = sync_random_seed() if seed is None else seed
@@ -40,8 +50,11 @@ class IdentitySampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         rng = np.random.default_rng((self.seed, self.epoch))
-        drawn = [np.resize(rng.permutation(self.images[person]), self.images_per_person) for person in rng.permutation(len(self.images))]
-        return iter(np.concatenate(drawn[self.rank::self.world_size])[:len(self)].tolist())
+        drawn = [
+            np.resize(rng.permutation(self.images[person]), self.images_per_person)
+            for person in rng.permutation(len(self.images))
+        ]
+        return iter(np.concatenate(drawn[self.rank :: self.world_size])[: len(self)].tolist())
 
     def __len__(self) -> int:
         return len(self.images) // self.world_size * self.images_per_person

@@ -11,15 +11,22 @@ ITERATIONS = 4  # an epoch: 64 digits in batches of 16
 def watch(runner):
     """Trains; returns the arch of every iteration as the backbone ran it."""
     archs = []
-    runner.model.backbone.register_forward_pre_hook(lambda backbone, inputs: archs.append((runner.iter, backbone.arch)))
+    runner.model.backbone.register_forward_pre_hook(
+        lambda backbone, inputs: archs.append((runner.iter, backbone.arch))
+    )
     runner.train()
-    assert [iteration for iteration, _ in archs] == list(range(archs[0][0], archs[0][0] + len(archs)))
+    assert [iteration for iteration, _ in archs] == list(
+        range(archs[0][0], archs[0][0] + len(archs))
+    )
     return [arch for _, arch in archs]
 
 
 def expected(seed, iterations):
     """Uniform per slot, from a generator of (seed, iteration)."""
-    return [tuple(np.random.default_rng((seed, t, 0)).integers(0, 3, 8).tolist()) for t in range(iterations)]
+    return [
+        tuple(np.random.default_rng((seed, t, 0)).integers(0, 3, 8).tolist())
+        for t in range(iterations)
+    ]
 
 
 def config(seed=0):
@@ -28,7 +35,11 @@ def config(seed=0):
 
 def test_archs_are_a_function_of_seed_and_iteration(tiny):
     archs = watch(tiny.training(epochs=2, **config()))
-    assert archs == expected(0, 2 * ITERATIONS) == [NASBENCH_MACRO.sample(arch_rng(0, t)) for t in range(2 * ITERATIONS)]
+    assert (
+        archs
+        == expected(0, 2 * ITERATIONS)
+        == [NASBENCH_MACRO.sample(arch_rng(0, t)) for t in range(2 * ITERATIONS)]
+    )
     assert len(set(archs)) == len(archs)
     again = watch(tiny.training(randomness=dict(seed=7), **config(seed=1)))
     assert again == expected(1, ITERATIONS) and not set(again) & set(archs)
@@ -42,34 +53,50 @@ def test_a_resumed_run_goes_on_with_the_same_archs(tiny):
 
 def test_an_iteration_based_run_has_them_too(tiny):
     loader = tiny.digits() | dict(sampler=dict(type='InfiniteSampler', shuffle=False))
-    assert watch(tiny.training(loader=loader, train_cfg=dict(by_epoch=False, max_iters=6), **config())) == expected(0, 6)
+    assert watch(
+        tiny.training(loader=loader, train_cfg=dict(by_epoch=False, max_iters=6), **config())
+    ) == expected(0, 6)
 
 
 def test_candidates_can_be_drawn_with_other_probabilities(tiny):
     hook = dict(type='pinas_mm.ArchSamplingHook', probabilities=[0, 3, 1])
     archs = watch(tiny.training(epochs=2, custom_hooks=[hook]))
     drawn = [np.random.default_rng((0, t, 0)) for t in range(2 * ITERATIONS)]
-    assert archs == [tuple(int(rng.choice(3, p=[0, 0.75, 0.25])) for _ in range(8)) for rng in drawn]
+    assert archs == [
+        tuple(int(rng.choice(3, p=[0, 0.75, 0.25])) for _ in range(8)) for rng in drawn
+    ]
     assert set(sum(archs, ())) == {1, 2}
 
 
-@pytest.mark.parametrize('probabilities, message', [
-    ([0.5, 0.5], r'probabilities of ArchSamplingHook: \[2, 2, 2, 2, 2, 2, 2, 2\] numbers .* have \[3, 3, 3, 3, 3, 3, 3, 3\] candidates'),
-    ([[1, 1, 1]] * 7, r'\[3, 3, 3, 3, 3, 3, 3\] numbers'),
-    ([1, 1, -1], r'\[1, 1, -1\], expected numbers of at least 0'),
-    ([0, 0, 0], 'one of them above'),
-])
+@pytest.mark.parametrize(
+    'probabilities, message',
+    [
+        (
+            [0.5, 0.5],
+            r'probabilities of ArchSamplingHook: \[2, 2, 2, 2, 2, 2, 2, 2\] numbers .* have \[3, '
+            r'3, 3, 3, 3, 3, 3, 3\] candidates',
+        ),
+        ([[1, 1, 1]] * 7, r'\[3, 3, 3, 3, 3, 3, 3\] numbers'),
+        ([1, 1, -1], r'\[1, 1, -1\], expected numbers of at least 0'),
+        ([0, 0, 0], 'one of them above'),
+    ],
+)
 def test_wrong_probabilities_are_refused_before_the_first_step(tiny, probabilities, message):
-    runner = tiny.training(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook', probabilities=probabilities)])
+    runner = tiny.training(
+        custom_hooks=[dict(type='pinas_mm.ArchSamplingHook', probabilities=probabilities)]
+    )
     with pytest.raises(InputError, match=message):
         runner.train()
     assert runner.iter == 0
 
 
-@pytest.mark.parametrize('backbone, message', [
-    (dict(arch='22222222'), r'built with arch=22222222: a supernet \(arch=None\) is needed'),
-    (None, 'ImageClassifier has no searchable backbone'),
-])
+@pytest.mark.parametrize(
+    'backbone, message',
+    [
+        (dict(arch='22222222'), r'built with arch=22222222: a supernet \(arch=None\) is needed'),
+        (None, 'ImageClassifier has no searchable backbone'),
+    ],
+)
 def test_what_is_no_supernet_is_refused_before_the_first_step(tiny, backbone, message):
     model = tiny.classifier(**backbone or {})
     if backbone is None:

@@ -9,10 +9,22 @@ NUM_ARCHS = 4
 
 
 def hooks(tiny, interval=None, **search):
-    search = dict(
-        dataloader=tiny.digits('held_out', indices=32), evaluator=dict(type='Accuracy', topk=(1, )), searcher=dict(type='random'),
-        calibration_dataloader=tiny.digits(), calibration_batches=1, num_archs=NUM_ARCHS, input_size=32) | search
-    return [dict(type='pinas_mm.ArchSamplingHook'), dict(type='pinas_mm.ArchSearchHook', interval=interval, search=search)]
+    search = (
+        dict(
+            dataloader=tiny.digits('held_out', indices=32),
+            evaluator=dict(type='Accuracy', topk=(1,)),
+            searcher=dict(type='random'),
+            calibration_dataloader=tiny.digits(),
+            calibration_batches=1,
+            num_archs=NUM_ARCHS,
+            input_size=32,
+        )
+        | search
+    )
+    return [
+        dict(type='pinas_mm.ArchSamplingHook'),
+        dict(type='pinas_mm.ArchSearchHook', interval=interval, search=search),
+    ]
 
 
 def winners(tiny):
@@ -31,24 +43,37 @@ def winners(tiny):
 def test_searches_once_after_training(tiny):
     runner = tiny.training(epochs=2, custom_hooks=hooks(tiny))
     seen = []
-    runner.register_hook(tiny.Record(after_train_epoch=lambda runner: seen.append(list(winners(tiny)))))
+    runner.register_hook(
+        tiny.Record(after_train_epoch=lambda runner: seen.append(list(winners(tiny))))
+    )
     runner.train()
     assert seen == [[], []] and list(winners(tiny)) == ['search_epoch_2']
 
 
 def test_searches_every_interval_epochs_and_training_goes_on_as_without(tiny):
-    runner = tiny.training(epochs=4, loader=tiny.digits(indices=32), custom_hooks=hooks(tiny, interval=2))
+    runner = tiny.training(
+        epochs=4, loader=tiny.digits(indices=32), custom_hooks=hooks(tiny, interval=2)
+    )
     runner.train()
     assert sorted(winners(tiny)) == ['search_epoch_2', 'search_epoch_4']
 
-    plain = tiny.training(epochs=4, loader=tiny.digits(indices=32), custom_hooks=hooks(tiny)[:1], work_dir=str(tiny.folder / 'plain'))
+    plain = tiny.training(
+        epochs=4,
+        loader=tiny.digits(indices=32),
+        custom_hooks=hooks(tiny)[:1],
+        work_dir=str(tiny.folder / 'plain'),
+    )
     plain.train()
-    for (name, ours), theirs in zip(runner.model.state_dict().items(), plain.model.state_dict().values()):
+    for (name, ours), theirs in zip(
+        runner.model.state_dict().items(), plain.model.state_dict().values()
+    ):
         assert ours.equal(theirs), name
 
 
 def test_the_last_epoch_is_searched_where_the_interval_does_not_reach_it_only_if_asked(tiny):
-    tiny.training(epochs=3, loader=tiny.digits(indices=16), custom_hooks=hooks(tiny, interval=2)).train()
+    tiny.training(
+        epochs=3, loader=tiny.digits(indices=16), custom_hooks=hooks(tiny, interval=2)
+    ).train()
     assert list(winners(tiny)) == ['search_epoch_2']
 
 

@@ -20,17 +20,24 @@ class Snapshot(Hook):
 
     def after_train_epoch(self, runner):
         model = runner.model
-        self.taken.append(dict(
-            state={key: value.clone() for key, value in model.state_dict().items()},
-            training=[module.training for module in model.modules()],
-            momentum=[layer.momentum for layer in model.modules() if isinstance(layer, _BatchNorm)],
-            gradients=[parameter.requires_grad for parameter in model.parameters()],
-            arch=model.backbone.arch))
+        self.taken.append(
+            dict(
+                state={key: value.clone() for key, value in model.state_dict().items()},
+                training=[module.training for module in model.modules()],
+                momentum=[
+                    layer.momentum for layer in model.modules() if isinstance(layer, _BatchNorm)
+                ],
+                gradients=[parameter.requires_grad for parameter in model.parameters()],
+                arch=model.backbone.arch,
+            )
+        )
 
 
 def loaders(tiny):
     collate = dict(collate_fn=dict(type='default_collate'))
-    return tiny.digits(**collate), tiny.digits('held_out', indices=QUERIES, batch_size=25, **collate)
+    return tiny.digits(**collate), tiny.digits(
+        'held_out', indices=QUERIES, batch_size=25, **collate
+    )
 
 
 @pytest.fixture
@@ -38,8 +45,15 @@ def trained(tiny):
     """A run with the hook, and what the model was before and after it."""
     bank, query = loaders(tiny)
     hook = dict(
-        type='pinas_mm.KNNHook', bank_dataloader=bank, query_dataloader=query, num_archs=ARCHS, neighbours=NEIGHBOURS, bank_samples=BANK,
-        calibration_batches=2, seed=SEED)
+        type='pinas_mm.KNNHook',
+        bank_dataloader=bank,
+        query_dataloader=query,
+        num_archs=ARCHS,
+        neighbours=NEIGHBOURS,
+        bank_samples=BANK,
+        calibration_batches=2,
+        seed=SEED,
+    )
     runner = tiny.training(loader=tiny.four_views(), model=tiny.pinas(), custom_hooks=[hook])
     snapshots = Snapshot('HIGH'), Snapshot('LOW')
     for snapshot in snapshots:
@@ -50,7 +64,10 @@ def trained(tiny):
 
 def knn(bank, bank_labels, queries, labels):
     """Weighted by one over the cosine distance, written out."""
-    bank, queries = (x / np.linalg.norm(x, axis=1, keepdims=True) for x in (bank.astype(float), queries.astype(float)))
+    bank, queries = (
+        x / np.linalg.norm(x, axis=1, keepdims=True)
+        for x in (bank.astype(float), queries.astype(float))
+    )
     correct = 0
     for query, label in zip(queries, labels):
         distances = 1 - bank @ query
@@ -68,7 +85,9 @@ def pooled(model, loader):
         images.append((torch.stack(list(batch['inputs'])).float() - 127.5) / 127.5)
         labels += [int(sample.gt_label) for sample in batch['data_samples']]
     with torch.no_grad():
-        return torch.cat([model.backbone(x)[-1].mean(dim=(2, 3)) for x in images]).numpy(), np.array(labels)
+        return torch.cat(
+            [model.backbone(x)[-1].mean(dim=(2, 3)) for x in images]
+        ).numpy(), np.array(labels)
 
 
 def test_accuracy_is_that_of_a_knn_written_out(trained, tiny):
@@ -79,7 +98,10 @@ def test_accuracy_is_that_of_a_knn_written_out(trained, tiny):
     accuracies = []
     for arch in archs:
         with recalibrated_bn(model, arch, calibration_loader(bank, 2, SEED)):
-            known, asked = pooled(model, whole_set_loader(bank, BANK, SEED)), pooled(model, whole_set_loader(query))
+            known, asked = (
+                pooled(model, whole_set_loader(bank, BANK, SEED)),
+                pooled(model, whole_set_loader(query)),
+            )
             for ours, theirs in zip(features(model, whole_set_loader(query)), asked):
                 np.testing.assert_allclose(ours, theirs, rtol=1e-5)
         assert known[0].shape == (BANK, 320) and asked[0].shape == (QUERIES, 320)
@@ -87,9 +109,15 @@ def test_accuracy_is_that_of_a_knn_written_out(trained, tiny):
     logged = runner.message_hub.get_scalar('train/knn_top1')
     assert len(logged.data[0]) == 1 and logged.current() == pytest.approx(np.mean(accuracies))
     assert np.mean(accuracies) > 30, 'pixels alone tell digits apart; chance is 10'
-    text = f'knn_top1: {np.mean(accuracies):.2f}  (' + ', '.join(
-        f"{''.join(map(str, arch))}: {accuracy:.2f}" for arch, accuracy in zip(archs, accuracies)) + ')'
-    log, = tiny.folder.glob('*/*.log')
+    text = (
+        f'knn_top1: {np.mean(accuracies):.2f}  ('
+        + ', '.join(
+            f'{"".join(map(str, arch))}: {accuracy:.2f}'
+            for arch, accuracy in zip(archs, accuracies)
+        )
+        + ')'
+    )
+    (log,) = tiny.folder.glob('*/*.log')
     assert text in log.read_text()
 
 
@@ -97,16 +125,29 @@ def test_the_model_is_left_as_it_was(trained):
     _, (before, after) = trained
     assert before['state'].keys() == after['state'].keys()
     assert all(torch.equal(value, after['state'][key]) for key, value in before['state'].items())
-    assert {key: value for key, value in before.items() if key != 'state'} == {key: value for key, value in after.items() if key != 'state'}
+    assert {key: value for key, value in before.items() if key != 'state'} == {
+        key: value for key, value in after.items() if key != 'state'
+    }
     assert any(before['training'])
 
 
 def test_interval_and_the_same_archs_at_every_measurement(tiny):
     bank, query = loaders(tiny)
-    hook = dict(type='pinas_mm.KNNHook', bank_dataloader=bank, query_dataloader=query, num_archs=1, calibration_batches=1, interval=2)
-    runner = tiny.training(epochs=4, loader=tiny.four_views(indices=16), model=tiny.pinas(), custom_hooks=[hook])
+    hook = dict(
+        type='pinas_mm.KNNHook',
+        bank_dataloader=bank,
+        query_dataloader=query,
+        num_archs=1,
+        calibration_batches=1,
+        interval=2,
+    )
+    runner = tiny.training(
+        epochs=4, loader=tiny.four_views(indices=16), model=tiny.pinas(), custom_hooks=[hook]
+    )
     runner.train()
     assert len(runner.message_hub.get_scalar('train/knn_top1').data[0]) == 2
-    log, = tiny.folder.glob('*/*.log')
+    (log,) = tiny.folder.glob('*/*.log')
     lines = [line for line in log.read_text().splitlines() if 'INFO - knn_top1: ' in line]
-    assert len(lines) == 2 and len({line.partition('(')[2].partition(':')[0] for line in lines}) == 1
+    assert (
+        len(lines) == 2 and len({line.partition('(')[2].partition(':')[0] for line in lines}) == 1
+    )

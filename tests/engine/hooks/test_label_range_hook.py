@@ -17,7 +17,11 @@ HOOKS = [dict(type='pinas_mm.ArchSamplingHook'), dict(type='pinas_mm.LabelRangeH
 def test_a_head_of_another_number_of_classes_is_named(tiny, num_classes):
     model = tiny.classifier()
     model['head']['num_classes'] = num_classes
-    with pytest.raises(InputError, match=rf'num_classes={num_classes} of LinearClsHead: Digits has 10 classes \(0, 1, 2, 3, 4, ...\)'):
+    with pytest.raises(
+        InputError,
+        match=rf'num_classes={num_classes} of LinearClsHead: Digits has 10 classes \(0, 1, 2, 3, '
+        rf'4, ...\)',
+    ):
         tiny.training(model=model, custom_hooks=HOOKS).train()
 
 
@@ -30,8 +34,16 @@ def test_a_head_that_fits_and_a_model_without_one_train(tiny):
 
 def test_every_age_of_the_data_needs_an_output_of_the_head(tiny, tmp_path):
     (tmp_path / 'list.txt').write_text('a.png 30\n')
-    ages = dict(type='pinas_mm.AgeGenderList', tasks='age', ann_file='list.txt', data_root=str(tmp_path), pipeline=[])
-    dataset = ConcatDataset([DATASETS.build(dict(ages, ages=found)) for found in ((20, 40), (10, 30))])
+    ages = dict(
+        type='pinas_mm.AgeGenderList',
+        tasks='age',
+        ann_file='list.txt',
+        data_root=str(tmp_path),
+        pipeline=[],
+    )
+    dataset = ConcatDataset(
+        [DATASETS.build(dict(ages, ages=found)) for found in ((20, 40), (10, 30))]
+    )
     for head, fits in (((10, 40), True), ((0, 100), True), ((15, 40), False), ((10, 35), False)):
         model = nn.ModuleDict(dict(head=ExpectedAgeHead(in_channels=4, ages=head)))
         runner = SimpleNamespace(model=model, train_dataloader=SimpleNamespace(dataset=dataset))

@@ -28,7 +28,9 @@ def detection(path, found):
     sample = DetDataSample(metainfo=dict(img_path=path))
     mask = torch.zeros(1, SIZE, SIZE, dtype=torch.bool)
     mask[0][INSIDE] = True
-    truth = InstanceData(labels=torch.tensor([1]), bboxes=torch.tensor([[9., 6, 17, 14]]), masks=mask)
+    truth = InstanceData(
+        labels=torch.tensor([1]), bboxes=torch.tensor([[9.0, 6, 17, 14]]), masks=mask
+    )
     sample.gt_instances = truth
     sample.pred_instances = InstanceData(**truth, scores=torch.tensor([0.9 if found else 0.1]))
     return sample
@@ -43,7 +45,9 @@ def segmentation(path, found):
     return sample
 
 
-@pytest.mark.parametrize('make, visualizer', [(detection, DetLocalVisualizer), (segmentation, SegLocalVisualizer)])
+@pytest.mark.parametrize(
+    'make, visualizer', [(detection, DetLocalVisualizer), (segmentation, SegLocalVisualizer)]
+)
 def test_ground_truth_is_beside_prediction(make, visualizer, image, tmp_path):
     drawer = visualizer()
     drawer.dataset_meta = dict(classes=('a', 'b'), palette=[(0, 0, 0), (255, 0, 0)])
@@ -60,14 +64,22 @@ def test_ground_truth_is_beside_prediction(make, visualizer, image, tmp_path):
 
     def red(index, half):
         """How much redder an image's middle is than its corner, in the picture."""
-        top, left = STRIP + index // COLUMNS * (side + GAP), index % COLUMNS * (2 * side + GAP) + half * side
-        tile = picture[top:top + side, left:left + side]
+        top, left = (
+            STRIP + index // COLUMNS * (side + GAP),
+            index % COLUMNS * (2 * side + GAP) + half * side,
+        )
+        tile = picture[top : top + side, left : left + side]
         redness = tile[..., 2] - tile[..., 0]
-        return redness[6 * SCALE:14 * SCALE, 9 * SCALE:17 * SCALE].mean() - redness[18 * SCALE:, :6 * SCALE].mean()
+        return (
+            redness[6 * SCALE : 14 * SCALE, 9 * SCALE : 17 * SCALE].mean()
+            - redness[18 * SCALE :, : 6 * SCALE].mean()
+        )
 
     assert [red(index, 0) > 40 for index in range(3)] == [True, True, True]
     assert [red(index, 1) > 40 for index in range(3)] == [True, False, True]
-    assert (picture[STRIP + side + GAP:, 2 * side + GAP:] == 255).all(), 'the place of a fourth is blank'
+    assert (picture[STRIP + side + GAP :, 2 * side + GAP :] == 255).all(), (
+        'the place of a fourth is blank'
+    )
 
 
 def test_without_samples_nothing_is_written(tmp_path):

@@ -14,7 +14,9 @@ def test_seconds_add_up_over_a_resume_and_leave_out_what_lies_between(tiny, monk
         clock.now += 2.5
 
     def run(epochs, **kwargs):
-        runner = tiny.training(epochs=epochs, loader=tiny.digits(batch_size=4, indices=12), **kwargs)
+        runner = tiny.training(
+            epochs=epochs, loader=tiny.digits(batch_size=4, indices=12), **kwargs
+        )
         runner.register_hook(TrainingTimeHook())
         runner.register_hook(tiny.Record(before_train_iter=tick), 'VERY_LOW')
         assert training_seconds(runner) == 0

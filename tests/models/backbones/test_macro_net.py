@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.costs.cost import measure_costs
+from pinas_mm.models.backbones import SearchableMacroNet
 
 
 def test_costs_equal_the_benchmark_for_every_arch(shared):
@@ -14,8 +14,12 @@ def test_costs_equal_the_benchmark_for_every_arch(shared):
     costs = measure_costs(SearchableMacroNet(), 32)
     archs = [costs.space.decode(text) for text in table]
     classifier = 1280 * 10
-    assert np.array_equal(costs.array('macs', archs) + classifier, [row['flops'] for row in table.values()])
-    assert np.array_equal(costs.array('params', archs) + classifier + 10, [row['params'] for row in table.values()])
+    assert np.array_equal(
+        costs.array('macs', archs) + classifier, [row['flops'] for row in table.values()]
+    )
+    assert np.array_equal(
+        costs.array('params', archs) + classifier + 10, [row['params'] for row in table.values()]
+    )
 
 
 def test_equal_networks_compute_equal_things_with_moved_weights():
@@ -25,7 +29,9 @@ def test_equal_networks_compute_equal_things_with_moved_weights():
     canonical = space.canonical(arch)
     assert canonical == (1, 0, 2, 1, 0, 2, 0, 0)
     net, moved = SearchableMacroNet(arch, 0.25).eval(), SearchableMacroNet(canonical, 0.25).eval()
-    moved.load_state_dict({key.replace('layers.4.', 'layers.3.'): value for key, value in net.state_dict().items()})
+    moved.load_state_dict(
+        {key.replace('layers.4.', 'layers.3.'): value for key, value in net.state_dict().items()}
+    )
     images = torch.randn(2, 3, 32, 32)
     assert torch.equal(net(images)[0], moved(images)[0])
 
@@ -33,7 +39,12 @@ def test_equal_networks_compute_equal_things_with_moved_weights():
 @pytest.mark.parametrize('arch', ['00000000', '22222222'])
 def test_stage_shapes(arch):
     maps = SearchableMacroNet(arch, out_indices=(0, 1, 2, 3))(torch.zeros(2, 3, 32, 32))
-    assert [tuple(m.shape) for m in maps] == [(2, 64, 16, 16), (2, 128, 8, 8), (2, 256, 4, 4), (2, 1280, 4, 4)]
+    assert [tuple(m.shape) for m in maps] == [
+        (2, 64, 16, 16),
+        (2, 128, 8, 8),
+        (2, 256, 4, 4),
+        (2, 1280, 4, 4),
+    ]
 
 
 def test_parameters_of_a_subnet_by_hand():

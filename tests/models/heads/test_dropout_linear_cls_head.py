@@ -8,7 +8,7 @@ from pinas_mm.models.heads import DropoutLinearClsHead
 
 
 def features():
-    return (torch.rand(64, 50, generator=torch.Generator().manual_seed(0)) + 1, )
+    return (torch.rand(64, 50, generator=torch.Generator().manual_seed(0)) + 1,)
 
 
 @pytest.mark.parametrize('dropout', [0, 0.1, 0.4])
@@ -30,11 +30,16 @@ def test_it_is_the_linear_head_otherwise():
     ours.load_state_dict(theirs.state_dict(), strict=True)
     samples = [DataSample().set_gt_label(i % 5) for i in range(64)]
     ours.eval()
-    assert torch.equal(ours.loss(features(), samples)['loss'], theirs.loss(features(), samples)['loss'])
+    assert torch.equal(
+        ours.loss(features(), samples)['loss'], theirs.loss(features(), samples)['loss']
+    )
     assert ours.dropout.p == 0.1
 
 
 @pytest.mark.parametrize('dropout', [-0.1, 1, 1.5, float('nan')])
 def test_a_wrong_probability_is_named(dropout):
-    with pytest.raises(InputError, match=f'dropout={dropout} of DropoutLinearClsHead: expected at least 0 and below 1'):
+    with pytest.raises(
+        InputError,
+        match=f'dropout={dropout} of DropoutLinearClsHead: expected at least 0 and below 1',
+    ):
         DropoutLinearClsHead(5, 50, dropout=dropout)

@@ -19,12 +19,27 @@ ARCHS = [(0, 1, 2, 0, 1, 2, 0, 1), (1, 2, 0, 1, 2, 0, 1, 2)]
 def build(queue_len=QUEUE, channels=320, **kwargs):
     init_default_scope('mmpretrain')
     torch.manual_seed(0)
-    backbone = dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25) | kwargs.pop('backbone', {})
+    backbone = dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25) | kwargs.pop(
+        'backbone', {}
+    )
     config = dict(
-        type='pinas_mm.PiNAS', queue_len=queue_len, feat_dim=DIM, momentum=MOMENTUM, backbone=backbone,
+        type='pinas_mm.PiNAS',
+        queue_len=queue_len,
+        feat_dim=DIM,
+        momentum=MOMENTUM,
+        backbone=backbone,
         neck=dict(
-            type='NonLinearNeck', in_channels=channels, hid_channels=32, out_channels=DIM, with_last_bn=False, norm_cfg=dict(type='BN1d')),
-        head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=TEMPERATURE))
+            type='NonLinearNeck',
+            in_channels=channels,
+            hid_channels=32,
+            out_channels=DIM,
+            with_last_bn=False,
+            norm_cfg=dict(type='BN1d'),
+        ),
+        head=dict(
+            type='ContrastiveHead', loss=dict(type='CrossEntropyLoss'), temperature=TEMPERATURE
+        ),
+    )
     model = MODELS.build(config | kwargs)
     model.init_weights()
     return model
@@ -36,15 +51,19 @@ def views(n=8, seed=1):
 
 
 def by_hand(model, inputs, archs):
-    """The step of DESIGN.md written out with plain state dicts and no class of ours but the network."""
-    student, teacher = copy.deepcopy((model.backbone, model.neck)), copy.deepcopy((model.teacher.backbone, model.teacher.neck))
+    """The step of DESIGN.md written out with plain state dicts and no class of ours but the
+    network."""
+    student, teacher = (
+        copy.deepcopy((model.backbone, model.neck)),
+        copy.deepcopy((model.teacher.backbone, model.teacher.neck)),
+    )
     queries, keys = [], []
     for arch, query_view, key_view in zip(archs, inputs[::2], inputs[1::2]):
         student[0].set_arch(arch), teacher[0].set_arch(arch)
         queries.append(F.normalize(student[1](student[0](query_view))[0], dim=1))
         chosen = tuple(f'layers.{i}.{choice}.' for i, choice in enumerate(arch))
         with torch.no_grad():
-            for part, prefixes in ((0, ('stem.', 'tail.', *chosen)), (1, ('', ))):
+            for part, prefixes in ((0, ('stem.', 'tail.', *chosen)), (1, ('',))):
                 source = dict(student[part].named_parameters())
                 for name, parameter in teacher[part].named_parameters():
                     if name.startswith(prefixes):
@@ -52,16 +71,27 @@ def by_hand(model, inputs, archs):
             keys.append(F.normalize(teacher[1](teacher[0](key_view))[0], dim=1))
     losses = []
     for query, key in ((queries[0], keys[1]), (queries[1], keys[0])):
-        logits = torch.cat([(query * key).sum(1, keepdim=True), query @ model.queue.T], dim=1) / TEMPERATURE
+        logits = (
+            torch.cat([(query * key).sum(1, keepdim=True), query @ model.queue.T], dim=1)
+            / TEMPERATURE
+        )
         losses.append((torch.logsumexp(logits, dim=1) - logits[:, 0]).mean())
     sum(losses).backward()
     return losses, keys, student, teacher
 
 
-@pytest.mark.parametrize('kwargs, archs', [
-    ({}, ARCHS),
-    (dict(backbone=dict(type='pinas_mm.SearchableShuffleNetV2', stem_stride=1), channels=256), [(0, 1, 2, 3) * 5, (3, 0, 1, 2) * 5]),
-])
+@pytest.mark.parametrize(
+    'kwargs, archs',
+    [
+        ({}, ARCHS),
+        (
+            dict(
+                backbone=dict(type='pinas_mm.SearchableShuffleNetV2', stem_stride=1), channels=256
+            ),
+            [(0, 1, 2, 3) * 5, (3, 0, 1, 2) * 5],
+        ),
+    ],
+)
 def test_the_step_equals_the_one_written_out(kwargs, archs):
     # In double precision: rounding grows through many layers of BN.
     model, inputs = build(**kwargs).double(), [view.double() for view in views()]
@@ -80,7 +110,9 @@ def test_the_step_equals_the_one_written_out(kwargs, archs):
             if ours.grad is not None:
                 torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-5, rtol=1e-4)
     for part, expected in ((model.teacher.backbone, teacher[0]), (model.teacher.neck, teacher[1])):
-        torch.testing.assert_close(OrderedDict(part.state_dict()), OrderedDict(expected.state_dict()))
+        torch.testing.assert_close(
+            OrderedDict(part.state_dict()), OrderedDict(expected.state_dict())
+        )
     torch.testing.assert_close(model.queue[:8], (keys[0] + keys[1]) / 2)
     assert torch.equal(model.queue[8:], queue[8:]) and int(model.queue_pointer) == 8
 
@@ -90,7 +122,9 @@ def test_monitors():
     result = model.loss(inputs, archs=ARCHS)
     mean = (result['loss_path0'] + result['loss_path1']).item() / 2
     assert result['nce_ratio'].item() == pytest.approx(mean / math.log(QUEUE + 1))
-    assert 0 < result['feature_spread'].item() <= 1 and -1 <= result['positive_similarity'].item() <= 1
+    assert (
+        0 < result['feature_spread'].item() <= 1 and -1 <= result['positive_similarity'].item() <= 1
+    )
     loss, log = model.parse_losses(result)
     assert loss.item() == pytest.approx(2 * mean), 'only the two losses are summed'
     assert {'nce_ratio', 'positive_similarity', 'feature_spread'} <= log.keys()
@@ -117,14 +151,22 @@ def test_archs_can_be_drawn_by_probabilities():
 
 @pytest.mark.parametrize('amp', [False, True])
 def test_what_did_not_run_is_not_moved(amp):
-    model = build(backbone=dict(zero_init_residual=False))  # every gradient on a path is then nonzero
-    optimiser = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1))
+    model = build(
+        backbone=dict(zero_init_residual=False)
+    )  # every gradient on a path is then nonzero
+    optimiser = OptimWrapper(
+        torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+    )
     for archs in (ARCHS, [ARCHS[1], tuple(2 - a for a in ARCHS[1])]):
         before = {name: value.clone() for name, value in model.backbone.named_parameters()}
         with optimiser.optim_context(model), torch.autocast('cpu', torch.bfloat16, enabled=amp):
             losses = model.loss(views(), archs=archs)
         optimiser.update_params(model.parse_losses(losses)[0])
-        ran = ('stem.', 'tail.', *(f'layers.{i}.{choice}.' for arch in archs for i, choice in enumerate(arch)))
+        ran = (
+            'stem.',
+            'tail.',
+            *(f'layers.{i}.{choice}.' for arch in archs for i, choice in enumerate(arch)),
+        )
         for name, value in model.backbone.named_parameters():
             assert torch.equal(value, before[name]) != name.startswith(ran), name
 
@@ -139,7 +181,7 @@ def test_decay_inactive_moves_it():
         torch.testing.assert_close(new.data, old * (1 - 0.1 * 0.1))
 
 
-@pytest.mark.parametrize('batches', [(7, 7, 7, 7), (24, 5), (60, )])
+@pytest.mark.parametrize('batches', [(7, 7, 7, 7), (24, 5), (60,)])
 def test_the_queue_holds_the_last_keys_whatever_the_batch(batches):
     model = build()
     sent = torch.randn(sum(batches), DIM)
@@ -149,16 +191,29 @@ def test_the_queue_holds_the_last_keys_whatever_the_batch(batches):
     assert {tuple(row.tolist()) for row in model.queue} == newest if len(sent) >= QUEUE else True
     if len(sent) > QUEUE:
         order = torch.roll(model.queue, -int(model.queue_pointer), dims=0)
-        if batches != (60, ):
+        if batches != (60,):
             assert torch.equal(order, sent[-QUEUE:])
 
 
 def test_the_teacher_starts_as_the_student_also_from_pretrained_weights(tmp_path):
     first = build()
-    save_checkpoint(tmp_path / 'net.pth', {f'backbone.{k}': v + 1 for k, v in first.backbone.state_dict().items()}, {})
-    model = build(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=str(tmp_path / 'net.pth'), prefix='backbone.')))
-    for ours, theirs, loaded in zip(model.teacher.backbone.state_dict().values(), model.backbone.state_dict().values(),
-                                    first.backbone.state_dict().values()):
+    save_checkpoint(
+        tmp_path / 'net.pth',
+        {f'backbone.{k}': v + 1 for k, v in first.backbone.state_dict().items()},
+        {},
+    )
+    model = build(
+        backbone=dict(
+            init_cfg=dict(
+                type='Pretrained', checkpoint=str(tmp_path / 'net.pth'), prefix='backbone.'
+            )
+        )
+    )
+    for ours, theirs, loaded in zip(
+        model.teacher.backbone.state_dict().values(),
+        model.backbone.state_dict().values(),
+        first.backbone.state_dict().values(),
+    ):
         assert torch.equal(ours, theirs) and torch.equal(ours, loaded + 1)
 
 

@@ -22,14 +22,19 @@ def best_of(searcher, seed, budget=160):
 
 @pytest.mark.parametrize('ageing', [False, True])
 def test_it_finds_a_planted_optimum_better_than_random(ageing):
-    ours = [best_of(EvolutionSearcher(SPACE, seed=seed, population=24, tournament=6, ageing=ageing), seed) for seed in range(5)]
+    ours = [
+        best_of(
+            EvolutionSearcher(SPACE, seed=seed, population=24, tournament=6, ageing=ageing), seed
+        )
+        for seed in range(5)
+    ]
     random = [best_of(RandomSearcher(SPACE, seed=seed), seed) for seed in range(5)]
     assert np.mean(ours) > np.mean(random) + 0.5
 
 
 def told(count, **kwargs):
     searcher = EvolutionSearcher(SPACE, population=4, tournament=4, **kwargs)
-    archs = [(index % 4, index // 4) + (0, ) * 14 for index in range(count)]
+    archs = [(index % 4, index // 4) + (0,) * 14 for index in range(count)]
     searcher.tell(archs, range(count, 0, -1))  # the first is the best
     return searcher, archs
 
@@ -42,7 +47,8 @@ def test_parents_are_the_tournaments_winners_and_ageing_forgets(ageing, parent):
 
 
 def noisy(count=64):
-    """An additive function of one slot, under noise that is larger than it, and one arch that is much too lucky."""
+    """An additive function of one slot, under noise that is larger than it, and one arch that is
+    much too lucky."""
     rng = np.random.default_rng(0)
     archs = [SPACE.sample(rng) for _ in range(count)]
     scores = np.array([float(arch[3] == 2) for arch in archs]) + rng.normal(size=count)
@@ -55,11 +61,17 @@ def test_additive_fitness_is_not_taken_in_by_luck():
     archs, scores, lucky = noisy(400)
     parents = {}
     for additive in (False, True):
-        searcher = EvolutionSearcher(SPACE, population=5, tournament=5, mutation=1e-12, additive=additive)
+        searcher = EvolutionSearcher(
+            SPACE, population=5, tournament=5, mutation=1e-12, additive=additive
+        )
         searcher.tell(archs, scores)
-        parents[additive], = {tuple(child) for child in searcher.propose(5).tolist()}
+        (parents[additive],) = {tuple(child) for child in searcher.propose(5).tolist()}
     assert parents[False] == lucky
-    assert parents[True] == archs[np.argmax(AdditiveModel(SPACE, archs, scores).predict(archs))] != lucky
+    assert (
+        parents[True]
+        == archs[np.argmax(AdditiveModel(SPACE, archs, scores).predict(archs))]
+        != lucky
+    )
 
 
 def test_children_are_asked_in_the_additive_models_order():
@@ -77,7 +89,7 @@ def test_mutation_and_crossover_have_their_probabilities():
     assert np.abs(moved.mean(axis=0) - 0.25).max() < 0.05
 
     searcher = EvolutionSearcher(SPACE, population=2, tournament=1, mutation=1e-12, crossover=0.6)
-    searcher.tell([(0, ) * 16, (1, ) * 16], [0, 1])
+    searcher.tell([(0,) * 16, (1,) * 16], [0, 1])
     mixed = np.array([0 < child.sum() < 16 for child in searcher.propose(500)])
     # Both parents are the same one half of the time.
     assert abs(mixed.mean() - 0.3) < 0.05
@@ -85,19 +97,22 @@ def test_mutation_and_crossover_have_their_probabilities():
 
 def test_the_first_population_is_random():
     searcher = EvolutionSearcher(SPACE, population=64, tournament=8)
-    searcher.tell([(0, ) * 16] * 63, [1.0] * 63)
+    searcher.tell([(0,) * 16] * 63, [1.0] * 63)
     assert np.abs(searcher.propose(500).mean(axis=0) - 1.5).max() < 0.15
-    searcher.tell([(0, ) * 16], [1.0])
+    searcher.tell([(0,) * 16], [1.0])
     assert searcher.propose(500).mean() < 0.3
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(population=5, tournament=6), 'tournament=6, expected 1 to population=5'),
-    (dict(tournament=0), 'tournament=0'),
-    (dict(mutation=0), 'mutation=0'),
-    (dict(mutation=1.1), 'mutation=1.1'),
-    (dict(crossover=-0.1), 'crossover=-0.1'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(population=5, tournament=6), 'tournament=6, expected 1 to population=5'),
+        (dict(tournament=0), 'tournament=0'),
+        (dict(mutation=0), 'mutation=0'),
+        (dict(mutation=1.1), 'mutation=1.1'),
+        (dict(crossover=-0.1), 'crossover=-0.1'),
+    ],
+)
 def test_arguments_out_of_range_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
         EvolutionSearcher(SPACE, **arguments)

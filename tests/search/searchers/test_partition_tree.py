@@ -37,14 +37,26 @@ def deepest(node):
 
 
 def test_it_finds_a_planted_optimum_better_than_random():
-    ours = [max(run(PartitionTreeSearcher(SPACE, seed=seed, num_initial=40), additive(seed), 120).scores) for seed in range(5)]
-    random = [max(run(RandomSearcher(SPACE, seed=seed), additive(seed), 120).scores) for seed in range(5)]
+    ours = [
+        max(
+            run(PartitionTreeSearcher(SPACE, seed=seed, num_initial=40), additive(seed), 120).scores
+        )
+        for seed in range(5)
+    ]
+    random = [
+        max(run(RandomSearcher(SPACE, seed=seed), additive(seed), 120).scores) for seed in range(5)
+    ]
     assert np.mean(ours) > np.mean(random) + 0.5
 
 
 def test_defaults_are_the_published_ones():
     searcher = PartitionTreeSearcher(SPACE)
-    assert (searcher.num_initial, searcher.refit_every, searcher.depth, searcher.depth_thresholds) == (80, 8, 2, (400, 800, 1600, 3200))
+    assert (
+        searcher.num_initial,
+        searcher.refit_every,
+        searcher.depth,
+        searcher.depth_thresholds,
+    ) == (80, 8, 2, (400, 800, 1600, 3200))
 
 
 def test_without_exploration_the_walk_ends_at_the_best_scores():
@@ -69,7 +81,7 @@ def test_every_split_is_at_the_median():
 
 def test_classifiers_tell_the_halves_apart():
     searcher = fitted(399, depth=1)
-    (classifier, _), = searcher.walk()
+    ((classifier, _),) = searcher.walk()
     rng, score = np.random.default_rng(1), additive(0)
     archs = [SPACE.sample(rng) for _ in range(500)]
     better = np.array([score(arch) for arch in archs]) > np.median(searcher.scores)
@@ -83,7 +95,10 @@ def test_proposals_are_accepted_on_the_whole_way():
     assert len(asked) == 16 and len(way) == 2
     for classifier, better in way:
         assert (classifier.predict_proba(SPACE.one_hot(asked))[:, int(better)] >= 0.5).all()
-    assert np.mean([additive(0)(arch) for arch in asked]) > np.mean(searcher.scores) + np.std(searcher.scores) / 2
+    assert (
+        np.mean([additive(0)(arch) for arch in asked])
+        > np.mean(searcher.scores) + np.std(searcher.scores) / 2
+    )
 
 
 def test_accepted_archs_are_asked_in_the_additive_models_order():
@@ -102,7 +117,7 @@ def test_small_parts_and_equal_scores_are_not_split():
     # 80, 40, 20, 10 archs, and 76, 38, 19.
     assert [deepest(fitted(count, depth=9, min_leaf=10).root) for count in (80, 76)] == [3, 2]
     searcher = PartitionTreeSearcher(SPACE, num_initial=4, min_leaf=1)
-    searcher.tell([(i, ) * 16 for i in range(4)], [5.0] * 4)
+    searcher.tell([(i,) * 16 for i in range(4)], [5.0] * 4)
     assert len(searcher.ask(3)) == 3 and searcher.root.is_leaf
 
 
@@ -122,28 +137,34 @@ def test_no_tree_before_the_initial_archs():
     assert searcher.root is not None and searcher.fitted == 24
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (dict(num_initial=1), 'num_initial=1, expected at least 2'),
-    (dict(refit_every=0), 'refit_every=0'),
-    (dict(depth=0), 'depth=0'),
-    (dict(exploration=-0.5), 'exploration=-0.5'),
-    (dict(min_leaf=0), 'min_leaf=0'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(num_initial=1), 'num_initial=1, expected at least 2'),
+        (dict(refit_every=0), 'refit_every=0'),
+        (dict(depth=0), 'depth=0'),
+        (dict(exploration=-0.5), 'exploration=-0.5'),
+        (dict(min_leaf=0), 'min_leaf=0'),
+    ],
+)
 def test_arguments_out_of_range_are_named(arguments, message):
     with pytest.raises(InputError, match=message):
         PartitionTreeSearcher(SPACE, **arguments)
 
 
 def test_exploration_leaves_the_better_half_for_a_while():
-    """UCB1 by hand on the first split: the other half is taken once its bonus outgrows the difference of the means."""
-    searcher = PartitionTreeSearcher(get_space('nasbench_macro'), num_initial=40, depth=1, exploration=1.0)
+    """UCB1 by hand on the first split: the other half is taken once its bonus outgrows the
+    difference of the means."""
+    searcher = PartitionTreeSearcher(
+        get_space('nasbench_macro'), num_initial=40, depth=1, exploration=1.0
+    )
     archs = searcher.ask(40)
     searcher.tell(archs, [float(sum(arch)) for arch in archs])
     searcher.fit(40)
     means = [child.scores.mean() for child in searcher.root.children]
     walks, expected = [0, 0], []
     for step in range(1, 60):
-        values = [mean + (2 * np.log(step) / (1 + n))**0.5 for mean, n in zip(means, walks)]
+        values = [mean + (2 * np.log(step) / (1 + n)) ** 0.5 for mean, n in zip(means, walks)]
         expected.append(bool(values[1] >= values[0]))
         walks[expected[-1]] += 1
     assert [way[0][1] for way in (searcher.walk() for _ in range(59))] == expected

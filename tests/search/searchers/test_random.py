@@ -7,7 +7,6 @@ from pinas_mm.spaces import get_space
 
 
 class Even:
-
     def mask(self, archs):
         return np.asarray(archs)[:, 0] % 2 == 0
 

@@ -1,4 +1,5 @@
 """What every searcher keeps to."""
+
 import json
 
 import numpy as np
@@ -6,11 +7,16 @@ import pytest
 
 from pinas_mm.engine.search_loop import build_searcher
 from pinas_mm.errors import InputError
-from pinas_mm.search.searchers import EvolutionSearcher, NSGA2Searcher, PartitionTreeSearcher, RandomSearcher
+from pinas_mm.search.searchers import (
+    EvolutionSearcher,
+    NSGA2Searcher,
+    PartitionTreeSearcher,
+    RandomSearcher,
+)
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 MACRO = get_space('nasbench_macro')
-TOY = SearchSpace('toy', (MACRO.candidates[0], ) * 3, chain((3, ), (8, ), (1, ), 8), 8)
+TOY = SearchSpace('toy', (MACRO.candidates[0],) * 3, chain((3,), (8,), (1,), 8), 8)
 SEARCHERS = dict(
     random=(RandomSearcher, {}),
     evolution=(EvolutionSearcher, dict(population=16, tournament=4)),
@@ -39,7 +45,9 @@ ALL = Budget(99)
 @pytest.fixture(params=sorted(SEARCHERS))
 def make(request):
     cls, options = SEARCHERS[request.param]
-    return lambda space=MACRO, feasible=ALL, seed=0, **kwargs: cls(space, feasible, seed=seed, **options | kwargs)
+    return lambda space=MACRO, feasible=ALL, seed=0, **kwargs: cls(
+        space, feasible, seed=seed, **options | kwargs
+    )
 
 
 def score(arch):
@@ -59,7 +67,9 @@ def test_archs_are_feasible_new_and_canonical(make):
     batches = advance(make(feasible=Budget(7)), [8] * 12)
     archs = [arch for batch in batches for arch in batch]
     assert all(len(batch) == 8 for batch in batches) and len(set(archs)) == 96
-    assert all(sum(arch) <= 7 and MACRO.canonical(arch) == arch == MACRO.validate(arch) for arch in archs)
+    assert all(
+        sum(arch) <= 7 and MACRO.canonical(arch) == arch == MACRO.validate(arch) for arch in archs
+    )
 
 
 def test_the_seed_fixes_the_sequence(make):
@@ -87,7 +97,9 @@ def test_the_state_goes_through_json_and_the_search_goes_on_alike(make, told, pe
 @pytest.mark.timeout(60)
 def test_nothing_feasible_is_an_error_and_no_hang(make):
     searcher = make(feasible=Budget(-1))
-    with pytest.raises(InputError, match="no arch of space 'nasbench_macro' within .* among 20[0-9],"):
+    with pytest.raises(
+        InputError, match="no arch of space 'nasbench_macro' within .* among 20[0-9],"
+    ):
         searcher.ask(8)
     assert searcher.max_draws <= searcher.draws < 1.1 * searcher.max_draws
 
@@ -97,7 +109,10 @@ def test_a_space_is_searched_to_its_end_and_no_further(make):
     batches = advance(searcher, [4] * 6)
     archs = [arch for batch in batches for arch in batch]
     # Of 27 archs with sums 0 to 6, the 10 above 3 mirror the 10 below it.
-    assert sorted(archs) == [arch for arch in np.ndindex(3, 3, 3) if sum(arch) <= 3] and len(archs) == 17
+    assert (
+        sorted(archs) == [arch for arch in np.ndindex(3, 3, 3) if sum(arch) <= 3]
+        and len(archs) == 17
+    )
     assert [len(batch) for batch in batches] == [4, 4, 4, 4, 1, 0]
 
 
@@ -119,17 +134,34 @@ def test_best_are_the_highest_scores_first_told_first(make):
 
 def test_a_wrong_arch_told_is_named(make):
     with pytest.raises(InputError, match='tell: slot 0 holds 7'):
-        make().tell([(7, ) * 8], [1.0])
+        make().tell([(7,) * 8], [1.0])
 
 
-@pytest.mark.parametrize('config, message', [
-    (dict(type='random', populaton=3), r"searcher 'random': unknown argument\(s\) \['populaton'\], expected some of \['max_draws'\]"),
-    (dict(type='evolution', populaton=3), r"\['populaton'\], expected some of \['population', 'tournament', .*'max_draws'\]"),
-    (dict(type='partition_tree', num_inital=3, deph=2), r"\['deph', 'num_inital'\], expected some of \['num_initial', .*'max_draws'\]"),
-    (dict(type='partition_tree', seed=3), r"unknown argument\(s\) \['seed'\]"),
-    (dict(type='anealing'), r"unknown type 'anealing', expected one of \['evolution', 'nsga2', 'partition_tree', 'random'\]"),
-    (dict(), 'unknown type None'),
-])
+@pytest.mark.parametrize(
+    'config, message',
+    [
+        (
+            dict(type='random', populaton=3),
+            r"searcher 'random': unknown argument\(s\) \['populaton'\], expected some of "
+            r"\['max_draws'\]",
+        ),
+        (
+            dict(type='evolution', populaton=3),
+            r"\['populaton'\], expected some of \['population', 'tournament', .*'max_draws'\]",
+        ),
+        (
+            dict(type='partition_tree', num_inital=3, deph=2),
+            r"\['deph', 'num_inital'\], expected some of \['num_initial', .*'max_draws'\]",
+        ),
+        (dict(type='partition_tree', seed=3), r"unknown argument\(s\) \['seed'\]"),
+        (
+            dict(type='anealing'),
+            r"unknown type 'anealing', expected one of \['evolution', 'nsga2', 'partition_tree', "
+            r"'random'\]",
+        ),
+        (dict(), 'unknown type None'),
+    ],
+)
 def test_misspelt_configs_are_named(config, message):
     before = dict(config)
     with pytest.raises(InputError, match=message):

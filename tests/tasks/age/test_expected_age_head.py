@@ -16,7 +16,10 @@ def given(**kwargs):
     head = ExpectedAgeHead(7, ages=(16, 40), **kwargs)
     torch.nn.init.normal_(head.fc.weight)
     inputs = torch.randn(len(AGES), 7)
-    logits = inputs.double().numpy() @ head.fc.weight.detach().double().numpy().T + head.fc.bias.detach().double().numpy()
+    logits = (
+        inputs.double().numpy() @ head.fc.weight.detach().double().numpy().T
+        + head.fc.bias.detach().double().numpy()
+    )
     return head, (torch.zeros(1), inputs), logits
 
 
@@ -26,7 +29,9 @@ def test_the_prediction_is_the_expected_value():
     expected = [sum(year * p for year, p in zip(range(16, 41), row)) for row in probabilities]
     found = head.predict(inputs)
     np.testing.assert_allclose([sample.pred_age.item() for sample in found], expected, rtol=1e-5)
-    np.testing.assert_allclose(torch.stack([sample.pred_score for sample in found]).detach(), probabilities, atol=1e-6)
+    np.testing.assert_allclose(
+        torch.stack([sample.pred_score for sample in found]).detach(), probabilities, atol=1e-6
+    )
     assert head(inputs).shape == (5, 25)
 
 
@@ -35,7 +40,9 @@ def test_the_loss_is_the_cross_entropy(weight):
     head, inputs, logits = given(loss=dict(type='CrossEntropyLoss', loss_weight=weight))
     loss = head.loss(inputs, [DataSample().set_gt_label(age) for age in AGES])
     expected = -np.mean([row[age - 16] for age, row in zip(AGES, log_softmax(logits, axis=1))])
-    assert loss.keys() == {'loss'} and loss['loss'].item() == pytest.approx(weight * expected, rel=1e-5)
+    assert loss.keys() == {'loss'} and loss['loss'].item() == pytest.approx(
+        weight * expected, rel=1e-5
+    )
 
 
 def test_it_is_a_linear_classifier_of_101_years_by_default():
@@ -43,4 +50,4 @@ def test_it_is_a_linear_classifier_of_101_years_by_default():
     LinearClsHead(101, 7).load_state_dict(head.state_dict(), strict=True)
     head.init_weights()
     assert head.fc.weight.std().item() == pytest.approx(0.01, rel=0.1) and not head.fc.bias.any()
-    assert head.predict((torch.zeros(1, 7), ))[0].pred_age.item() == pytest.approx(50)
+    assert head.predict((torch.zeros(1, 7),))[0].pred_age.item() == pytest.approx(50)

@@ -36,10 +36,10 @@ def linear(alignment, weight, bias):
 
 
 def test_the_gradient_is_reversed_and_nothing_else():
-    x = torch.tensor([1., -2., 3.], requires_grad=True)
+    x = torch.tensor([1.0, -2.0, 3.0], requires_grad=True)
     y = reverse_gradient(x, torch.tensor(0.25))
     assert torch.equal(x, y)
-    (y.square() * torch.tensor([1., 10., 100.])).sum().backward()
+    (y.square() * torch.tensor([1.0, 10.0, 100.0])).sum().backward()
     # d/dx of (1, 10, 100) x^2 is 2 (1, 10, 100) x.
     assert x.grad.tolist() == [-0.25 * 2, 0.25 * 40, -0.25 * 600]
 
@@ -73,7 +73,8 @@ def test_the_length_of_the_run_is_mmengine_s():
 
 
 def test_dann_by_hand():
-    """One linear unit: the loss, its gradients in the discriminator, and those of the features, reversed."""
+    """One linear unit: the loss, its gradients in the discriminator, and those of the features,
+    reversed."""
     dann = linear(DANN(C, K, ramp_steps=10, loss_weight=0.5), [0.3, -0.2, 0.1, 0.7, -0.5], 0.2)
     dann.step += 3
     values = batch()
@@ -93,10 +94,14 @@ def test_dann_by_hand():
     # d loss / d logit, an image of a domain of n: (p - label) / n / 2, and the weight of the loss.
     slopes = [0.5 * (probability[0] - 1) / N / 2, 0.5 * probability[1] / M / 2]
     weight_gradient = slopes[0] @ source + slopes[1] @ target
-    np.testing.assert_allclose(dann.discriminator.weight.grad[0].numpy(), weight_gradient, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(
+        dann.discriminator.weight.grad[0].numpy(), weight_gradient, rtol=1e-4, atol=1e-7
+    )
     reversal = 2 / (1 + math.exp(-10 * 0.3)) - 1
     for features, slope in zip(values[:2], slopes):
-        np.testing.assert_allclose(features.grad.numpy(), -reversal * np.outer(slope, weight), rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(
+            features.grad.numpy(), -reversal * np.outer(slope, weight), rtol=1e-4, atol=1e-7
+        )
 
 
 def test_cdan_sees_every_product_of_a_feature_and_a_probability():
@@ -104,7 +109,9 @@ def test_cdan_sees_every_product_of_a_feature_and_a_probability():
     features, _, scores, _ = batch()
     joint = cdan.joint(features, scores)
     assert joint.shape == (N, C * K) and cdan.discriminator[0].in_features == C * K
-    expected = [np.outer(f, p).ravel() for f, p in zip(*numpy([features]), softmax(*numpy([scores])))]
+    expected = [
+        np.outer(f, p).ravel() for f, p in zip(*numpy([features]), softmax(*numpy([scores])))
+    ]
     np.testing.assert_allclose(joint.numpy(), expected, rtol=1e-5)
 
 
@@ -118,14 +125,19 @@ def test_cdan_randomised():
     expected = np.empty((N, 7))
     for n, (f, p) in enumerate(zip(*numpy([features]), softmax(*numpy([scores])))):
         for d in range(7):
-            expected[n, d] = sum(f[c] * first[c, d] for c in range(C)) * sum(p[k] * second[k, d] for k in range(K)) / math.sqrt(7)
+            expected[n, d] = (
+                sum(f[c] * first[c, d] for c in range(C))
+                * sum(p[k] * second[k, d] for k in range(K))
+                / math.sqrt(7)
+            )
     np.testing.assert_allclose(joint.numpy(), expected, rtol=1e-4, atol=1e-6)
     assert {'feature_map', 'class_map'} <= cdan.state_dict().keys()
     assert not [name for name, _ in cdan.named_parameters() if 'map' in name]
 
 
 def test_randomised_products_keep_inner_products():
-    """The reason for the map: the inner product of two of its images estimates that of the full products."""
+    """The reason for the map: the inner product of two of its images estimates that of the full
+    products."""
     torch.manual_seed(0)
     cdan = CDAN(C, K, max_product=1, randomised_channels=200_000, hidden_channels=1, ramp_steps=10)
     full = CDAN(C, K, hidden_channels=1, ramp_steps=10)
@@ -157,8 +169,10 @@ def test_entropy_weights():
             losses.append(-math.log(probability if label else 1 - probability))
             weights.append(1 + math.exp(sum(value * math.log(value) for value in p)))
         domain_losses.append(np.dot(losses, weights) / sum(weights))
-    assert cdan.loss(*values)['loss_alignment'].item() == pytest.approx(np.mean(domain_losses), rel=1e-5)
+    assert cdan.loss(*values)['loss_alignment'].item() == pytest.approx(
+        np.mean(domain_losses), rel=1e-5
+    )
     # A certain prediction counts twice as much as nearly none, of one class in three 1 + 1/3.
-    weights = cdan.sample_weights(torch.tensor([[100., 0, 0], [1, 1, 1]]))
+    weights = cdan.sample_weights(torch.tensor([[100.0, 0, 0], [1, 1, 1]]))
     assert weights.tolist() == pytest.approx([2, 4 / 3])
     assert CDAN(C, K, ramp_steps=10).sample_weights(values[2]).tolist() == [1] * N

@@ -11,7 +11,9 @@ from pinas_mm.tasks.domains import MMD
 def by_loops(source, target, factors):
     """The unbiased estimate, pair by pair."""
     everything = [*source, *target]
-    squared = sorted(((x - y)**2).sum() for i, x in enumerate(everything) for y in everything[i + 1:])
+    squared = sorted(
+        ((x - y) ** 2).sum() for i, x in enumerate(everything) for y in everything[i + 1 :]
+    )
     median = squared[(len(squared) - 1) // 2]  # torch's: the lower one of two
 
     def mean_kernel(xs, ys, same):
@@ -19,10 +21,20 @@ def by_loops(source, target, factors):
         for i, x in enumerate(xs):
             for j, y in enumerate(ys):
                 if not (same and i == j):
-                    values.append(sum(math.exp(-((x - y)**2).sum() / (factor * median)) for factor in factors) / len(factors))
+                    values.append(
+                        sum(
+                            math.exp(-((x - y) ** 2).sum() / (factor * median))
+                            for factor in factors
+                        )
+                        / len(factors)
+                    )
         return sum(values) / len(values)
 
-    return mean_kernel(source, source, True) + mean_kernel(target, target, True) - 2 * mean_kernel(source, target, False)
+    return (
+        mean_kernel(source, source, True)
+        + mean_kernel(target, target, True)
+        - 2 * mean_kernel(source, target, False)
+    )
 
 
 def loss(mmd, source, target):
@@ -30,19 +42,26 @@ def loss(mmd, source, target):
     return mmd.loss(source, target, *scores)['loss_alignment']
 
 
-@pytest.mark.parametrize('n, m, shift, factors', [(4, 4, 1.0, (0.25, 0.5, 1, 2, 4)), (3, 7, 0.0, (1, )), (6, 2, 30.0, (0.5, 3))])
+@pytest.mark.parametrize(
+    'n, m, shift, factors',
+    [(4, 4, 1.0, (0.25, 0.5, 1, 2, 4)), (3, 7, 0.0, (1,)), (6, 2, 30.0, (0.5, 3))],
+)
 def test_mmd_by_loops(n, m, shift, factors):
     rng = np.random.default_rng(n)
     source, target = rng.normal(size=(n, 5)), rng.normal(shift, 1, size=(m, 5))
     mmd = MMD(5, 3, factors, loss_weight=0.5)
-    found = loss(mmd, *(torch.tensor(features, dtype=torch.float32) for features in (source, target))).item()
+    found = loss(
+        mmd, *(torch.tensor(features, dtype=torch.float32) for features in (source, target))
+    ).item()
     assert found == pytest.approx(0.5 * by_loops(source, target, factors), rel=1e-4, abs=1e-6)
 
 
 def test_no_bias():
     """Over many draws of one distribution the mean is 0, and single ones are on both sides."""
     generator = torch.Generator().manual_seed(0)
-    values = torch.stack([loss(MMD(4, 3), *torch.randn(2, 8, 4, generator=generator)) for _ in range(400)])
+    values = torch.stack(
+        [loss(MMD(4, 3), *torch.randn(2, 8, 4, generator=generator)) for _ in range(400)]
+    )
     assert abs(values.mean()) < 4 * values.std() / 20 and values.min() < 0 < values.max()
 
 
@@ -63,7 +82,9 @@ def test_distances_far_from_zero():
     rng = np.random.default_rng(1)
     source, target = rng.normal(size=(5, 3)), rng.normal(1, 1, size=(5, 3))
     far = [torch.tensor(np.float32(features + 4096)) for features in (source, target)]
-    assert loss(MMD(3, 3), *far).item() == pytest.approx(by_loops(source, target, MMD(3, 3).factors), rel=0.01)
+    assert loss(MMD(3, 3), *far).item() == pytest.approx(
+        by_loops(source, target, MMD(3, 3).factors), rel=0.01
+    )
 
 
 def test_features_that_are_all_equal():
@@ -74,8 +95,10 @@ def test_features_that_are_all_equal():
 
 
 def test_bad_input():
-    for factors in ((), (1, 0), (-1, )):
+    for factors in ((), (1, 0), (-1,)):
         with pytest.raises(InputError, match='factors=.*expected positive numbers'):
             MMD(4, 3, factors)
-    with pytest.raises(InputError, match='a batch of 1 source and 4 target images, expected at least 2 of each'):
+    with pytest.raises(
+        InputError, match='a batch of 1 source and 4 target images, expected at least 2 of each'
+    ):
         loss(MMD(4, 3), torch.randn(1, 4), torch.randn(4, 4))

@@ -1,0 +1,74 @@
+"""The searchable backbone of any mm model: how to find it, and how to borrow it and give it
+back."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from torch import nn
+
+from ...errors import InputError
+from ...unwrap import unwrapped
+from .searchable import SearchableBackbone
+
+
+def searchable_backbone_of(model: nn.Module) -> SearchableBackbone:
+    """The searchable backbone of a model, supernet or subnet; a bare backbone is its own.
+
+    Raises:
+        InputError: The model has none.
+    """
+    model = unwrapped(model)
+    backbone = model if isinstance(model, SearchableBackbone) else getattr(model, 'backbone', None)
+    if not isinstance(backbone, SearchableBackbone):
+        raise InputError(
+            f'{type(model).__name__} has no searchable backbone: expected one of pinas_mm as '
+            f'model.backbone'
+        )
+    return backbone
+
+
+def supernet_of(model: nn.Module) -> SearchableBackbone:
+    """The supernet of a model.
+
+    Raises:
+        InputError: The model has no searchable backbone, or it is a subnet.
+    """
+    backbone = searchable_backbone_of(model)
+    if not backbone.is_supernet:
+        raise InputError(
+            f'model.backbone was built with arch={backbone.space.encode(backbone.arch)}: a '
+            f'supernet (arch=None) is needed'
+        )
+    return backbone
+
+
+@contextmanager
+def borrowed(model: nn.Module) -> Iterator[SearchableBackbone]:
+    """Within it a model may run in other modes and along other archs. Afterwards everything is as
+    before, also after an error.
+
+    Restored are the training mode of every module, the active arch, what runs the parts of the
+    backbone, and the preprocessor's mixing of images, which is off within it: mixed images have no
+    statistics or labels of their own.
+
+    Args:
+        model: A model with a searchable backbone, or the backbone.
+
+    Raises:
+        InputError: The model has no searchable backbone.
+    """
+    model, backbone = unwrapped(model), searchable_backbone_of(model)
+    modes = [(module, module.training) for module in model.modules()]
+    active, part_runner = backbone._arch, backbone.part_runner
+    preprocessor = getattr(model, 'data_preprocessor', None)
+    mixing = getattr(preprocessor, 'batch_augments', None)
+    try:
+        if mixing is not None:
+            preprocessor.batch_augments = None
+        yield backbone
+    finally:
+        if mixing is not None:
+            preprocessor.batch_augments = mixing
+        backbone._arch, backbone.part_runner = active, part_runner
+        for module, training in modes:
+            module.training = training

@@ -1,0 +1,9 @@
+"""The mm model inside what a runner wraps around it."""
+
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model itself, without the wrapper that averages gradients over several ranks."""
+    return model.module if is_model_wrapper(model) else model
