@@ -23,7 +23,7 @@ from ..engine.loaders import calibration_loader, whole_set_loader
 from ..errors import InputError
 from ..models.backbones import supernet_of
 from ..ranking.zero_cost import zero_cost_scores
-from ..scoring.evaluator import Metrics
+from ..scoring.arch_metrics import Metrics
 from ..search.search import Failure
 from ..spaces import Arch, SearchSpace
 from ..strategies import ArchLogits, Strategy

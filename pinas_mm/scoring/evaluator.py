@@ -4,11 +4,9 @@ metric.
 One pass over the data serves many archs: each batch is read and decoded once, and what archs have
 in common runs once."""
 
-import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
@@ -20,6 +18,7 @@ from ..models.backbones import SearchableBackbone
 from ..search.search import Failure
 from ..spaces import Arch
 from ..unwrap import unwrapped
+from .arch_metrics import Metrics, NotCopyableError, compute_metrics, empty_copy
 from .bn_recalibration import (
     ArchError,
     RecalibratedSupernet,
@@ -29,8 +28,6 @@ from .bn_recalibration import (
 )
 from .prefix_memo import NotShareableError
 from .race import Race
-
-Metrics = dict[str, float]
 
 
 class ArchEvaluator:
@@ -44,7 +41,8 @@ class ArchEvaluator:
         calibration_loader: Batches for BN recalibration, the same at every pass; disjoint from
             ``loader``'s samples.
         loader: Batches to score on. Every rank reads the whole set.
-        build_metrics: Makes an mm evaluator; every arch gets a copy of it without results.
+        build_metrics: Makes an mm evaluator; every arch gets a copy of it, see :func:`empty_copy`,
+            or, where it cannot be copied, another one.
         autocast: Dtype such as ``torch.bfloat16`` to run in, or None for full precision.
         share_prefixes: Whether what archs share runs once. The scores are equal either way.
         fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by
@@ -86,8 +84,7 @@ class ArchEvaluator:
         self.calibration_loader = calibration_loader
         self.loader = loader
         self.build_metrics = build_metrics
-        self.metrics = build_metrics()  # once: some read a large annotation file
-        self.metrics.dataset_meta = getattr(loader.dataset, 'metainfo', None)
+        self.metrics = self._new_metrics()  # to be copied: some read a large annotation file
         self.autocast = autocast
         self.share_prefixes = share_prefixes
         self.fold_bn = fold_bn
@@ -145,7 +142,7 @@ class ArchEvaluator:
         archs: list[Arch],
         results: dict[Arch, Metrics | Failure],
     ) -> None:
-        evaluators = {arch: empty_copy(self.metrics) for arch in archs}
+        evaluators = {arch: self._own_metrics() for arch in archs}
         standing = None if self.race is None else self.race.start(archs, len(self.loader))
         total, done, running = (
             len(archs),
@@ -184,45 +181,17 @@ class ArchEvaluator:
                 except Exception as error:
                     results[arch] = Failure.of(error)
 
+    def _own_metrics(self) -> Evaluator:
+        """The metrics of one arch."""
+        try:
+            return empty_copy(self.metrics, shared=self.model.modules())
+        except NotCopyableError:
+            return self._new_metrics()
+
+    def _new_metrics(self) -> Evaluator:
+        metrics = self.build_metrics()
+        metrics.dataset_meta = getattr(self.loader.dataset, 'metainfo', None)
+        return metrics
+
     def _progress(self, done: int, num_archs: int) -> None:
         self.on_progress(done, num_archs * (len(self.calibration_loader) + len(self.loader)))
-
-
-def compute_metrics(evaluator: Evaluator) -> Metrics:
-    """The metrics of what an mm evaluator has processed on this rank.
-
-    Not ``Evaluator.evaluate``: that gathers every rank's results, and ranks hold different archs.
-    """
-    scores: Metrics = {}
-    for metric in evaluator.metrics:
-        prefix = f'{metric.prefix}/' if metric.prefix else ''
-        computed = metric.compute_metrics(metric.results)
-        metric.results.clear()
-        # Not all that metrics give are numbers: a confusion matrix is not.
-        numbers = {
-            name: value
-            for name, value in computed.items()
-            if np.size(value) == 1 and not isinstance(value, str)
-        }
-        scores |= {f'{prefix}{name}': float(value) for name, value in numbers.items()}
-    return scores
-
-
-def empty_copy(evaluator: Evaluator) -> Evaluator:
-    """A copy of an mm evaluator with results of its own; what is large, such as the annotations of
-    a dataset, is shared."""
-    metrics = []
-    for metric in evaluator.metrics:
-        metric = copy.copy(metric)
-        metric.__dict__.update(
-            {
-                key: copy.copy(value)
-                for key, value in metric.__dict__.items()
-                if isinstance(value, list | dict | set)
-            }
-        )
-        metric.results = []
-        metrics.append(metric)
-    result = Evaluator(metrics)
-    result.dataset_meta = evaluator.dataset_meta
-    return result
