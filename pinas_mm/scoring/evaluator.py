@@ -4,6 +4,7 @@ metric.
 One pass over the data serves many archs: each batch is read and decoded once, and what archs have
 in common runs once."""
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
@@ -26,7 +27,6 @@ from .bn_recalibration import (
     recalibrated_bn,
     supernet_borrowed,
 )
-from .prefix_memo import NotShareableError
 from .race import Race
 
 
@@ -113,6 +113,14 @@ class ArchEvaluator:
         with recalibrated_bn(self.model, arch, self.calibration_loader, self.autocast):
             yield
 
+    def on_loaders(self, calibration_loader: DataLoader, loader: DataLoader) -> 'ArchEvaluator':
+        """The same evaluator of other batches of the same datasets, without a race and without
+        progress."""
+        other = copy.copy(self)
+        other.calibration_loader, other.loader = calibration_loader, loader
+        other.race, other.on_progress = None, lambda done, total: None
+        return other
+
     def _recalibrate(
         self,
         supernet: RecalibratedSupernet,
@@ -122,16 +130,11 @@ class ArchEvaluator:
         """Returns the archs that could be recalibrated."""
         while archs:
             try:
-                for done, _ in enumerate(
-                    supernet.recalibrate(archs, self.calibration_loader), start=1
-                ):
+                for done in supernet.recalibrate(archs, self.calibration_loader):
                     self._progress(done, len(archs))
                 break
             except ArchError as failure:
-                # Once more from the start: half a batch may be in statistics that archs share.
-                if isinstance(failure.__cause__, NotShareableError):
-                    supernet.memo.enabled = False
-                    continue
+                # The others from the start: half a batch may be in statistics that archs share.
                 results[failure.arch] = Failure.of(failure.__cause__)
                 archs = [arch for arch in archs if arch != failure.arch]
         return archs
@@ -152,7 +155,7 @@ class ArchEvaluator:
         for batch in self.loader:
             if not running:  # every arch has failed
                 break
-            supernet.memo.next_batch()
+            supernet.next_batch()
             with autocast(self.model, self.autocast):
                 for arch in list(running):
                     supernet.set_arch(arch)
