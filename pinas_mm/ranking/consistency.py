@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone, borrowed
+from ..models.backbones import SearchableBackbone, borrowed, supernet_of
 from ..models.selfsup import PiNAS
 from ..scoring.bn_recalibration import MIN_CALIBRATION_BATCH
 from ..spaces import Arch, SearchSpace
@@ -77,13 +77,7 @@ def measure_consistency(model: nn.Module, batch: Any, archs: Sequence[Arch]) -> 
             images, or the loss is not finite.
     """
     model = unwrapped(model)
-    backbone = getattr(model, 'backbone', None)
-    if not isinstance(backbone, SearchableBackbone) or not backbone.is_supernet:
-        raise InputError(
-            f'{type(model).__name__} has no supernet: expected a searchable backbone of pinas_mm, '
-            f'without arch, as '
-            'model.backbone'
-        )
+    backbone = supernet_of(model)
     if isinstance(model, PiNAS):
         raise InputError(
             'PiNAS has no task loss, and its own moves teacher and queue: expected a model with '

@@ -15,7 +15,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import searchable_backbone_of
 from ..search.search import Failure
 from ..spaces import Arch
 from ..unwrap import unwrapped
@@ -68,19 +68,13 @@ class ArchEvaluator:
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.model: BaseModel = unwrapped(model)
-        backbone = getattr(self.model, 'backbone', None)
-        if not isinstance(backbone, SearchableBackbone):
-            raise InputError(
-                f'{type(self.model).__name__} has no searchable backbone: expected one of '
-                f'pinas_mm as model.backbone'
-            )
+        self.backbone = searchable_backbone_of(self.model)
         for name, data in (('calibration', calibration_loader), ('scoring', loader)):
             if len(data) == 0:
                 raise InputError(
                     f'the {name} loader has no batch: {len(data.dataset)} samples at batch size '
                     f'{data.batch_size}'
                 )
-        self.backbone = backbone
         self.calibration_loader = calibration_loader
         self.loader = loader
         self.build_metrics = build_metrics
