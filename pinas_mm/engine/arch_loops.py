@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from ..errors import InputError
 from ..models.backbones import supernet_of
 from ..registry import LOOPS
+from ..scoring.bn_recalibration import CALIBRATION_BATCHES
 from ..scoring.evaluator import ArchEvaluator
 from ..search.search import Evaluate, Failure
 from ..spaces import Arch
@@ -117,7 +118,7 @@ class ArchValLoop(BaseLoop):
         dataloader: dict,
         evaluator: dict | list,
         calibration_dataloader: dict,
-        calibration_batches: int = 49,
+        calibration_batches: int = CALIBRATION_BATCHES,
         archs: Sequence[Sequence[int] | str] | None = None,
         num_archs: int = 3,
         seed: int = 0,

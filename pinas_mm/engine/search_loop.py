@@ -25,6 +25,7 @@ from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import supernet_of
 from ..registry import LOOPS, SEARCHERS
+from ..scoring.bn_recalibration import CALIBRATION_BATCHES
 from ..scoring.evaluator import ArchEvaluator
 from ..scoring.race import Race
 from ..search.history import History, Record
@@ -112,7 +113,7 @@ class SearchLoop(BaseLoop):
         input_size: int | tuple[int, int],
         num_archs: int = 1000,
         ask_size: int = 8,
-        calibration_batches: int = 49,
+        calibration_batches: int = CALIBRATION_BATCHES,
         score: str = 'accuracy/top1',
         constraints: dict | None = None,
         latency_table: str | None = None,

@@ -24,6 +24,7 @@ from ..errors import InputError
 from ..models.backbones import supernet_of
 from ..ranking.zero_cost import zero_cost_scores
 from ..scoring.arch_metrics import Metrics
+from ..scoring.bn_recalibration import CALIBRATION_BATCHES
 from ..search.search import Failure
 from ..spaces import Arch, SearchSpace
 from ..strategies import ArchLogits, Strategy
@@ -85,7 +86,9 @@ def supernet_scores(
     ]:
         metrics = [*metrics, likelihood]
     calibration = calibration_loader(
-        settings.pop('calibration_dataloader'), settings.pop('calibration_batches', 49), seed
+        settings.pop('calibration_dataloader'),
+        settings.pop('calibration_batches', CALIBRATION_BATCHES),
+        seed,
     )
     evaluator = build_arch_evaluator(
         runner, calibration, whole_set_loader(config.val_dataloader), list(metrics), **settings

@@ -20,7 +20,10 @@ from .bn_folding import BNFolding
 from .prefix_memo import Prefix, PrefixMemo
 from .preprocessed_batch import preprocessed_once
 
+# Below this many images the statistics of a batch say too little.
 MIN_CALIBRATION_BATCH = 16
+# Where a config does not say how many batches: as published for Pi-NAS.
+CALIBRATION_BATCHES = 49
 
 
 class ArchError(Exception):
