@@ -26,7 +26,8 @@ from ..fileio import write_atomic
 from ..models.backbones import supernet_of
 from ..registry import LOOPS, SEARCHERS
 from ..scoring.bn_recalibration import CALIBRATION_BATCHES
-from ..scoring.evaluator import ArchEvaluator
+from ..scoring.distributed import evaluate_on_ranks
+from ..scoring.evaluator import ArchEvaluator, build_arch_evaluator
 from ..scoring.race import Race
 from ..search.history import History, Record
 from ..search.pareto import pareto_front
@@ -42,7 +43,6 @@ from ..spaces import Arch, SearchSpace
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.subnet import subnet_state_dict
 from ..visualization import plot_pareto, plot_search_curve
-from .arch_loops import build_arch_evaluator, evaluate_on_ranks
 from .forecast import Forecast, forecast
 from .loaders import calibration_loader, whole_set_loader
 

@@ -18,13 +18,14 @@ from torch import Tensor
 
 from ..checkpoint import load_checkpoint
 from ..costs.cost import CostTable, measure_costs
-from ..engine.arch_loops import build_arch_evaluator, evaluate_on_ranks
 from ..engine.loaders import calibration_loader, whole_set_loader
 from ..errors import InputError
 from ..models.backbones import supernet_of
 from ..ranking.zero_cost import zero_cost_scores
 from ..scoring.arch_metrics import Metrics
 from ..scoring.bn_recalibration import CALIBRATION_BATCHES
+from ..scoring.distributed import evaluate_on_ranks
+from ..scoring.evaluator import build_arch_evaluator
 from ..search.search import Failure
 from ..spaces import Arch, SearchSpace
 from ..strategies import ArchLogits, Strategy

@@ -7,6 +7,7 @@ in common runs once."""
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.evaluator import Evaluator
@@ -28,6 +29,9 @@ from .bn_recalibration import (
     supernet_borrowed,
 )
 from .race import Race
+
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 class ArchEvaluator:
@@ -192,3 +196,37 @@ class ArchEvaluator:
 
     def _progress(self, done: int, num_archs: int) -> None:
         self.on_progress(done, num_archs * (len(self.calibration_loader) + len(self.loader)))
+
+
+def build_arch_evaluator(
+    runner: 'Runner',
+    calibration: DataLoader,
+    loader: DataLoader,
+    evaluator: Any,
+    autocast: str | None = None,
+    **kwargs: Any,
+) -> ArchEvaluator:
+    """An :class:`ArchEvaluator` of the runner's model.
+
+    Args:
+        runner: The runner.
+        calibration: Batches for BN recalibration.
+        loader: Batches to score on.
+        evaluator: Evaluator config: one metric or a list of them.
+        autocast: ``'bfloat16'`` or ``'float16'``; None for full precision.
+        kwargs: Further arguments of :class:`ArchEvaluator`.
+
+    Raises:
+        InputError: Another dtype.
+    """
+    if autocast not in (None, 'bfloat16', 'float16'):
+        raise InputError(f"autocast={autocast!r}, expected 'bfloat16', 'float16' or None")
+    dtype = None if autocast is None else getattr(torch, autocast)
+    return ArchEvaluator(
+        runner.model,
+        calibration,
+        loader,
+        lambda: runner.build_evaluator(copy.deepcopy(evaluator)),
+        dtype,
+        **kwargs,
+    )
