@@ -1,91 +1,18 @@
 """Validation and test of a supernet: given or seeded archs, each with recalibrated BN."""
 
-import copy
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import torch
-from mmengine.dist import all_gather_object, get_rank, get_world_size
 from mmengine.runner import BaseLoop, Runner
-from torch.utils.data import DataLoader
 
-from ..errors import InputError
 from ..models.backbones import supernet_of
 from ..registry import LOOPS
-from ..scoring.evaluator import ArchEvaluator
-from ..search.search import Evaluate, Failure
+from ..scoring.bn_recalibration import CALIBRATION_BATCHES
+from ..scoring.distributed import evaluate_on_ranks
+from ..scoring.evaluator import build_arch_evaluator
+from ..search.search import Failure
 from ..spaces import Arch
 from .loaders import calibration_loader, whole_set_loader
-
-
-def build_arch_evaluator(
-    runner: Runner,
-    calibration: DataLoader,
-    loader: DataLoader,
-    evaluator: Any,
-    autocast: str | None = None,
-    **kwargs: Any,
-) -> ArchEvaluator:
-    """An :class:`ArchEvaluator` of the runner's model.
-
-    Args:
-        runner: The runner.
-        calibration: Batches for BN recalibration.
-        loader: Batches to score on.
-        evaluator: Evaluator config: one metric or a list of them.
-        autocast: ``'bfloat16'`` or ``'float16'``; None for full precision.
-        kwargs: Further arguments of :class:`ArchEvaluator`.
-
-    Raises:
-        InputError: Another dtype.
-    """
-    if autocast not in (None, 'bfloat16', 'float16'):
-        raise InputError(f"autocast={autocast!r}, expected 'bfloat16', 'float16' or None")
-    dtype = None if autocast is None else getattr(torch, autocast)
-    return ArchEvaluator(
-        runner.model,
-        calibration,
-        loader,
-        lambda: runner.build_evaluator(copy.deepcopy(evaluator)),
-        dtype,
-        **kwargs,
-    )
-
-
-def evaluate_on_ranks(
-    evaluate: Evaluate, archs: Sequence[Arch]
-) -> list[dict[str, float] | Failure]:
-    """Evaluates archs, each rank a share of them, and gives all results to every rank.
-
-    Neighbours in sorted order stay together, since they share most.
-
-    Raises:
-        RuntimeError: Another rank raised, or was given other archs.
-    """
-    if get_world_size() == 1:
-        return list(evaluate(archs))
-    order = sorted(range(len(archs)), key=archs.__getitem__)
-    share = [int(i) for i in np.array_split(order, get_world_size())[get_rank()]]
-    mine, own_error = {}, None
-    try:
-        mine = dict(zip(share, evaluate([archs[i] for i in share]), strict=True)) if share else {}
-    except Exception as error:  # the others wait to hear from this rank
-        own_error = error
-    everyone = all_gather_object(
-        (list(archs), mine, own_error and f'{type(own_error).__name__}: {own_error}')
-    )
-    if own_error is not None:
-        raise own_error
-    for rank, (others, _, error) in enumerate(everyone):
-        if error is not None:
-            raise RuntimeError(f'rank {rank} stopped with {error}')
-        if others != list(archs):
-            raise RuntimeError(
-                f'rank {rank} was asked to evaluate other archs: the searchers do not agree'
-            )
-    results = {index: result for _, theirs, _ in everyone for index, result in theirs.items()}
-    return [results[index] for index in range(len(archs))]
 
 
 @LOOPS.register_module()
@@ -117,7 +44,7 @@ class ArchValLoop(BaseLoop):
         dataloader: dict,
         evaluator: dict | list,
         calibration_dataloader: dict,
-        calibration_batches: int = 49,
+        calibration_batches: int = CALIBRATION_BATCHES,
         archs: Sequence[Sequence[int] | str] | None = None,
         num_archs: int = 3,
         seed: int = 0,

@@ -96,14 +96,9 @@ def forecast(
 
     def probe(calibration: int, scoring: int) -> float:
         """Seconds for so many batches of each loader."""
-        part = ArchEvaluator(
-            evaluator.model,
+        part = evaluator.on_loaders(
             FirstBatches(evaluator.calibration_loader, calibration),
             FirstBatches(evaluator.loader, scoring),
-            evaluator.build_metrics,
-            evaluator.autocast,
-            evaluator.share_prefixes,
-            evaluator.fold_bn,
         )
         started = clock()
         for result in part.evaluate(mine):

@@ -11,9 +11,6 @@ from ..datasets import SeededSamples
 from ..errors import InputError
 from ..scoring.bn_recalibration import MIN_CALIBRATION_BATCH
 
-# For BN statistics, where a config does not say: as published.
-CALIBRATION_BATCHES = 49
-
 
 def whole_set_loader(
     config: dict[str, Any], num_samples: int | None = None, seed: int = 0, shuffle: bool = False

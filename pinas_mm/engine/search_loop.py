@@ -25,7 +25,9 @@ from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import supernet_of
 from ..registry import LOOPS, SEARCHERS
-from ..scoring.evaluator import ArchEvaluator
+from ..scoring.bn_recalibration import CALIBRATION_BATCHES
+from ..scoring.distributed import evaluate_on_ranks
+from ..scoring.evaluator import ArchEvaluator, build_arch_evaluator
 from ..scoring.race import Race
 from ..search.history import History, Record
 from ..search.pareto import pareto_front
@@ -41,7 +43,6 @@ from ..spaces import Arch, SearchSpace
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.subnet import subnet_state_dict
 from ..visualization import plot_pareto, plot_search_curve
-from .arch_loops import build_arch_evaluator, evaluate_on_ranks
 from .forecast import Forecast, forecast
 from .loaders import calibration_loader, whole_set_loader
 
@@ -112,7 +113,7 @@ class SearchLoop(BaseLoop):
         input_size: int | tuple[int, int],
         num_archs: int = 1000,
         ask_size: int = 8,
-        calibration_batches: int = 49,
+        calibration_batches: int = CALIBRATION_BATCHES,
         score: str = 'accuracy/top1',
         constraints: dict | None = None,
         latency_table: str | None = None,

@@ -33,6 +33,7 @@ class TaskMetric(BaseMetric):
         super().__init__(collect_device, prefix=task)
         self.task = task
         self.metric: BaseMetric = ROOT_METRICS.build(metric)
+        self.metric.results = self.results  # mm gathers the results of this metric over the ranks
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Takes the predictions of a ``MultiTaskHead``."""
@@ -44,9 +45,6 @@ class TaskMetric(BaseMetric):
                     '`MultiTaskHead` that has it in its `task_heads`'
                 )
         self.metric.dataset_meta = self.dataset_meta
-        # The metric is one for all copies of this one that evaluate archs beside each other, each
-        # with results of its own.
-        self.metric.results = self.results
         self.metric.process(
             data_batch,
             [sample[self.task] for sample in data_samples if sample[self.task]['eval_mask']],

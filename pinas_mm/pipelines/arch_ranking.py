@@ -18,12 +18,14 @@ from torch import Tensor
 
 from ..checkpoint import load_checkpoint
 from ..costs.cost import CostTable, measure_costs
-from ..engine.arch_loops import build_arch_evaluator, evaluate_on_ranks
 from ..engine.loaders import calibration_loader, whole_set_loader
 from ..errors import InputError
 from ..models.backbones import supernet_of
 from ..ranking.zero_cost import zero_cost_scores
-from ..scoring.evaluator import Metrics
+from ..scoring.arch_metrics import Metrics
+from ..scoring.bn_recalibration import CALIBRATION_BATCHES
+from ..scoring.distributed import evaluate_on_ranks
+from ..scoring.evaluator import build_arch_evaluator
 from ..search.search import Failure
 from ..spaces import Arch, SearchSpace
 from ..strategies import ArchLogits, Strategy
@@ -85,7 +87,9 @@ def supernet_scores(
     ]:
         metrics = [*metrics, likelihood]
     calibration = calibration_loader(
-        settings.pop('calibration_dataloader'), settings.pop('calibration_batches', 49), seed
+        settings.pop('calibration_dataloader'),
+        settings.pop('calibration_batches', CALIBRATION_BATCHES),
+        seed,
     )
     evaluator = build_arch_evaluator(
         runner, calibration, whole_set_loader(config.val_dataloader), list(metrics), **settings

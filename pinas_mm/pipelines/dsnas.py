@@ -19,10 +19,10 @@ from ..costs.cost import measure_costs
 from ..engine.command_line import build_runner
 from ..engine.hooks.dsnas_hook import HAND_OVER
 from ..engine.hooks.training_time_hook import training_seconds
-from ..engine.loaders import CALIBRATION_BATCHES, calibration_config, calibration_loader
+from ..engine.loaders import calibration_config, calibration_loader
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..scoring.bn_recalibration import recalibrated_bn
+from ..scoring.bn_recalibration import CALIBRATION_BATCHES, recalibrated_bn
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.subnet import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import SearchableBackbone, borrowed, supernet_of
 from ..models.selfsup import PiNAS
 from ..scoring.bn_recalibration import MIN_CALIBRATION_BATCH
 from ..spaces import Arch, SearchSpace
@@ -77,13 +77,7 @@ def measure_consistency(model: nn.Module, batch: Any, archs: Sequence[Arch]) -> 
             images, or the loss is not finite.
     """
     model = unwrapped(model)
-    backbone = getattr(model, 'backbone', None)
-    if not isinstance(backbone, SearchableBackbone) or not backbone.is_supernet:
-        raise InputError(
-            f'{type(model).__name__} has no supernet: expected a searchable backbone of pinas_mm, '
-            f'without arch, as '
-            'model.backbone'
-        )
+    backbone = supernet_of(model)
     if isinstance(model, PiNAS):
         raise InputError(
             'PiNAS has no task loss, and its own moves teacher and queue: expected a model with '
@@ -300,31 +294,22 @@ def _preprocessed(model: BaseModel, batch: Any) -> dict[str, Any]:
 def _batch_statistics(model: BaseModel) -> Iterator[None]:
     """Within it BN normalises by its batch and leaves its statistics alone, all parameters have
     gradients, and images are not mixed."""
-    modes = [(module, module.training) for module in model.modules()]
     layers = [
         (module, module.track_running_stats)
         for module in model.modules()
         if isinstance(module, _BatchNorm)
     ]
     flags = [(parameter, parameter.requires_grad) for parameter in model.parameters()]
-    active = model.backbone._arch
-    mixing = getattr(model.data_preprocessor, 'batch_augments', None)
-    try:
-        model.eval()
-        for layer, _ in layers:
-            layer.training, layer.track_running_stats = True, False
-        for parameter, _ in flags:
-            parameter.requires_grad_(True)
-        if mixing is not None:
-            model.data_preprocessor.batch_augments = None
-        yield
-    finally:
-        if mixing is not None:
-            model.data_preprocessor.batch_augments = mixing
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
-        for layer, tracking in layers:
-            layer.track_running_stats = tracking
-        model.backbone._arch = active
-        for module, training in modes:
-            module.training = training
+    with borrowed(model):
+        try:
+            model.eval()
+            for layer, _ in layers:
+                layer.training, layer.track_running_stats = True, False
+            for parameter, _ in flags:
+                parameter.requires_grad_(True)
+            yield
+        finally:
+            for parameter, flag in flags:
+                parameter.requires_grad_(flag)
+            for layer, tracking in layers:
+                layer.track_running_stats = tracking

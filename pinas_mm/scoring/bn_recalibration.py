@@ -14,13 +14,16 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import SearchableBackbone, borrowed
 from ..spaces import Arch
 from .bn_folding import BNFolding
 from .prefix_memo import Prefix, PrefixMemo
 from .preprocessed_batch import preprocessed_once
 
+# Below this many images the statistics of a batch say too little.
 MIN_CALIBRATION_BATCH = 16
+# Where a config does not say how many batches: as published for Pi-NAS.
+CALIBRATION_BATCHES = 49
 
 
 class ArchError(Exception):
@@ -33,6 +36,10 @@ class ArchError(Exception):
     def __init__(self, arch: Arch) -> None:
         super().__init__(arch)
         self.arch = arch
+
+
+class NotShareableError(Exception):
+    """Archs with a common prefix give it different inputs, or change its output in place."""
 
 
 class RecalibratedSupernet:
@@ -49,7 +56,8 @@ class RecalibratedSupernet:
         model: An mm model whose ``backbone`` is a :class:`SearchableBackbone`.
         autocast: Dtype to run in, or None for full precision.
         share_prefixes: Whether archs share what they have in common. Off, the results are the same
-            and it takes longer.
+            and it takes longer. It goes off by itself for a model that gives archs with a common
+            prefix different inputs: they have no statistics in common.
         fold_bn: Whether BN is folded into convolutions once it is recalibrated; faster, and
             different by rounding.
     """
@@ -64,23 +72,68 @@ class RecalibratedSupernet:
         self.model = model
         self.backbone: SearchableBackbone = model.backbone
         self.autocast = autocast
-        self.memo = PrefixMemo(self.backbone, self._load_part, share_prefixes)
-        self.folding = BNFolding() if fold_bn else None
-        self.folded = self.calibrating = False
-        self.original = {layer: dict(layer._buffers) for layer in _bn_layers([model])}
-        self.statistics: dict[Hashable, list[tuple[_BatchNorm, dict[str, Tensor]]]] = {}
-        self.outside = _outside_backbone(model)
+        self._memo = PrefixMemo(self.backbone, self._run) if share_prefixes else None
+        self._folding = BNFolding() if fold_bn else None
+        self._original = {
+            layer: (dict(layer._buffers), layer.momentum) for layer in _bn_layers([model])
+        }
+        self._outside = _outside_backbone(model)
+        self._statistics: dict[Hashable, list[tuple[_BatchNorm, dict[str, Tensor]]]] = {}
+        self._calibrating = False
+        self._ran_for: dict[Prefix, Arch] = {}  # on the batch at hand
 
-    def recalibrate(self, archs: Sequence[Arch], loader: DataLoader) -> Iterator[None]:
+    def recalibrate(self, archs: Sequence[Arch], loader: DataLoader) -> Iterator[int]:
         """Recalibrates sorted ``archs``, stopping after every arch and batch so that a caller can
-        show progress.
+        show progress: yields how many of these ``len(archs) * len(loader)`` steps are done.
 
         Raises:
             ArchError: An arch could not be run.
             InputError: No calibration data, or a batch too small for its statistics to mean
                 anything.
         """
-        self.statistics.clear()
+        try:
+            yield from self._recalibrate(archs, loader)
+        except NotShareableError:
+            # Once more from the start: half a batch may be in statistics that archs share.
+            self._memo = None
+            yield from self._recalibrate(archs, loader)
+
+    def next_batch(self) -> None:
+        """Another batch: nothing that ran on the one before is used again."""
+        self._ran_for.clear()
+        if self._memo is not None:
+            self._memo.next_batch()
+
+    def set_arch(self, arch: Arch) -> None:
+        """Makes ``arch`` the one that runs next, on the same batch."""
+        if self._memo is not None:
+            self._memo.next_step()
+        self.backbone.set_arch(arch)
+        self._load(('outside', arch), self._outside)
+
+    def run_part(self, part: int, arch: Arch, x: Tensor) -> Tensor:
+        """The output of a part: the ``part_runner`` of the backbone."""
+        if self._memo is None:
+            return self._run((part, arch), arch, x)
+        return self._memo(part, arch, x)
+
+    def load_all(self, arch: Arch) -> None:
+        """Puts the statistics of ``arch`` into every layer it runs."""
+        self.set_arch(arch)
+        for part in range(self.backbone.num_parts):
+            prefix = (part, arch) if self._memo is None else self.backbone.prefix(part, arch)
+            self._load(prefix, self.backbone.part_path(part, arch))
+
+    def restore(self) -> None:
+        """Puts back the BN statistics that the supernet had, and the layers that were folded."""
+        if self._folding is not None:
+            self._folding.restore()
+        for layer, (buffers, momentum) in self._original.items():
+            layer._buffers.update(buffers)
+            layer.momentum = momentum
+
+    def _recalibrate(self, archs: Sequence[Arch], loader: DataLoader) -> Iterator[int]:
+        self._statistics.clear()
         self.model.eval()
         layers = list(
             dict.fromkeys(layer for arch in archs for layer in active_bn_layers(self.model, arch))
@@ -88,9 +141,8 @@ class RecalibratedSupernet:
         for layer in layers:
             layer.momentum = None  # the plain average over batches instead of an exponential one
             layer.training = True
-        self.memo.once = True
-        self.calibrating = True
-        batches = 0
+        self._calibrating = True
+        done = 0
         for batch in loader:
             size = len(batch['inputs'] if isinstance(batch, dict) else batch[0])
             if size < MIN_CALIBRATION_BATCH:
@@ -98,67 +150,55 @@ class RecalibratedSupernet:
                     f'a batch of {size} images for BN recalibration: expected at least '
                     f'{MIN_CALIBRATION_BATCH}'
                 )
-            batches += 1
-            self.memo.next_batch()
+            self.next_batch()
             watching = (
-                self.folding.watch(self.model) if self.folding and batches == 1 else nullcontext()
+                self._folding.watch(self.model) if self._folding and done == 0 else nullcontext()
             )
             with autocast(self.model, self.autocast), watching:
                 for arch in archs:
                     self.set_arch(arch)
                     try:
                         # As for training, which pads images of several sizes; mixing of images is
-                        # switched off (supernet_borrowed).
+                        # switched off (borrowed).
                         self.model._run_forward(
                             self.model.data_preprocessor(batch, True), mode='tensor'
                         )
+                    except NotShareableError:
+                        raise
                     except Exception as error:
                         raise ArchError(arch) from error
-                    yield
-        if batches == 0:
+                    done += 1
+                    yield done
+        if done == 0:
             raise InputError('no data for BN recalibration: the calibration loader is empty')
-        self.memo.next_batch()
-        self.memo.once = self.calibrating = False
+        self.next_batch()
+        self._calibrating = False
         for layer in layers:
             layer.training = False
-        for entries in self.statistics.values():
+        for entries in self._statistics.values():
             for layer, buffers in entries:
-                if (
-                    buffers['num_batches_tracked'] == 0
-                ):  # a layer that did not run, such as an auxiliary head's
-                    buffers.update(self.original[layer])
-        self.folded = self.folding is not None
+                # A layer that did not run, such as an auxiliary head's.
+                if buffers['num_batches_tracked'] == 0:
+                    buffers.update(self._original[layer][0])
 
-    def set_arch(self, arch: Arch) -> None:
-        """Makes ``arch`` the one that runs next, on the same batch."""
-        self.memo.next_step()
-        self.backbone.set_arch(arch)
-        self._load(('outside', arch), self.outside)
+    def _run(self, prefix: Prefix, arch: Arch, x: Tensor) -> Tensor:
+        # In the step of a second arch BN would count the batch twice.
+        if self._calibrating and self._ran_for.setdefault(prefix, arch) != arch:
+            raise NotShareableError(f'part {prefix[0]} of arch {arch}')
+        self._load(prefix, self.backbone.part_path(prefix[0], arch))
+        return self.backbone.run_part(prefix[0], arch, x)
 
-    def load_all(self, arch: Arch) -> None:
-        """Puts the statistics of ``arch`` into every layer it runs."""
-        self.set_arch(arch)
-        for part in range(self.backbone.num_parts):
-            self._load_part(self.memo.prefix(part, arch), arch)
-
-    def _load_part(self, prefix: Prefix, arch: Arch) -> None:
-        if prefix in self.statistics:
-            self._load(prefix, ())
-        else:
-            self._load(prefix, _bn_layers(self.backbone.part_path(prefix[0], arch)))
-
-    def _load(self, key: Hashable, layers: Iterable[_BatchNorm]) -> None:
+    def _load(self, key: Hashable, modules: Iterable[nn.Module]) -> None:
         # The layers' buffers are exchanged, not filled: nothing is copied where an arch follows
         # another.
-        if key not in self.statistics:
-            self.statistics[key] = [
-                (layer, _fresh(layer) if self.calibrating else dict(self.original[layer]))
-                for layer in layers
-            ]
-        for layer, buffers in self.statistics[key]:
+        if key not in self._statistics:
+            if not self._calibrating:
+                raise RuntimeError(f'no BN statistics of {key}: recalibrate the arch first')
+            self._statistics[key] = [(layer, _fresh(layer)) for layer in _bn_layers(modules)]
+        for layer, buffers in self._statistics[key]:
             layer._buffers.update(buffers)
-        if self.folded:
-            self.folding.fold(layer for layer, _ in self.statistics[key])
+        if self._folding is not None and not self._calibrating:
+            self._folding.fold(layer for layer, _ in self._statistics[key])
 
 
 @contextmanager
@@ -168,40 +208,19 @@ def supernet_borrowed(
     autocast: torch.dtype | None = None,
     fold_bn: bool = False,
 ) -> Iterator[RecalibratedSupernet]:
-    """Lends a supernet out for recalibration and puts everything back at the end: modes, active
-    arch, BN statistics.
+    """Lends a supernet out for recalibration and puts everything back at the end: what
+    :func:`~pinas_mm.models.backbones.supernet.borrowed` restores, and BN statistics.
 
     Within it, BN is local to this rank, SyncBN too: ranks run different archs.
     """
-    backbone = model.backbone
-    modes = [(module, module.training) for module in model.modules()]
-    active = backbone._arch
     supernet = RecalibratedSupernet(model, autocast, share_prefixes, fold_bn)
-    momenta = {layer: layer.momentum for layer in supernet.original}
-    synced = [layer for layer in supernet.original if isinstance(layer, nn.SyncBatchNorm)]
-    mixing = getattr(model.data_preprocessor, 'batch_augments', None)
-    try:
-        backbone.part_runner = supernet.memo
-        if mixing is not None:
-            model.data_preprocessor.batch_augments = None
-        for layer in synced:
-            layer.forward = types.MethodType(_BatchNorm.forward, layer)
-        with torch.no_grad(), preprocessed_once(model.data_preprocessor):
-            yield supernet
-    finally:
-        if mixing is not None:
-            model.data_preprocessor.batch_augments = mixing
-        if supernet.folding:
-            supernet.folding.restore()
-        backbone.part_runner = None
-        backbone._arch = active
-        for layer in synced:
-            layer.__dict__.pop('forward', None)  # folding may have replaced it, and put it back
-        for layer, buffers in supernet.original.items():
-            layer.momentum = momenta[layer]
-            layer._buffers.update(buffers)
-        for module, training in modes:
-            module.training = training
+    with borrowed(model) as backbone, _local_bn(model):
+        try:
+            backbone.part_runner = supernet.run_part
+            with torch.no_grad(), preprocessed_once(model.data_preprocessor):
+                yield supernet
+        finally:
+            supernet.restore()
 
 
 @contextmanager
@@ -221,11 +240,11 @@ def recalibrated_bn(
         InputError: No calibration data, or a batch too small for its statistics to mean anything.
     """
     arch = model.backbone.space.validate(arch, 'BN recalibration')
-    with supernet_borrowed(model, autocast=autocast) as supernet:
+    with supernet_borrowed(model, share_prefixes=False, autocast=autocast) as supernet:
         for _ in supernet.recalibrate([arch], loader):
             pass
         supernet.load_all(arch)
-        model.backbone.part_runner = None
+        model.backbone.part_runner = None  # every layer has its statistics
         yield
 
 
@@ -248,6 +267,19 @@ def _outside_backbone(model: BaseModel) -> list[_BatchNorm]:
     teacher = getattr(model, 'teacher', None)
     apart = set(_bn_layers([model.backbone] if teacher is None else [model.backbone, teacher]))
     return [layer for layer in _bn_layers([model]) if layer not in apart]
+
+
+@contextmanager
+def _local_bn(model: nn.Module) -> Iterator[None]:
+    """Within it SyncBN normalises by the batch of this rank, as BN does."""
+    synced = [layer for layer in _bn_layers([model]) if isinstance(layer, nn.SyncBatchNorm)]
+    for layer in synced:
+        layer.forward = types.MethodType(_BatchNorm.forward, layer)
+    try:
+        yield
+    finally:
+        for layer in synced:
+            layer.__dict__.pop('forward', None)  # folding may have replaced it, and put it back
 
 
 def _bn_layers(modules: Iterable[nn.Module]) -> list[_BatchNorm]:

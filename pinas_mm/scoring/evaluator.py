@@ -7,8 +7,8 @@ in common runs once."""
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
@@ -16,10 +16,11 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import searchable_backbone_of
 from ..search.search import Failure
 from ..spaces import Arch
 from ..unwrap import unwrapped
+from .arch_metrics import Metrics, NotCopyableError, compute_metrics, empty_copy
 from .bn_recalibration import (
     ArchError,
     RecalibratedSupernet,
@@ -27,10 +28,10 @@ from .bn_recalibration import (
     recalibrated_bn,
     supernet_borrowed,
 )
-from .prefix_memo import NotShareableError
 from .race import Race
 
-Metrics = dict[str, float]
+if TYPE_CHECKING:
+    from mmengine.runner import Runner
 
 
 class ArchEvaluator:
@@ -44,7 +45,8 @@ class ArchEvaluator:
         calibration_loader: Batches for BN recalibration, the same at every pass; disjoint from
             ``loader``'s samples.
         loader: Batches to score on. Every rank reads the whole set.
-        build_metrics: Makes an mm evaluator; every arch gets a copy of it without results.
+        build_metrics: Makes an mm evaluator; every arch gets a copy of it, see :func:`empty_copy`,
+            or, where it cannot be copied, another one.
         autocast: Dtype such as ``torch.bfloat16`` to run in, or None for full precision.
         share_prefixes: Whether what archs share runs once. The scores are equal either way.
         fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by
@@ -70,24 +72,17 @@ class ArchEvaluator:
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> None:
         self.model: BaseModel = unwrapped(model)
-        backbone = getattr(self.model, 'backbone', None)
-        if not isinstance(backbone, SearchableBackbone):
-            raise InputError(
-                f'{type(self.model).__name__} has no searchable backbone: expected one of '
-                f'pinas_mm as model.backbone'
-            )
+        self.backbone = searchable_backbone_of(self.model)
         for name, data in (('calibration', calibration_loader), ('scoring', loader)):
             if len(data) == 0:
                 raise InputError(
                     f'the {name} loader has no batch: {len(data.dataset)} samples at batch size '
                     f'{data.batch_size}'
                 )
-        self.backbone = backbone
         self.calibration_loader = calibration_loader
         self.loader = loader
         self.build_metrics = build_metrics
-        self.metrics = build_metrics()  # once: some read a large annotation file
-        self.metrics.dataset_meta = getattr(loader.dataset, 'metainfo', None)
+        self.metrics = self._new_metrics()  # to be copied: some read a large annotation file
         self.autocast = autocast
         self.share_prefixes = share_prefixes
         self.fold_bn = fold_bn
@@ -116,6 +111,14 @@ class ArchEvaluator:
         with recalibrated_bn(self.model, arch, self.calibration_loader, self.autocast):
             yield
 
+    def on_loaders(self, calibration_loader: DataLoader, loader: DataLoader) -> 'ArchEvaluator':
+        """The same evaluator of other batches of the same datasets, without a race and without
+        progress."""
+        other = copy.copy(self)
+        other.calibration_loader, other.loader = calibration_loader, loader
+        other.race, other.on_progress = None, lambda done, total: None
+        return other
+
     def _recalibrate(
         self,
         supernet: RecalibratedSupernet,
@@ -125,16 +128,11 @@ class ArchEvaluator:
         """Returns the archs that could be recalibrated."""
         while archs:
             try:
-                for done, _ in enumerate(
-                    supernet.recalibrate(archs, self.calibration_loader), start=1
-                ):
+                for done in supernet.recalibrate(archs, self.calibration_loader):
                     self._progress(done, len(archs))
                 break
             except ArchError as failure:
-                # Once more from the start: half a batch may be in statistics that archs share.
-                if isinstance(failure.__cause__, NotShareableError):
-                    supernet.memo.enabled = False
-                    continue
+                # The others from the start: half a batch may be in statistics that archs share.
                 results[failure.arch] = Failure.of(failure.__cause__)
                 archs = [arch for arch in archs if arch != failure.arch]
         return archs
@@ -145,7 +143,7 @@ class ArchEvaluator:
         archs: list[Arch],
         results: dict[Arch, Metrics | Failure],
     ) -> None:
-        evaluators = {arch: empty_copy(self.metrics) for arch in archs}
+        evaluators = {arch: self._own_metrics() for arch in archs}
         standing = None if self.race is None else self.race.start(archs, len(self.loader))
         total, done, running = (
             len(archs),
@@ -155,7 +153,7 @@ class ArchEvaluator:
         for batch in self.loader:
             if not running:  # every arch has failed
                 break
-            supernet.memo.next_batch()
+            supernet.next_batch()
             with autocast(self.model, self.autocast):
                 for arch in list(running):
                     supernet.set_arch(arch)
@@ -184,45 +182,51 @@ class ArchEvaluator:
                 except Exception as error:
                     results[arch] = Failure.of(error)
 
+    def _own_metrics(self) -> Evaluator:
+        """The metrics of one arch."""
+        try:
+            return empty_copy(self.metrics, shared=self.model.modules())
+        except NotCopyableError:
+            return self._new_metrics()
+
+    def _new_metrics(self) -> Evaluator:
+        metrics = self.build_metrics()
+        metrics.dataset_meta = getattr(self.loader.dataset, 'metainfo', None)
+        return metrics
+
     def _progress(self, done: int, num_archs: int) -> None:
         self.on_progress(done, num_archs * (len(self.calibration_loader) + len(self.loader)))
 
 
-def compute_metrics(evaluator: Evaluator) -> Metrics:
-    """The metrics of what an mm evaluator has processed on this rank.
+def build_arch_evaluator(
+    runner: 'Runner',
+    calibration: DataLoader,
+    loader: DataLoader,
+    evaluator: Any,
+    autocast: str | None = None,
+    **kwargs: Any,
+) -> ArchEvaluator:
+    """An :class:`ArchEvaluator` of the runner's model.
 
-    Not ``Evaluator.evaluate``: that gathers every rank's results, and ranks hold different archs.
+    Args:
+        runner: The runner.
+        calibration: Batches for BN recalibration.
+        loader: Batches to score on.
+        evaluator: Evaluator config: one metric or a list of them.
+        autocast: ``'bfloat16'`` or ``'float16'``; None for full precision.
+        kwargs: Further arguments of :class:`ArchEvaluator`.
+
+    Raises:
+        InputError: Another dtype.
     """
-    scores: Metrics = {}
-    for metric in evaluator.metrics:
-        prefix = f'{metric.prefix}/' if metric.prefix else ''
-        computed = metric.compute_metrics(metric.results)
-        metric.results.clear()
-        # Not all that metrics give are numbers: a confusion matrix is not.
-        numbers = {
-            name: value
-            for name, value in computed.items()
-            if np.size(value) == 1 and not isinstance(value, str)
-        }
-        scores |= {f'{prefix}{name}': float(value) for name, value in numbers.items()}
-    return scores
-
-
-def empty_copy(evaluator: Evaluator) -> Evaluator:
-    """A copy of an mm evaluator with results of its own; what is large, such as the annotations of
-    a dataset, is shared."""
-    metrics = []
-    for metric in evaluator.metrics:
-        metric = copy.copy(metric)
-        metric.__dict__.update(
-            {
-                key: copy.copy(value)
-                for key, value in metric.__dict__.items()
-                if isinstance(value, list | dict | set)
-            }
-        )
-        metric.results = []
-        metrics.append(metric)
-    result = Evaluator(metrics)
-    result.dataset_meta = evaluator.dataset_meta
-    return result
+    if autocast not in (None, 'bfloat16', 'float16'):
+        raise InputError(f"autocast={autocast!r}, expected 'bfloat16', 'float16' or None")
+    dtype = None if autocast is None else getattr(torch, autocast)
+    return ArchEvaluator(
+        runner.model,
+        calibration,
+        loader,
+        lambda: runner.build_evaluator(copy.deepcopy(evaluator)),
+        dtype,
+        **kwargs,
+    )

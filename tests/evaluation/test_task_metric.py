@@ -6,7 +6,7 @@ from mmpretrain.models.heads import MultiTaskHead
 from mmpretrain.structures import DataSample, MultiTaskDataSample
 
 from pinas_mm.errors import InputError
-from pinas_mm.scoring.evaluator import compute_metrics, empty_copy
+from pinas_mm.scoring.arch_metrics import compute_metrics, empty_copy
 
 GENDER = [dict(type='Accuracy'), dict(type='SingleLabelMetric', items=('recall',))]
 METRICS = [dict(type='pinas_mm.TaskMetric', task='gender', metric=metric) for metric in GENDER] + [

@@ -398,6 +398,32 @@ def test_metrics_are_built_once_and_keep_their_results_apart(model, loaders):
     assert len(built) == 1 and built[0].results == []
 
 
+def test_the_same_evaluator_on_other_loaders(model, loaders):
+    """All its options but the race, and metrics of their own."""
+    built, seen = [], []
+
+    def build():
+        built.append(1)
+        return top1()
+
+    evaluator = ArchEvaluator(
+        model,
+        *loaders,
+        build,
+        autocast=torch.bfloat16,
+        share_prefixes=False,
+        fold_bn=True,
+        race=Race('accuracy/top1'),
+        on_progress=lambda done, total: seen.append(done),
+    )
+    swapped = evaluator.on_loaders(loaders[0], loaders[0])
+    expected, _ = evaluate(
+        model, [loaders[0]] * 2, ARCHS, autocast=torch.bfloat16, share_prefixes=False, fold_bn=True
+    )
+    assert swapped.evaluate(ARCHS) == expected and len(built) == 1 and not seen
+    assert evaluator.loader is loaders[1] and evaluator.race is not None
+
+
 def test_progress_counts_every_arch_and_batch(model, loaders):
     seen = []
     evaluate(model, loaders, ARCHS, on_progress=lambda done, total: seen.append((done, total)))

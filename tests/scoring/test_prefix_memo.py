@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from pinas_mm.scoring.prefix_memo import NotShareableError, PrefixMemo
+from pinas_mm.scoring.prefix_memo import PrefixMemo
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 SPACE = get_space('nasbench_macro')
@@ -20,8 +20,10 @@ class Backbone:
     def prefix(self, part, arch):
         return part, arch[:part]
 
-    def run_part(self, part, arch, x: Tensor):
-        self.runs.append((part, arch[:part]))
+    def run(self, prefix, arch, x: Tensor):
+        part = prefix[0]
+        assert prefix == (part, arch[:part])
+        self.runs.append(prefix)
         return x * 2 if part == 0 else x * 10 + arch[part - 1]
 
 
@@ -47,7 +49,7 @@ def batch(memo, archs, x):
 
 
 def test_each_prefix_runs_once_per_batch(backbone):
-    memo = PrefixMemo(backbone, lambda prefix, arch: None)
+    memo = PrefixMemo(backbone, backbone.run)
     archs = [(0, 0, 1), (0, 0, 2), (0, 1, 2), (2, 1, 2)]
     assert batch(memo, archs, torch.tensor([1.0])) == [2001, 2002, 2012, 2212]
     assert backbone.runs == [
@@ -66,28 +68,8 @@ def test_each_prefix_runs_once_per_batch(backbone):
     assert len(backbone.runs) == 20
 
 
-def test_before_a_part_runs_its_prefix_is_announced(backbone):
-    announced = []
-    memo = PrefixMemo(backbone, lambda prefix, arch: announced.append((prefix, arch)))
-    batch(memo, [(0, 0, 1), (0, 0, 2)], torch.tensor([1.0]))
-    assert announced == [
-        ((0, ()), (0, 0, 1)),
-        ((1, (0,)), (0, 0, 1)),
-        ((2, (0, 0)), (0, 0, 1)),
-        ((3, (0, 0, 1)), (0, 0, 1)),
-        ((3, (0, 0, 2)), (0, 0, 2)),
-    ]
-
-
-def test_switched_off_everything_runs(backbone):
-    prefixes = []
-    memo = PrefixMemo(backbone, lambda prefix, arch: prefixes.append(prefix), enabled=False)
-    assert batch(memo, [(0, 0, 1), (0, 0, 2)], torch.tensor([1.0])) == [2001, 2002]
-    assert len(backbone.runs) == 8 and len(set(prefixes)) == 8, 'and nothing is in common'
-
-
 def test_calls_within_a_step_are_kept_apart(backbone):
-    memo = PrefixMemo(backbone, lambda prefix, arch: None)
+    memo = PrefixMemo(backbone, backbone.run)
     memo.next_batch()
     out = []
     for arch in [(0, 0, 1), (0, 0, 2)]:
@@ -101,12 +83,10 @@ def test_calls_within_a_step_are_kept_apart(backbone):
     assert out == [(2001, 6001), (2002, 6002)] and len(backbone.runs) == 2 * (4 + 1)
 
 
-@pytest.mark.parametrize('once', [False, True])
 @pytest.mark.parametrize('change', ['input', 'output'])
-def test_what_differs_is_not_shared(backbone, change, once):
+def test_what_differs_is_not_shared(backbone, change):
     """Another input, and an output that was changed in place since."""
-    memo = PrefixMemo(backbone, lambda prefix, arch: None)
-    memo.once = once
+    memo = PrefixMemo(backbone, backbone.run)
     memo.next_batch()
     memo.next_step()
     x = memo(0, (0, 0, 1), torch.tensor([1.0]))
@@ -114,8 +94,4 @@ def test_what_differs_is_not_shared(backbone, change, once):
         x.add_(5)
     memo.next_step()
     again = torch.tensor([1.0 if change == 'output' else 4.0])
-    if once:
-        with pytest.raises(NotShareableError):
-            memo(0, (0, 0, 2), again)
-    else:
-        assert memo(0, (0, 0, 2), again).item() == 2 * again.item() and len(backbone.runs) == 2
+    assert memo(0, (0, 0, 2), again).item() == 2 * again.item() and len(backbone.runs) == 2

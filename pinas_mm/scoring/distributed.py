@@ -1,0 +1,44 @@
+"""Shares the archs of an evaluation among ranks."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from mmengine.dist import all_gather_object, get_rank, get_world_size
+
+from ..search.search import Evaluate, Failure
+from ..spaces import Arch
+
+
+def evaluate_on_ranks(
+    evaluate: Evaluate, archs: Sequence[Arch]
+) -> list[dict[str, float] | Failure]:
+    """Evaluates archs, each rank a share of them, and gives all results to every rank.
+
+    Neighbours in sorted order stay together, since they share most.
+
+    Raises:
+        RuntimeError: Another rank raised, or was given other archs.
+    """
+    if get_world_size() == 1:
+        return list(evaluate(archs))
+    order = sorted(range(len(archs)), key=archs.__getitem__)
+    share = [int(i) for i in np.array_split(order, get_world_size())[get_rank()]]
+    mine, own_error = {}, None
+    try:
+        mine = dict(zip(share, evaluate([archs[i] for i in share]), strict=True)) if share else {}
+    except Exception as error:  # the others wait to hear from this rank
+        own_error = error
+    everyone = all_gather_object(
+        (list(archs), mine, own_error and f'{type(own_error).__name__}: {own_error}')
+    )
+    if own_error is not None:
+        raise own_error
+    for rank, (others, _, error) in enumerate(everyone):
+        if error is not None:
+            raise RuntimeError(f'rank {rank} stopped with {error}')
+        if others != list(archs):
+            raise RuntimeError(
+                f'rank {rank} was asked to evaluate other archs: the searchers do not agree'
+            )
+    results = {index: result for _, theirs, _ in everyone for index, result in theirs.items()}
+    return [results[index] for index in range(len(archs))]
