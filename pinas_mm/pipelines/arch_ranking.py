@@ -17,7 +17,7 @@ from rich.progress import Progress, TaskID
 from torch import Tensor
 
 from ..checkpoint import load_checkpoint
-from ..costs.cost import CostTable, measure_costs
+from ..costs import CostTable, measure_costs
 from ..engine.arch_loops import build_arch_evaluator, evaluate_on_ranks
 from ..engine.loaders import calibration_loader, whole_set_loader
 from ..errors import InputError

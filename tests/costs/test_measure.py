@@ -7,7 +7,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 import pinas_mm  # noqa: F401
-from pinas_mm.costs.cost import Constraints, CostTable, measure_costs
+from pinas_mm.costs.measure import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import (
     SearchableMacroNet,
@@ -15,7 +15,6 @@ from pinas_mm.models.backbones import (
     SearchableResNeSt,
     SearchableShuffleNetV2,
 )
-from pinas_mm.spaces import Position, SearchSpace
 
 WIDTH, SIZE = 0.25, (64, 96)
 
@@ -161,80 +160,3 @@ def test_the_model_is_left_as_it_was(training, arch):
 def test_a_model_without_a_supernet_is_named():
     with pytest.raises(InputError, match='Conv2d has no searchable backbone'):
         measure_costs(nn.Conv2d(3, 3, 1), 32)
-
-
-@pytest.fixture
-def table():
-    """Costs that can be added up in the head: 100 and one per slot's candidate; 5 and ten times
-    that."""
-    space = SearchableMacroNet.space
-    steps = [np.arange(count) for count in space.num_candidates]
-    return CostTable(
-        space, dict(macs=100, params=5), dict(macs=steps, params=[10 * step for step in steps])
-    )
-
-
-ARCHS = [(0,) * 8, (1,) * 8, (2,) * 8, (2, 0, 1, 0, 0, 0, 0, 0)]
-
-
-def test_costs_add_up(table):
-    assert table.array('macs', ARCHS).tolist() == [100, 108, 116, 103]
-    assert table.array('params', np.array(ARCHS)).tolist() == [5, 85, 165, 35]
-    assert table.arch_costs(ARCHS[3]) == dict(macs=103, params=35)
-
-
-def test_positions_may_read_several_slots():
-    """A cell space: both positions read both slots."""
-    base = SearchableMacroNet.space
-    cell = type(base.positions[0])(0, 8, 8, 1, (0, 1))
-    space = SearchSpace('cells', base.candidates[:2], (cell, cell), 8)
-    pairs = np.arange(9).reshape(3, 3)
-    table = CostTable(space, dict(macs=1), dict(macs=[pairs, 10 * pairs]))
-    assert table.array('macs', [(0, 0), (1, 2), (2, 1)]).tolist() == [1, 56, 78]
-
-
-@pytest.mark.parametrize(
-    'limits, kept',
-    [
-        ({}, [True, True, True, True]),
-        (dict(macs=None), [True, True, True, True]),
-        (dict(macs=108), [True, True, False, True]),
-        (dict(macs=107.9), [True, False, False, True]),
-        (dict(macs=(103, None)), [False, True, True, True]),
-        (dict(macs=(None, 103)), [True, False, False, True]),
-        (dict(macs=[101, 110], params=(None, 50)), [False, False, False, True]),
-        (dict(macs=1), [False, False, False, False]),
-    ],
-)
-def test_limits_are_inclusive_and_all_hold(table, limits, kept):
-    mask = Constraints(table, **limits).mask(ARCHS)
-    assert mask.dtype == bool and mask.tolist() == kept
-
-
-@pytest.mark.parametrize(
-    'limits, message',
-    [
-        (dict(flops=100), r"unknown cost 'flops', expected one of \['macs', 'params'\]"),
-        (dict(macs=(110, 100)), 'macs of at least 110 and at most 100'),
-    ],
-)
-def test_wrong_limits_are_named(table, limits, message):
-    with pytest.raises(InputError, match=message):
-        Constraints(table, **limits)
-
-
-def test_parallel_slots_add_up_and_a_position_may_read_none():
-    """Two cells of two edges, with a block between them that is no choice."""
-    base = SearchableMacroNet.space
-    cell, block = Position(0, 8, 8, 1, (0, 1), parallel=True), Position(0, 8, 8, 1, ())
-    space = SearchSpace('cells', base.candidates[:2], (cell, block, cell), 8)
-    edges = [np.arange(3), 10 * np.arange(3)]
-    table = CostTable(space, dict(macs=1), dict(macs=[*edges, np.array(1000), *edges]))
-    assert table.array('macs', [(0, 0), (1, 2), (2, 1)]).tolist() == [1001, 1043, 1025]
-
-
-def test_limits_are_readable(table):
-    assert (
-        str(Constraints(table, macs=50e6)) == 'macs in [-inf, 5e+07]'
-        and str(Constraints(table)) == 'no constraints'
-    )
