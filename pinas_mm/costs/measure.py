@@ -1,7 +1,6 @@
 """MACs and parameters of a supernet's archs, measured on its own modules."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,36 +9,35 @@ import torch
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
-from ..errors import InputError
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import borrowed, searchable_backbone_of
 from ..unwrap import unwrapped
+from .counter import counting
 from .table import CostTable
 
 
 def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTable:
     """Builds the table of a supernet from its own modules.
 
-    MACs count convolutions and linear layers only. What the model has beside the backbone (neck,
-    head) is counted where it runs in ``model(inputs, mode='tensor')``; a bare backbone is measured
-    alone.
+    What is counted is said at :func:`~pinas_mm.costs.counter.counting`. What the model has beside
+    the backbone (neck, head) is counted where it runs in ``model(inputs, mode='tensor')``; a bare
+    backbone is measured alone.
 
     Args:
-        model: A :class:`SearchableBackbone`, or a model with one as ``backbone``.
+        model: A :class:`SearchableBackbone`, or a model with one as ``backbone``. A subnet has a
+            table of its own arch, zero elsewhere.
         input_size: Height and width in pixels, or one number for both.
 
     Raises:
         InputError: The model has no searchable backbone.
     """
-    model = unwrapped(model)
-    backbone = model if isinstance(model, SearchableBackbone) else getattr(model, 'backbone', None)
-    if not isinstance(backbone, SearchableBackbone):
-        raise InputError(
-            f'{type(model).__name__} has no searchable backbone: expected one of pinas_mm as its '
-            f'`backbone`'
-        )
+    model, backbone = unwrapped(model), searchable_backbone_of(model)
     space = backbone.space
     height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
     images = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
+    run: Callable[[Tensor], Any] = model
+    if model is not backbone:
+        run = partial(model, data_samples=blank_samples(images), mode='tensor')
+    base = backbone.fixed_arch or (0,) * space.num_slots
     tables = {
         name: [
             np.zeros([space.num_candidates[slot] for slot in slots], np.int64)
@@ -47,43 +45,29 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
         ]
         for name in ('macs', 'params')
     }
-    base = backbone.fixed_arch or (0,) * space.num_slots
-    modes, active = [(module, module.training) for module in model.modules()], backbone._arch
-    model.eval()
-    try:
-        with torch.no_grad():
-            inputs = [backbone.stem(images)]
-            for index in range(len(space.positions)):
-                inputs.append(backbone.run(index, base, inputs[index]))
-            for term, (index, slots) in enumerate(space.cost_terms):
-                for choices in np.ndindex(tables['macs'][term].shape):
-                    if not backbone.is_supernet and any(
-                        backbone.fixed_arch[s] != c for s, c in zip(slots, choices)
-                    ):
-                        continue
-                    arch = list(base)
-                    for slot, choice in zip(slots, choices):
-                        arch[slot] = choice
-                    # Of a parallel position this counts the other slots' base too, at every term
-                    # the same: `fixed` makes up for it.
-                    macs, params = _count(
-                        backbone.layers[index],
-                        inputs[index],
-                        partial(backbone.run, index, tuple(arch)),
-                    )
-                    tables['macs'][term][choices] = macs
-                    tables['params'][term][choices] = params
-            backbone.set_arch(base)
-            run = (
-                model
-                if model is backbone
-                else partial(model, data_samples=blank_samples(images), mode='tensor')
-            )
-            macs, params = _count(model, images, run)
-    finally:
-        backbone._arch = active
-        for module, training in modes:
-            module.training = training
+    with borrowed(model), torch.no_grad(), counting() as count:
+        model.eval()
+        inputs, of_base = [images], []
+        for part in range(backbone.num_parts):
+            output, *costs = count(backbone.run_part, part, base, inputs[part])
+            inputs.append(output)
+            of_base.append(costs)
+        for term, (index, slots) in enumerate(space.cost_terms):
+            for choices in np.ndindex(*tables['macs'][term].shape):
+                arch = list(base)
+                for slot, choice in zip(slots, choices):
+                    arch[slot] = choice
+                if tuple(arch) == base:
+                    costs = of_base[index + 1]
+                elif backbone.is_supernet:
+                    _, *costs = count(backbone.run_part, index + 1, tuple(arch), inputs[index + 1])
+                else:
+                    continue
+                # Of a parallel position this counts the other slots' base too, at every term the
+                # same: `fixed` makes up for it.
+                tables['macs'][term][choices], tables['params'][term][choices] = costs
+        backbone.set_arch(base)
+        _, macs, params = count(run, images)
     table = CostTable(space, dict(macs=0, params=0), tables)
     chosen = table.arch_costs(base)
     table.fixed = dict(macs=macs - chosen['macs'], params=params - chosen['params'])
@@ -106,33 +90,3 @@ def blank_samples(images: Tensor) -> list[BaseDataElement]:
         )
         for _ in images
     ]
-
-
-def _count(module: nn.Module, x: Tensor, run: Callable[[Tensor], Any]) -> tuple[int, int]:
-    """Calls ``run(x)`` and counts what ran inside ``module``: MACs, parameters."""
-    with _counting(module) as ran:
-        run(x)
-    return sum(macs for macs, _ in ran.values()), sum(params for _, params in ran.values())
-
-
-@contextmanager
-def _counting(root: nn.Module) -> Iterator[dict[nn.Module, tuple[int, int]]]:
-    ran: dict[nn.Module, tuple[int, int]] = {}
-
-    def after(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-        macs = 0
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            macs = output.numel() * module.weight[0].numel()
-        params = sum(p.numel() for p in module.parameters(recurse=False))
-        ran[module] = (ran.get(module, (0, 0))[0] + macs, params)
-
-    handles = [
-        module.register_forward_hook(after)
-        for module in root.modules()
-        if next(module.parameters(recurse=False), None) is not None
-    ]
-    try:
-        yield ran
-    finally:
-        for handle in handles:
-            handle.remove()

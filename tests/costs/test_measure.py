@@ -4,17 +4,20 @@ import torch
 from mmengine.analysis import FlopAnalyzer
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import pinas_mm  # noqa: F401
 from pinas_mm.costs.measure import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import (
+    SearchableBackbone,
     SearchableMacroNet,
     SearchableNASBench201,
     SearchableResNeSt,
     SearchableShuffleNetV2,
 )
+from pinas_mm.spaces import Candidate, Position, SearchSpace
 
 WIDTH, SIZE = 0.25, (64, 96)
 
@@ -130,6 +133,103 @@ def test_one_number_is_a_square():
     arch = (2,) * 8
     assert square.arch_costs(arch) == measure_costs(net, (32, 32)).arch_costs(arch)
     assert wide.arch_costs(arch)['macs'] == 2 * square.arch_costs(arch)['macs']
+
+
+class Flat(nn.Module):
+    """Runs a block on the pixels as a sequence, ``(N, H * W, C)`` or ``(N, C, H * W)``."""
+
+    def __init__(self, block, channels_last=True):
+        super().__init__()
+        self.block, self.channels_last = block, channels_last
+
+    def forward(self, x):
+        flat = x.flatten(2).mT if self.channels_last else x.flatten(2)
+        self.block(flat)
+        return x
+
+
+class Attention(nn.Module):
+    def forward(self, x):
+        return F.scaled_dot_product_attention(x, x, x)
+
+
+class MultiheadAttention(nn.MultiheadAttention):
+    def __init__(self, need_weights):
+        super().__init__(4, 2, batch_first=True)
+        self.need_weights = need_weights
+
+    def forward(self, x):
+        return super().forward(x, x, x, need_weights=self.need_weights)[0]
+
+
+class Product(nn.Module):
+    def forward(self, x):
+        return x @ x.mT
+
+
+class ProductWithAVector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4))
+
+    def forward(self, x):
+        return x.reshape(-1, 4) @ self.weight, self.weight @ self.weight
+
+
+class Volume(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv3d(2, 5, (2, 3, 3), bias=False)
+
+    def forward(self, x):
+        self.conv(x.unflatten(1, (2, 2)))
+        return x
+
+
+# On maps of 4 channels, 6 x 8 pixels: MACs and parameters by hand.
+OPERATIONS = dict(
+    transposed=(lambda: nn.ConvTranspose2d(4, 6, 3, 2, groups=2), 48 * 4 * 3 * 9, 4 * 3 * 9 + 6),
+    conv1d=(lambda: Flat(nn.Conv1d(4, 6, 3), False), 46 * 6 * 4 * 3, 6 * 4 * 3 + 6),
+    conv3d=(Volume, 1 * 4 * 6 * 5 * 2 * 18, 5 * 2 * 18),
+    attention=(lambda: Flat(Attention()), 2 * 48 * 48 * 4, 0),
+    # Of inputs and output 4 x 4 weights per pixel, and with each head as above on 2 channels.
+    multihead=(lambda: Flat(MultiheadAttention(True)), 48 * 64 + 2 * 48 * 48 * 4, 64 + 16),
+    without_weights=(lambda: Flat(MultiheadAttention(False)), 48 * 64 + 2 * 48 * 48 * 4, 64 + 16),
+    product=(lambda: Flat(Product()), 48 * 48 * 4, 0),
+    vector=(lambda: Flat(ProductWithAVector()), 48 * 4 + 4, 4),
+    grouped=(lambda: nn.Conv2d(4, 6, 3, groups=2), 4 * 6 * 6 * 2 * 9, 6 * 2 * 9 + 6),
+    linear=(lambda: Flat(nn.Linear(4, 7)), 48 * 4 * 7, 4 * 7 + 7),
+)
+
+
+class OperationNet(SearchableBackbone):
+    """A choice between the operations."""
+
+    space = SearchSpace(
+        'operations',
+        (tuple(Candidate(name, {}) for name in OPERATIONS),),
+        (Position(0, 4, 4, 1, (0,)),),
+        stem_channels=4,
+    )
+
+    def build_stem(self):
+        return nn.Conv2d(3, 4, 1, bias=False)
+
+    def build_candidate(self, position, candidate):
+        return OPERATIONS[candidate.name][0]()
+
+    def residual_norms(self):
+        return iter(())
+
+
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_every_kind_of_convolution_product_and_attention_is_counted(device):
+    with torch.device(device):
+        table = measure_costs(OperationNet(), (6, 8))
+    _, macs, params = zip(*OPERATIONS.values())
+    assert dict(zip(OPERATIONS, table.tables['macs'][0].tolist())) == dict(zip(OPERATIONS, macs))
+    assert dict(zip(OPERATIONS, table.tables['params'][0])) == dict(zip(OPERATIONS, params))
+    assert table.fixed['macs'] == 48 * 3 * 4 and table.fixed['params'] == 12
 
 
 @pytest.mark.parametrize('training', [True, False])
