@@ -20,7 +20,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 
-from pinas_mm.costs.cost import measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.strategies import DSNAS
 
 

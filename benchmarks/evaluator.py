@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader
 
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_strict
-from pinas_mm.costs.cost import measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.models.backbones import SearchableBackbone
 from pinas_mm.scoring.evaluator import ArchEvaluator

@@ -22,7 +22,8 @@ from ..models.backbones import SearchableBackbone
 from ..scoring.bn_recalibration import autocast
 from ..spaces import Arch, SearchSpace
 from ..unwrap import unwrapped
-from .cost import CostTable, blank_samples
+from .measure import blank_samples
+from .table import CostTable
 
 
 @dataclass(frozen=True)

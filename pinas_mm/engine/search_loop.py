@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from torch import nn
 
 from ..checkpoint import save_checkpoint
-from ..costs.cost import Constraints, measure_costs
+from ..costs import Constraints, measure_costs
 from ..costs.latency import read_latency
 from ..errors import InputError
 from ..fileio import write_atomic

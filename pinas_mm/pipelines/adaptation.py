@@ -21,7 +21,7 @@ from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoint import load_strict, save_checkpoint
-from ..costs.cost import Constraints, CostTable, measure_costs
+from ..costs import Constraints, CostTable, measure_costs
 from ..datasets.shared_images import shared_images
 from ..engine.command_line import build_runner
 from ..engine.hooks.label_range_hook import LabelRangeHook

@@ -17,7 +17,7 @@ from rich.progress import Progress, TaskID
 from torch import Tensor
 
 from ..checkpoint import load_checkpoint
-from ..costs.cost import CostTable, measure_costs
+from ..costs import CostTable, measure_costs
 from ..engine.loaders import calibration_loader, whole_set_loader
 from ..errors import InputError
 from ..models.backbones import supernet_of

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
 from ..checkpoint import load_checkpoint, save_checkpoint
-from ..costs.cost import measure_costs
+from ..costs import measure_costs
 from ..engine.command_line import build_runner
 from ..engine.hooks.dsnas_hook import HAND_OVER
 from ..engine.hooks.training_time_hook import training_seconds

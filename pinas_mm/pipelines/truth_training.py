@@ -18,7 +18,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
-from ..costs.cost import Constraints, measure_costs
+from ..costs import Constraints, measure_costs
 from ..engine.command_line import build_runner
 from ..errors import InputError
 from ..fileio import write_atomic

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..costs.cost import CostTable
+from ..costs import CostTable
 from ..models.backbones import SearchableBackbone
 from ..spaces import Arch, SearchSpace
 

@@ -16,7 +16,7 @@ from mmengine.registry import OPTIMIZERS
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ..costs.cost import CostTable, measure_costs
+from ..costs import CostTable, measure_costs
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..models.selfsup import PiNAS

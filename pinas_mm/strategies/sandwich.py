@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ..costs.cost import CostTable, measure_costs
+from ..costs import CostTable, measure_costs
 from ..errors import InputError
 from ..registry import MODELS
 from ..spaces import Arch

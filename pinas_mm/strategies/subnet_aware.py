@@ -17,7 +17,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
-from ..costs.cost import CostTable, measure_costs
+from ..costs import CostTable, measure_costs
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..models.selfsup import PiNAS

@@ -9,8 +9,9 @@ import torch.utils.benchmark
 from mmengine.registry import init_default_scope
 
 from pinas_mm.costs import latency as module
-from pinas_mm.costs.cost import Constraints, measure_costs
 from pinas_mm.costs.latency import measure_latency, read_latency
+from pinas_mm.costs.measure import measure_costs
+from pinas_mm.costs.table import Constraints
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet, SearchableNASBench201, SearchableResNeSt
 from pinas_mm.spaces import Candidate, Position, SearchSpace, get_space

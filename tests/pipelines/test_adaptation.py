@@ -11,7 +11,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import MODELS
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
-from pinas_mm.costs.cost import measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.engine.hooks import ArchSamplingHook
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines.adaptation import COMPARISONS, JOINT, Adaptation

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from pinas_mm.costs.cost import measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.models.backbones import (
     SearchableBackbone,
     SearchableMacroNet,

@@ -16,7 +16,7 @@ from mmengine.runner import amp
 from mmpretrain.structures import DataSample
 from torch import nn
 
-from pinas_mm.costs.cost import measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableBackbone
 from pinas_mm.spaces import Candidate, Position, SearchSpace

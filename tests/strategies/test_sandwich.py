@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from pinas_mm.costs.cost import CostTable
+from pinas_mm.costs import CostTable
 from pinas_mm.errors import InputError
 from pinas_mm.spaces import NASBENCH_MACRO, arch_rng
 from pinas_mm.strategies.sandwich import extreme_archs

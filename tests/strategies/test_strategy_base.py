@@ -10,7 +10,7 @@ from mmengine.registry import METRICS, MODELS, init_default_scope
 from mmengine.runner.checkpoint import get_state_dict, load_state_dict
 
 from pinas_mm.checkpoint import load_strict, save_checkpoint
-from pinas_mm.costs.cost import measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import supernet_of

@@ -11,7 +11,7 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, init_default_scope
 from mmpretrain.structures import DataSample
 
-from pinas_mm.costs.cost import CostTable, measure_costs
+from pinas_mm.costs import CostTable, measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.spaces import Candidate, Position, SearchSpace, arch_rng
 from pinas_mm.strategies import SubnetAwareAmpOptimWrapper, SubnetAwareOptimWrapper

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
 from pinas_mm.checkpoint import save_checkpoint
-from pinas_mm.costs.cost import measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.spaces import get_space
 
 TOP = Path(__file__).parents[2]

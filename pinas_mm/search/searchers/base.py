@@ -16,7 +16,7 @@ POOL = 4096
 
 
 class Feasible(Protocol):
-    """Which archs may be proposed, and what they cost; :class:`pinas_mm.costs.cost.Constraints` is
+    """Which archs may be proposed, and what they cost; :class:`pinas_mm.costs.Constraints` is
     one."""
 
     def mask(self, archs: np.ndarray) -> np.ndarray:

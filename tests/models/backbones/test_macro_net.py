@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from pinas_mm.costs.cost import measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.models.backbones import SearchableMacroNet
 
 

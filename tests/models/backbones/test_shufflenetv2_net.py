@@ -5,7 +5,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pinas_mm.costs.cost import measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableShuffleNetV2
 

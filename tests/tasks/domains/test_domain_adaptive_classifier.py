@@ -5,7 +5,7 @@ import torch
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 
-from pinas_mm.costs.cost import measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.subnets.subnet import subnet_state_dict
 from pinas_mm.tasks.domains.alignment import Alignment

@@ -4,18 +4,20 @@ import torch
 from mmengine.analysis import FlopAnalyzer
 from mmengine.registry import MODELS, init_default_scope
 from torch import nn
+from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import pinas_mm  # noqa: F401
-from pinas_mm.costs.cost import Constraints, CostTable, measure_costs
+from pinas_mm.costs.measure import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import (
+    SearchableBackbone,
     SearchableMacroNet,
     SearchableNASBench201,
     SearchableResNeSt,
     SearchableShuffleNetV2,
 )
-from pinas_mm.spaces import Position, SearchSpace
+from pinas_mm.spaces import Candidate, Position, SearchSpace
 
 WIDTH, SIZE = 0.25, (64, 96)
 
@@ -133,6 +135,103 @@ def test_one_number_is_a_square():
     assert wide.arch_costs(arch)['macs'] == 2 * square.arch_costs(arch)['macs']
 
 
+class Flat(nn.Module):
+    """Runs a block on the pixels as a sequence, ``(N, H * W, C)`` or ``(N, C, H * W)``."""
+
+    def __init__(self, block, channels_last=True):
+        super().__init__()
+        self.block, self.channels_last = block, channels_last
+
+    def forward(self, x):
+        flat = x.flatten(2).mT if self.channels_last else x.flatten(2)
+        self.block(flat)
+        return x
+
+
+class Attention(nn.Module):
+    def forward(self, x):
+        return F.scaled_dot_product_attention(x, x, x)
+
+
+class MultiheadAttention(nn.MultiheadAttention):
+    def __init__(self, need_weights):
+        super().__init__(4, 2, batch_first=True)
+        self.need_weights = need_weights
+
+    def forward(self, x):
+        return super().forward(x, x, x, need_weights=self.need_weights)[0]
+
+
+class Product(nn.Module):
+    def forward(self, x):
+        return x @ x.mT
+
+
+class ProductWithAVector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(4))
+
+    def forward(self, x):
+        return x.reshape(-1, 4) @ self.weight, self.weight @ self.weight
+
+
+class Volume(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv3d(2, 5, (2, 3, 3), bias=False)
+
+    def forward(self, x):
+        self.conv(x.unflatten(1, (2, 2)))
+        return x
+
+
+# On maps of 4 channels, 6 x 8 pixels: MACs and parameters by hand.
+OPERATIONS = dict(
+    transposed=(lambda: nn.ConvTranspose2d(4, 6, 3, 2, groups=2), 48 * 4 * 3 * 9, 4 * 3 * 9 + 6),
+    conv1d=(lambda: Flat(nn.Conv1d(4, 6, 3), False), 46 * 6 * 4 * 3, 6 * 4 * 3 + 6),
+    conv3d=(Volume, 1 * 4 * 6 * 5 * 2 * 18, 5 * 2 * 18),
+    attention=(lambda: Flat(Attention()), 2 * 48 * 48 * 4, 0),
+    # Of inputs and output 4 x 4 weights per pixel, and with each head as above on 2 channels.
+    multihead=(lambda: Flat(MultiheadAttention(True)), 48 * 64 + 2 * 48 * 48 * 4, 64 + 16),
+    without_weights=(lambda: Flat(MultiheadAttention(False)), 48 * 64 + 2 * 48 * 48 * 4, 64 + 16),
+    product=(lambda: Flat(Product()), 48 * 48 * 4, 0),
+    vector=(lambda: Flat(ProductWithAVector()), 48 * 4 + 4, 4),
+    grouped=(lambda: nn.Conv2d(4, 6, 3, groups=2), 4 * 6 * 6 * 2 * 9, 6 * 2 * 9 + 6),
+    linear=(lambda: Flat(nn.Linear(4, 7)), 48 * 4 * 7, 4 * 7 + 7),
+)
+
+
+class OperationNet(SearchableBackbone):
+    """A choice between the operations."""
+
+    space = SearchSpace(
+        'operations',
+        (tuple(Candidate(name, {}) for name in OPERATIONS),),
+        (Position(0, 4, 4, 1, (0,)),),
+        stem_channels=4,
+    )
+
+    def build_stem(self):
+        return nn.Conv2d(3, 4, 1, bias=False)
+
+    def build_candidate(self, position, candidate):
+        return OPERATIONS[candidate.name][0]()
+
+    def residual_norms(self):
+        return iter(())
+
+
+@pytest.mark.parametrize('device', ['cpu', 'meta'])
+def test_every_kind_of_convolution_product_and_attention_is_counted(device):
+    with torch.device(device):
+        table = measure_costs(OperationNet(), (6, 8))
+    _, macs, params = zip(*OPERATIONS.values())
+    assert dict(zip(OPERATIONS, table.tables['macs'][0].tolist())) == dict(zip(OPERATIONS, macs))
+    assert dict(zip(OPERATIONS, table.tables['params'][0])) == dict(zip(OPERATIONS, params))
+    assert table.fixed['macs'] == 48 * 3 * 4 and table.fixed['params'] == 12
+
+
 @pytest.mark.parametrize('training', [True, False])
 @pytest.mark.parametrize('arch', [None, (1,) * 8])
 def test_the_model_is_left_as_it_was(training, arch):
@@ -161,80 +260,3 @@ def test_the_model_is_left_as_it_was(training, arch):
 def test_a_model_without_a_supernet_is_named():
     with pytest.raises(InputError, match='Conv2d has no searchable backbone'):
         measure_costs(nn.Conv2d(3, 3, 1), 32)
-
-
-@pytest.fixture
-def table():
-    """Costs that can be added up in the head: 100 and one per slot's candidate; 5 and ten times
-    that."""
-    space = SearchableMacroNet.space
-    steps = [np.arange(count) for count in space.num_candidates]
-    return CostTable(
-        space, dict(macs=100, params=5), dict(macs=steps, params=[10 * step for step in steps])
-    )
-
-
-ARCHS = [(0,) * 8, (1,) * 8, (2,) * 8, (2, 0, 1, 0, 0, 0, 0, 0)]
-
-
-def test_costs_add_up(table):
-    assert table.array('macs', ARCHS).tolist() == [100, 108, 116, 103]
-    assert table.array('params', np.array(ARCHS)).tolist() == [5, 85, 165, 35]
-    assert table.arch_costs(ARCHS[3]) == dict(macs=103, params=35)
-
-
-def test_positions_may_read_several_slots():
-    """A cell space: both positions read both slots."""
-    base = SearchableMacroNet.space
-    cell = type(base.positions[0])(0, 8, 8, 1, (0, 1))
-    space = SearchSpace('cells', base.candidates[:2], (cell, cell), 8)
-    pairs = np.arange(9).reshape(3, 3)
-    table = CostTable(space, dict(macs=1), dict(macs=[pairs, 10 * pairs]))
-    assert table.array('macs', [(0, 0), (1, 2), (2, 1)]).tolist() == [1, 56, 78]
-
-
-@pytest.mark.parametrize(
-    'limits, kept',
-    [
-        ({}, [True, True, True, True]),
-        (dict(macs=None), [True, True, True, True]),
-        (dict(macs=108), [True, True, False, True]),
-        (dict(macs=107.9), [True, False, False, True]),
-        (dict(macs=(103, None)), [False, True, True, True]),
-        (dict(macs=(None, 103)), [True, False, False, True]),
-        (dict(macs=[101, 110], params=(None, 50)), [False, False, False, True]),
-        (dict(macs=1), [False, False, False, False]),
-    ],
-)
-def test_limits_are_inclusive_and_all_hold(table, limits, kept):
-    mask = Constraints(table, **limits).mask(ARCHS)
-    assert mask.dtype == bool and mask.tolist() == kept
-
-
-@pytest.mark.parametrize(
-    'limits, message',
-    [
-        (dict(flops=100), r"unknown cost 'flops', expected one of \['macs', 'params'\]"),
-        (dict(macs=(110, 100)), 'macs of at least 110 and at most 100'),
-    ],
-)
-def test_wrong_limits_are_named(table, limits, message):
-    with pytest.raises(InputError, match=message):
-        Constraints(table, **limits)
-
-
-def test_parallel_slots_add_up_and_a_position_may_read_none():
-    """Two cells of two edges, with a block between them that is no choice."""
-    base = SearchableMacroNet.space
-    cell, block = Position(0, 8, 8, 1, (0, 1), parallel=True), Position(0, 8, 8, 1, ())
-    space = SearchSpace('cells', base.candidates[:2], (cell, block, cell), 8)
-    edges = [np.arange(3), 10 * np.arange(3)]
-    table = CostTable(space, dict(macs=1), dict(macs=[*edges, np.array(1000), *edges]))
-    assert table.array('macs', [(0, 0), (1, 2), (2, 1)]).tolist() == [1001, 1043, 1025]
-
-
-def test_limits_are_readable(table):
-    assert (
-        str(Constraints(table, macs=50e6)) == 'macs in [-inf, 5e+07]'
-        and str(Constraints(table)) == 'no constraints'
-    )

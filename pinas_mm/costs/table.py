@@ -1,0 +1,117 @@
+"""Costs of archs as sums over tables, and limits on them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ..errors import InputError
+from ..spaces import Arch, SearchSpace
+
+
+class CostTable:
+    """Sums the costs of positions, or of their parallel slots, to the costs of whole archs, in
+    microseconds an arch.
+
+    Args:
+        space: The space.
+        fixed: For each cost, what every arch pays: stem, tail, and whatever else the model runs.
+        tables: For each cost, one array per term of ``space.cost_terms``, indexed by the candidates
+            of the slots it depends on; in a chain space that is one per position.
+    """
+
+    def __init__(
+        self, space: SearchSpace, fixed: dict[str, float], tables: dict[str, list[np.ndarray]]
+    ) -> None:
+        self.space = space
+        self.fixed = fixed
+        self.tables = tables
+
+    def add(self, name: str, fixed: float, tables: list[np.ndarray]) -> None:
+        """Adds another cost."""
+        self.fixed[name] = fixed
+        self.tables[name] = tables
+
+    def arch_costs(self, arch: Arch) -> dict[str, float]:
+        """The costs of one arch: ``{'macs': ..., 'params': ...}`` in units of one, ``latency`` in
+        ms."""
+        return {name: self.array(name, [arch])[0].item() for name in self.fixed}
+
+    def array(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+        """One cost of many archs, an array of length ``len(archs)``: int64, or float64 for latency.
+
+        Raises:
+            InputError: There is no such cost.
+        """
+        if name not in self.fixed:
+            raise InputError(f'unknown cost {name!r}, expected one of {sorted(self.fixed)}')
+        choices = np.asarray(archs)
+        total = np.full(len(choices), self.fixed[name])
+        for (_, slots), table in zip(self.space.cost_terms, self.tables[name], strict=True):
+            total += table[tuple(choices[:, slot] for slot in slots)]
+        return total
+
+
+class Constraints:
+    """Limits on costs, inclusive: ``Constraints(table, macs=(None, 50e6))``.
+
+    Args:
+        table: The costs of the space.
+        limits: For each limited cost, ``(least, most)``, either of them None; or one number, the
+            most.
+
+    Raises:
+        InputError: A cost the table does not have, or limits the wrong way round.
+    """
+
+    def __init__(self, table: CostTable, **limits: float | Sequence[float | None] | None) -> None:
+        self.table = table
+        self.limits: dict[str, tuple[float, float]] = {}
+        for name, limit in limits.items():
+            if name not in table.fixed:
+                needs = (
+                    '; latency needs latency_table, a file of tools/latency.py'
+                    if name == 'latency'
+                    else ''
+                )
+                raise InputError(
+                    f'constraints: unknown cost {name!r}, expected one of '
+                    f'{sorted(table.fixed)}{needs}'
+                )
+            if limit is None:
+                continue
+            low, high = (None, limit) if isinstance(limit, int | float) else _pair(name, limit)
+            low, high = -np.inf if low is None else low, np.inf if high is None else high
+            if low > high:
+                raise InputError(f'constraints: {name} of at least {low:g} and at most {high:g}')
+            self.limits[name] = (low, high)
+
+    def mask(self, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+        """Which archs keep every limit, a bool array of length ``len(archs)``."""
+        keep = np.ones(len(archs), bool)
+        for name, (low, high) in self.limits.items():
+            cost = self.table.array(name, archs)
+            keep &= (low <= cost) & (cost <= high)
+        return keep
+
+    def cost(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+        """One cost of many archs, see :meth:`CostTable.array`."""
+        return self.table.array(name, archs)
+
+    def __str__(self) -> str:
+        return (
+            ', '.join(f'{name} in [{low:g}, {high:g}]' for name, (low, high) in self.limits.items())
+            or 'no constraints'
+        )
+
+
+def _pair(name: str, limit: Any) -> tuple[float | None, float | None]:
+    if (
+        isinstance(limit, str)
+        or len(limit) != 2
+        or not all(end is None or isinstance(end, int | float) for end in limit)
+    ):
+        raise InputError(
+            f'constraints: {name}={limit!r}, expected the most as a number, or (least, most)'
+        )
+    return tuple(limit)

@@ -1,0 +1,83 @@
+import numpy as np
+import pytest
+
+from pinas_mm.costs.table import Constraints, CostTable
+from pinas_mm.errors import InputError
+from pinas_mm.spaces import NASBENCH_MACRO, Position, SearchSpace
+
+
+@pytest.fixture
+def table():
+    """Costs that can be added up in the head: 100 and one per slot's candidate; 5 and ten times
+    that."""
+    space = NASBENCH_MACRO
+    steps = [np.arange(count) for count in space.num_candidates]
+    return CostTable(
+        space, dict(macs=100, params=5), dict(macs=steps, params=[10 * step for step in steps])
+    )
+
+
+ARCHS = [(0,) * 8, (1,) * 8, (2,) * 8, (2, 0, 1, 0, 0, 0, 0, 0)]
+
+
+def test_costs_add_up(table):
+    assert table.array('macs', ARCHS).tolist() == [100, 108, 116, 103]
+    assert table.array('params', np.array(ARCHS)).tolist() == [5, 85, 165, 35]
+    assert table.arch_costs(ARCHS[3]) == dict(macs=103, params=35)
+
+
+def test_positions_may_read_several_slots():
+    """A cell space: both positions read both slots."""
+    base = NASBENCH_MACRO
+    cell = type(base.positions[0])(0, 8, 8, 1, (0, 1))
+    space = SearchSpace('cells', base.candidates[:2], (cell, cell), 8)
+    pairs = np.arange(9).reshape(3, 3)
+    table = CostTable(space, dict(macs=1), dict(macs=[pairs, 10 * pairs]))
+    assert table.array('macs', [(0, 0), (1, 2), (2, 1)]).tolist() == [1, 56, 78]
+
+
+@pytest.mark.parametrize(
+    'limits, kept',
+    [
+        ({}, [True, True, True, True]),
+        (dict(macs=None), [True, True, True, True]),
+        (dict(macs=108), [True, True, False, True]),
+        (dict(macs=107.9), [True, False, False, True]),
+        (dict(macs=(103, None)), [False, True, True, True]),
+        (dict(macs=(None, 103)), [True, False, False, True]),
+        (dict(macs=[101, 110], params=(None, 50)), [False, False, False, True]),
+        (dict(macs=1), [False, False, False, False]),
+    ],
+)
+def test_limits_are_inclusive_and_all_hold(table, limits, kept):
+    mask = Constraints(table, **limits).mask(ARCHS)
+    assert mask.dtype == bool and mask.tolist() == kept
+
+
+@pytest.mark.parametrize(
+    'limits, message',
+    [
+        (dict(flops=100), r"unknown cost 'flops', expected one of \['macs', 'params'\]"),
+        (dict(macs=(110, 100)), 'macs of at least 110 and at most 100'),
+    ],
+)
+def test_wrong_limits_are_named(table, limits, message):
+    with pytest.raises(InputError, match=message):
+        Constraints(table, **limits)
+
+
+def test_parallel_slots_add_up_and_a_position_may_read_none():
+    """Two cells of two edges, with a block between them that is no choice."""
+    base = NASBENCH_MACRO
+    cell, block = Position(0, 8, 8, 1, (0, 1), parallel=True), Position(0, 8, 8, 1, ())
+    space = SearchSpace('cells', base.candidates[:2], (cell, block, cell), 8)
+    edges = [np.arange(3), 10 * np.arange(3)]
+    table = CostTable(space, dict(macs=1), dict(macs=[*edges, np.array(1000), *edges]))
+    assert table.array('macs', [(0, 0), (1, 2), (2, 1)]).tolist() == [1001, 1043, 1025]
+
+
+def test_limits_are_readable(table):
+    assert (
+        str(Constraints(table, macs=50e6)) == 'macs in [-inf, 5e+07]'
+        and str(Constraints(table)) == 'no constraints'
+    )
