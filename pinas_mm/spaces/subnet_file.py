@@ -9,8 +9,8 @@ import yaml
 from ..errors import InputError
 from ..fileio import read_yaml, write_atomic
 from ..version import __version__
-from . import get_space
 from .base import Arch
+from .known import get_space
 
 
 @dataclass(frozen=True)
