@@ -39,7 +39,7 @@ from ..search.searchers import (
 )
 from ..spaces import Arch, SearchSpace
 from ..spaces.subnet_file import SubnetFile
-from ..subnets.subnet import subnet_state_dict
+from ..subnets.state_dict import subnet_state_dict
 from ..visualization import plot_pareto, plot_search_curve
 from .arch_loops import build_arch_evaluator, evaluate_on_ranks
 from .forecast import Forecast, forecast

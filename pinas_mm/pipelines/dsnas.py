@@ -24,7 +24,7 @@ from ..errors import InputError
 from ..fileio import write_atomic
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..spaces.subnet_file import SubnetFile
-from ..subnets.subnet import subnet_state_dict
+from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
 from ..unwrap import unwrapped
 from .stages import init_ranks, into_folder

@@ -17,7 +17,7 @@ import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
 from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
 from pinas_mm.spaces.subnet_file import SubnetFile
-from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.subnets.state_dict import subnet_state_dict
 
 TOP = Path(__file__).parents[2]
 CONFIGS = TOP / 'configs/quickstart'
