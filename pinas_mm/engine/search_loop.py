@@ -18,7 +18,6 @@ from mmengine.runner import BaseLoop, Runner
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
-from ..checkpoint import save_checkpoint
 from ..costs.cost import Constraints, measure_costs
 from ..costs.latency import read_latency
 from ..errors import InputError
@@ -40,6 +39,7 @@ from ..search.searchers import (
 from ..spaces import Arch, SearchSpace
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
+from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
 from .arch_loops import build_arch_evaluator, evaluate_on_ranks
 from .forecast import Forecast, forecast
@@ -328,16 +328,12 @@ class SearchLoop(BaseLoop):
             config=self.header['config'],
         )
         with self.whole_evaluator.recalibrated(record.arch):
-            save_checkpoint(
-                out_dir / 'subnet.pth',
-                subnet_state_dict(self.whole_evaluator.model, record.arch),
-                dict(space=subnet.space, arch=list(subnet.arch), version=subnet.version),
-            )
-        subnet.write(out_dir / 'subnet.yaml')
+            state = subnet_state_dict(self.whole_evaluator.model, record.arch)
+            path = write_subnet(out_dir / 'subnet.pth', subnet, state)
         self.runner.logger.info(
             f'subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  '
             f'{_costs_text(record)}  '
-            f'-> {out_dir / "subnet.yaml"}'
+            f'-> {path}'
         )
 
     def _evaluate(

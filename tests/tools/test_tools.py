@@ -204,6 +204,8 @@ def test_a_published_detector_becomes_a_subnet_and_its_file(tool, published_name
     assert tool('convert.py', tmp_path / 'detector.pth', tmp_path / 'subnet.pth') == (0, '')
     found = SubnetFile.read(tmp_path / 'subnet.yaml')
     assert (found.space, found.arch, found.widen_factor) == ('resnest50', arch, 0.25)
+    meta = load_checkpoint(tmp_path / 'subnet.pth')['meta']
+    assert meta == found.to_dict() | dict(source=str(tmp_path / 'detector.pth'))
     load_strict(SearchableResNeSt(tmp_path / 'subnet.yaml'), tmp_path / 'subnet.pth', 'backbone.')
 
 
