@@ -8,13 +8,13 @@ python tools/convert.py published_subnet.pth subnet.pth
 """
 
 import argparse
-from pathlib import Path
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.converters.reference_checkpoint import convert_reference
 from pinas_mm.converters.retrained_checkpoint import convert_retrained, is_retrained
 from pinas_mm.engine.command_line import run_tool
 from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.subnets.write import write_subnet
 
 
 def main() -> None:
@@ -29,13 +29,7 @@ def main() -> None:
     if is_retrained(published):
         converted, arch, widen_factor, others = convert_retrained(published, args.source)
         subnet = SubnetFile(space='resnest50', arch=arch, widen_factor=widen_factor)
-        save_checkpoint(
-            args.destination,
-            converted,
-            dict(space=subnet.space, arch=list(arch), source=args.source),
-        )
-        path = Path(args.destination).with_suffix('.yaml')
-        subnet.write(path)
+        path = write_subnet(args.destination, subnet, converted, source=args.source)
         print(
             f'{path}: arch {",".join(map(str, arch))}; dilated it needs avd_dilated=True, '
             f'contract_dilation=True'

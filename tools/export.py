@@ -75,9 +75,10 @@ def main() -> None:
         )
     if 'onnx' in args.formats:
         programs.require_onnx()
+    # The config first: its custom_imports may be what makes the subnet's space known.
+    config = load_config(args.config, args.cfg_options or {}) if args.config else None
     subnet = SubnetFile.read(args.subnet)
     checkpoint = args.checkpoint or Path(args.subnet).with_suffix('.pth')
-    config = load_config(args.config, args.cfg_options or {}) if args.config else None
     out = Path(args.out or Path(args.subnet).parent / 'export')
     warnings.filterwarnings('ignore', module='torch|onnx|copyreg')
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from ..scoring.evaluator import ArchEvaluator
 from ..search.search import Failure
 from ..spaces import Arch
-from ..subnets.subnet import subnet_state_dict
+from ..subnets.state_dict import subnet_state_dict
 
 PROBE_BATCHES = 2
 # A line of history.jsonl: the record of an arch, with its share of the searcher's state.

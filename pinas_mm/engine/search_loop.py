@@ -18,7 +18,6 @@ from mmengine.runner import BaseLoop, Runner
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import nn
 
-from ..checkpoint import save_checkpoint
 from ..costs import Constraints, measure_costs
 from ..costs.latency import read_latency
 from ..errors import InputError
@@ -41,7 +40,8 @@ from ..search.searchers import (
 )
 from ..spaces import Arch, SearchSpace
 from ..spaces.subnet_file import SubnetFile
-from ..subnets.subnet import subnet_state_dict
+from ..subnets.state_dict import subnet_state_dict
+from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
 from .forecast import Forecast, forecast
 from .loaders import calibration_loader, whole_set_loader
@@ -329,16 +329,12 @@ class SearchLoop(BaseLoop):
             config=self.header['config'],
         )
         with self.whole_evaluator.recalibrated(record.arch):
-            save_checkpoint(
-                out_dir / 'subnet.pth',
-                subnet_state_dict(self.whole_evaluator.model, record.arch),
-                dict(space=subnet.space, arch=list(subnet.arch), version=subnet.version),
-            )
-        subnet.write(out_dir / 'subnet.yaml')
+            state = subnet_state_dict(self.whole_evaluator.model, record.arch)
+            path = write_subnet(out_dir / 'subnet.pth', subnet, state)
         self.runner.logger.info(
             f'subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  '
             f'{_costs_text(record)}  '
-            f'-> {out_dir / "subnet.yaml"}'
+            f'-> {path}'
         )
 
     def _evaluate(

@@ -1,21 +1,8 @@
-from .backbones import (
-    SearchableBackbone,
-    SearchableMacroNet,
-    SearchableNASBench201,
-    SearchableResNeSt,
-    SearchableShuffleNetV2,
-)
+"""What runs: searchable backbones, heads of general use, self-supervised learning."""
+
+from .backbones import *  # noqa: F403
+from .backbones import __all__ as _backbones
 from .heads import DropoutLinearClsHead, SemanticEncodingHead
 from .selfsup import MeanTeacher, PiNAS
 
-__all__ = [
-    'DropoutLinearClsHead',
-    'MeanTeacher',
-    'PiNAS',
-    'SearchableBackbone',
-    'SearchableMacroNet',
-    'SearchableNASBench201',
-    'SearchableResNeSt',
-    'SearchableShuffleNetV2',
-    'SemanticEncodingHead',
-]
+__all__ = ['DropoutLinearClsHead', 'MeanTeacher', 'PiNAS', 'SemanticEncodingHead', *_backbones]

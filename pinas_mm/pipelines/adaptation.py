@@ -36,7 +36,7 @@ from ..scoring.bn_recalibration import CALIBRATION_BATCHES, recalibrated_bn
 from ..search.history import read_history
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
-from ..subnets.subnet import subnet_state_dict
+from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
 from .schedule import stretched

@@ -14,7 +14,7 @@ from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
-from ..checkpoint import load_checkpoint, save_checkpoint
+from ..checkpoint import load_checkpoint
 from ..costs import measure_costs
 from ..engine.command_line import build_runner
 from ..engine.hooks.dsnas_hook import HAND_OVER
@@ -24,8 +24,9 @@ from ..errors import InputError
 from ..fileio import write_atomic
 from ..scoring.bn_recalibration import CALIBRATION_BATCHES, recalibrated_bn
 from ..spaces.subnet_file import SubnetFile
-from ..subnets.subnet import subnet_state_dict
+from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
+from ..subnets.write import write_subnet
 from ..unwrap import unwrapped
 from .stages import init_ranks, into_folder
 
@@ -149,13 +150,17 @@ def run_second_stage(
     images = model.data_preprocessor(next(iter(loader)), False)['inputs']
     costs = measure_costs(model, tuple(images[0].shape[-2:])).arch_costs(arch)
     with recalibrated_bn(model, arch, loader):
-        if is_main_process():
-            save_checkpoint(
-                work_dir / 'subnet.pth',
-                subnet_state_dict(model, arch),
-                dict(space=meta['space'], arch=meta['arch']),
-            )
         metrics = final_metrics(runner)
+        if is_main_process():
+            subnet = SubnetFile(
+                space=meta['space'],
+                arch=arch,
+                widen_factor=meta['widen_factor'],
+                scores=metrics,
+                costs=costs,
+                config=Path(config.filename or '').name,
+            )
+            write_subnet(work_dir / 'subnet.pth', subnet, subnet_state_dict(model, arch))
     seconds = dict(search=meta['train_seconds'], train=training_seconds(runner))
     seconds['total'] = sum(seconds.values())
     result = dict(
@@ -168,14 +173,6 @@ def run_second_stage(
         probabilities=meta['probabilities'],
     )
     if is_main_process():
-        SubnetFile(
-            space=meta['space'],
-            arch=arch,
-            widen_factor=meta['widen_factor'],
-            scores=metrics,
-            costs=costs,
-            config=Path(config.filename or '').name,
-        ).write(work_dir / 'subnet.yaml')
         text = json.dumps(result, indent=1)
         write_atomic(work_dir / 'dsnas.json', lambda file: file.write(text.encode()))
     runner.logger.info(

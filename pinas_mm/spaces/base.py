@@ -56,7 +56,7 @@ class SearchSpace:
     An arch is a tuple with one candidate index per slot.
 
     Args:
-        name: Name in ``SPACES``, in subnet files and in histories.
+        name: Name in :func:`~pinas_mm.spaces.register_space`, in subnet files and in histories.
         candidates: For each slot, its candidates.
         positions: In execution order.
         stem_channels: Channels that enter position 0, at full width.

@@ -9,6 +9,7 @@ from functools import cache
 
 from ..errors import InputError
 from .base import Arch, Candidate, Position, SearchSpace
+from .known import register_space
 
 # Slot i is edge i, from one node to another; node 0 is the cell's input, node 3 its output, and a
 # node is the sum of its edges.
@@ -172,10 +173,12 @@ def _positions() -> Iterator[Position]:
             yield Position(stage, channels, channels, 1, tuple(range(len(EDGES))), parallel=True)
 
 
-NASBENCH201 = CellSpace(
-    name='nasbench201',
-    candidates=(CANDIDATES,) * len(EDGES),
-    positions=tuple(_positions()),
-    stem_channels=CHANNELS[0],
-    tail_channels=CHANNELS[-1],
+NASBENCH201 = register_space(
+    CellSpace(
+        name='nasbench201',
+        candidates=(CANDIDATES,) * len(EDGES),
+        positions=tuple(_positions()),
+        stem_channels=CHANNELS[0],
+        tail_channels=CHANNELS[-1],
+    )
 )

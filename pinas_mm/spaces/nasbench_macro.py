@@ -4,6 +4,7 @@ al., CVPR 2021)."""
 from dataclasses import dataclass
 
 from .base import Arch, Candidate, SearchSpace, chain
+from .known import register_space
 
 DEPTHS = (2, 3, 3)
 
@@ -35,10 +36,12 @@ class MacroSpace(SearchSpace):
         return tuple(out)
 
 
-NASBENCH_MACRO = MacroSpace(
-    name='nasbench_macro',
-    candidates=(CANDIDATES,) * sum(DEPTHS),
-    positions=chain(DEPTHS, channels=(64, 128, 256), strides=(2, 2, 2), in_channels=32),
-    stem_channels=32,
-    tail_channels=1280,
+NASBENCH_MACRO = register_space(
+    MacroSpace(
+        name='nasbench_macro',
+        candidates=(CANDIDATES,) * sum(DEPTHS),
+        positions=chain(DEPTHS, channels=(64, 128, 256), strides=(2, 2, 2), in_channels=32),
+        stem_channels=32,
+        tail_channels=1280,
+    )
 )

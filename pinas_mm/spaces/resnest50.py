@@ -2,6 +2,7 @@
 (Peng et al., ICCV 2021)."""
 
 from .base import Candidate, SearchSpace, chain
+from .known import register_space
 
 DEPTHS = (3, 4, 6, 3)
 
@@ -20,9 +21,13 @@ CANDIDATES = (
     _split_attention(2, 2, 40),
 )
 
-RESNEST50 = SearchSpace(
-    name='resnest50',
-    candidates=(CANDIDATES,) * sum(DEPTHS),
-    positions=chain(DEPTHS, channels=(256, 512, 1024, 2048), strides=(1, 2, 2, 2), in_channels=64),
-    stem_channels=64,
+RESNEST50 = register_space(
+    SearchSpace(
+        name='resnest50',
+        candidates=(CANDIDATES,) * sum(DEPTHS),
+        positions=chain(
+            DEPTHS, channels=(256, 512, 1024, 2048), strides=(1, 2, 2, 2), in_channels=64
+        ),
+        stem_channels=64,
+    )
 )

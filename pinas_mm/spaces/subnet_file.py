@@ -9,8 +9,8 @@ import yaml
 from ..errors import InputError
 from ..fileio import read_yaml, write_atomic
 from ..version import __version__
-from . import get_space
 from .base import Arch
+from .known import get_space
 
 
 @dataclass(frozen=True)
@@ -38,10 +38,13 @@ class SubnetFile:
     config: str | None = None
     version: str = __version__
 
+    def to_dict(self) -> dict[str, Any]:
+        """The same as plain data; the arch is a list."""
+        return asdict(self) | {'arch': list(self.arch)}
+
     def write(self, path: str | os.PathLike) -> None:
         """Writes the file, then renames it into place."""
-        data = asdict(self) | {'arch': list(self.arch)}
-        text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None)
+        text = yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None)
         write_atomic(path, lambda file: file.write(text.encode()))
 
     @classmethod

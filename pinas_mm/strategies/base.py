@@ -167,6 +167,12 @@ class Strategy(BaseModel):
     def space(self) -> SearchSpace:
         return self.model.backbone.space
 
+    @property
+    def learning_only(self) -> tuple[str, ...]:
+        """Names of children and buffers that a subnet does not take with it: the strategy's own,
+        and those that the inner model declares."""
+        return ('step', *getattr(self.model, 'learning_only', ()))
+
     # The inner model's.
 
     def forward(

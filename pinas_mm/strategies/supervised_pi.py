@@ -89,6 +89,10 @@ class SupervisedPiStrategy(ClassifierStrategy):
         super().init_weights()
         self.teacher.copy_student(self.model)
 
+    @property
+    def learning_only(self) -> tuple[str, ...]:
+        return ('teacher', *super().learning_only)
+
     def draw_archs(self) -> list[Arch]:
         """The two archs of the present step."""
         return self.space.sample_disjoint(self.arch_rng(), 2, self.probabilities)

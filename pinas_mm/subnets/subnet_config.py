@@ -13,8 +13,7 @@ from mmpretrain.models import ImageClassifier
 
 from ..checkpoint import load_checkpoint, load_strict
 from ..errors import InputError
-from ..models import backbones
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import SearchableBackbone, backbone_type
 from ..spaces.subnet_file import SubnetFile
 from ..strategies import DSNAS
 from ..strategies.subnet_aware import SubnetAwareDynamics
@@ -66,7 +65,7 @@ def subnet_classifier(
     backbone |= dict(arch=list(built.backbone.arch), widen_factor=built.backbone.widen_factor)
 
     data['model'] = model
-    data['custom_imports'] = _with_pinas_mm(data.get('custom_imports'))
+    data['custom_imports'] = custom_imports(data.get('custom_imports'), built.backbone)
     data['custom_hooks'] = [
         hook for hook in data.get('custom_hooks') or [] if _name(hook) not in SUPERNET_HOOKS
     ]
@@ -119,29 +118,18 @@ def subnet_backbone(
         The config, and the backbone in eval mode on the CPU.
 
     Raises:
-        InputError: A subnet of another space or width, stages out of range, or a checkpoint that
-            does not fit.
+        InputError: No config and not exactly one known backbone of the subnet's space, a subnet of
+            another space or width, stages out of range, or a checkpoint that does not fit.
     """
     if config is None:
         space = SubnetFile.read(subnet).space
-        classes = [
-            cls
-            for cls in vars(backbones).values()
-            if getattr(getattr(cls, 'space', None), 'name', None) == space
-        ]
-        if not classes:
-            raise InputError(
-                f'{subnet}: no backbone of pinas_mm has the space {space!r}; give a config whose '
-                f'model.backbone has it'
-            )
-        arguments: dict[str, Any] = dict(type=f'pinas_mm.{classes[0].__name__}')
+        arguments: dict[str, Any] = dict(type=backbone_type(space, os.fspath(subnet)))
     else:
         arguments = _without_pretrained(_searchable(config.to_dict(), config))
     arguments['arch'] = os.fspath(subnet)
-    space = _class(arguments['type']).space
-    arguments['out_indices'] = list(
-        range(space.num_stages + bool(space.tail_channels)) if out_indices is None else out_indices
-    )
+    cls = _class(arguments['type'])
+    stages = cls.space.num_stages + bool(cls.space.tail_channels)
+    arguments['out_indices'] = list(range(stages) if out_indices is None else out_indices)
     backbone = MODELS.build(arguments)
     prefix = (
         'backbone.'
@@ -150,7 +138,8 @@ def subnet_backbone(
     )
     _load_subnet(backbone, backbone, checkpoint, prefix)
     arguments |= dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor)
-    return Config(dict(custom_imports=_with_pinas_mm(None), model=arguments)), backbone
+    imports = custom_imports(config.get('custom_imports') if config else None, backbone)
+    return Config(dict(custom_imports=imports, model=arguments)), backbone
 
 
 def _searchable(data: dict, config: Config) -> dict:
@@ -160,8 +149,8 @@ def _searchable(data: dict, config: Config) -> dict:
     kind = backbone.get('type')
     if not issubclass(_class(kind), SearchableBackbone):
         raise InputError(
-            f'{config.filename}: its model.backbone is {kind!r}, expected a searchable one of '
-            f'pinas_mm'
+            f'{config.filename}: its model.backbone is {kind!r}, expected a searchable backbone, '
+            f"one of 'pinas_mm' or of a package that its custom_imports names"
         )
     frozen = ('frozen_stages', 'frozen_norm_eval') if backbone.get('arch') is None else ()
     return {key: value for key, value in backbone.items() if key not in frozen}
@@ -205,12 +194,15 @@ def _without_pretrained(config: Any) -> Any:
     return [_without_pretrained(entry) for entry in config] if isinstance(config, list) else config
 
 
-def _with_pinas_mm(custom_imports: dict | None) -> dict:
-    imports = (custom_imports or {}).get('imports', [])
+def custom_imports(given: Mapping[str, Any] | None, backbone: SearchableBackbone) -> dict[str, Any]:
+    """``custom_imports`` of a config with which another process knows a backbone: what the config
+    has, our package, and the module of a backbone of another package."""
+    given = given or dict(allow_failed_imports=False)
+    imports = given.get('imports', [])
     imports = [imports] if isinstance(imports, str) else list(imports)
-    return (custom_imports or dict(allow_failed_imports=False)) | {
-        'imports': list(dict.fromkeys([*imports, 'pinas_mm']))
-    }
+    module = type(backbone).__module__
+    needed = ['pinas_mm'] if module.startswith('pinas_mm.') else ['pinas_mm', module]
+    return {**given, 'imports': list(dict.fromkeys([*imports, *needed]))}
 
 
 def _class(kind: Any, registry: Registry = MODELS) -> type:

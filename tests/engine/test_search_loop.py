@@ -122,7 +122,9 @@ def test_search_writes_the_best_within_the_limits_and_its_record_is_true(tiny, s
         test_evaluator=dict(type='Accuracy', topk=(1,)),
     )
     plain.model.init_weights()
-    state = torch.load(folder / 'subnet.pth', weights_only=True)['state_dict']
+    checkpoint = torch.load(folder / 'subnet.pth', weights_only=True)
+    assert checkpoint['meta'] == subnet.to_dict()
+    state = checkpoint['state_dict']
     plain.model.head.load_state_dict(
         {key[5:]: value for key, value in state.items() if key.startswith('head.')}, strict=True
     )

@@ -16,7 +16,7 @@ from pinas_mm.engine.hooks import ArchSamplingHook
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines.adaptation import COMPARISONS, JOINT, Adaptation
 from pinas_mm.spaces import get_space
-from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.subnets.state_dict import subnet_state_dict
 from pinas_mm.tasks.domains.digit_domains import write_digit_domain
 
 SPACE = get_space('nasbench_macro')

@@ -53,6 +53,10 @@ def test_both_stages(tiny, runners):
     )
     assert min(result['seconds'].values()) > 0 and 0 <= result['metrics']['accuracy/top1'] <= 100
 
+    found = SubnetFile.read(tiny.folder / 'subnet.yaml')
+    assert (found.arch, found.scores, found.costs) == (arch, result['metrics'], result['costs'])
+    assert load_checkpoint(tiny.folder / 'subnet.pth')['meta'] == found.to_dict()
+
     written = load_checkpoint(tiny.folder / 'search/hand_over.pth')
     meta, names = written['meta'], written['state_dict'].keys()
     subnet = MODELS.build(model(arch=arch)).state_dict()

@@ -13,7 +13,7 @@ from pinas_mm.models.backbones import SearchableBackbone, SearchableMacroNet
 from pinas_mm.ranking.consistency import cosines, draw_archs, linear_cka, measure_consistency
 from pinas_mm.spaces import Candidate, Position, SearchSpace
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
-from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.subnets.state_dict import subnet_state_dict
 
 ARCHS = [(1, 2, 0, 0, 1, 2, 1, 0), (1, 2, 1, 2, 1, 2, 0, 1), (2, 0, 1, 1, 1, 0, 2, 1)]
 

@@ -15,7 +15,7 @@ from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.scoring.race import Race
 from pinas_mm.search.search import Failure
-from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.subnets.state_dict import subnet_state_dict
 
 ARCHS = [(0, 1, 2, 0, 1, 2, 0, 0), (0, 1, 0, 1, 0, 1, 2, 0), (1, 0, 0, 0, 0, 0, 2, 1)]
 

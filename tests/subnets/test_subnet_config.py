@@ -11,7 +11,7 @@ from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.spaces.subnet_file import SubnetFile
-from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.subnets.state_dict import subnet_state_dict
 from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

@@ -5,7 +5,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import pinas_mm  # noqa: F401
-from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.subnets.state_dict import subnet_state_dict
 
 
 def dataloader(split, batch_size, **kwargs):

@@ -17,7 +17,7 @@ import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
 from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
 from pinas_mm.spaces.subnet_file import SubnetFile
-from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.subnets.state_dict import subnet_state_dict
 
 TOP = Path(__file__).parents[2]
 CONFIGS = TOP / 'configs/quickstart'
@@ -204,6 +204,8 @@ def test_a_published_detector_becomes_a_subnet_and_its_file(tool, published_name
     assert tool('convert.py', tmp_path / 'detector.pth', tmp_path / 'subnet.pth') == (0, '')
     found = SubnetFile.read(tmp_path / 'subnet.yaml')
     assert (found.space, found.arch, found.widen_factor) == ('resnest50', arch, 0.25)
+    meta = load_checkpoint(tmp_path / 'subnet.pth')['meta']
+    assert meta == found.to_dict() | dict(source=str(tmp_path / 'detector.pth'))
     load_strict(SearchableResNeSt(tmp_path / 'subnet.yaml'), tmp_path / 'subnet.pth', 'backbone.')
 
 

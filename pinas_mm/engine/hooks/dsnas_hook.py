@@ -14,7 +14,7 @@ from ...models.backbones import supernet_of
 from ...registry import HOOKS
 from ...spaces import Arch
 from ...strategies import DSNAS
-from ...subnets.subnet import subnet_state_dict
+from ...subnets.state_dict import subnet_state_dict
 from ...unwrap import unwrapped
 from .training_time_hook import TrainingTimeHook, training_seconds
 

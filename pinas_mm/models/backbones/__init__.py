@@ -1,17 +1,25 @@
-from .macro_net import SearchableMacroNet
-from .nasbench201_net import SearchableNASBench201
-from .resnest import SearchableResNeSt
+"""The searchable backbones, one file per space.
+
+Every file of this folder is imported here, and every backbone in it can be imported from here, so
+that a new one needs no line elsewhere."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from .lookup import backbone_type
 from .searchable import SearchableBackbone
-from .shufflenetv2_net import SearchableShuffleNetV2
 from .supernet import borrowed, searchable_backbone_of, supernet_of
 
 __all__ = [
     'SearchableBackbone',
-    'SearchableMacroNet',
-    'SearchableNASBench201',
-    'SearchableResNeSt',
-    'SearchableShuffleNetV2',
+    'backbone_type',
     'borrowed',
     'searchable_backbone_of',
     'supernet_of',
 ]
+
+for _file in iter_modules(__path__):
+    for _name, _class in vars(import_module(f'{__name__}.{_file.name}')).items():
+        if isinstance(_class, type) and issubclass(_class, SearchableBackbone):
+            globals()[_name] = _class
+            __all__ += [_name] if _name not in __all__ else []

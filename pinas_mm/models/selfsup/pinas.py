@@ -48,6 +48,9 @@ class PiNAS(BaseSelfSupervisor):
         InputError: The backbone is a subnet, or an argument is out of range.
     """
 
+    # What a subnet does not take with it (pinas_mm.subnets.state_dict).
+    learning_only = ('teacher', 'queue', 'queue_pointer', 'step')
+
     def __init__(
         self,
         backbone: dict,

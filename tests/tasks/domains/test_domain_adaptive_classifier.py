@@ -7,7 +7,7 @@ from mmpretrain.structures import DataSample
 
 from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
-from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.subnets.state_dict import subnet_state_dict
 from pinas_mm.tasks.domains.alignment import Alignment
 
 ARCH = (1, 2, 0, 1, 2, 0, 1, 2)

@@ -5,7 +5,7 @@ from mmengine.registry import MODELS, init_default_scope
 from torch.nn.modules.batchnorm import _BatchNorm
 
 import pinas_mm  # noqa: F401
-from pinas_mm.subnets.subnet import subnet_state_dict
+from pinas_mm.subnets.state_dict import subnet_state_dict
 
 BACKBONES = dict(
     SearchableMacroNet=320,
@@ -96,3 +96,54 @@ def test_nothing_of_the_learning_stage_is_left():
     state = subnet_state_dict(model, (2,) * 8)
     parts = {key.partition('.')[0] for key in state}
     assert {'backbone', 'neck'} <= parts <= {'backbone', 'neck', 'head', 'data_preprocessor'}
+
+
+def with_children(model):
+    """A model with heads and a buffer whose names look like those of a learning stage."""
+    model.queue_head = torch.nn.Linear(2, 2)
+    model.stepwise = torch.nn.Linear(2, 2)
+    model.teacher = torch.nn.Linear(2, 2)
+    model.register_buffer('queue', torch.zeros(3))
+    model.register_buffer('step', torch.zeros(()))
+    return model
+
+
+OWN = {'queue_head.weight', 'stepwise.weight', 'teacher.weight', 'queue', 'step'}
+
+
+def test_a_model_that_declares_nothing_keeps_all_of_its_own():
+    supernet = with_children(classifier('SearchableMacroNet'))
+    assert OWN <= subnet_state_dict(supernet, (1,) * 8).keys()
+
+
+def test_only_what_a_model_declares_is_left_out_and_not_what_begins_alike():
+    supernet = with_children(classifier('SearchableMacroNet'))
+    supernet.learning_only = ('teacher', 'queue', 'step')
+    state = subnet_state_dict(supernet, (1,) * 8)
+    assert {'queue_head.weight', 'queue_head.bias', 'stepwise.weight', 'head.fc.weight'} <= set(
+        state
+    )
+    assert not {key for key in state if key.partition('.')[0] in supernet.learning_only}
+
+
+@pytest.mark.parametrize('strategy', ['FairStrategy', 'SupervisedPiStrategy'])
+def test_a_strategy_hands_over_what_its_model_does(strategy):
+    init_default_scope('mmpretrain')
+    plain = with_children(classifier('SearchableMacroNet'))
+    model = MODELS.build(
+        dict(
+            type=f'pinas_mm.{strategy}',
+            model=dict(
+                type='ImageClassifier',
+                backbone=dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.25),
+                neck=dict(type='GlobalAveragePooling'),
+                head=dict(type='LinearClsHead', num_classes=10, in_channels=320),
+            ),
+        )
+    )
+    model.model.queue_head, model.model.stepwise = plain.queue_head, plain.stepwise
+    model.model.register_buffer('counted', torch.zeros(()))
+    model.model.learning_only = ('counted',)
+    arch = (1,) * 8
+    beside = {'teacher.weight', 'teacher.bias', 'queue', 'step'}  # of the plain model alone
+    assert subnet_state_dict(model, arch).keys() == subnet_state_dict(plain, arch).keys() - beside

@@ -10,7 +10,9 @@ def subnet_state_dict(model: BaseModel, arch: Arch) -> dict[str, Tensor]:
     """The tensors of ``model`` that stay when its backbone becomes the subnet ``arch``, under the
     same names.
 
-    The teacher and the queue of the learning stage are left out.
+    A model that has parts for its training alone, such as a teacher, names them in an attribute
+    ``learning_only``: names of children and buffers. They are left out. Of any other model,
+    everything beside the backbone stays.
 
     Args:
         model: An mm model whose ``backbone`` is a supernet.
@@ -18,9 +20,9 @@ def subnet_state_dict(model: BaseModel, arch: Arch) -> dict[str, Tensor]:
     """
     names = {module: name for name, module in model.backbone.named_modules()}
     path = tuple(f'backbone.{names[module]}.' for module in model.backbone.path(arch))
-    left = ('backbone.', 'teacher.', 'queue', 'step')
+    left_out = {'backbone', *getattr(model, 'learning_only', ())}
     return {
         key: value
         for key, value in model.state_dict().items()
-        if key.startswith(path) or not key.startswith(left)
+        if key.startswith(path) or key.partition('.')[0] not in left_out
     }
