@@ -27,7 +27,7 @@ import numpy as np
 from scipy import stats
 from tool_runs import TOP, once, tool
 
-from pinas_mm.engine.command_line import parser, read_config
+from pinas_mm.engine.config import load_config, option_values
 from pinas_mm.fileio import write_atomic
 from pinas_mm.pipelines.adaptation import COMPARISONS, JOINT, Adaptation
 
@@ -263,16 +263,9 @@ def lengths(supernet: int, subnet: int, unit: str = 'max_epochs', scheduler: int
 
 def detector_macs(config: str, overrides: list[str], source: dict[str, Any], folder: Path) -> int:
     """MACs of the source's arch as the backbone of a detector."""
-    arguments = [
-        str(TOP / f'configs/adapt/{config}.py'),
-        '--work-dir',
-        str(folder),
-        '--cfg-options',
-        *overrides,
-    ]
-    adaptation = Adaptation(
-        read_config(parser(__doc__).parse_args(arguments)), source['supernet'], source['arch']
-    )
+    target = load_config(TOP / f'configs/adapt/{config}.py', option_values(overrides))
+    target.work_dir = str(folder)
+    adaptation = Adaptation(target, source['supernet'], source['arch'])
     return adaptation.macs(adaptation.read_source_arch())
 
 

@@ -14,8 +14,9 @@ from mmengine.config import Config
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
-from pinas_mm.engine.command_line import build_runner
+from pinas_mm.engine.runner import build_runner
 from pinas_mm.models.backbones import SearchableMacroNet
+from pinas_mm.pipelines.pinas import Pipeline
 from pinas_mm.pipelines.stages import into_folder
 from pinas_mm.spaces.subnet_file import SubnetFile
 
@@ -75,10 +76,7 @@ def place(tmp_path_factory):
 )
 def test_a_transfer_is_trained_tested_drawn_and_kept(place, monkeypatch, name, metrics, dataset):
     monkeypatch.chdir(place)
-    monkeypatch.syspath_prepend(str(TOP / 'tools'))
-    pipeline = runpy.run_path(str(TOP / 'tools/pinas.py'))['Pipeline'](
-        {name: place / f'{name}.py'}, Path('work_dirs'), 3, {}
-    )
+    pipeline = Pipeline({name: place / f'{name}.py'}, Path('work_dirs'), 3, {})
     results = pipeline.transfer(name)
     assert metrics <= results.keys() and all(0 <= results[key] <= 100 for key in metrics)
     assert json.loads((place / f'work_dirs/{name}/stage.json').read_text())['result'] == results

@@ -17,12 +17,9 @@ search/subnet.yaml, the adapted network's checkpoint in subnet/, and adapt.json.
 
 from typing import Any
 
-from mmengine.dist import is_main_process
-from rich.console import Console
-from rich.table import Table
+from command_line import non_negative, parser, read_config, run_tool
 
-from pinas_mm.engine.command_line import non_negative, parser, read_config, run_tool, use_amp
-from pinas_mm.pipelines.adaptation import STEPS, Adaptation
+STEPS = ('supernet', 'search', 'subnet', 'compare')
 
 
 def main() -> None:
@@ -46,6 +43,12 @@ def main() -> None:
     )
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
     args = options.parse_args()
+
+    from mmengine.dist import is_main_process
+
+    from pinas_mm.engine.config import use_amp
+    from pinas_mm.pipelines.adaptation import Adaptation
+
     config = read_config(args)
     if args.amp:
         use_amp(config)
@@ -56,6 +59,9 @@ def main() -> None:
 
 def show(report: dict[str, Any], work_dir: str) -> None:
     """Prints the report."""
+    from rich.console import Console
+    from rich.table import Table
+
     console = Console(width=140)
     steps = Table(title=f'Adaptation: {work_dir}')
     for title in ('step', 'minutes', 'operations (1e12 MACs)'):

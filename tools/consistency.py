@@ -14,23 +14,11 @@ images are used. Two checkpoints of it are compared.
 """
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from rich.console import Console
-from rich.table import Table
-
-from pinas_mm.checkpoint import load_strict
-from pinas_mm.engine.command_line import build_runner, non_negative, parser, read_config, run_tool
-from pinas_mm.engine.loaders import calibration_loader
-from pinas_mm.errors import InputError
-from pinas_mm.fileio import write_atomic
-from pinas_mm.models.backbones import supernet_of
-from pinas_mm.ranking.consistency import PositionShift, draw_archs, measure_consistency
-from pinas_mm.visualization import plot_consistency
-
-COLUMNS = [field.name for field in fields(PositionShift) if field.name not in ('position', 'stage')]
+from command_line import non_negative, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -53,6 +41,16 @@ def main() -> None:
     )
     options.add_argument('--plot', help='PNG to write')
     args = options.parse_args()
+
+    from pinas_mm.checkpoint import load_strict
+    from pinas_mm.engine.loaders import calibration_loader
+    from pinas_mm.engine.runner import build_runner
+    from pinas_mm.errors import InputError
+    from pinas_mm.fileio import write_atomic
+    from pinas_mm.models.backbones import supernet_of
+    from pinas_mm.ranking.consistency import draw_archs, measure_consistency
+    from pinas_mm.visualization import plot_consistency
+
     names = args.names or args.checkpoints
     if len(args.checkpoints) > 2 or len(set(names)) != len(args.checkpoints) or args.archs < 2:
         raise InputError(
@@ -78,8 +76,9 @@ def main() -> None:
     for name, checkpoint in zip(names, args.checkpoints):
         load_strict(runner.model, checkpoint)
         supernets[name] = measure_consistency(runner.model, batch, archs)
-    for name, shifts in supernets.items():
-        show(name, shifts)
+    positions = {name: list(map(asdict, shifts)) for name, shifts in supernets.items()}
+    for name in names:
+        show(name, positions[name])
     out = Path(config.work_dir) / 'consistency.json'
     result = dict(
         config=Path(args.config).name,
@@ -88,11 +87,7 @@ def main() -> None:
         images=args.images,
         archs=archs,
         supernets=[
-            dict(
-                name=name,
-                checkpoint=checkpoint,
-                positions=[asdict(shift) for shift in supernets[name]],
-            )
+            dict(name=name, checkpoint=checkpoint, positions=positions[name])
             for name, checkpoint in zip(names, args.checkpoints)
         ],
     )
@@ -103,20 +98,22 @@ def main() -> None:
         print(f'-> {args.plot}')
 
 
-def show(name: str, shifts: list[PositionShift]) -> None:
-    """Prints the table of a supernet; the last row has the means over the positions."""
+def show(name: str, shifts: list[dict[str, Any]]) -> None:
+    """Prints the table of a supernet, a row per position; the last row has the means over the
+    positions."""
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = [column for column in shifts[0] if column not in ('position', 'stage')]
     table = Table(title=name)
-    for title in ('position', *COLUMNS):
+    for title in ('position', *columns):
         table.add_column(title.replace('_', ' ').replace('cka', 'CKA'), justify='right')
     for shift in shifts:
-        table.add_row(str(shift.position), *(_number(getattr(shift, column)) for column in COLUMNS))
+        table.add_row(str(shift['position']), *(_number(shift[column]) for column in columns))
     table.add_section()
-    known = {
-        column: [value for shift in shifts if (value := getattr(shift, column)) is not None]
-        for column in COLUMNS
-    }
+    known = [[shift[column] for shift in shifts if shift[column] is not None] for column in columns]
     table.add_row(
-        'mean', *(_number(float(np.mean(values)) if values else None) for values in known.values())
+        'mean', *(_number(sum(values) / len(values) if values else None) for values in known)
     )
     Console(width=120).print(table)
 

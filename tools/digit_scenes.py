@@ -8,16 +8,11 @@ Cityscapes.
 The digits are scikit-learn's, which ship in that package; scenes of train, val and test share none.
 What is there already is kept."""
 
-import argparse
-
-from pinas_mm.datasets.scene_layouts import write_digit_scenes
-from pinas_mm.engine.command_line import run_tool
+from command_line import plain_parser, run_tool
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = plain_parser(__doc__)
     options.add_argument('folder', help='where to write coco/, ade20k/ and cityscapes/')
     for split, number in (('train', 400), ('val', 100), ('test', 100)):
         options.add_argument(
@@ -28,6 +23,9 @@ def main() -> None:
     )
     options.add_argument('--seed', type=int, default=0)
     args = options.parse_args()
+
+    from pinas_mm.datasets.scene_layouts import write_digit_scenes
+
     written = write_digit_scenes(
         args.folder, dict(train=args.train, val=args.val, test=args.test), args.size, args.seed
     )

@@ -6,8 +6,7 @@ python tools/dsnas.py configs/dsnas/CONFIG.py
 python tools/dsnas.py configs/dsnas/CONFIG.py --resume        # after a stop, in either stage
 """
 
-from pinas_mm.engine.command_line import parser, read_config, run_tool, use_amp
-from pinas_mm.pipelines.dsnas import run_stages
+from command_line import parser, read_config, run_tool
 
 
 def main() -> None:
@@ -15,6 +14,10 @@ def main() -> None:
     options.add_argument('--resume', action='store_true', help='go on from what is in the work dir')
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
     args = options.parse_args()
+
+    from pinas_mm.engine.config import use_amp
+    from pinas_mm.pipelines.dsnas import run_stages
+
     config = read_config(args)
     if args.amp:
         use_amp(config)

@@ -13,25 +13,18 @@ Programs take any batch and any image size above the network's total stride. The
 images as they are loaded, values 0 to 255, and returns logits; the backbone takes normalised images
 and returns one feature map per stage. export.json says it in full."""
 
-import argparse
 import json
 import logging
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-import torch
-from mmengine.config import Config
-from torch import nn
+from command_line import add_overrides, plain_parser, run_tool
 
-from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
-from pinas_mm.engine.command_line import KeyValues, load_config, run_tool
-from pinas_mm.errors import InputError
-from pinas_mm.fileio import write_atomic
-from pinas_mm.spaces.subnet_file import SubnetFile
-from pinas_mm.subnets import export as programs
-from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from torch import Tensor, nn
 
 FORMATS, PARTS = ('mm', 'torch', 'onnx'), ('classifier', 'backbone')
 # torch.export keeps PyTorch's own kernels; onnxruntime has others, which sum in another order.
@@ -39,18 +32,14 @@ TOLERANCES = dict(torch=1e-5, onnx=1e-4)
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = plain_parser(__doc__)
     options.add_argument('subnet', help='the subnet file')
     options.add_argument('--checkpoint', help='its weights (default: the .pth beside it)')
     options.add_argument(
         '--config',
         help="config with the model around the subnet: the search's, or that of the fine-tuning",
     )
-    options.add_argument(
-        '--cfg-options', nargs='+', action=KeyValues, help='overrides of the config'
-    )
+    add_overrides(options, 'overrides of the config')
     options.add_argument(
         '--formats', nargs='+', choices=FORMATS, default=FORMATS, help='default: all'
     )
@@ -68,6 +57,15 @@ def main() -> None:
     )
     options.add_argument('--out', help='folder to write (default: export/ beside the subnet file)')
     args = options.parse_args()
+
+    from pinas_mm.checkpoint import load_checkpoint
+    from pinas_mm.engine.config import load_config, option_values
+    from pinas_mm.errors import InputError
+    from pinas_mm.fileio import write_atomic
+    from pinas_mm.spaces.subnet_file import SubnetFile
+    from pinas_mm.subnets import export as programs
+    from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
+
     parts = args.parts or (PARTS if args.config else ('backbone',))
     if 'classifier' in parts and not args.config:
         raise InputError(
@@ -76,7 +74,7 @@ def main() -> None:
     if 'onnx' in args.formats:
         programs.require_onnx()
     # The config first: its custom_imports may be what makes the subnet's space known.
-    config = load_config(args.config, args.cfg_options or {}) if args.config else None
+    config = load_config(args.config, option_values(args.cfg_options)) if args.config else None
     subnet = SubnetFile.read(args.subnet)
     checkpoint = args.checkpoint or Path(args.subnet).with_suffix('.pth')
     out = Path(args.out or Path(args.subnet).parent / 'export')
@@ -114,8 +112,8 @@ def main() -> None:
 
 def export(
     part: str,
-    config: Config,
-    model: nn.Module,
+    config: 'Config',
+    model: 'nn.Module',
     description: dict[str, Any],
     formats: Sequence[str],
     size: int,
@@ -128,6 +126,13 @@ def export(
         InputError: The images to compare on are too small.
         RuntimeError: A program computes something else.
     """
+    import torch
+
+    from pinas_mm.checkpoint import save_checkpoint
+    from pinas_mm.errors import InputError
+    from pinas_mm.fileio import write_atomic
+    from pinas_mm.subnets import export as programs
+
     if 'mm' in formats:
         text = config.pretty_text
         write_atomic(out / f'{part}.py', lambda file: file.write(text.encode()))
@@ -156,7 +161,7 @@ def export(
     differences: dict[str, float] = {}
 
     def keep(
-        kind: str, suffix: str, run: Callable[[torch.Tensor], Any], write: Callable[[BinaryIO], Any]
+        kind: str, suffix: str, run: 'Callable[[Tensor], Any]', write: Callable[[BinaryIO], Any]
     ) -> None:
         path = out / f'{part}.{suffix}'
         differences[kind] = programs.largest_difference(run, model, shapes, most)

@@ -15,7 +15,6 @@ it with
 Needs every mm package that a config inherits from, and ruff (requirements/tests.txt), which lays
 the files out."""
 
-import argparse
 import ast
 import keyword
 import re
@@ -23,11 +22,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from mmengine.config import Config
-
-from pinas_mm.engine.command_line import run_tool
-from pinas_mm.errors import InputError
-from pinas_mm.fileio import write_atomic
+from command_line import plain_parser, run_tool
 
 TOP = Path(__file__).resolve().parents[1]
 COMMAND = 'python tools/generate_configs.py'
@@ -55,6 +50,8 @@ def module_path(name: Path) -> Path:
         InputError: Python cannot import it, since a part is a keyword, starts with a digit or has
             yet another character.
     """
+    from pinas_mm.errors import InputError
+
     parts = [re.sub(r'[-+.]', '_', part) for part in name.with_suffix('').parts]
     for part in parts:
         if not part.isidentifier() or keyword.iskeyword(part):
@@ -79,6 +76,10 @@ def generate(path: Path, name: Path) -> str:
     Raises:
         InputError: It cannot be read, or holds what is not plain data or a path of this machine.
     """
+    from mmengine.config import Config
+
+    from pinas_mm.errors import InputError
+
     try:
         values = Config.fromfile(path, use_environment_variables=False).to_dict()
     except Exception as error:  # a config is code: whatever it raises, its author can mend
@@ -112,6 +113,8 @@ def generate_all(source: Path) -> dict[Path, str]:
     Raises:
         InputError: Two configs have the same importable name, or one cannot be generated.
     """
+    from pinas_mm.errors import InputError
+
     names: dict[Path, Path] = {}
     texts = {}
     for path in sorted(source.rglob('*.py')):
@@ -152,9 +155,7 @@ def _tree(text: str) -> str | None:
 
 
 def main() -> None:
-    options = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    options = plain_parser(__doc__)
     options.add_argument(
         '--check',
         action='store_true',
@@ -165,6 +166,9 @@ def main() -> None:
         '--destination', type=Path, default=TOP / 'pinas_mm/configs', help='the generated ones'
     )
     args = options.parse_args()
+
+    from pinas_mm.fileio import write_atomic
+
     texts = generate_all(args.source)
     found = differences(texts, args.destination)
     for module, problem in found.items():

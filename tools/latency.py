@@ -8,12 +8,7 @@ python tools/search.py CONFIG CHECKPOINT \\
     --cfg-options test_cfg.latency_table=latency.json test_cfg.constraints.latency=12.5
 """
 
-import torch
-from rich.progress import Progress
-
-from pinas_mm.costs.latency import measure_latency
-from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
-from pinas_mm.errors import InputError
+from command_line import parser, read_config, run_tool
 
 DTYPES = ('float32', 'bfloat16', 'float16')
 
@@ -42,6 +37,14 @@ def main() -> None:
     options.add_argument('--seed', type=int, default=0, help='seed of those subnets')
     options.add_argument('--out', required=True, help='file to write')
     args = options.parse_args()
+
+    import torch
+    from rich.progress import Progress
+
+    from pinas_mm.costs.latency import measure_latency
+    from pinas_mm.engine.runner import build_runner
+    from pinas_mm.errors import InputError
+
     if min(args.images) < 1 or args.rounds < 3 or args.check < 3:
         raise InputError(
             f'--images {args.images} --rounds {args.rounds} --check {args.check}: expected at '

@@ -18,17 +18,7 @@ import math
 import time
 from datetime import timedelta
 
-from pinas_mm.engine.command_line import KeyValues, non_negative, parser, read_config, run_tool
-from pinas_mm.errors import InputError
-from pinas_mm.pipelines.truth_training import (
-    TruthFile,
-    constraints_of,
-    from_scratch,
-    space_of,
-    train_all,
-)
-from pinas_mm.ranking.ranking import ceiling
-from pinas_mm.search.searchers import RandomSearcher
+from command_line import KeyValues, non_negative, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -50,7 +40,7 @@ def main() -> None:
         '--constraints',
         nargs='+',
         action=KeyValues,
-        default={},
+        default=[],
         help='limits on the archs, such as macs=4e6 or macs=1e6,4e6',
     )
     options.add_argument(
@@ -70,14 +60,28 @@ def main() -> None:
         help='processes that train at a time, sharing the CPU threads (default: 1)',
     )
     args = options.parse_args()
+
+    from pinas_mm.engine.config import option_values
+    from pinas_mm.errors import InputError
+    from pinas_mm.pipelines.truth_training import (
+        TruthFile,
+        constraints_of,
+        from_scratch,
+        space_of,
+        train_all,
+    )
+    from pinas_mm.ranking.ranking import ceiling
+    from pinas_mm.search.searchers import RandomSearcher
+
     if min(args.archs, args.repeats, args.jobs) < 1:
         raise InputError(
             f'--archs {args.archs} --repeats {args.repeats} --jobs {args.jobs}: expected at least '
             f'1 of each'
         )
-    if args.constraints and not args.input_size:
+    constraints = option_values(args.constraints)
+    if constraints and not args.input_size:
         raise InputError(
-            f'--constraints {args.constraints}: --input-size is needed, which costs depend on'
+            f'--constraints {constraints}: --input-size is needed, which costs depend on'
         )
     if args.launcher != 'none':
         raise InputError(
@@ -89,16 +93,9 @@ def main() -> None:
     table = TruthFile(
         args.out,
         config,
-        dict(
-            seed=args.seed,
-            score=args.score,
-            constraints=args.constraints,
-            input_size=args.input_size,
-        ),
+        dict(seed=args.seed, score=args.score, constraints=constraints, input_size=args.input_size),
     )
-    feasible = (
-        constraints_of(config, args.constraints, args.input_size) if args.constraints else None
-    )
+    feasible = constraints_of(config, constraints, args.input_size) if constraints else None
     archs = RandomSearcher(space, feasible, args.seed).ask(args.archs)
     if len(archs) < args.archs:
         print(

@@ -11,30 +11,10 @@ held-out split (val_dataloader)."""
 
 from pathlib import Path
 
-import numpy as np
-from mmengine.dist import is_main_process
-from mmengine.runner import Runner
-
-from pinas_mm.checkpoint import load_strict
-from pinas_mm.engine.command_line import build_runner, non_negative, parser, read_config, run_tool
-from pinas_mm.errors import InputError
-from pinas_mm.fileio import write_atomic
-from pinas_mm.models.backbones import supernet_of
-from pinas_mm.pipelines.arch_ranking import (
-    baseline_scores,
-    check_ranking_config,
-    dsnas_scores,
-    supernet_scores,
-)
-from pinas_mm.ranking.few_truths import LEAST_TRUTHS, POOL, FewTruths, archs_to_train
-from pinas_mm.ranking.ranking_report import RankingReport, write_scores
-from pinas_mm.ranking.score_corrections import joined, macs_corrected, smoothed
-from pinas_mm.ranking.truth import SAMPLINGS, TruthTable
-from pinas_mm.search.search import Failure
-from pinas_mm.spaces import Arch
-from pinas_mm.visualization import plot_rankings
+from command_line import non_negative, parser, read_config, run_tool
 
 MOST_ARCHS = 120
+SAMPLINGS = ('uniform', 'stratified')
 
 
 def main() -> None:
@@ -80,6 +60,27 @@ def main() -> None:
         '--plot', help='PNG to write: true accuracies against the scores of every ranker'
     )
     args = options.parse_args()
+
+    import numpy as np
+    from mmengine.dist import is_main_process
+
+    from pinas_mm.checkpoint import load_strict
+    from pinas_mm.engine.runner import build_runner
+    from pinas_mm.errors import InputError
+    from pinas_mm.fileio import write_atomic
+    from pinas_mm.models.backbones import supernet_of
+    from pinas_mm.pipelines.arch_ranking import (
+        all_rankers,
+        archs_with_known_truth,
+        check_ranking_config,
+        dsnas_scores,
+        metrics_by_name,
+    )
+    from pinas_mm.ranking.few_truths import LEAST_TRUTHS
+    from pinas_mm.ranking.ranking_report import RankingReport, write_scores
+    from pinas_mm.ranking.truth import TruthTable
+    from pinas_mm.visualization import plot_rankings
+
     if args.few_truths != 0 and args.few_truths < LEAST_TRUTHS:
         raise InputError(
             f'--few-truths {args.few_truths}: expected at least {LEAST_TRUTHS}, or 0 for none'
@@ -99,11 +100,11 @@ def main() -> None:
         if args.sampling in (sampling, 'both')
     }
     ranked = sorted({arch for archs in samples.values() for arch in archs})
-    trained = trained_archs(table, ranked, args.few_truths, args.seed)
+    trained = archs_with_known_truth(table, ranked, args.few_truths, args.seed)
     scores, learned = {}, None
     if args.checkpoint:
         load_strict(runner.model, args.checkpoint)
-        scores = measured(runner, [*ranked, *trained], args.seed, args.scores)
+        scores = metrics_by_name(runner, [*ranked, *trained], args.seed, args.scores)
         learned = dsnas_scores(args.checkpoint, table.space, [*ranked, *trained])
     if not is_main_process():
         return
@@ -149,88 +150,6 @@ def main() -> None:
             [macs[arch] for arch in report.archs],
             args.plot,
         )
-
-
-def trained_archs(table: TruthTable, ranked: list[Arch], count: int, seed: int) -> list[Arch]:
-    """Archs of the table whose true accuracy a ranker may know: none of those that are ranked, or
-    none where the table has too few."""
-    others = sorted(set(table.networks()) - set(ranked))
-    if count > len(others):
-        print(
-            f'few_truths is left out: {len(others)} networks of the table are not ranked, {count} '
-            f'asked'
-        )
-        return []
-    drawn = np.random.default_rng(seed).permutation(len(others))[: max(POOL, count)]
-    return archs_to_train(table.space, [others[i] for i in drawn], count)
-
-
-def measured(
-    runner: Runner, archs: list[Arch], seed: int, names: list[str] | None
-) -> dict[str, np.ndarray]:
-    """The supernet's scores of archs by metric, ``(len(archs), )`` each.
-
-    Raises:
-        InputError: An arch could not be evaluated, there is no such metric, or one is not finite.
-    """
-    space = supernet_of(runner.model).space
-    results = supernet_scores(runner, archs, seed)
-    failed = [
-        (arch, result.error) for arch, result in zip(archs, results) if isinstance(result, Failure)
-    ]
-    if failed:
-        arch, error = failed[0]
-        raise InputError(
-            f'{len(failed)} of {len(archs)} archs could not be evaluated, the first is '
-            f'{space.encode(arch)}: {error}'
-        )
-    known = list(results[0])
-    for name in names or []:
-        if name not in known:
-            raise InputError(f'--scores {name}: expected one of {known}')
-    for name in names or known:
-        wrong = [arch for arch, result in zip(archs, results) if not np.isfinite(result[name])]
-        if wrong:
-            raise InputError(
-                f'{name} of {len(wrong)} of {len(archs)} archs is not a finite number, the first '
-                f'is '
-                f'{space.encode(wrong[0])}: the supernet has diverged; --scores names other metrics'
-            )
-    return {name: np.array([result[name] for result in results]) for name in names or known}
-
-
-def all_rankers(
-    runner: Runner,
-    table: TruthTable,
-    ranked: list[Arch],
-    trained: list[Arch],
-    scores: dict[str, np.ndarray],
-    seed: int,
-) -> tuple[dict[str, dict[Arch, float]], dict[Arch, float]]:
-    """Every ranker's scores by arch, and MACs by arch."""
-    archs, space = [*ranked, *trained], table.space
-    costs, baselines = baseline_scores(runner, archs, seed)
-    macs = costs.array('macs', archs).astype(float)
-    rankers = dict(scores)
-    smooth = {name: smoothed(space, archs, values) for name, values in scores.items()}
-    rankers |= {f'{name}, smoothed': values for name, values in smooth.items()}
-    rankers |= {
-        f'{name}, MACs corrected': macs_corrected(values, macs) for name, values in scores.items()
-    }
-    rankers |= {
-        f'{name}, smoothed + naswot': joined(values, baselines['naswot'])
-        for name, values in smooth.items()
-    }
-    rankers |= baselines
-    if trained:
-        features = np.stack([*scores.values(), *baselines.values()], axis=1)
-        model = FewTruths(
-            space, trained, [table.mean(arch) for arch in trained], features[len(ranked) :]
-        )
-        rankers[f'few_truths ({len(trained)})'] = model.predict(archs, features)
-    return {name: dict(zip(archs, values)) for name, values in rankers.items()}, dict(
-        zip(archs, macs)
-    )
 
 
 if __name__ == '__main__':

@@ -7,11 +7,7 @@ python tools/search.py CONFIG CHECKPOINT --dry-run                     # what it
 torchrun --nproc_per_node 8 tools/search.py CONFIG CHECKPOINT --launcher pytorch
 """
 
-from mmengine.dist import is_main_process
-
-from pinas_mm.checkpoint import load_strict
-from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
-from pinas_mm.errors import InputError
+from command_line import parser, read_config, run_tool
 
 
 def main() -> None:
@@ -26,6 +22,13 @@ def main() -> None:
         help='forecast time, memory and disk from a short probe, and search nothing',
     )
     args = options.parse_args()
+
+    from mmengine.dist import is_main_process
+
+    from pinas_mm.checkpoint import load_strict
+    from pinas_mm.engine.runner import build_runner
+    from pinas_mm.errors import InputError
+
     config = read_config(args)
     if not config.get('test_cfg') or config.test_cfg.get('type') != 'pinas_mm.SearchLoop':
         raise InputError(

@@ -6,10 +6,7 @@ python tools/test.py configs/quickstart/linear.py work_dirs/linear/epoch_10.pth 
     --arch 22212220 --arch subnet.yaml
 """
 
-from pinas_mm.checkpoint import load_strict
-from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
-from pinas_mm.errors import InputError
-from pinas_mm.spaces.subnet_file import SubnetFile
+from command_line import parser, read_config, run_tool
 
 
 def main() -> None:
@@ -21,6 +18,12 @@ def main() -> None:
         help='an arch of the supernet: 22212220, 3,0,1,3 or subnet.yaml; may be given again',
     )
     args = options.parse_args()
+
+    from pinas_mm.checkpoint import load_strict
+    from pinas_mm.engine.runner import build_runner
+    from pinas_mm.errors import InputError
+    from pinas_mm.spaces.subnet_file import SubnetFile
+
     config = read_config(args)
     config.load_from = None
     config.resume = False

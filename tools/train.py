@@ -5,7 +5,7 @@ python tools/train.py configs/pinas/pinas_resnest50_8xb24-coslr-100e_in1k.py
 torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
 """
 
-from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool, use_amp
+from command_line import parser, read_config, run_tool
 
 
 def main() -> None:
@@ -24,6 +24,10 @@ def main() -> None:
         help='scale the learning rate to the actual total batch size',
     )
     args = options.parse_args()
+
+    from pinas_mm.engine.config import use_amp
+    from pinas_mm.engine.runner import build_runner
+
     config = read_config(args)
     if args.resume:
         config.resume = True

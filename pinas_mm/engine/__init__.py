@@ -1,7 +1,7 @@
 from .active_gradients import ActiveGradientDataParallel
 from .arch_loops import ArchTestLoop, ArchValLoop
 from .hooks import ArchSamplingHook, ArchSearchHook, EpochSeedHook, KNNHook, PredictionPictureHook
-from .safe_runner import SafeRunner
+from .runner import SafeRunner
 from .search_loop import SearchLoop
 
 __all__ = [

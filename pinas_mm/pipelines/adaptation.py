@@ -23,10 +23,10 @@ from torch.utils.data import DataLoader, Dataset
 from ..checkpoint import load_strict, save_checkpoint
 from ..costs import Constraints, CostTable, measure_costs
 from ..datasets.shared_images import shared_images
-from ..engine.command_line import build_runner
 from ..engine.hooks.label_range_hook import LabelRangeHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
 from ..engine.loaders import calibration_config, calibration_loader, whole_set_loader
+from ..engine.runner import build_runner
 from ..engine.search_loop import build_searcher
 from ..errors import InputError
 from ..fileio import write_atomic

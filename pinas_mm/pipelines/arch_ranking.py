@@ -21,6 +21,9 @@ from ..costs import CostTable, measure_costs
 from ..engine.loaders import calibration_loader, whole_set_loader
 from ..errors import InputError
 from ..models.backbones import supernet_of
+from ..ranking.few_truths import POOL, FewTruths, archs_to_train
+from ..ranking.score_corrections import joined, macs_corrected, smoothed
+from ..ranking.truth import TruthTable
 from ..ranking.zero_cost import zero_cost_scores
 from ..scoring.arch_metrics import Metrics
 from ..scoring.bn_recalibration import CALIBRATION_BATCHES
@@ -146,6 +149,90 @@ def dsnas_scores(
     logits = ArchLogits(space)
     logits.load_state_dict(state['logits'])
     return logits.log_probabilities(archs)
+
+
+def archs_with_known_truth(
+    table: TruthTable, ranked: list[Arch], count: int, seed: int
+) -> list[Arch]:
+    """Archs of the table whose true accuracy a ranker may know: none of those that are ranked, or
+    none where the table has too few."""
+    others = sorted(set(table.networks()) - set(ranked))
+    if count > len(others):
+        print(
+            f'few_truths is left out: {len(others)} networks of the table are not ranked, {count} '
+            f'asked'
+        )
+        return []
+    drawn = np.random.default_rng(seed).permutation(len(others))[: max(POOL, count)]
+    return archs_to_train(table.space, [others[i] for i in drawn], count)
+
+
+def metrics_by_name(
+    runner: Runner, archs: list[Arch], seed: int, names: list[str] | None
+) -> dict[str, np.ndarray]:
+    """The supernet's scores of archs by metric, ``(len(archs), )`` each.
+
+    Raises:
+        InputError: An arch could not be evaluated, there is no such metric, or one is not finite.
+    """
+    space = supernet_of(runner.model).space
+    results = supernet_scores(runner, archs, seed)
+    failed = [
+        (arch, result.error) for arch, result in zip(archs, results) if isinstance(result, Failure)
+    ]
+    if failed:
+        arch, error = failed[0]
+        raise InputError(
+            f'{len(failed)} of {len(archs)} archs could not be evaluated, the first is '
+            f'{space.encode(arch)}: {error}'
+        )
+    known = list(results[0])
+    for name in names or []:
+        if name not in known:
+            raise InputError(f'--scores {name}: expected one of {known}')
+    for name in names or known:
+        wrong = [arch for arch, result in zip(archs, results) if not np.isfinite(result[name])]
+        if wrong:
+            raise InputError(
+                f'{name} of {len(wrong)} of {len(archs)} archs is not a finite number, the first '
+                f'is '
+                f'{space.encode(wrong[0])}: the supernet has diverged; --scores names other metrics'
+            )
+    return {name: np.array([result[name] for result in results]) for name in names or known}
+
+
+def all_rankers(
+    runner: Runner,
+    table: TruthTable,
+    ranked: list[Arch],
+    trained: list[Arch],
+    scores: dict[str, np.ndarray],
+    seed: int,
+) -> tuple[dict[str, dict[Arch, float]], dict[Arch, float]]:
+    """Every ranker's scores by arch, and MACs by arch."""
+    archs, space = [*ranked, *trained], table.space
+    costs, baselines = baseline_scores(runner, archs, seed)
+    macs = costs.array('macs', archs).astype(float)
+    rankers = dict(scores)
+    smooth = {name: smoothed(space, archs, values) for name, values in scores.items()}
+    rankers |= {f'{name}, smoothed': values for name, values in smooth.items()}
+    rankers |= {
+        f'{name}, MACs corrected': macs_corrected(values, macs) for name, values in scores.items()
+    }
+    rankers |= {
+        f'{name}, smoothed + naswot': joined(values, baselines['naswot'])
+        for name, values in smooth.items()
+    }
+    rankers |= baselines
+    if trained:
+        features = np.stack([*scores.values(), *baselines.values()], axis=1)
+        model = FewTruths(
+            space, trained, [table.mean(arch) for arch in trained], features[len(ranked) :]
+        )
+        rankers[f'few_truths ({len(trained)})'] = model.predict(archs, features)
+    return {name: dict(zip(archs, values)) for name, values in rankers.items()}, dict(
+        zip(archs, macs)
+    )
 
 
 def _advance(

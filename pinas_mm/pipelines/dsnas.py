@@ -16,10 +16,10 @@ from torch.utils.data import DataLoader
 
 from ..checkpoint import load_checkpoint
 from ..costs import measure_costs
-from ..engine.command_line import build_runner
 from ..engine.hooks.dsnas_hook import HAND_OVER
 from ..engine.hooks.training_time_hook import training_seconds
 from ..engine.loaders import calibration_config, calibration_loader
+from ..engine.runner import build_runner
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..scoring.bn_recalibration import CALIBRATION_BATCHES, recalibrated_bn

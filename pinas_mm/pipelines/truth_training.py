@@ -19,7 +19,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from ..costs import Constraints, measure_costs
-from ..engine.command_line import build_runner
+from ..engine.runner import build_runner
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone

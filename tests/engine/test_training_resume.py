@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from pinas_mm.engine.command_line import build_runner
+from pinas_mm.engine.runner import build_runner
 
 RUNTIME = Path(__file__).parents[2] / 'configs/_base_/default_runtime.py'
 RUNS = itertools.count()

@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 
 import pinas_mm  # noqa: F401
-from pinas_mm.engine.command_line import build_runner
+from pinas_mm.engine.runner import build_runner
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines.truth_training import (
     TruthFile,

@@ -101,7 +101,7 @@ def test_amp_chooses_the_mixed_precision_form(config, run, monkeypatch, tool):
     if tool == 'dsnas':
         monkeypatch.setattr(dsnas_stages, 'run_stages', lambda config, resume: seen.append(config))
     else:
-        from pinas_mm.engine import command_line
+        from pinas_mm.engine import runner
 
         class Runner:
             def __init__(self, config):
@@ -110,7 +110,7 @@ def test_amp_chooses_the_mixed_precision_form(config, run, monkeypatch, tool):
             def train(self):
                 pass
 
-        monkeypatch.setattr(command_line, 'build_runner', Runner)
+        monkeypatch.setattr(runner, 'build_runner', Runner)
     assert run(config, '--amp', tool=tool)[0] == 0
     assert (
         isinstance(seen[0], Config)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pinas_mm.engine import command_line
+from pinas_mm.engine import runner
 
 TOP = Path(__file__).parents[2]
 
@@ -23,7 +23,7 @@ TOP = Path(__file__).parents[2]
 def test_amp_chooses_the_mixed_precision_form_of_the_wrapper(monkeypatch, options, expected):
     seen = []
     monkeypatch.setattr(
-        command_line,
+        runner,
         'build_runner',
         lambda config: SimpleNamespace(train=lambda: seen.append(config.optim_wrapper)),
     )

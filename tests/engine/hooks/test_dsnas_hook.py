@@ -5,7 +5,7 @@ import torch
 from tiny_dsnas import ITERATIONS, dsnas, model
 
 from pinas_mm.checkpoint import load_checkpoint
-from pinas_mm.engine.command_line import build_runner
+from pinas_mm.engine.runner import build_runner
 from pinas_mm.errors import InputError
 
 NO_TEST = dict(test_dataloader=None, test_evaluator=None, test_cfg=None)

@@ -7,9 +7,11 @@ import mmengine.runner.runner as mmengine_runner
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 
+from pinas_mm import config_path
 from pinas_mm.checkpoint import load_checkpoint, only_plain_tensors
-from pinas_mm.engine.safe_runner import SafeRunner
+from pinas_mm.engine.runner import SafeRunner, build_runner
 from pinas_mm.errors import InputError
 
 
@@ -114,3 +116,46 @@ def test_a_full_disk_leaves_the_checkpoint_before(tiny, monkeypatch):
     assert (tiny.folder / 'epoch_1.pth').read_bytes() == before and load_checkpoint(
         tiny.folder / 'epoch_1.pth'
     )['state_dict']
+
+
+def test_runners_on_cpus_use_channels_last(tiny, monkeypatch):
+    cfg = tiny.runner().cfg
+    cfg.experiment_name = 'channels_last'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    weight = build_runner(cfg).model.backbone.stem[0].weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+
+
+def faster_rcnn():
+    """A small one of mmdet, on a supernet's subnet."""
+    pytest.importorskip('mmdet')
+    init_default_scope('mmdet')
+    model = Config.fromfile(config_path('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')).model
+    model.backbone = dict(
+        type='pinas_mm.SearchableMacroNet', arch='1' * 8, widen_factor=0.25, out_indices=(1, 2)
+    )
+    model.neck = dict(type='FPN', in_channels=[32, 64], out_channels=256, num_outs=5)
+    return model
+
+
+def test_operators_of_mmcv_keep_the_contiguous_layout(tiny, monkeypatch):
+    """On CPUs its RoIAlign reads a channels-last map as if it were contiguous."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    cfg = tiny.runner().cfg
+    cfg.pop('model')
+    cfg.update(model=faster_rcnn(), default_scope='mmdet', experiment_name='operators')
+    assert build_runner(cfg).model.backbone.stem[0].weight.is_contiguous()
+    cfg.update(experiment_name='operators asked for', channels_last=True)
+    with pytest.raises(InputError, match="channels_last=True: on a CPU mmcv's RoIAlign would read"):
+        build_runner(cfg)
+
+
+def test_a_neck_that_does_not_fit_is_told_the_right_channels(tiny):
+    cfg = tiny.runner().cfg
+    cfg.pop('model')
+    cfg.update(model=faster_rcnn(), default_scope='mmdet', experiment_name='neck')
+    cfg.model.neck.in_channels = [256, 512]
+    with pytest.raises(
+        InputError, match=r'in_channels=\[256, 512\] of the neck: .* gives \[32, 64\]'
+    ):
+        build_runner(cfg)

@@ -1,15 +1,19 @@
 import argparse
 import errno
+import runpy
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
-import torch
 import torch.distributed as dist
-from mmengine.config import Config
-from mmengine.registry import init_default_scope
+from command_line import parser, read_config, run_tool
 
-from pinas_mm import compat, config_path
-from pinas_mm.engine.command_line import build_runner, load_config, parser, read_config, run_tool
 from pinas_mm.errors import InputError
+from pinas_mm.pipelines import adaptation, pinas
+from pinas_mm.ranking import truth
+
+TOOLS = Path(__file__).parents[2] / 'tools'
 
 
 @pytest.fixture(autouse=True)
@@ -144,66 +148,42 @@ def test_overrides_and_files_that_are_no_config_are_named(tmp_path):
         with pytest.raises(InputError, match=str(wrong)):
             read_config(
                 argparse.Namespace(
-                    config=str(wrong),
-                    cfg_options=None,
-                    launcher='none',
-                    work_dir=None,
-                    local_rank=0,
+                    config=str(wrong), cfg_options=[], launcher='none', work_dir=None, local_rank=0
                 )
             )
 
 
-def test_runners_on_cpus_use_channels_last(tiny, monkeypatch):
-    cfg = tiny.runner().cfg
-    cfg.experiment_name = 'channels_last'
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    weight = build_runner(cfg).model.backbone.stem[0].weight
-    assert weight.is_contiguous(memory_format=torch.channels_last) and not weight.is_contiguous()
+HELP = """
+import runpy, sys
+for tool in sys.argv[1:]:
+    sys.argv, sys.path[0] = [tool, '--help'], tool.rpartition('/')[0]
+    try:
+        runpy.run_path(tool, run_name='__main__')
+    except SystemExit as end:
+        assert end.code == 0, tool
+    heavy = {'torch', 'mmengine', 'mmcv', 'pinas_mm', 'numpy', 'scipy', 'rich'} & set(sys.modules)
+    assert not heavy, f'{tool} imports {heavy}'
+"""
 
 
-def test_a_config_of_a_package_that_is_missing_says_what_to_install(tmp_path, monkeypatch):
-    """A generated config names no file of that package, so nothing else would notice before its
-    types are looked for."""
-    (tmp_path / 'detector.py').write_text("default_scope = 'mmdet'\n")
-    monkeypatch.setattr(compat, 'find_spec', lambda name: None)
-    with pytest.raises(
-        InputError,
-        match="default_scope='mmdet': mmdet is not installed: pip install onedl-mmdetection or "
-        'mmdet',
-    ):
-        load_config(tmp_path / 'detector.py', {})
-
-
-def faster_rcnn():
-    """A small one of mmdet, on a supernet's subnet."""
-    pytest.importorskip('mmdet')
-    init_default_scope('mmdet')
-    model = Config.fromfile(config_path('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')).model
-    model.backbone = dict(
-        type='pinas_mm.SearchableMacroNet', arch='1' * 8, widen_factor=0.25, out_indices=(1, 2)
+def test_help_imports_nothing_heavy():
+    tools = sorted(path for path in TOOLS.glob('*.py') if path.name != 'command_line.py')
+    assert len(tools) > 10
+    process = subprocess.run(
+        [sys.executable, '-c', HELP, *map(str, tools)], capture_output=True, text=True
     )
-    model.neck = dict(type='FPN', in_channels=[32, 64], out_channels=256, num_outs=5)
-    return model
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count('show this help message and exit') == len(tools)
 
 
-def test_operators_of_mmcv_keep_the_contiguous_layout(tiny, monkeypatch):
-    """On CPUs its RoIAlign reads a channels-last map as if it were contiguous."""
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    cfg = tiny.runner().cfg
-    cfg.pop('model')
-    cfg.update(model=faster_rcnn(), default_scope='mmdet', experiment_name='operators')
-    assert build_runner(cfg).model.backbone.stem[0].weight.is_contiguous()
-    cfg.update(experiment_name='operators asked for', channels_last=True)
-    with pytest.raises(InputError, match="channels_last=True: on a CPU mmcv's RoIAlign would read"):
-        build_runner(cfg)
-
-
-def test_a_neck_that_does_not_fit_is_told_the_right_channels(tiny):
-    cfg = tiny.runner().cfg
-    cfg.pop('model')
-    cfg.update(model=faster_rcnn(), default_scope='mmdet', experiment_name='neck')
-    cfg.model.neck.in_channels = [256, 512]
-    with pytest.raises(
-        InputError, match=r'in_channels=\[256, 512\] of the neck: .* gives \[32, 64\]'
-    ):
-        build_runner(cfg)
+@pytest.mark.parametrize(
+    'tool, name, value',
+    [
+        ('adapt', 'STEPS', adaptation.STEPS),
+        ('pinas', 'STAGES', pinas.STAGES),
+        ('rank', 'SAMPLINGS', truth.SAMPLINGS),
+    ],
+)
+def test_choices_that_a_tool_spells_are_those_of_the_library(tool, name, value):
+    """It cannot read them there: its ``--help`` imports nothing of the library."""
+    assert runpy.run_path(str(TOOLS / f'{tool}.py'))[name] == value

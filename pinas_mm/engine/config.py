@@ -1,0 +1,62 @@
+"""Configs as the tools read them: a file, overrides, mixed precision."""
+
+import argparse
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, DictAction
+
+from ..compat import SUPPORTED, require
+from ..errors import InputError
+
+
+def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
+    """A config file with overrides.
+
+    Args:
+        path: The file.
+        overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    if not Path(path).is_file():
+        raise InputError(f'{path}: no such config file')
+    try:
+        config = Config.fromfile(path)
+        config.merge_from_dict(dict(overrides))
+        if config.get('default_scope') in SUPPORTED:
+            require(config.default_scope, f'default_scope={config.default_scope!r}')
+    # A config is the user's own code: whatever it raises, the user can correct.
+    except Exception as error:
+        raise InputError(f'{path}: {type(error).__name__}: {error}') from error
+    return config
+
+
+def option_values(options: Sequence[str]) -> dict[str, Any]:
+    """Options of the form ``key=value`` as a dict, the values converted as mmengine's
+    ``DictAction`` does: ``['a.b=2', 'c=3,4']`` is ``{'a.b': 2, 'c': [3, 4]}``.
+
+    Raises:
+        InputError: Brackets of a value do not match.
+    """
+    found = argparse.Namespace()
+    try:
+        DictAction([], 'values')(argparse.ArgumentParser(), found, list(options))
+    except AssertionError as error:  # brackets that do not match
+        raise InputError(f'{" ".join(options)}: {error}') from error
+    return found.values
+
+
+def use_amp(config: Config) -> None:
+    """Makes the optimiser wrapper of a config the mixed-precision form of the same."""
+    forms = {
+        f'pinas_mm.{name}OptimWrapper': f'pinas_mm.{name}AmpOptimWrapper'
+        for name in ('DSNAS', 'SubnetAware')
+    }
+    wrapper = config.optim_wrapper
+    if wrapper.get('type') not in forms.values():
+        wrapper.type = forms.get(wrapper.get('type'), 'AmpOptimWrapper')
+    wrapper.setdefault('loss_scale', 'dynamic')

@@ -1,0 +1,172 @@
+"""The Pi-NAS method in four stages, and what the found subnet is used for."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
+
+from ..checkpoint import load_strict
+from ..engine.config import load_config
+from ..engine.runner import build_runner
+from ..engine.search_loop import SearchLoop
+from ..errors import InputError
+from ..search.history import Record
+from ..search.search import ranked, to_record
+from ..spaces import Arch
+from .stages import into_folder, run_once
+
+STAGES = ('learn', 'linear', 'search', 'finetune')
+# How far MACs of archs of equal cost may be from the found one's, and how many of them are drawn.
+EQUAL, DRAWN = 0.05, 9
+
+
+class Pipeline:
+    """The four stages, each in its own folder of the work dir and done once.
+
+    Args:
+        configs: A config file for each of ``STAGES``, and for each transfer under its own name.
+        work_dir: Where the folders of the stages are.
+        seed: Seed of all stages.
+        overrides: Values by dotted key, for the configs of ``STAGES``.
+    """
+
+    def __init__(
+        self, configs: dict[str, Path], work_dir: Path, seed: int, overrides: dict[str, Any]
+    ) -> None:
+        self.configs, self.work_dir, self.seed, self.overrides = configs, work_dir, seed, overrides
+
+    def run(self, num_random: int) -> list[dict[str, Any]]:
+        """Runs the stages that are not done yet.
+
+        Args:
+            num_random: How many random archs of equal cost are fine-tuned, besides the found one
+                and the median-scored one.
+
+        Returns:
+            A row for each fine-tuned arch: its name, arch, costs, supernet score and test accuracy
+            in %.
+
+        Raises:
+            InputError: A config cannot be read, a stage was run under another config, or no arch
+                has the cost of the found one.
+        """
+        learned = self.train('learn', {'model.arch_seed': self.seed})
+        linear = self.train(
+            'linear',
+            {'model.backbone.init_cfg.checkpoint': learned, 'custom_hooks.0.seed': self.seed},
+        )
+        print('--- search', flush=True)
+        config = self.config(
+            'search',
+            {
+                'test_cfg.seed': self.seed,
+                'test_cfg.resume': True,
+                'model.backbone.init_cfg.checkpoint': learned,
+            },
+        )
+        runner = build_runner(into_folder(config, self.work_dir / 'search', resume=False))
+        load_strict(runner.model, linear)
+        runner.test()
+        loop: SearchLoop = runner.test_loop
+        drawn = self.equal_cost(loop, loop.winner)
+        median = drawn[(len(drawn) - 1) // 2]
+        chosen = {'searched': loop.winner, 'median-scored': median}
+        drawn = sorted(
+            (record for record in drawn if record is not median), key=lambda record: record.index
+        )
+        chosen |= {
+            f'random {i + 1}' if num_random > 1 else 'random': record
+            for i, record in enumerate(drawn[:num_random])
+        }
+        rows = []
+        for name, record in chosen.items():
+            folder = self.work_dir / 'search' / name.replace(' ', '_')
+            loop.save_subnet(record, folder)
+            accuracy = self.finetune(folder)
+            rows.append(
+                dict(
+                    name=name,
+                    arch=loop.backbone.space.encode(record.arch),
+                    **record.costs,
+                    score=record.score,
+                    test=accuracy,
+                )
+            )
+        return rows
+
+    def config(self, stage: str, changes: dict[str, Any]) -> Config:
+        """The stage's config with the seed, the overrides and ``changes``."""
+        config = load_config(self.configs[stage], self.overrides if stage in STAGES else {})
+        config.merge_from_dict({'randomness.seed': self.seed} | changes)
+        return config
+
+    def train(self, stage: str, changes: dict) -> str:
+        """Trains a stage, unless it is done, and returns its last checkpoint."""
+        print(f'--- {stage}', flush=True)
+
+        def train(config: Config) -> dict[str, str]:
+            build_runner(config).train()
+            return dict(checkpoint=find_latest_checkpoint(config.work_dir))
+
+        return run_once(self.config(stage, changes), self.work_dir / stage, train)['checkpoint']
+
+    def equal_cost(self, loop: SearchLoop, winner: Record) -> list[Record]:
+        """Random archs whose MACs are within 5 % of the winner's, by supernet score on the whole
+        held-out split, best first."""
+        rng, space = np.random.default_rng((self.seed, 1)), loop.backbone.space
+        archs: dict[Arch, None] = {}
+        for _ in range(200):
+            pool = space.sample_array(rng, 1000)
+            near = np.abs(loop.costs.array('macs', pool) / winner.costs['macs'] - 1) <= EQUAL
+            archs |= {
+                space.canonical(tuple(arch)): None
+                for arch in pool[near].tolist()
+                if space.canonical(tuple(arch)) != winner.arch
+            }
+            if len(archs) >= DRAWN:
+                break
+        chosen = list(archs)[:DRAWN]
+        if not chosen:
+            raise InputError(
+                f"no other arch within {EQUAL:.0%} of the found one's "
+                f'{winner.costs["macs"] / 1e6:.1f} M MACs'
+            )
+        return ranked(
+            [
+                to_record(index, arch, result, loop.score, loop.costs.arch_costs(arch))
+                for index, (arch, result) in enumerate(
+                    zip(chosen, loop.whole_evaluator.evaluate(chosen))
+                )
+            ]
+        )
+
+    def finetune(self, folder: Path) -> float:
+        """Fine-tunes a subnet from its inherited weights; returns its test accuracy in %."""
+        return self.put_to_use('finetune', folder, f'finetune/{folder.name}')['accuracy/top1']
+
+    def transfer(self, stage: str) -> dict[str, float]:
+        """Trains a config with the found subnet as its backbone; returns its test metrics."""
+        return self.put_to_use(stage, self.work_dir / 'search', stage)
+
+    def put_to_use(self, stage: str, subnet: Path, folder: str) -> dict[str, float]:
+        """Trains a stage with a subnet and its inherited weights as backbone, unless it is done;
+        returns its test metrics."""
+        print(f'--- {folder}', flush=True)
+
+        def train_and_test(config: Config) -> dict[str, float]:
+            runner = build_runner(config)
+            runner.train()
+            return {key: float(value) for key, value in runner.test().items()}
+
+        return run_once(
+            self.config(stage, self.with_subnet(subnet)), self.work_dir / folder, train_and_test
+        )
+
+    def with_subnet(self, folder: Path) -> dict[str, str]:
+        """What a config changes for the subnet of a folder."""
+        return {
+            'model.backbone.arch': str(folder / 'subnet.yaml'),
+            'model.backbone.init_cfg.checkpoint': str(folder / 'subnet.pth'),
+        }

@@ -1,0 +1,60 @@
+import pytest
+from mmengine.config import Config
+
+from pinas_mm import compat
+from pinas_mm.engine.config import load_config, option_values, use_amp
+from pinas_mm.errors import InputError
+
+
+def test_options_have_the_values_that_mmengine_reads():
+    assert option_values(['a.b=2', 'c=3,4', 'd=x=y', 'e=[(1,2.5),None]', 'f=true', 'a.b=5']) == {
+        'a.b': 5,
+        'c': [3, 4],
+        'd': 'x=y',
+        'e': [(1, 2.5), None],
+        'f': True,
+    }
+    assert option_values([]) == {}
+    with pytest.raises(InputError, match=r'a=1 b=\[1,2: Imbalanced brackets'):
+        option_values(['a=1', 'b=[1,2'])
+
+
+def test_overrides_are_merged(tmp_path):
+    (tmp_path / 'tiny.py').write_text('a = dict(b=1, c=[1, 2])\n')
+    assert load_config(tmp_path / 'tiny.py', {'a.b': 2, 'd': 3}).to_dict() == dict(
+        a=dict(b=2, c=[1, 2]), d=3
+    )
+
+
+@pytest.mark.parametrize(
+    'name, expected',
+    [
+        ('OptimWrapper', 'AmpOptimWrapper'),
+        (None, 'AmpOptimWrapper'),
+        ('AmpOptimWrapper', 'AmpOptimWrapper'),
+        ('pinas_mm.DSNASOptimWrapper', 'pinas_mm.DSNASAmpOptimWrapper'),
+        ('pinas_mm.SubnetAwareOptimWrapper', 'pinas_mm.SubnetAwareAmpOptimWrapper'),
+        ('pinas_mm.SubnetAwareAmpOptimWrapper', 'pinas_mm.SubnetAwareAmpOptimWrapper'),
+    ],
+)
+def test_every_wrapper_has_a_form_for_mixed_precision(name, expected):
+    wrapper = dict(optimizer=dict(type='SGD', lr=0.1)) | (dict(type=name) if name else {})
+    config = Config(dict(optim_wrapper=wrapper))
+    use_amp(config)
+    assert config.optim_wrapper.to_dict() == wrapper | dict(type=expected, loss_scale='dynamic')
+    config.optim_wrapper.loss_scale = 512
+    use_amp(config)
+    assert config.optim_wrapper.loss_scale == 512
+
+
+def test_a_config_of_a_package_that_is_missing_says_what_to_install(tmp_path, monkeypatch):
+    """A generated config names no file of that package, so nothing else would notice before its
+    types are looked for."""
+    (tmp_path / 'detector.py').write_text("default_scope = 'mmdet'\n")
+    monkeypatch.setattr(compat, 'find_spec', lambda name: None)
+    with pytest.raises(
+        InputError,
+        match="default_scope='mmdet': mmdet is not installed: pip install onedl-mmdetection or "
+        'mmdet',
+    ):
+        load_config(tmp_path / 'detector.py', {})
