@@ -1,48 +1,46 @@
-"""Packaging of pinas_mm; `bash tools/setup.sh` makes a whole environment instead."""
+"""The build step of pinas_mm: a wheel also holds the pure-Python configs. All else is in
+pyproject.toml; `bash tools/setup.sh` makes a whole environment."""
 
-import re
+import os
+import subprocess
+import sys
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
+from setuptools.command.build_py import build_py
+from setuptools.errors import SetupError
 
-here = Path(__file__).parent
+TOP = Path(__file__).resolve().parent
+# Links to configs/ and tools/ in a checkout, files in an sdist: the only place that both have.
+FILES = TOP / 'pinas_mm/.mim'
 
-setup(
-    name='pinas_mm',
-    version=re.search(r"__version__ = '(.+)'", (here / 'pinas_mm/version.py').read_text())[1],
-    description='Architecture search without labels for OpenMMLab: Pi-NAS',
-    long_description=(here / 'README.md').read_text(encoding='utf-8'),
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    packages=find_packages(include=['pinas_mm', 'pinas_mm.*']),
-    # .mim is where mim and mmengine's hub look: links to configs/, tools/ and model-index.yml,
-    # which become files in a wheel.
-    package_data={
-        'pinas_mm': [
-            'configs/**/*.py',
-            '.mim/model-index.yml',
-            '.mim/configs/**/*.py',
-            '.mim/configs/**/metafile.yml',
-            '.mim/tools/*.py',
-        ]
-    },
-    python_requires='>=3.10',
-    # mmengine, mmcv and mmpretrain are not named here: they exist under two distribution names (the
-    # originals and the maintained builds), and naming one would install it beside the other.
-    # pinas_mm/compat.py checks them at import.
-    install_requires=[
-        'numpy',
-        'packaging',
-        'torch>=2.7',
-        'PyYAML',
-        'lightgbm>=4',
-        'scikit-learn>=1.3',
-        'scipy',
-        'pymoo>=0.6.1',
-        'matplotlib',
-        'rich',
-    ],
-    extras_require={
-        'export': ['onnx>=1.17', 'onnxscript>=0.5', 'onnxruntime>=1.20']
-    },  # tools/export.py, for ONNX
-)
+
+class BuildWithConfigs(build_py):
+    """Copies the package, and generates ``pinas_mm/configs``. An editable install does neither."""
+
+    def run(self) -> None:
+        super().run()
+        if self.editable_mode:
+            return
+        # In a process of its own, since it imports the mm packages and this source tree. What is on
+        # PYTHONPATH stays, since pip isolates a build by it.
+        path = [str(TOP), *filter(None, [os.environ.get('PYTHONPATH')])]
+        generated = subprocess.run(
+            [
+                sys.executable,
+                FILES / 'tools/generate_configs.py',
+                *('--source', FILES / 'configs'),
+                *('--destination', Path(self.build_lib).resolve() / 'pinas_mm/configs'),
+            ],
+            env=os.environ | dict(PYTHONPATH=os.pathsep.join(path)),
+        )
+        if generated.returncode:
+            raise SetupError(
+                'pinas_mm/configs was not generated (the error is above). It needs mmengine, mmcv, '
+                'mmpretrain, mmdet and mmseg, which a build in isolation does not see. Build where '
+                'they are installed (bash tools/setup.sh makes such an environment), with '
+                '`pip wheel --no-deps --no-build-isolation .`'
+            )
+
+
+setup(cmdclass=dict(build_py=BuildWithConfigs))

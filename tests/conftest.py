@@ -1,7 +1,9 @@
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
 import digit_supernets
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import init_default_scope
@@ -18,13 +20,25 @@ yapf_api.FormatCode = lambda text, **style: (text, True)
 torch.set_num_threads(1)
 
 
-@pytest.fixture
-def shared() -> Path:
-    """The folder of reference numbers beside the project; tests that use it skip where it is
-    absent."""
-    path = Path(__file__).parents[2] / 'shared'
-    if not path.is_dir():
-        pytest.skip('reference numbers (../shared) are not here')
+@pytest.fixture(scope='session')
+def nasbench_macro_table(tmp_path_factory) -> Path:
+    """The table of NAS-Bench-Macro as it is published."""
+    table = np.load(Path(__file__).with_name('data') / 'nas-bench-macro_cifar10.npz')
+    columns = [table[name].tolist() for name in ('arch', 'test_acc', 'mean_acc', 'params', 'flops')]
+    path = tmp_path_factory.mktemp('table') / 'nas-bench-macro_cifar10.json'
+    path.write_text(
+        json.dumps(
+            {
+                ''.join(map(str, arch)): dict(
+                    test_acc=[value / 100 for value in hundredths],
+                    mean_acc=mean,
+                    params=params,
+                    flops=flops,
+                )
+                for arch, hundredths, mean, params, flops in zip(*columns)
+            }
+        )
+    )
     return path
 
 

@@ -1,10 +1,12 @@
 """Somebody else's repo: only the wheel is installed, the training script knows nothing of us, the
-config is the README's six lines."""
+config is the README's."""
 
+import email
 import json
 import math
 import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -15,10 +17,12 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from our_configs import names
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.models.backbones import SearchableResNeSt
 from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.version import __version__
 
 TOP = Path(__file__).parents[1]
 ARCH = '0030000200010003'
@@ -65,10 +69,9 @@ QUICK = [
 
 
 @pytest.fixture(scope='module')
-def wheel(tmp_path_factory):
-    """A wheel, built from a copy: setuptools leaves build/ and an egg-info folder where it
-    builds."""
-    folder = tmp_path_factory.mktemp('wheel')
+def source(tmp_path_factory):
+    """A copy to build from: setuptools leaves build/ and an egg-info folder where it builds."""
+    folder = tmp_path_factory.mktemp('source') / 'repo'
     litter = shutil.ignore_patterns(
         '.*',
         'work_dirs',
@@ -82,21 +85,24 @@ def wheel(tmp_path_factory):
     )
     shutil.copytree(
         TOP,
-        folder / 'repo',
-        symlinks=True,
-        ignore=lambda path, names: litter(path, names) - {'.mim'},
-    )
-    command = [
-        'wheel',
-        '--quiet',
-        '--no-deps',
-        '--no-index',
-        '--no-build-isolation',
-        '--wheel-dir',
         folder,
-        folder / 'repo',
-    ]
-    subprocess.run([sys.executable, '-m', 'pip', *command], check=True)
+        symlinks=True,
+        ignore=lambda path, names: (
+            (litter(path, names) - {'.mim'})
+            | ({'configs'} if Path(path).name == 'pinas_mm' else set())
+        ),
+    )
+    return folder
+
+
+@pytest.fixture(scope='module')
+def wheel(source, tmp_path_factory):
+    """A wheel of that copy."""
+    folder = tmp_path_factory.mktemp('wheel')
+    command = ['wheel', '--quiet', '--no-deps', '--no-index', '--no-build-isolation']
+    subprocess.run(
+        [sys.executable, '-m', 'pip', *command, '--wheel-dir', folder, source], check=True
+    )
     return next(folder.glob('*.whl'))
 
 
@@ -204,7 +210,9 @@ def imagenet(root):
 
 def snippet(scope, base=None):
     """The README's config for a package, from another base of that package where one is given."""
-    (text,) = (text for text in SNIPPETS if re.match(rf"_base_ = .*'{scope}::", text))
+    (text,) = (
+        text for text in SNIPPETS if re.match(rf"_base_ = [^']*('pinas_mm'[^']*)?'{scope}::", text)
+    )
     return text if base is None else re.sub(rf"{scope}::[^']*", f'{scope}::{base}', text, count=1)
 
 
@@ -240,10 +248,9 @@ TASKS = dict(
 
 
 @pytest.mark.parametrize('scope', TASKS)
-def test_six_lines_train_the_found_network(elsewhere, scope):
+def test_the_config_of_the_readme_trains_the_found_network(elsewhere, scope):
     repo, run = elsewhere
     text, data, options, parts = TASKS[scope]
-    assert len(text.splitlines()) <= 7
     shutil.rmtree(repo / 'work', ignore_errors=True)
     (repo / 'config.py').write_text(text)
     data(repo / 'data')
@@ -306,8 +313,14 @@ def test_our_configs_are_inherited_in_both_dialects(elsewhere):
 
 def test_what_the_wheel_holds(wheel):
     held = {name for name in zipfile.ZipFile(wheel).namelist() if '.dist-info/' not in name}
-    expected = {path.relative_to(TOP).as_posix() for path in (TOP / 'pinas_mm').rglob('*.py')}
-    assert len([name for name in expected if name.startswith('pinas_mm/configs/')]) > 10
+    expected = {
+        path.relative_to(TOP).as_posix()
+        for path in (TOP / 'pinas_mm').rglob('*.py')
+        if (TOP / 'pinas_mm/configs') not in path.parents
+    }
+    # Each text config in the pure-Python form; tests/tools/test_generate_configs.py compares them.
+    module_path = runpy.run_path(str(TOP / 'tools/generate_configs.py'))['module_path']
+    expected |= {f'pinas_mm/configs/{module_path(Path(name)).as_posix()}' for name in names()}
     for folder in ('configs', 'tools'):
         expected |= {
             f'pinas_mm/.mim/{path.relative_to(TOP).as_posix()}'
@@ -319,3 +332,43 @@ def test_what_the_wheel_holds(wheel):
         if '.mim' not in path.parts and '.venv' not in path.parts
     }
     assert held == expected
+
+
+def test_the_metadata_of_the_wheel(wheel):
+    with zipfile.ZipFile(wheel) as file:
+        (name,) = [name for name in file.namelist() if name.endswith('.dist-info/METADATA')]
+        metadata = email.message_from_bytes(file.read(name))
+    assert (metadata['Name'], metadata['Version']) == ('pinas_mm', __version__)
+    assert metadata['License-Expression'] == 'Apache-2.0'
+    assert set(metadata['Requires-Python'].split(',')) == {'>=3.10', '<3.13'}
+    assert metadata.get_all('Provides-Extra') == ['export', 'tests', 'dev']
+    needed = [name for name in metadata.get_all('Requires-Dist') if 'extra ==' not in name]
+    assert 'torch>=2.7' in needed and not [name for name in needed if 'mm' in name]
+
+
+BACKEND = 'import sys\nfrom setuptools import build_meta\nbuild_meta.{}(sys.argv[1])'
+
+
+def test_an_editable_install_generates_nothing(source, tmp_path):
+    run = subprocess.run(
+        [sys.executable, '-c', BACKEND.format('build_editable'), tmp_path],
+        cwd=source,
+        capture_output=True,
+        text=True,
+    )
+    (built,) = tmp_path.glob('*.whl')
+    assert run.returncode == 0 and not (source / 'pinas_mm/configs').exists()
+    assert not [name for name in zipfile.ZipFile(built).namelist() if '/configs/' in name]
+
+
+def test_a_build_without_the_mm_packages_says_what_to_do(source, tmp_path):
+    (tmp_path / 'mmengine.py').write_text('raise ModuleNotFoundError("No module named mmengine")')
+    run = subprocess.run(
+        [sys.executable, '-c', BACKEND.format('build_wheel'), tmp_path],
+        cwd=source,
+        env=os.environ | dict(PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 1 and not list(tmp_path.glob('*.whl'))
+    assert 'pip wheel --no-deps --no-build-isolation .' in run.stderr

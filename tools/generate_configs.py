@@ -1,45 +1,37 @@
 #!/usr/bin/env python
-"""Writes every config of configs/ for mmengine's pure-Python dialect, as
+"""Writes every config of configs/ in mmengine's pure-Python dialect, as
 pinas_mm/configs/<folder>/<name>.py.
 
-    python tools/generate_configs.py            after any change below configs/
-    python tools/generate_configs.py --check    exits with 1 and names what is not current
+    python tools/generate_configs.py
 
-The dialects cannot inherit from each other, and the mm packages ship their configs as text only. So
-each file here holds the resolved values of one text config: a repo that has only the wheel inherits
-it with
+The two dialects cannot inherit from each other, and the mm packages ship their configs as text
+only. So each file here holds the resolved values of one text config. A repo that has only the wheel
+inherits it with
 
     with read_base():
         from pinas_mm.configs.pinas.pinas_resnest50_8xb24_coslr_100e_in1k import *
 
-Needs every mm package that a config inherits from, and ruff (requirements/tests.txt), which lays
-the files out."""
+Nothing of this is in git. Building a wheel runs this tool (setup.py). An editable install that
+wants these files runs it by hand, and again after any change below configs/. It needs every mm
+package that a config inherits from."""
 
 import ast
 import keyword
 import re
-import subprocess
 import sys
 from pathlib import Path
+from pprint import pformat
 
 from command_line import plain_parser, run_tool
 
+# Resolved: as pinas_mm/.mim/tools/generate_configs.py it is read from an unpacked sdist, which has
+# configs/ beside tools/ there too.
 TOP = Path(__file__).resolve().parents[1]
 COMMAND = 'python tools/generate_configs.py'
+HEADER = f'"""Do not edit. {COMMAND} wrote it from'
 # mmengine's {{$NAME:default}} at the start of a string. Only the text dialect replaces it; both can
 # call getenv.
 ENVIRONMENT = re.compile(r"'\{\{\s*\$(\w+)\s*:\s*(\S*?)\s*\}\}")
-RUFF = (
-    '-m',
-    'ruff',
-    'format',
-    '--isolated',
-    '--line-length',
-    '140',
-    '--config',
-    'format.quote-style="single"',
-    '-',
-)
 
 
 def module_path(name: Path) -> Path:
@@ -63,8 +55,8 @@ def module_path(name: Path) -> Path:
 
 
 def generate(path: Path, name: Path) -> str:
-    """The pure-Python form of one text config, not laid out: a docstring and one assignment of
-    plain data per key.
+    """The pure-Python form of one text config: a docstring and one assignment of plain data per
+    key.
 
     It imports nothing that mmengine would take for a lazy object, so it serves as a base in both
     dialects.
@@ -96,15 +88,14 @@ def generate(path: Path, name: Path) -> str:
         for place in (str(path.resolve().parents[len(name.parts)]), sys.prefix):
             if place in written:
                 raise InputError(f'{path}: {key} holds a path of this machine, {place}')
-        lines.append(f'{key} = {written}')
+        start = f'{key} = '
+        laid_out = pformat(value, width=100 - len(start), sort_dicts=False)
+        lines.append(start + laid_out.replace('\n', '\n' + ' ' * len(start)))
     text = ENVIRONMENT.sub(r"getenv('\1', '\2') + '", '\n'.join(lines)).replace(" + ''", '')
     if '{{' in text:
         raise InputError(f'{path}: an environment variable is expected at the start of a string')
     imports = 'from os import getenv\n' if 'getenv(' in text else ''
-    return (
-        f'"""Do not edit. {COMMAND} wrote it '
-        f'from\nconfigs/{name.as_posix()}\n"""\n{imports}{text}\n'
-    )
+    return f'{HEADER}\nconfigs/{name.as_posix()}\n"""\n{imports}{text}\n'
 
 
 def generate_all(source: Path) -> dict[Path, str]:
@@ -133,63 +124,27 @@ def generate_all(source: Path) -> dict[Path, str]:
     return texts
 
 
-def differences(texts: dict[Path, str], destination: Path) -> dict[Path, str]:
-    """What is wrong with each file that is not current: 'missing', 'stale' or 'left over'. Layout
-    does not count."""
-    found = {}
+def write_all(texts: dict[Path, str], destination: Path) -> None:
+    """Writes the files, and removes those of an earlier run that no config has any more."""
+    from pinas_mm.fileio import write_atomic
+
     for module, text in texts.items():
-        file = destination / module
-        if not file.is_file():
-            found[module] = 'missing'
-        elif _tree(file.read_text(encoding='utf-8')) != _tree(text):
-            found[module] = 'stale'
-    left = {file.relative_to(destination) for file in destination.rglob('*.py')} - texts.keys()
-    return found | dict.fromkeys(sorted(left), 'left over')
-
-
-def _tree(text: str) -> str | None:
-    try:
-        return ast.dump(ast.parse(text))
-    except SyntaxError:
-        return None
+        write_atomic(destination / module, lambda file, text=text: file.write(text.encode()))
+    for file in sorted(destination.rglob('*.py')):
+        if file.relative_to(destination) not in texts and file.read_text().startswith(HEADER):
+            file.unlink()
 
 
 def main() -> None:
     options = plain_parser(__doc__)
-    options.add_argument(
-        '--check',
-        action='store_true',
-        help='write nothing; exit with 1 where a file is not current',
-    )
     options.add_argument('--source', type=Path, default=TOP / 'configs', help='the text configs')
     options.add_argument(
         '--destination', type=Path, default=TOP / 'pinas_mm/configs', help='the generated ones'
     )
     args = options.parse_args()
-
-    from pinas_mm.fileio import write_atomic
-
     texts = generate_all(args.source)
-    found = differences(texts, args.destination)
-    for module, problem in found.items():
-        print(f'{args.destination / module}: {problem}')
-        if args.check:
-            continue
-        if problem == 'left over':
-            (args.destination / module).unlink()
-            continue
-        layout = subprocess.run(
-            [sys.executable, *RUFF],
-            input=texts[module],
-            stdout=subprocess.PIPE,
-            text=True,
-            check=True,
-        ).stdout
-        write_atomic(
-            args.destination / module, lambda file, layout=layout: file.write(layout.encode())
-        )
-    if args.check and found:
-        sys.exit(1)
+    write_all(texts, args.destination)
+    print(f'{args.destination}: {len(texts)} configs')
 
 
 if __name__ == '__main__':

@@ -16,7 +16,7 @@ die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
 pip_install() { "$python" -m pip install --disable-pip-version-check --progress-bar off -q "$@"; }
 ops_work() { "$python" -c 'import mmcv.ops' >/dev/null 2>&1; }
 
-stamp="$venv/.pinas_mm-$(cat requirements/*.txt setup.py tools/setup.sh | cksum | tr -d ' ')"
+stamp="$venv/.pinas_mm-$(cat requirements/*.txt pyproject.toml setup.py tools/setup.sh | cksum | tr -d ' ')"
 if [ -e "$stamp" ] && ops_work; then
     say "all there: $venv"
     exit 0
@@ -87,6 +87,6 @@ if ! ops_work; then
     "$python" -c 'import mmcv.ops' || die "mmcv's ops do not load (the error is above)"
 fi
 say "everything else those need, and pinas_mm itself"
-pip_install --no-build-isolation -r requirements/mm.txt -r requirements/tests.txt -e .
+pip_install --no-build-isolation -r requirements/mm.txt -e '.[dev]'
 touch "$stamp"
 say "done: $venv"

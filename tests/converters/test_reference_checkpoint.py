@@ -1,36 +1,41 @@
-import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from golden_weights import state
 
 from pinas_mm.converters.reference_checkpoint import PREFIXES, _our_name, convert_reference
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableResNeSt
 
+DATA = Path(__file__).parents[1] / 'data'
+
+
+@pytest.fixture(scope='module')
+def tensors():
+    shapes = json.loads((DATA / 'keys_base16.json').read_text())
+    return {key: torch.from_numpy(np.asarray(value)) for key, value in state(shapes).items()}
+
 
 @pytest.fixture
-def published(shared):
-    spec = importlib.util.spec_from_file_location('recipe', shared / 'golden/recipe.py')
-    recipe = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(recipe)
-    shapes = json.loads((shared / 'golden/keys_base16.json').read_text())
-    return {key: torch.from_numpy(np.asarray(value)) for key, value in recipe.state(shapes).items()}
+def published(tensors):
+    return dict(tensors)
 
 
-def test_supernet_and_subnets_reproduce_the_published_outputs(shared, published):
-    state = {
+def test_supernet_and_subnets_reproduce_the_published_outputs(published):
+    weights = {
         key.removeprefix('backbone.'): value
         for key, value in convert_reference(published)[0].items()
     }
     supernet = SearchableResNeSt(widen_factor=0.25).eval()
-    supernet.load_state_dict(state)
-    golden = np.load(shared / 'golden/forward_base16.npz')
+    supernet.load_state_dict(weights)
+    golden = np.load(DATA / 'forward_base16.npz')
     images = torch.from_numpy(np.random.RandomState(5).randn(2, 3, 64, 64).astype(np.float32))
     for index, arch in enumerate(golden['paths'].tolist()):
         subnet = SearchableResNeSt(arch, widen_factor=0.25).eval()
-        subnet.load_state_dict({key: state[key] for key in subnet.state_dict()})
+        subnet.load_state_dict({key: weights[key] for key in subnet.state_dict()})
         supernet.set_arch(arch)
         expected = golden[f'out_{index}']
         for net in (supernet, subnet):
@@ -42,9 +47,9 @@ def test_supernet_and_subnets_reproduce_the_published_outputs(shared, published)
 
 @pytest.mark.parametrize('prefix', PREFIXES)
 def test_known_prefixes_and_other_modules(published, prefix):
-    state = {f'{prefix}{key}': value for key, value in published.items()}
-    state |= {'encoder_k.0.conv1.0.weight': torch.zeros(1), 'queue': torch.zeros(1)}
-    converted, others = convert_reference(state)
+    given = {f'{prefix}{key}': value for key, value in published.items()}
+    given |= {'encoder_k.0.conv1.0.weight': torch.zeros(1), 'queue': torch.zeros(1)}
+    converted, others = convert_reference(given)
     assert converted.keys() == convert_reference(published)[0].keys() and others == [
         'encoder_k.0.conv1.0.weight',
         'queue',
@@ -52,12 +57,12 @@ def test_known_prefixes_and_other_modules(published, prefix):
     assert convert_reference(published)[1] == []
 
 
-def test_full_size_keys_fit(shared):
-    shapes = json.loads((shared / 'golden/keys_base64.json').read_text())
+def test_full_size_keys_fit():
+    shapes = json.loads((DATA / 'keys_base64.json').read_text())
     with torch.device('meta'):
-        state = {key: torch.empty(shape) for key, shape in shapes.items()}
+        tensors = {key: torch.empty(shape) for key, shape in shapes.items()}
         expected = SearchableResNeSt().state_dict()
-    ours = {_our_name(key): value.shape for key, value in state.items()}
+    ours = {_our_name(key): value.shape for key, value in tensors.items()}
     assert ours == {key: value.shape for key, value in expected.items()}
 
 

@@ -118,14 +118,11 @@ def test_wrong_input(scores, truth, message):
         measure_ranking(scores, truth)
 
 
-def test_the_whole_benchmark(shared):
+def test_the_whole_benchmark(nasbench_macro_table):
     """The ceiling, and the tau of MACs and params over all archs, as published with the table:
     independent of our cost table."""
-    path = shared / 'data/nas-bench-macro_cifar10.json'
-    if not path.exists():
-        pytest.skip(f'{path} is not here')
-    raw = json.loads(path.read_text())
-    table = TruthTable.read(path, get_space('nasbench_macro'))
+    raw = json.loads(nasbench_macro_table.read_text())
+    table = TruthTable.read(nasbench_macro_table, get_space('nasbench_macro'))
     assert len(table) == 6561 and table.repeats == 3 and len(table.networks()) == 3969
     truth = [table.mean(table.space.decode(arch)) for arch in raw]
     np.testing.assert_allclose(truth, [entry['mean_acc'] for entry in raw.values()], atol=1e-4)

@@ -158,12 +158,9 @@ def test_other_spaces_have_depths_too():
     assert depth(SearchableShuffleNetV2.space, [(0, 1, 2, 3) * 5]).tolist() == [20]
 
 
-def test_on_the_whole_benchmark(shared):
-    path = shared / 'data/nas-bench-macro_cifar10.json'
-    if not path.exists():
-        pytest.skip(f'{path} is not here')
+def test_on_the_whole_benchmark(nasbench_macro_table):
     space = get_space('nasbench_macro')
-    table = TruthTable.read(path, space)
+    table = TruthTable.read(nasbench_macro_table, space)
     archs = list(table.trainings)
     truth = np.array([table.mean(arch) for arch in archs])
     costs = measure_costs(SearchableMacroNet(), 32)
