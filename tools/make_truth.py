@@ -28,7 +28,7 @@ from pinas_mm.pipelines.truth_training import (
     train_all,
 )
 from pinas_mm.ranking.ranking import ceiling
-from pinas_mm.search.searchers import RandomSearcher
+from pinas_mm.search.searchers import build_searcher
 
 
 def main() -> None:
@@ -99,7 +99,7 @@ def main() -> None:
     feasible = (
         constraints_of(config, args.constraints, args.input_size) if args.constraints else None
     )
-    archs = RandomSearcher(space, feasible, args.seed).ask(args.archs)
+    archs = build_searcher(dict(type='random'), space, feasible, args.seed).ask(args.archs)
     if len(archs) < args.archs:
         print(
             f'the space has no more distinct networks within {feasible}: {len(archs)} instead of '

@@ -32,13 +32,13 @@ from ..engine.loaders import (
     calibration_loader,
     whole_set_loader,
 )
-from ..engine.search_loop import build_searcher
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.channels import check_channels
 from ..registry import HOOKS
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..search.history import read_history
+from ..search.searchers import build_searcher
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.subnet import subnet_state_dict
