@@ -22,13 +22,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pinas_mm.fileio import write_atomic
-from pinas_mm.search.searchers import (
-    EvolutionSearcher,
-    NSGA2Searcher,
-    PartitionTreeSearcher,
-    RandomSearcher,
-    Searcher,
-)
+from pinas_mm.search.searchers import Searcher
+from pinas_mm.search.searchers.evolution import EvolutionSearcher
+from pinas_mm.search.searchers.nsga2 import NSGA2Searcher
+from pinas_mm.search.searchers.partition_tree import PartitionTreeSearcher
+from pinas_mm.search.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')

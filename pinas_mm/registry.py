@@ -46,5 +46,3 @@ METRICS = Registry(
     'metric', parent=ROOT_METRICS, scope=SCOPE, locations=['pinas_mm.evaluation', 'pinas_mm.tasks']
 )
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope=SCOPE, locations=['pinas_mm.engine'])
-# Searchers have no root in mmengine; a user's own is named with its scope all the same.
-SEARCHERS = Registry('searcher', scope=SCOPE, locations=['pinas_mm.engine'])

@@ -12,10 +12,10 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
-from pinas_mm.engine.search_loop import build_searcher
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.models.channels import check_channels
 from pinas_mm.pipelines.adaptation import JOINT, Adaptation, check_adaptation_config
+from pinas_mm.search.searchers import build_searcher
 
 TOP = Path(__file__).parents[1] / 'configs'
 CONFIGS = sorted(path.name for path in (TOP / 'adapt').glob('*.py'))

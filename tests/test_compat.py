@@ -184,13 +184,16 @@ except ModuleNotFoundError:
 else:
     sys.exit('torch is not hidden')
 
-from pinas_mm.search.searchers import EvolutionSearcher, PartitionTreeSearcher, RandomSearcher
+from pinas_mm.search.searchers import SEARCHERS, build_searcher
 from pinas_mm.spaces import SPACES
 import pinas_mm.search.history, pinas_mm.search.search, pinas_mm.spaces.subnet_file
 
+small = dict(random={}, evolution=dict(population=8, tournament=2),
+             partition_tree=dict(num_initial=8, min_leaf=2))
+assert small.keys() <= SEARCHERS.keys()
 for space in SPACES.values():
-    for searcher in (RandomSearcher(space), EvolutionSearcher(space, population=8, tournament=2),
-                     PartitionTreeSearcher(space, num_initial=8, min_leaf=2)):
+    for name, arguments in small.items():
+        searcher = build_searcher(dict(type=name, **arguments), space, None, 0)
         for _ in range(3):
             archs = searcher.ask(8)
             searcher.tell(archs, [sum(arch) for arch in archs])

@@ -71,7 +71,7 @@ def main() -> None:
         train_all,
     )
     from pinas_mm.ranking.ranking import ceiling
-    from pinas_mm.search.searchers import RandomSearcher
+    from pinas_mm.search.searchers import build_searcher
 
     if min(args.archs, args.repeats, args.jobs) < 1:
         raise InputError(
@@ -96,7 +96,7 @@ def main() -> None:
         dict(seed=args.seed, score=args.score, constraints=constraints, input_size=args.input_size),
     )
     feasible = constraints_of(config, constraints, args.input_size) if constraints else None
-    archs = RandomSearcher(space, feasible, args.seed).ask(args.archs)
+    archs = build_searcher(dict(type='random'), space, feasible, args.seed).ask(args.archs)
     if len(archs) < args.archs:
         print(
             f'the space has no more distinct networks within {feasible}: {len(archs)} instead of '

@@ -1,6 +1,5 @@
 """The search as an mmengine loop: ``test_cfg = dict(type='pinas_mm.SearchLoop', ...)``."""
 
-import inspect
 import json
 import logging
 import math
@@ -23,7 +22,7 @@ from ..costs.latency import read_latency
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import supernet_of
-from ..registry import LOOPS, SEARCHERS
+from ..registry import LOOPS
 from ..scoring.bn_recalibration import CALIBRATION_BATCHES
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import ArchEvaluator, build_arch_evaluator
@@ -31,28 +30,14 @@ from ..scoring.race import Race
 from ..search.history import History, Record
 from ..search.pareto import pareto_front
 from ..search.search import Failure, ranked, rescore, search
-from ..search.searchers import (
-    EvolutionSearcher,
-    NSGA2Searcher,
-    PartitionTreeSearcher,
-    RandomSearcher,
-    Searcher,
-)
-from ..spaces import Arch, SearchSpace
+from ..search.searchers import build_searcher, searcher_name
+from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
 from .forecast import Forecast, forecast
 from .loaders import calibration_loader, whole_set_loader
-
-for _name, _searcher in dict(
-    random=RandomSearcher,
-    evolution=EvolutionSearcher,
-    partition_tree=PartitionTreeSearcher,
-    nsga2=NSGA2Searcher,
-).items():
-    SEARCHERS.register_module(name=_name, module=_searcher)
 
 
 @LOOPS.register_module()
@@ -69,8 +54,8 @@ class SearchLoop(BaseLoop):
         dataloader: The held-out split (``test_dataloader`` of the config); disjoint from the
             calibration samples.
         evaluator: Metrics (``test_evaluator`` of the config).
-        searcher: Config of a searcher: ``dict(type='partition_tree', ...)``; other types are
-            ``evolution``, ``random``, ``nsga2``.
+        searcher: Config of a searcher, such as ``dict(type='partition_tree', ...)``. ``type`` is a
+            name registered in :mod:`pinas_mm.search.searchers`, or a class or its dotted path.
         calibration_dataloader: Dataloader config for BN recalibration, such as the training one.
         input_size: Height and width in pixels at which MACs are counted, or one number for both.
         num_archs: Budget, 1,000 as published.
@@ -177,7 +162,7 @@ class SearchLoop(BaseLoop):
         self.header = dict(
             config=Path(runner.cfg.filename or '').name,
             seed=seed,
-            searcher=dict(searcher),
+            searcher=dict(searcher, type=searcher_name(searcher['type'])),
             constraints=str(self.constraints),
             score=score,
             score_samples=score_samples,
@@ -409,38 +394,6 @@ def _above_the_bar(logger: logging.Logger) -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.setStream(sys.__stdout__)
-
-
-def build_searcher(
-    config: dict[str, Any], space: SearchSpace, constraints: Constraints, seed: int
-) -> Searcher:
-    """Builds a searcher from its config.
-
-    Raises:
-        InputError: An unknown type or argument; the message lists the known ones.
-    """
-    arguments = dict(config)
-    name = arguments.pop('type', None)
-    searcher = SEARCHERS.get(name) if name else None
-    if searcher is None:
-        raise InputError(
-            f'searcher: unknown type {name!r}, expected one of {sorted(SEARCHERS.module_dict)}'
-        )
-    known: dict[str, None] = {}
-    for cls in searcher.__mro__:
-        parameters = inspect.signature(cls.__init__).parameters
-        known |= {
-            key: None
-            for key, p in parameters.items()
-            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        }
-    known = {key: None for key in known if key not in ('self', 'space', 'feasible', 'seed')}
-    unknown = sorted(arguments.keys() - known.keys())
-    if unknown:
-        raise InputError(
-            f'searcher {name!r}: unknown argument(s) {unknown}, expected some of {list(known)}'
-        )
-    return searcher(space, constraints, seed=seed, **arguments)
 
 
 def weights_fingerprint(model: nn.Module) -> int:

@@ -27,13 +27,13 @@ from ..engine.hooks.label_range_hook import LabelRangeHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
 from ..engine.loaders import calibration_config, calibration_loader, whole_set_loader
 from ..engine.runner import build_runner
-from ..engine.search_loop import build_searcher
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.channels import check_channels
 from ..registry import HOOKS
 from ..scoring.bn_recalibration import CALIBRATION_BATCHES, recalibrated_bn
 from ..search.history import read_history
+from ..search.searchers import build_searcher
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict

@@ -1,24 +1,23 @@
-"""How supernet weights are trained where one forward pass per step is not enough, and DSNAS, which
-learns the arch beside them."""
+"""How are supernet weights trained where one forward pass per step is not enough? Each strategy is
+one file here; DSNAS, which learns the arch beside the weights, too."""
+
+import pkgutil
+from importlib import import_module
 
 from .arch_logits import ArchLogits
 from .base import PathOptimWrapper, Strategy
 from .dsnas import DSNAS, DSNASAmpOptimWrapper, DSNASOptimWrapper
-from .fair import FairStrategy
-from .sandwich import SandwichStrategy
-from .subnet_aware import SubnetAwareAmpOptimWrapper, SubnetAwareOptimWrapper
-from .supervised_pi import SupervisedPiStrategy
+
+# Every file of this folder is imported, and registers what configs name: a new strategy needs no
+# line here. The names below are those that other rooms use.
+for _module in pkgutil.iter_modules(__path__):
+    import_module(f'{__name__}.{_module.name}')
 
 __all__ = [
-    'ArchLogits',
     'DSNAS',
+    'ArchLogits',
     'DSNASAmpOptimWrapper',
     'DSNASOptimWrapper',
-    'FairStrategy',
     'PathOptimWrapper',
-    'SandwichStrategy',
     'Strategy',
-    'SubnetAwareAmpOptimWrapper',
-    'SubnetAwareOptimWrapper',
-    'SupervisedPiStrategy',
 ]

@@ -8,12 +8,10 @@ from mmengine.runner import Runner
 from torch import nn
 
 from pinas_mm.checkpoint import save_checkpoint
-from pinas_mm.engine.search_loop import SearchLoop, build_searcher, weights_fingerprint
+from pinas_mm.engine.search_loop import SearchLoop, weights_fingerprint
 from pinas_mm.errors import InputError
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.search.search import Failure, TooManyFailuresError
-from pinas_mm.search.searchers import EvolutionSearcher, PartitionTreeSearcher, RandomSearcher
-from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 SEARCHERS = dict(
@@ -406,20 +404,3 @@ def test_a_checkpoint_is_loaded_before_the_search(tiny, search):
     assert (
         isinstance(runner.test_loop, SearchLoop) and LOOPS.get('pinas_mm.SearchLoop') is SearchLoop
     )
-
-
-def test_build_searcher_passes_arguments_on():
-    for name, cls, kwargs in (
-        ('random', RandomSearcher, dict(max_draws=7)),
-        ('evolution', EvolutionSearcher, dict(population=20, ageing=True)),
-        ('partition_tree', PartitionTreeSearcher, dict(num_initial=9, exploration=0.1)),
-    ):
-        config = dict(type=name, **kwargs)
-        searcher = build_searcher(config, NASBENCH_MACRO, None, 3)
-        assert type(searcher) is cls and {key: getattr(searcher, key) for key in kwargs} == kwargs
-        assert config == dict(type=name, **kwargs), 'the config is not edited'
-        assert (
-            searcher.ask(3)
-            == cls(NASBENCH_MACRO, None, seed=3, **kwargs).ask(3)
-            != cls(NASBENCH_MACRO, None, seed=4, **kwargs).ask(3)
-        )

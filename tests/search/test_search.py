@@ -1,45 +1,22 @@
+import functools
+
 import numpy as np
 import pytest
+from small_searchers import VARIANTS, Budget, build
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import History, Record, read_history
 from pinas_mm.search.search import Failure, TooManyFailuresError, ranked, rescore, search
-from pinas_mm.search.searchers import (
-    EvolutionSearcher,
-    NSGA2Searcher,
-    PartitionTreeSearcher,
-    RandomSearcher,
-)
+from pinas_mm.search.searchers import build_searcher
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 SPACE = get_space('nasbench_macro')
 TOY = SearchSpace('toy', (SPACE.candidates[0],) * 3, chain((3,), (8,), (1,), 8), 8)
-SEARCHERS = dict(
-    random=lambda **kwargs: RandomSearcher(SPACE, **kwargs),
-    evolution=lambda **kwargs: EvolutionSearcher(SPACE, population=16, tournament=4, **kwargs),
-    partition_tree=lambda **kwargs: PartitionTreeSearcher(
-        SPACE, num_initial=16, min_leaf=4, **kwargs
-    ),
-    nsga2=lambda **kwargs: NSGA2Searcher(SPACE, Budget(), population=16, **kwargs),
-)
 BUDGET, ASK = 44, 8
 
 
 def score(arch):
     return float(np.dot(arch, np.cos(np.arange(len(arch)))))
-
-
-class Budget:
-    """Limits and costs: the sum of the choices."""
-
-    def __init__(self, most=99):
-        self.most = most
-
-    def mask(self, archs):
-        return self.cost('macs', archs) <= self.most
-
-    def cost(self, name, archs):
-        return np.asarray(archs).sum(axis=1)
 
 
 class Evaluate:
@@ -67,9 +44,9 @@ def run(path, searcher, evaluate=None, resume=False, budget=BUDGET, **kwargs):
     return search(searcher, evaluate or Evaluate(), history, budget, 'top1', ASK, **kwargs), history
 
 
-@pytest.fixture(params=sorted(SEARCHERS))
+@pytest.fixture(params=sorted(VARIANTS))
 def make(request):
-    return SEARCHERS[request.param]
+    return functools.partial(build, request.param, SPACE)
 
 
 def test_records_are_what_was_asked_in_order(make, tmp_path):
@@ -113,13 +90,15 @@ def test_stopped_anywhere_and_resumed_it_is_the_same_search(make, tmp_path, stop
     assert path.read_bytes() == (tmp_path / 'whole.jsonl').read_bytes()
 
 
-def test_the_searcher_resumes_from_its_state_not_by_asking_again(make, tmp_path):
+# The classifiers of the partition tree are fitted with the seed, which is not part of the state.
+@pytest.mark.parametrize('variant', sorted(VARIANTS.keys() - {'partition_tree'}))
+def test_the_searcher_resumes_from_its_state_not_by_asking_again(variant, tmp_path):
     """A searcher of another seed goes on as the first one: the state in the history counts."""
-    expected, _ = run(tmp_path / 'whole.jsonl', make())
+    expected, _ = run(tmp_path / 'whole.jsonl', build(variant, SPACE))
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / 'history.jsonl', make(), Evaluate(stop=20))
-    if make is not SEARCHERS['partition_tree']:  # its classifiers are fitted with the seed
-        assert run(tmp_path / 'history.jsonl', make(seed=1), resume=True)[0] == expected
+        run(tmp_path / 'history.jsonl', build(variant, SPACE), Evaluate(stop=20))
+    other = build(variant, SPACE, seed=1)
+    assert run(tmp_path / 'history.jsonl', other, resume=True)[0] == expected
 
 
 def test_a_finished_search_evaluates_nothing_again(make, tmp_path):
@@ -183,9 +162,9 @@ def test_failures_in_a_row_are_counted_across_a_stop(tmp_path):
     """Two, a stop, and a third."""
     path = tmp_path / 'history.jsonl'
     with pytest.raises(KeyboardInterrupt):
-        run(path, SEARCHERS['random'](), Evaluate(stop=9, results={6: FAILED, 7: FAILED}))
+        run(path, build('random', SPACE), Evaluate(stop=9, results={6: FAILED, 7: FAILED}))
     with pytest.raises(TooManyFailuresError):
-        run(path, SEARCHERS['random'](), Evaluate(results={0: FAILED}), resume=True)
+        run(path, build('random', SPACE), Evaluate(results={0: FAILED}), resume=True)
 
 
 def test_three_failures_in_a_row_stop_it_with_the_cause(tmp_path):
@@ -195,22 +174,23 @@ def test_three_failures_in_a_row_stop_it_with_the_cause(tmp_path):
         TooManyFailuresError,
         match='3 archs in a row failed, the last, .*, with OutOfMemoryError: no memory',
     ):
-        run(path, SEARCHERS['random'](), evaluate)
+        run(path, build('random', SPACE), evaluate)
     assert len(read_history(path, SPACE)[1]) == 16
-    records, _ = run(path, SEARCHERS['random'](), resume=True)
+    records, _ = run(path, build('random', SPACE), resume=True)
     assert len(records) == BUDGET
 
 
 @pytest.mark.parametrize(
-    'searcher',
+    'config',
     [
-        RandomSearcher(TOY, Budget(2), max_draws=3000),
-        EvolutionSearcher(TOY, Budget(2), max_draws=3000, population=4, tournament=2),
-        PartitionTreeSearcher(TOY, Budget(2), max_draws=3000, num_initial=4, min_leaf=1),
+        dict(type='random'),
+        dict(type='evolution', population=4, tournament=2),
+        dict(type='partition_tree', num_initial=4, min_leaf=1),
     ],
-    ids=lambda searcher: type(searcher).__name__,
+    ids=lambda config: config['type'],
 )
-def test_an_exhausted_space_ends_the_search_early(tmp_path, searcher):
+def test_an_exhausted_space_ends_the_search_early(tmp_path, config):
+    searcher = build_searcher(config | dict(max_draws=3000), TOY, Budget(2), 0)
     records, _ = run(tmp_path / 'history.jsonl', searcher)
     assert sorted(record.arch for record in records) == [
         arch for arch in np.ndindex(3, 3, 3) if sum(arch) <= 2
@@ -225,14 +205,14 @@ def test_the_top_are_scored_again(tmp_path):
     path = tmp_path / 'history.jsonl'
     records, history = run(
         path,
-        SEARCHERS['random'](),
+        build('random', SPACE),
         Evaluate(results={5: FAILED}),
         costs=lambda arch: dict(macs=sum(arch)),
     )
     with pytest.raises(KeyboardInterrupt):
         rescore(records, Evaluate(stop=2, sign=-1), history, 'top1', 5)
     history = History(path, SPACE, dict(seed=0), resume=True)
-    records = search(SEARCHERS['random'](), Evaluate(stop=0), history, BUDGET, 'top1', ASK)
+    records = search(build('random', SPACE), Evaluate(stop=0), history, BUDGET, 'top1', ASK)
     evaluate, seen = Evaluate(sign=-1), []
     final = rescore(records, evaluate, history, 'top1', 5, seen.append)
 
@@ -253,7 +233,7 @@ def test_the_top_are_scored_again(tmp_path):
 
 
 def test_fewer_records_than_the_top_are_fine(tmp_path):
-    records, history = run(tmp_path / 'history.jsonl', SEARCHERS['random'](), budget=3)
+    records, history = run(tmp_path / 'history.jsonl', build('random', SPACE), budget=3)
     assert len(rescore(records, Evaluate(sign=-1), history, 'top1', 10)) == 3
 
 
@@ -263,5 +243,5 @@ def test_an_unknown_score_is_named(tmp_path):
         InputError,
         match=r"score='accuracy/top1' is not among the metrics evaluated: \['other', 'top1'\]",
     ):
-        search(SEARCHERS['random'](), Evaluate(), history, 4, 'accuracy/top1')
+        search(build('random', SPACE), Evaluate(), history, 4, 'accuracy/top1')
     assert history.records == []

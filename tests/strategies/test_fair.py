@@ -9,7 +9,7 @@ from mmseg.structures import SegDataSample
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.spaces import SearchSpace, arch_rng
-from pinas_mm.strategies import FairStrategy
+from pinas_mm.strategies.fair import FairStrategy
 
 
 def by_hand(nets, strategy, archs, data):

@@ -15,7 +15,8 @@ from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import supernet_of
 from pinas_mm.scoring.evaluator import ArchEvaluator
-from pinas_mm.strategies import FairStrategy, PathOptimWrapper
+from pinas_mm.strategies import PathOptimWrapper
+from pinas_mm.strategies.fair import FairStrategy
 
 KINDS = pytest.mark.parametrize('kind', ['fair', 'sandwich', 'supervised_pi'])
 WITH_AND_WITHOUT_TEACHER = pytest.mark.parametrize('kind', ['fair', 'supervised_pi'])

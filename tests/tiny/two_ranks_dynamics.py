@@ -11,7 +11,7 @@ from two_ranks import copies, labelled
 
 import pinas_mm  # noqa: F401
 from pinas_mm.engine import ActiveGradientDataParallel
-from pinas_mm.strategies import SubnetAwareOptimWrapper
+from pinas_mm.strategies.subnet_aware import SubnetAwareOptimWrapper
 
 # A small LR: a rounding difference must not grow over the steps through BN over four images.
 LR, STEPS, ACCUMULATIVE_COUNTS = 0.001, 4, 2

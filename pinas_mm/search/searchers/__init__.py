@@ -1,13 +1,22 @@
-from .base import Searcher
-from .evolution import EvolutionSearcher
-from .nsga2 import NSGA2Searcher
-from .partition_tree import PartitionTreeSearcher
-from .random import RandomSearcher
+"""Which arch next? Each searcher is one file here; it registers itself under the name that configs
+use. Nothing here needs torch."""
+
+import pkgutil
+from importlib import import_module
+
+from .base import Feasible, Searcher
+from .registration import SEARCHERS, build_searcher, get_searcher, register_searcher, searcher_name
+
+# Every file of this folder is imported, so that a new searcher needs no line here.
+for _module in pkgutil.iter_modules(__path__):
+    import_module(f'{__name__}.{_module.name}')
 
 __all__ = [
-    'EvolutionSearcher',
-    'NSGA2Searcher',
-    'PartitionTreeSearcher',
-    'RandomSearcher',
+    'SEARCHERS',
+    'Feasible',
     'Searcher',
+    'build_searcher',
+    'get_searcher',
+    'register_searcher',
+    'searcher_name',
 ]

@@ -8,8 +8,10 @@ import numpy as np
 from ...errors import InputError
 from ...spaces import Arch
 from .base import Searcher
+from .registration import register_searcher
 
 
+@register_searcher('evolution')
 class EvolutionSearcher(Searcher):
     """Breeds new archs from a population of the archs told.
 

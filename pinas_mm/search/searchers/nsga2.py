@@ -10,8 +10,10 @@ from ...errors import InputError
 from ...spaces import Arch
 from ..pareto import pareto_front, rank_and_crowding
 from .base import Searcher
+from .registration import register_searcher
 
 
+@register_searcher('nsga2')
 class NSGA2Searcher(Searcher):
     """Breeds new archs from those that trade the score best for the costs. The sorting and the
     crowding distances are pymoo's.

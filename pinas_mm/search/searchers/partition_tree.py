@@ -11,6 +11,7 @@ import numpy as np
 
 from ...errors import InputError
 from .base import POOL, Searcher
+from .registration import register_searcher
 
 
 class Node:
@@ -66,6 +67,7 @@ class Node:
         return classifier.fit(self.features, self.better)
 
 
+@register_searcher('partition_tree')
 class PartitionTreeSearcher(Searcher):
     """Splits the evaluated archs at the median score again and again, fits a classifier per split,
     walks to the most promising leaf, and proposes new archs that the classifiers on the way accept.

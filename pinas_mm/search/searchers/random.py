@@ -3,8 +3,10 @@
 import numpy as np
 
 from .base import POOL, Searcher
+from .registration import register_searcher
 
 
+@register_searcher('random')
 class RandomSearcher(Searcher):
     """Draws archs uniformly. See :class:`Searcher` for the arguments."""
 

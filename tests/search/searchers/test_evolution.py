@@ -3,7 +3,8 @@ import pytest
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.additive import AdditiveModel
-from pinas_mm.search.searchers import EvolutionSearcher, RandomSearcher
+from pinas_mm.search.searchers.evolution import EvolutionSearcher
+from pinas_mm.search.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('resnest50')

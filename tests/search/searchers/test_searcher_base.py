@@ -1,53 +1,22 @@
 """What every searcher keeps to."""
 
+import functools
 import json
 
 import numpy as np
 import pytest
+from small_searchers import VARIANTS, Budget, build
 
-from pinas_mm.engine.search_loop import build_searcher
 from pinas_mm.errors import InputError
-from pinas_mm.search.searchers import (
-    EvolutionSearcher,
-    NSGA2Searcher,
-    PartitionTreeSearcher,
-    RandomSearcher,
-)
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 MACRO = get_space('nasbench_macro')
 TOY = SearchSpace('toy', (MACRO.candidates[0],) * 3, chain((3,), (8,), (1,), 8), 8)
-SEARCHERS = dict(
-    random=(RandomSearcher, {}),
-    evolution=(EvolutionSearcher, dict(population=16, tournament=4)),
-    ageing=(EvolutionSearcher, dict(population=16, tournament=4, ageing=True)),
-    partition_tree=(PartitionTreeSearcher, dict(num_initial=16, refit_every=8, min_leaf=4)),
-    nsga2=(NSGA2Searcher, dict(population=16)),
-)
 
 
-class Budget:
-    """The sum of the choices is limited: the same for an arch and its canonical form."""
-
-    def __init__(self, most):
-        self.most = most
-
-    def mask(self, archs):
-        return self.cost('macs', archs) <= self.most
-
-    def cost(self, name, archs):
-        return np.asarray(archs).sum(axis=1)
-
-
-ALL = Budget(99)
-
-
-@pytest.fixture(params=sorted(SEARCHERS))
+@pytest.fixture(params=sorted(VARIANTS))
 def make(request):
-    cls, options = SEARCHERS[request.param]
-    return lambda space=MACRO, feasible=ALL, seed=0, **kwargs: cls(
-        space, feasible, seed=seed, **options | kwargs
-    )
+    return functools.partial(build, request.param)
 
 
 def score(arch):
@@ -64,7 +33,7 @@ def advance(searcher, sizes):
 
 
 def test_archs_are_feasible_new_and_canonical(make):
-    batches = advance(make(feasible=Budget(7)), [8] * 12)
+    batches = advance(make(MACRO, feasible=Budget(7)), [8] * 12)
     archs = [arch for batch in batches for arch in batch]
     assert all(len(batch) == 8 for batch in batches) and len(set(archs)) == 96
     assert all(
@@ -75,16 +44,16 @@ def test_archs_are_feasible_new_and_canonical(make):
 def test_the_seed_fixes_the_sequence(make):
     sizes = [8, 1, 5, 8, 8, 8, 3, 8]
     np.random.seed(1)
-    first = advance(make(), sizes)
+    first = advance(make(MACRO), sizes)
     np.random.seed(2)
-    assert advance(make(), sizes) == first != advance(make(seed=1), sizes)
+    assert advance(make(MACRO), sizes) == first != advance(make(MACRO, seed=1), sizes)
 
 
 @pytest.mark.parametrize('told', [0, 1, 4, 7])
 @pytest.mark.parametrize('pending', [False, True])
 def test_the_state_goes_through_json_and_the_search_goes_on_alike(make, told, pending):
     """Also in the middle of a batch, and while a fitted tree is still in use."""
-    searcher, other = make(feasible=Budget(9)), make(feasible=Budget(9), seed=5)
+    searcher, other = make(MACRO, feasible=Budget(9)), make(MACRO, feasible=Budget(9), seed=5)
     advance(searcher, [6] * told)
     archs = searcher.ask(6) if pending else []
     other.load_state_dict(json.loads(json.dumps(searcher.state_dict())))
@@ -96,7 +65,7 @@ def test_the_state_goes_through_json_and_the_search_goes_on_alike(make, told, pe
 
 @pytest.mark.timeout(60)
 def test_nothing_feasible_is_an_error_and_no_hang(make):
-    searcher = make(feasible=Budget(-1))
+    searcher = make(MACRO, feasible=Budget(-1))
     with pytest.raises(
         InputError, match="no arch of space 'nasbench_macro' within .* among 20[0-9],"
     ):
@@ -134,46 +103,4 @@ def test_best_are_the_highest_scores_first_told_first(make):
 
 def test_a_wrong_arch_told_is_named(make):
     with pytest.raises(InputError, match='tell: slot 0 holds 7'):
-        make().tell([(7,) * 8], [1.0])
-
-
-@pytest.mark.parametrize(
-    'config, message',
-    [
-        (
-            dict(type='random', populaton=3),
-            r"searcher 'random': unknown argument\(s\) \['populaton'\], expected some of "
-            r"\['max_draws'\]",
-        ),
-        (
-            dict(type='evolution', populaton=3),
-            r"\['populaton'\], expected some of \['population', 'tournament', .*'max_draws'\]",
-        ),
-        (
-            dict(type='partition_tree', num_inital=3, deph=2),
-            r"\['deph', 'num_inital'\], expected some of \['num_initial', .*'max_draws'\]",
-        ),
-        (dict(type='partition_tree', seed=3), r"unknown argument\(s\) \['seed'\]"),
-        (
-            dict(type='anealing'),
-            r"unknown type 'anealing', expected one of \['evolution', 'nsga2', 'partition_tree', "
-            r"'random'\]",
-        ),
-        (dict(), 'unknown type None'),
-    ],
-)
-def test_misspelt_configs_are_named(config, message):
-    before = dict(config)
-    with pytest.raises(InputError, match=message):
-        build_searcher(config, MACRO, None, 0)
-    assert config == before
-
-
-@pytest.mark.parametrize('name', ['random', 'evolution', 'partition_tree', 'nsga2'])
-def test_configs_build_the_searcher_they_name(name):
-    cls, options = SEARCHERS[name]
-    budget = Budget(5)
-    built = build_searcher(dict(type=name, max_draws=5000, **options), MACRO, budget, 7)
-    assert type(built) is cls and built.feasible is budget and built.max_draws == 5000
-    assert all(getattr(built, key) == value for key, value in options.items())
-    assert advance(built, [8, 8, 8]) == advance(cls(MACRO, budget, seed=7, **options), [8, 8, 8])
+        make(MACRO).tell([(7,) * 8], [1.0])
