@@ -104,3 +104,15 @@ def nets():
             )
         }
     )
+
+
+@pytest.fixture
+def bn_warnings(monkeypatch):
+    """What supernets said about BN statistics that are of no single arch."""
+    said = []
+    monkeypatch.setattr(
+        'pinas_mm.models.backbones.searchable.print_log',
+        lambda message, **kwargs: said.append(message),
+        raising=False,
+    )
+    return said

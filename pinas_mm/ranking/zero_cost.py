@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..costs import CostTable
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import SearchableBackbone, borrowed
 from ..spaces import Arch, SearchSpace
 
 # Kinds of candidates that add no layer to a network.
@@ -123,12 +123,11 @@ def synflow(linear: SearchableBackbone, arch: Arch, size: tuple[int, int]) -> fl
         arch: The arch.
         size: Height and width of the input in pixels.
     """
-    linear.set_arch(arch)
     example = next(linear.parameters())
-    total = sum(
-        feature.sum()
-        for feature in linear(torch.ones(1, 3, *size, dtype=example.dtype, device=example.device))
-    )
+    ones = torch.ones(1, 3, *size, dtype=example.dtype, device=example.device)
+    with borrowed(linear):  # BN is the identity, so there are no statistics to warn of
+        linear.set_arch(arch)
+        total = sum(feature.sum() for feature in linear(ones))
     weights = [
         module.weight
         for path in linear.path(arch)

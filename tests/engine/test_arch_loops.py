@@ -190,3 +190,45 @@ def test_supernets_of_other_spaces_are_trained_and_scored(tiny, backbone, head, 
     )
     assert len(found) == 3 and all(np.isfinite(metrics['accuracy/top1']) for metrics in found)
     assert logged(tiny) == texts
+
+
+def plain_validation(tiny):
+    """mmengine's own loop."""
+    return dict(
+        val_cfg=dict(type='ValLoop'),
+        val_dataloader=tiny.digits('held_out', batch_size=25),
+        val_evaluator=[dict(type='Accuracy')],
+    )
+
+
+def warnings_in_log(tiny):
+    (log,) = tiny.folder.glob('*/*.log')
+    return [line for line in log.read_text().splitlines() if 'no single arch' in line]
+
+
+@pytest.mark.parametrize(
+    'loop, norm, expected',
+    [('ValLoop', 'BN', 1), ('ValLoop', 'GN', 0), ('pinas_mm.ArchValLoop', 'BN', 0)],
+)
+def test_a_plain_loop_on_a_supernet_is_warned_of_once(tiny, loop, norm, expected):
+    """In training, over two validations."""
+    norm_cfg = dict(type=norm, requires_grad=True) | (dict(num_groups=2) if norm == 'GN' else {})
+    cfg = plain_validation(tiny) if loop == 'ValLoop' else validation(tiny, num_archs=1)
+    runner = tiny.training(
+        epochs=2,
+        model=tiny.classifier(norm_cfg=norm_cfg),
+        custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
+        **cfg,
+    )
+    runner.train()
+    found = warnings_in_log(tiny)
+    assert len(found) == expected
+    for line in found:
+        assert 'WARNING' in line and 'SearchableMacroNet' in line
+        assert 'pinas_mm.ArchValLoop' in line and 'pinas_mm.ArchTestLoop' in line
+
+
+def test_a_plain_loop_on_a_subnet_is_not_warned_of(tiny):
+    runner = tiny.runner(model=tiny.classifier(arch=ARCHS[0]), **plain_validation(tiny))
+    runner.val()
+    assert not warnings_in_log(tiny)

@@ -291,7 +291,7 @@ def state(model):
     )
 
 
-def test_the_supernet_is_left_as_it_was(model, batch):
+def test_the_supernet_is_left_as_it_was(model, batch, bn_warnings):
     model.train()
     model.backbone.set_arch(ARCHS[2])
     model.head.fc.weight.grad = torch.ones_like(model.head.fc.weight)
@@ -315,6 +315,7 @@ def test_the_supernet_is_left_as_it_was(model, batch):
     assert (model.head.fc.weight.grad == 1).all() and all(
         p.grad is None for p in model.backbone.parameters()
     )
+    assert not bn_warnings
 
 
 def test_archs_are_distinct_networks_drawn_uniformly():

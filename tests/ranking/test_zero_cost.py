@@ -146,6 +146,13 @@ def test_scores_are_those_of_fresh_weights_and_leave_the_supernet_alone():
     )
 
 
+def test_networks_that_are_scored_at_their_start_do_not_warn_of_their_statistics(bn_warnings):
+    backbone = SearchableMacroNet(widen_factor=0.125)
+    naswot(freshly_initialised(backbone, 0), (1,) * 8, torch.randn(4, 3, 8, 8))
+    synflow(linearised(freshly_initialised(backbone, 0)), (1,) * 8, (8, 8))
+    assert not bn_warnings
+
+
 def test_a_network_through_which_nothing_flows_is_last(net):
     archs = [(0, 0), (2, 1), (1, 1)]
     found = zero_cost_scores(net, archs, measure_costs(net, 4), torch.randn(3, 3, 4, 4))

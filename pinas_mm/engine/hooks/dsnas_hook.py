@@ -1,6 +1,7 @@
 """The first stage of DSNAS: warm-up, search, and the hand-over to the second."""
 
 from collections.abc import Container
+from contextlib import ExitStack
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -10,7 +11,7 @@ from torch.optim import Optimizer
 
 from ...checkpoint import save_checkpoint
 from ...errors import InputError
-from ...models.backbones import supernet_of
+from ...models.backbones import borrowed, supernet_of
 from ...registry import HOOKS
 from ...spaces import Arch
 from ...strategies import DSNAS
@@ -102,8 +103,17 @@ class DSNASHook(TrainingTimeHook):
             self._end_if_over(runner, runner.epoch + 1)
 
     def before_val(self, runner: Runner) -> None:
-        """Validation is of the likeliest arch, with the BN statistics that training left."""
+        """Validation is of the likeliest arch, with the BN statistics that training left.
+
+        These are a mixture over the archs drawn so far, and say little at first. They become the
+        arch's own as the distribution narrows, so the supernet does not warn of them here: the
+        loops it would name score given archs, and cannot follow the likeliest one."""
+        self._validation = ExitStack()
+        self._validation.enter_context(borrowed(runner.model))
         supernet_of(runner.model).set_arch(runner.optim_wrapper.logits.most_likely())
+
+    def after_val(self, runner: Runner) -> None:
+        self._validation.close()
 
     def _done(self, runner: Runner) -> int:
         return runner.epoch if self.by_epoch else runner.iter

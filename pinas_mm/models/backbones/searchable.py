@@ -1,5 +1,6 @@
 """One backbone class that is both the supernet (every candidate) and the subnet (one arch)."""
 
+import logging
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from mmcv.cnn import build_conv_layer, build_norm_layer
+from mmengine.logging import print_log
 from mmengine.model import BaseModule, constant_init
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -94,6 +96,9 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         self.with_cp = with_cp
         self.zero_init_residual = zero_init_residual
         self.part_runner: Callable[[int, Arch, Tensor], Tensor] | None = None
+        # Whether somebody runs archs who answers for their BN statistics (`borrowed`).
+        self.is_borrowed = False
+        self._has_warned = False
         # One factor per slot, (num_slots, ), for the outputs of the blocks that read it; DSNAS sets
         # it for a pass.
         self.gates: Tensor | None = None
@@ -176,7 +181,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         if self._arch is None:
             raise RuntimeError(
                 f'{type(self).__name__} is a supernet without an active arch: call set_arch, add '
-                'ArchSamplingHook for training, or give it arch=[...] to make it a subnet'
+                'ArchSamplingHook for training, validate with pinas_mm.ArchValLoop and test with '
+                'pinas_mm.ArchTestLoop, or give it arch=[...] to make it a subnet'
             )
         return self._arch
 
@@ -205,6 +211,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             One ``(N, C_i, H_i, W_i)`` per entry of ``out_indices``.
         """
         arch, outs = self.arch, []
+        if self.is_supernet and not (self.training or self.is_borrowed or self._has_warned):
+            self._warn_of_mixed_statistics()
         run_part = self.part_runner or (
             self._run_checkpointed if self.with_cp and self.training else self.run_part
         )
@@ -220,6 +228,25 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         if self.tail is not None:
             outs.append(run_part(len(positions) + 1, arch, x))
         return tuple(outs)
+
+    def _warn_of_mixed_statistics(self) -> None:
+        """Warns once where BN in eval mode normalises by running statistics, which in a supernet
+        are a mixture over archs."""
+        modules = [module for part in self.path(self.arch) for module in part.modules()]
+        self._has_warned = any(
+            isinstance(module, _BatchNorm) and module.track_running_stats and not module.training
+            for module in modules
+        )
+        if self._has_warned:
+            print_log(
+                f'{type(self).__name__} is a supernet, and the BN statistics that it runs with in '
+                f'eval mode are of no single arch: scores are noise. Validate with '
+                f"val_cfg=dict(type='pinas_mm.ArchValLoop', ...) and test with "
+                f"test_cfg=dict(type='pinas_mm.ArchTestLoop', ...), which recalibrate BN for each "
+                f'arch.',
+                logger='current',
+                level=logging.WARNING,
+            )
 
     def gated(self, slots: Sequence[int], x: Tensor) -> Tensor:
         """A block's output times the gates of the slots it reads; a parallel position calls it in

@@ -51,6 +51,9 @@ def borrowed(model: nn.Module) -> Iterator[SearchableBackbone]:
     backbone, and the preprocessor's mixing of images, which is off within it: mixed images have no
     statistics or labels of their own.
 
+    A supernet warns where it runs in eval mode with BN statistics that are of no single arch. Not
+    within this: who borrows it answers for them.
+
     Args:
         model: A model with a searchable backbone, or the backbone.
 
@@ -60,9 +63,11 @@ def borrowed(model: nn.Module) -> Iterator[SearchableBackbone]:
     model, backbone = unwrapped(model), searchable_backbone_of(model)
     modes = [(module, module.training) for module in model.modules()]
     active, part_runner = backbone._arch, backbone.part_runner
+    was_borrowed = backbone.is_borrowed
     preprocessor = getattr(model, 'data_preprocessor', None)
     mixing = getattr(preprocessor, 'batch_augments', None)
     try:
+        backbone.is_borrowed = True
         if mixing is not None:
             preprocessor.batch_augments = None
         yield backbone
@@ -70,5 +75,6 @@ def borrowed(model: nn.Module) -> Iterator[SearchableBackbone]:
         if mixing is not None:
             preprocessor.batch_augments = mixing
         backbone._arch, backbone.part_runner = active, part_runner
+        backbone.is_borrowed = was_borrowed
         for module, training in modes:
             module.training = training

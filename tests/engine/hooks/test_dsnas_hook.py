@@ -94,8 +94,9 @@ def test_momentum_is_kept_where_asked_for_and_of_the_path_alone(tiny):
     )
 
 
-def test_validation_is_of_the_likeliest_arch(tiny):
-    archs = []
+def test_validation_is_of_the_likeliest_arch(tiny, bn_warnings):
+    """The supernet is borrowed for the validation alone, and does not warn of its BN statistics."""
+    archs, borrowed = [], []
     accuracy = dict(type='Accuracy', topk=(1,))
     runner = runner_of(
         tiny,
@@ -108,8 +109,13 @@ def test_validation_is_of_the_likeliest_arch(tiny):
     runner.model.backbone.register_forward_pre_hook(
         lambda backbone, _: None if backbone.training else archs.append(backbone.arch)
     )
+    runner.model.backbone.register_forward_pre_hook(
+        lambda backbone, _: borrowed.append((backbone.training, backbone.is_borrowed))
+    )
     runner.train()
-    assert archs == [runner.optim_wrapper.logits.most_likely()]
+    assert archs == [runner.optim_wrapper.logits.most_likely()] and not bn_warnings
+    assert set(borrowed) == {(True, False), (False, True)}
+    assert not runner.model.backbone.is_borrowed
 
 
 class Poison(torch.nn.Module):

@@ -90,7 +90,7 @@ def pooled(model, loader):
         ).numpy(), np.array(labels)
 
 
-def test_accuracy_is_that_of_a_knn_written_out(trained, tiny):
+def test_accuracy_is_that_of_a_knn_written_out(bn_warnings, trained, tiny):
     runner, _ = trained
     model, (bank, query) = runner.model, loaders(tiny)
     rng = np.random.default_rng(SEED)
@@ -108,6 +108,7 @@ def test_accuracy_is_that_of_a_knn_written_out(trained, tiny):
         accuracies.append(knn(*known, *asked))
     logged = runner.message_hub.get_scalar('train/knn_top1')
     assert len(logged.data[0]) == 1 and logged.current() == pytest.approx(np.mean(accuracies))
+    assert not bn_warnings, 'BN is recalibrated'
     assert np.mean(accuracies) > 30, 'pixels alone tell digits apart; chance is 10'
     text = (
         f'knn_top1: {np.mean(accuracies):.2f}  ('

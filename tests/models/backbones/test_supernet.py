@@ -53,6 +53,7 @@ def state(model):
         [module.training for module in model.modules()],
         model.backbone._arch,
         model.backbone.part_runner,
+        model.backbone.is_borrowed,
         model.data_preprocessor.batch_augments,
     )
 
@@ -110,3 +111,52 @@ def test_a_bare_backbone_without_an_active_arch_can_be_borrowed():
     with borrowed(backbone) as same:
         same.eval().set_arch(ARCHS[0])
     assert same is backbone and backbone._arch is None and backbone.training
+
+
+def run(model):
+    model.backbone(torch.zeros(2, 3, 32, 32))
+
+
+@pytest.mark.parametrize('norm', ['BN', 'SyncBN'])
+def test_a_supernet_in_eval_mode_warns_once_that_its_bn_is_of_no_single_arch(bn_warnings, norm):
+    backbone = SearchableMacroNet(widen_factor=0.125, norm_cfg=dict(type=norm)).eval()
+    for arch in ARCHS:
+        backbone.set_arch(arch)
+        backbone(torch.zeros(2, 3, 32, 32))
+    assert len(bn_warnings) == 1 and bn_warnings[0].startswith('SearchableMacroNet is a supernet')
+    assert 'pinas_mm.ArchValLoop' in bn_warnings[0] and 'pinas_mm.ArchTestLoop' in bn_warnings[0]
+
+
+def test_it_does_not_warn_in_training_or_where_bn_takes_the_batch(model, bn_warnings):
+    model.train().backbone.set_arch(ARCHS[0])
+    run(model)
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.train()
+    run(model)
+    assert not bn_warnings
+    model.eval()
+    run(model)
+    assert len(bn_warnings) == 1
+
+
+def test_it_does_not_warn_while_it_is_borrowed(model, bn_warnings):
+    with borrowed(model):
+        model.eval().backbone.set_arch(ARCHS[0])
+        run(model)
+        with borrowed(model):
+            run(model)
+        run(model)
+    assert not bn_warnings
+    model.eval().backbone.set_arch(ARCHS[0])
+    run(model)
+    assert len(bn_warnings) == 1
+
+
+def test_a_subnet_and_a_supernet_without_bn_have_nothing_to_warn_of(nets, bn_warnings):
+    run(nets.build(ARCHS[0]).eval())
+    backbone = SearchableMacroNet(widen_factor=0.125, norm_cfg=dict(type='GN', num_groups=2))
+    backbone.eval().set_arch(ARCHS[0])
+    backbone(torch.zeros(2, 3, 32, 32))
+    assert not bn_warnings
