@@ -9,7 +9,6 @@ python tools/test.py configs/quickstart/linear.py work_dirs/linear/epoch_10.pth 
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
 from pinas_mm.errors import InputError
-from pinas_mm.spaces.subnet_file import SubnetFile
 
 
 def main() -> None:
@@ -30,11 +29,9 @@ def main() -> None:
                 f'{args.config}: --arch needs arch_evaluation = dict(calibration_dataloader=..., '
                 f'calibration_batches=...)'
             )
-        archs = [
-            list(SubnetFile.read(arch).arch) if arch.endswith(('.yaml', '.yml')) else arch
-            for arch in args.arch
-        ]
-        config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=archs, **config.arch_evaluation)
+        config.test_cfg = dict(
+            type='pinas_mm.ArchTestLoop', archs=args.arch, **config.arch_evaluation
+        )
     runner = build_runner(config)
     if not args.arch and getattr(getattr(runner.model, 'backbone', None), 'is_supernet', False):
         raise InputError(f'{args.config}: its model is a supernet; name an arch of it with --arch')

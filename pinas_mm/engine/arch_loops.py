@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ..registry import LOOPS
 from ..scoring.evaluator import ArchEvaluator
 from ..search.search import Evaluate, Failure
 from ..spaces import Arch
+from ..spaces.subnet_file import read_arch
 from .loaders import calibration_loader, whole_set_loader
 
 
@@ -100,12 +102,15 @@ class ArchValLoop(BaseLoop):
             the whole set.
         calibration_dataloader: Dataloader config for BN recalibration, such as the training one.
         calibration_batches: Batches from it, 49 as published.
-        archs: The archs, as lists or text. Defaults to ``num_archs`` drawn by ``seed``.
+        archs: The archs, each a list, text or a subnet file
+            (:func:`~pinas_mm.spaces.subnet_file.read_arch`). Defaults to ``num_archs`` drawn by
+            ``seed``.
         num_archs: How many to draw.
         seed: Seed of the draw and of the calibration samples.
         autocast: ``'bfloat16'`` or ``'float16'`` to run in half precision.
 
     Raises:
+        InputError: No supernet, or one of ``archs`` is not an arch of its space.
         RuntimeError: While running, an arch could not be evaluated.
     """
 
@@ -118,16 +123,14 @@ class ArchValLoop(BaseLoop):
         evaluator: dict | list,
         calibration_dataloader: dict,
         calibration_batches: int = 49,
-        archs: Sequence[Sequence[int] | str] | None = None,
+        archs: Sequence[Sequence[int] | str | PathLike] | None = None,
         num_archs: int = 3,
         seed: int = 0,
         autocast: str | None = None,
     ) -> None:
         space = supernet_of(runner.model).space
-        self.archs: list[Arch] = [
-            space.decode(arch) if isinstance(arch, str) else space.validate(arch)
-            for arch in archs or []
-        ]
+        source = f'archs of {type(self).__name__}'
+        self.archs: list[Arch] = [read_arch(arch, space, source)[0] for arch in archs or []]
         rng = np.random.default_rng(seed)
         self.archs = self.archs or [space.sample(rng) for _ in range(num_archs)]
         self.arch_evaluator = build_arch_evaluator(
