@@ -7,6 +7,10 @@ python tools/test.py configs/quickstart/linear.py work_dirs/linear/epoch_10.pth 
 """
 
 from command_line import parser, read_config, run_tool
+from pinas_mm.engine.command_line import parser, read_config, run_tool
+
+from pinas_mm.checkpoint import load_strict
+from pinas_mm.errors import InputError
 
 
 def main() -> None:
@@ -19,10 +23,7 @@ def main() -> None:
     )
     args = options.parse_args()
 
-    from pinas_mm.checkpoint import load_strict
     from pinas_mm.engine.runner import build_runner
-    from pinas_mm.errors import InputError
-    from pinas_mm.spaces.subnet_file import SubnetFile
 
     config = read_config(args)
     config.load_from = None
@@ -33,11 +34,9 @@ def main() -> None:
                 f'{args.config}: --arch needs arch_evaluation = dict(calibration_dataloader=..., '
                 f'calibration_batches=...)'
             )
-        archs = [
-            list(SubnetFile.read(arch).arch) if arch.endswith(('.yaml', '.yml')) else arch
-            for arch in args.arch
-        ]
-        config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=archs, **config.arch_evaluation)
+        config.test_cfg = dict(
+            type='pinas_mm.ArchTestLoop', archs=args.arch, **config.arch_evaluation
+        )
     runner = build_runner(config)
     if not args.arch and getattr(getattr(runner.model, 'backbone', None), 'is_supernet', False):
         raise InputError(f'{args.config}: its model is a supernet; name an arch of it with --arch')

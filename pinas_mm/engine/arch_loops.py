@@ -1,6 +1,7 @@
 """Validation and test of a supernet: given or seeded archs, each with recalibrated BN."""
 
 from collections.abc import Sequence
+from os import PathLike
 
 import numpy as np
 from mmengine.runner import BaseLoop, Runner
@@ -12,6 +13,7 @@ from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import build_arch_evaluator
 from ..search.search import Failure
 from ..spaces import Arch
+from ..spaces.subnet_file import read_arch
 from .loaders import calibration_loader, whole_set_loader
 
 
@@ -27,12 +29,15 @@ class ArchValLoop(BaseLoop):
             the whole set.
         calibration_dataloader: Dataloader config for BN recalibration, such as the training one.
         calibration_batches: Batches from it, 49 as published.
-        archs: The archs, as lists or text. Defaults to ``num_archs`` drawn by ``seed``.
+        archs: The archs, each a list, text or a subnet file
+            (:func:`~pinas_mm.spaces.subnet_file.read_arch`). Defaults to ``num_archs`` drawn by
+            ``seed``.
         num_archs: How many to draw.
         seed: Seed of the draw and of the calibration samples.
         autocast: ``'bfloat16'`` or ``'float16'`` to run in half precision.
 
     Raises:
+        InputError: No supernet, or one of ``archs`` is not an arch of its space.
         RuntimeError: While running, an arch could not be evaluated.
     """
 
@@ -45,16 +50,14 @@ class ArchValLoop(BaseLoop):
         evaluator: dict | list,
         calibration_dataloader: dict,
         calibration_batches: int = CALIBRATION_BATCHES,
-        archs: Sequence[Sequence[int] | str] | None = None,
+        archs: Sequence[Sequence[int] | str | PathLike] | None = None,
         num_archs: int = 3,
         seed: int = 0,
         autocast: str | None = None,
     ) -> None:
         space = supernet_of(runner.model).space
-        self.archs: list[Arch] = [
-            space.decode(arch) if isinstance(arch, str) else space.validate(arch)
-            for arch in archs or []
-        ]
+        source = f'archs of {type(self).__name__}'
+        self.archs: list[Arch] = [read_arch(arch, space, source)[0] for arch in archs or []]
         rng = np.random.default_rng(seed)
         self.archs = self.archs or [space.sample(rng) for _ in range(num_archs)]
         self.arch_evaluator = build_arch_evaluator(

@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ from ..scoring.bn_recalibration import CALIBRATION_BATCHES, recalibrated_bn
 from ..search.history import read_history
 from ..search.searchers import build_searcher
 from ..spaces import Arch
-from ..spaces.subnet_file import SubnetFile
+from ..spaces.subnet_file import SubnetFile, read_arch
 from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
@@ -68,7 +69,8 @@ class Adaptation:
         config: That config, with its ``work_dir``.
         supernet: Checkpoint of the source's supernet, trained with or without labels: of its
             tensors those below ``backbone.`` are used.
-        source_arch: The source's best arch, for the comparisons: a subnet file or the arch as text.
+        source_arch: The source's best arch, for the comparisons: a list, text or a subnet file
+            (:func:`~pinas_mm.spaces.subnet_file.read_arch`).
         seed: Seed of all steps; None leaves the config's own.
 
     Raises:
@@ -76,7 +78,11 @@ class Adaptation:
     """
 
     def __init__(
-        self, config: Config, supernet: str, source_arch: str | None = None, seed: int | None = None
+        self,
+        config: Config,
+        supernet: str,
+        source_arch: Sequence[int] | str | PathLike | None = None,
+        seed: int | None = None,
     ) -> None:
         self.name = config.filename or 'config'
         self.config, self.supernet, self.work_dir = (
@@ -415,15 +421,7 @@ class Adaptation:
         Raises:
             InputError: A subnet file of another space, or not an arch of this one.
         """
-        space, given = self.costs.space, str(self.source_arch)
-        if not given.endswith(('.yaml', '.yml')):
-            return space.decode(given, '--source-arch')
-        subnet = SubnetFile.read(given)
-        if subnet.space != space.name:
-            raise InputError(
-                f'{given}: an arch of space {subnet.space!r}, but {self.name} has {space.name!r}'
-            )
-        return subnet.arch
+        return read_arch(self.source_arch, self.costs.space, '--source-arch')[0]
 
     def differences(self) -> dict[str, Any]:
         """The found arch beside the source's: for every slot both candidates' names."""

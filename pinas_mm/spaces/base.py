@@ -251,10 +251,6 @@ class SearchSpace:
         """The arch as text, one digit per slot: ``'22212220'``. :meth:`decode` reads it back."""
         return ''.join(map(str, arch))
 
-    def is_arch_text(self, text: str) -> bool:
-        """Whether a text is meant as an arch, right or wrong, and not as the name of a file."""
-        return text.replace(',', '').replace(' ', '').isdecimal()
-
     def decode(self, text: str, source: str = 'arch') -> Arch:
         """Reads ``'22212220'`` or ``'2,2,2,1,2,2,2,0'``.
 

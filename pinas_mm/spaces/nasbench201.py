@@ -47,9 +47,6 @@ class CellSpace(SearchSpace):
         ]
         return '+'.join(f'|{node}|' for node in nodes)
 
-    def is_arch_text(self, text: str) -> bool:
-        return text.lstrip().startswith('|') or super().is_arch_text(text)
-
     def decode(self, text: str, source: str = 'arch') -> Arch:
         """Reads ``'323011'`` or a cell string.
 

@@ -1,7 +1,9 @@
 """The subnet file: a found arch and where it came from, as YAML of plain data."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -9,7 +11,7 @@ import yaml
 from ..errors import InputError
 from ..fileio import read_yaml, write_atomic
 from ..version import __version__
-from .base import Arch
+from .base import Arch, SearchSpace
 from .known import get_space
 
 
@@ -76,3 +78,39 @@ class SubnetFile:
                 )
         arch = get_space(data['space'], str(path)).validate(data['arch'], str(path))
         return cls(**data | {'arch': arch})
+
+
+def read_arch(
+    given: Sequence[int] | str | os.PathLike, space: SearchSpace, source: str = 'arch'
+) -> tuple[Arch, SubnetFile | None]:
+    """An arch as a user gives it, in a config or on a command line.
+
+    Args:
+        given: A list of candidate indices; text that the space's ``decode`` reads, such as
+            ``'22212220'``; or a subnet file, as a ``Path`` or as text that ends in ``.yaml`` or
+            ``.yml`` or has a ``/``.
+        space: The space that the arch has to be of.
+        source: What it was given for, for the message.
+
+    Returns:
+        The arch, and the whole subnet file where it came from one.
+
+    Raises:
+        InputError: Not an arch of the space, or a subnet file that cannot be read or is of another
+            space.
+    """
+    if isinstance(given, os.PathLike) or (isinstance(given, str) and _is_file_name(given)):
+        subnet = SubnetFile.read(given)
+        if subnet.space != space.name:
+            raise InputError(
+                f'{source}: {given} is a subnet of space {subnet.space!r}, expected one of '
+                f'{space.name!r}'
+            )
+        return subnet.arch, subnet
+    if isinstance(given, str):
+        return space.decode(given, source), None
+    return space.validate(given, source), None
+
+
+def _is_file_name(text: str) -> bool:
+    return '/' in text or Path(text).suffix.lower() in ('.yaml', '.yml')

@@ -3,6 +3,7 @@
 import inspect
 import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -58,7 +59,7 @@ def subnet_classifier(
             'can be exported'
         )
     model = _without_pretrained(data['model'])
-    backbone = model['backbone'] = _without_pretrained(backbone) | {'arch': os.fspath(subnet)}
+    backbone = model['backbone'] = _without_pretrained(backbone) | {'arch': Path(subnet)}
     preprocessor = model.get('data_preprocessor') or data.get('data_preprocessor')
     built = MODELS.build(model | {'data_preprocessor': preprocessor})
     _load_subnet(built, built.backbone, checkpoint, 'backbone.')
@@ -126,7 +127,7 @@ def subnet_backbone(
         arguments: dict[str, Any] = dict(type=backbone_type(space, os.fspath(subnet)))
     else:
         arguments = _without_pretrained(_searchable(config.to_dict(), config))
-    arguments['arch'] = os.fspath(subnet)
+    arguments['arch'] = Path(subnet)
     cls = _class(arguments['type'])
     stages = cls.space.num_stages + bool(cls.space.tail_channels)
     arguments['out_indices'] = list(range(stages) if out_indices is None else out_indices)

@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from mmpretrain.evaluation import Accuracy
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.errors import InputError
 from pinas_mm.scoring.evaluator import ArchEvaluator
+from pinas_mm.spaces.subnet_file import SubnetFile
 
 ARCHS = [(0, 1, 2, 0, 1, 2, 0, 1), (2, 2, 0, 1, 2, 0, 1, 2)]
 SEED = 5
@@ -79,6 +81,18 @@ def test_the_mean_over_given_archs_reaches_the_hooks(tiny, phase, loop):
     assert all(
         torch.equal(value, before[name]) for name, value in runner.model.state_dict().items()
     )
+
+
+@pytest.mark.parametrize('kind', [str, Path])
+def test_an_arch_may_be_named_by_its_subnet_file(tiny, kind):
+    path = tiny.folder / 'subnet.yaml'
+    SubnetFile('nasbench_macro', ARCHS[0]).write(path)
+    runner = tiny.runner(**validation(tiny, archs=['22222222']))
+    loop = runner.build_val_loop(dict(runner.cfg.val_cfg, archs=[kind(path), ARCHS[1]]))
+    assert loop.archs == ARCHS
+    SubnetFile('resnest50', (0,) * 16).write(path)
+    with pytest.raises(InputError, match="'resnest50', expected one of 'nasbench_macro'"):
+        runner.build_val_loop(dict(runner.cfg.val_cfg, archs=[kind(path)]))
 
 
 def test_archs_are_drawn_by_seed(tiny):

@@ -394,7 +394,11 @@ def test_images_without_labels_may_be_tested_on_but_not_learned_from(config, sup
             '1111',
             "--source-arch: [1, 1, 1, 1] has 4 entries, but space 'nasbench_macro' has 8 slots",
         ),
-        ('other.yaml', "an arch of space 'resnest50', but config has 'nasbench_macro'"),
+        (
+            'other.yaml',
+            "--source-arch: other.yaml is a subnet of space 'resnest50', expected one of "
+            "'nasbench_macro'",
+        ),
     ],
 )
 def test_a_source_arch_that_does_not_fit_is_named(

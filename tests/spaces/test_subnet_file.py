@@ -1,9 +1,12 @@
 import os
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pinas_mm.errors import InputError
-from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.spaces import get_space
+from pinas_mm.spaces.subnet_file import SubnetFile, read_arch
 
 
 def test_round_trip(tmp_path):
@@ -50,3 +53,56 @@ def test_values_of_another_kind_are_named(tmp_path, line):
     path.write_text(f'space: nasbench_macro\narch: [0, 0, 0, 0, 0, 0, 0, 0]\n{line}\n')
     with pytest.raises(InputError, match=line.split(':')[0]):
         SubnetFile.read(path)
+
+
+MACRO, CELLS = get_space('nasbench_macro'), get_space('nasbench201')
+ARCH = (2, 0, 1, 0, 2, 0, 1, 0)
+
+
+@pytest.mark.parametrize('given', [ARCH, [*ARCH], np.array(ARCH), '20102010', '2, 0,1,0,2,0,1,0'])
+def test_an_arch_is_read_from_a_list_or_text(given):
+    assert read_arch(given, MACRO) == (ARCH, None)
+
+
+def test_a_cell_string_is_an_arch():
+    text = '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|'
+    assert read_arch(text, CELLS) == (CELLS.decode(text), None)
+
+
+@pytest.mark.parametrize('kind', [str, Path])
+@pytest.mark.parametrize('name', ['subnet.yaml', 'subnet.YML', './found'])
+def test_an_arch_is_read_from_a_subnet_file_with_all_that_it_says(
+    tmp_path, monkeypatch, kind, name
+):
+    monkeypatch.chdir(tmp_path)
+    subnet = SubnetFile('nasbench_macro', ARCH, widen_factor=0.25)
+    subnet.write(name)
+    assert read_arch(kind(name), MACRO) == (ARCH, subnet)
+    assert read_arch(kind(tmp_path / name), MACRO) == (ARCH, subnet)
+
+
+@pytest.mark.parametrize(
+    'given, message',
+    [
+        ('[2, 0, 1, 0, 2, 0, 1, 0]', "--arch: '[2, 0, 1, 0, 2, 0, 1, 0]' is not an arch of space"),
+        ('found', "--arch: 'found' is not an arch of space 'nasbench_macro', written like"),
+        ('2010201', 'entries, but space'),
+        ([2, 0, 1], '--arch: [2, 0, 1] has 3 entries'),
+        (None, '--arch: None is not a list of 8 candidate indices'),
+        ('none.yaml', 'none.yaml: no such file'),
+        (Path('none'), 'none: no such file'),
+        (
+            'cells.yaml',
+            "--arch: cells.yaml is a subnet of space 'nasbench201', expected one of "
+            "'nasbench_macro'",
+        ),
+        ('broken.yaml', 'broken.yaml: not a subnet file'),
+    ],
+)
+def test_what_is_no_arch_is_named(tmp_path, monkeypatch, given, message):
+    monkeypatch.chdir(tmp_path)
+    SubnetFile('nasbench201', (0,) * 6).write('cells.yaml')
+    Path('broken.yaml').write_text('arch: 3')
+    with pytest.raises(InputError) as error:
+        read_arch(given, MACRO, '--arch')
+    assert message in str(error.value)

@@ -134,7 +134,7 @@ def test_what_trains_a_supernet_alone_is_gone(folder, name, amp):
 
 
 @torch.no_grad()
-def test_the_backbone_alone_returns_every_stage(supernet, folder, tmp_path):
+def test_the_backbone_alone_returns_every_stage(supernet, folder, tmp_path, monkeypatch):
     config, backbone = subnet_backbone(folder / 'subnet.yaml', folder / 'subnet.pth')
     (tmp_path / 'backbone.py').write_text(config.pretty_text)
     save_checkpoint(tmp_path / 'backbone.pth', backbone.state_dict(), {})
@@ -145,7 +145,10 @@ def test_the_backbone_alone_returns_every_stage(supernet, folder, tmp_path):
     supernet.backbone.out_indices = (3,)
     for found in (backbone(IMAGES), again(IMAGES)):
         assert len(found) == 4 and all(torch.equal(a, b) for a, b in zip(found, expected))
-    # The checkpoint of a bare backbone serves as well.
+    # The checkpoint of a bare backbone serves as well, and a subnet file by any name.
+    (tmp_path / 'found').write_bytes((folder / 'subnet.yaml').read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert subnet_backbone('found', 'backbone.pth')[1].arch == ARCH
     _, bare = subnet_backbone(folder / 'subnet.yaml', tmp_path / 'backbone.pth', out_indices=[1])
     (found,) = bare(IMAGES)
     assert torch.equal(found, expected[1])
@@ -207,7 +210,7 @@ def test_the_backbone_keeps_the_arguments_of_the_config(tmp_path):
             'search',
             'resnest',
             'subnet',
-            "a subnet of space 'resnest50', but SearchableMacroNet needs one of 'nasbench_macro'",
+            "is a subnet of space 'resnest50', expected one of 'nasbench_macro'",
         ),
         (
             'search',

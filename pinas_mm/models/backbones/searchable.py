@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 from ...checkpoint import load_strict
 from ...errors import InputError
 from ...spaces import Arch, Candidate, Position, SearchSpace
-from ...spaces.subnet_file import SubnetFile
+from ...spaces.subnet_file import read_arch
 
 
 class SearchableBackbone(BaseModule, metaclass=ABCMeta):
@@ -32,8 +32,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     prefix='backbone.')``. That loading is strict for what the subnet has.
 
     Args:
-        arch: None for the supernet; for a subnet an arch (a list, or text that the space's
-            ``decode`` reads) or the path of a subnet file.
+        arch: None for the supernet; for a subnet an arch as a list or as text, or a subnet file
+            (:func:`~pinas_mm.spaces.subnet_file.read_arch`).
         widen_factor: Multiplies every channel count. Defaults to the subnet file's, else 1.0.
         out_indices: Stages whose feature maps are returned; ``space.num_stages`` stands for the
             tail, which is only built then. Defaults to the last of these.
@@ -406,28 +406,21 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             for parameter in module.parameters():
                 parameter.requires_grad_(False)
 
-    def _read_arch(self, arch: Any, widen_factor: float | None) -> tuple[Arch | None, float]:
-        owner = type(self).__name__
-        if isinstance(arch, PathLike) or (
-            isinstance(arch, str) and not self.space.is_arch_text(arch)
-        ):
-            subnet = SubnetFile.read(arch)
-            if subnet.space != self.space.name:
-                raise InputError(
-                    f'{arch}: a subnet of space {subnet.space!r}, but {owner} needs one of '
-                    f'{self.space.name!r}'
-                )
-            if widen_factor is not None and widen_factor != subnet.widen_factor:
-                raise InputError(
-                    f'{arch}: found at widen_factor={subnet.widen_factor}, but {owner} was given '
-                    f'{widen_factor}'
-                )
-            return subnet.arch, subnet.widen_factor
-        if isinstance(arch, str):
-            arch = self.space.decode(arch, f'arch of {owner}')
-        elif arch is not None:
-            arch = self.space.validate(arch, f'arch of {owner}')
-        return arch, 1.0 if widen_factor is None else widen_factor
+    def _read_arch(
+        self, given: Sequence[int] | str | PathLike | None, widen_factor: float | None
+    ) -> tuple[Arch | None, float]:
+        """The arch of a subnet, None for a supernet, and the width."""
+        arch, subnet = None, None
+        if given is not None:
+            arch, subnet = read_arch(given, self.space, f'arch of {type(self).__name__}')
+        if subnet is None:
+            return arch, 1.0 if widen_factor is None else widen_factor
+        if widen_factor is not None and widen_factor != subnet.widen_factor:
+            raise InputError(
+                f'{given}: found at widen_factor={subnet.widen_factor}, but '
+                f'{type(self).__name__} was given {widen_factor}'
+            )
+        return arch, subnet.widen_factor
 
 
 class _Gate(torch.autograd.Function):

@@ -399,3 +399,11 @@ def test_the_gradient_of_a_gate_does_not_overflow_in_half_precision():
     out.backward(torch.full_like(out, 2.0))
     assert gates.grad[2].item() == 6 * x.numel() > torch.finfo(torch.float16).max
     assert x.grad.dtype == torch.float16 and (x.grad == 2).all()
+
+
+@pytest.mark.parametrize('arch', ['[1, 0, 2]', '1-0-2'])
+def test_text_that_is_no_arch_is_not_taken_for_a_file(arch):
+    with pytest.raises(
+        InputError, match=re.escape(f"arch of SearchableMacroNet: '{arch}' is not an arch of space")
+    ):
+        SearchableMacroNet(arch, WIDTH)
