@@ -7,10 +7,6 @@ python tools/test.py configs/quickstart/linear.py work_dirs/linear/epoch_10.pth 
 """
 
 from command_line import parser, read_config, run_tool
-from pinas_mm.engine.command_line import parser, read_config, run_tool
-
-from pinas_mm.checkpoint import load_strict
-from pinas_mm.errors import InputError
 
 
 def main() -> None:
@@ -23,7 +19,9 @@ def main() -> None:
     )
     args = options.parse_args()
 
+    from pinas_mm.checkpoint import load_strict
     from pinas_mm.engine.runner import build_runner
+    from pinas_mm.errors import InputError
 
     config = read_config(args)
     config.load_from = None
