@@ -153,7 +153,10 @@ def processes(files):
     'name, message',
     [
         ('missing', 'error: .*none.py: no such config file'),
-        ('misspelt', "error: wrong config key: .*unexpected keyword argument 'num_arch'"),
+        (
+            'misspelt',
+            "error: wrong config key of SearchLoop: .*unexpected keyword argument 'num_arch'",
+        ),
         ('unsafe', 'error: .*unsafe.pth: not loadable as a checkpoint of plain tensors: .*'),
     ],
 )
@@ -289,7 +292,7 @@ def tool(monkeypatch, capsys, tmp_path):
         (['test.py', 'plain.py', 'supernet.pth', '--arch', '22212220'], 'arch_evaluation'),
         (
             ['train.py', 'linear.py', '--cfg-options', 'model.backbone.widen_facto=1'],
-            "unexpected keyword argument 'widen_facto'",
+            "wrong config key of SearchableMacroNet: .*unexpected keyword argument 'widen_facto'",
         ),
         (
             ['train.py', 'linear.py', '--cfg-options', 'load_from={}/unsafe.pth', LEARNED],
@@ -399,7 +402,8 @@ def test_the_whole_method_from_the_command_line(tool, method, tmp_path):
     assert ''.join(map(str, subnet.arch)) == results['rows'][0]['arch']
     code, stderr = tool('pinas.py', *method, '--seed', '1')
     assert code == 2 and re.search(
-        r'learn: made with another config \(.*randomness changed\); choose another --work-dir',
+        r'learn: made with another config: .*randomness.seed was 0 and is 1; choose another '
+        '--work-dir',
         stderr,
     )
     before = (tmp_path / 'work/learn/epoch_1.pth').stat().st_mtime_ns
