@@ -6,15 +6,21 @@ nothing heavy, and the tools import inside ``main()``, after ``parse_args()``.""
 
 import argparse
 import errno
+import inspect
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import FrameType
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mmengine.config import Config
+
+# The module whose functions build objects from configs.
+REGISTRY = 'mmengine.registry.build_functions'
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -35,7 +41,7 @@ def run_tool(main: Callable[[], None]) -> None:
         message = user_error(error)
         if message is None:
             raise
-        print(f'error: {message}', file=sys.stderr)
+        print('error: ' + ' '.join(message.split()), file=sys.stderr)
         sys.exit(2)
 
 
@@ -43,20 +49,44 @@ def user_error(error: Exception) -> str | None:
     """One line that says what the user can correct; None for any other failure."""
     errors = sys.modules.get('pinas_mm.errors')  # not imported: nothing of it was raised
     if errors is not None and isinstance(error, errors.InputError):
-        return ' '.join(str(error).split())
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return f'no such file: {error.filename or error}'
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f'the disk is full, what was written before is kept: {error}'
-    # mmengine's registries raise this for a key of a config that is no argument of the class it
-    # names.
-    if isinstance(error, TypeError) and re.search(
-        r'unexpected keyword argument|missing \d+ required', str(error)
-    ):
-        return f'wrong config key: {error}'
-    if isinstance(error, KeyError) and ' registry. Please check' in str(error):
+    return config_error(error)
+
+
+def config_error(error: Exception) -> str | None:
+    """One line for what mmengine's registry refuses as it builds an object from a config: an
+    unknown type, or keys that are not arguments of the class.
+
+    The wording alone does not tell: a bug anywhere may read the same. The traceback does. Its last
+    frame is the registry's own call of the class; or the class took the key as one of its
+    ``**kwargs`` and passed it on to one that does not know it."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    calls = [i for i, frame in enumerate(frames) if frame.f_globals.get('__name__') == REGISTRY]
+    if not calls:
+        return None
+    built, within = frames[calls[-1]], frames[calls[-1] + 1 :]
+    if isinstance(error, KeyError) and not within and ' registry. Please check' in str(error):
         return f'unknown type in the config: {error}'
+    if not isinstance(error, TypeError):
+        return None
+    unexpected = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+    missing = re.search(r'missing \d+ required', str(error))
+    if (missing and not within) or (
+        unexpected and all(unexpected[1] in keywords(frame) for frame in within)
+    ):
+        cls = built.f_locals.get('obj_cls', built.f_locals.get('scheduler_cls'))
+        return f'wrong config key of {getattr(cls, "__name__", cls)}: {error}'
     return None
+
+
+def keywords(frame: FrameType) -> dict[str, Any]:
+    """What a function that takes ``**kwargs`` was given as these."""
+    arguments = inspect.getargvalues(frame)
+    return arguments.locals.get(arguments.keywords, {})
 
 
 def plain_parser(description: str | None) -> argparse.ArgumentParser:

@@ -116,7 +116,7 @@ import pinas_mm.pipelines.adaptation
 rank, store, tool, *arguments = sys.argv[1:]
 dist.init_process_group('gloo', init_method=f'file://{store}', rank=int(rank), world_size=2)
 group = weakref.ref(dist.group.WORLD)
-sys.argv = [tool, *arguments]
+sys.argv, sys.path[0] = [tool, *arguments], tool.rpartition('/')[0]
 runpy.run_path(tool, run_name='__main__')
 assert group() is None, 'its threads would abort Python as it shuts down'
 """

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 from command_line import parser, read_config, run_tool
+from mmengine.registry import Registry
 
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines import adaptation, pinas
@@ -33,18 +34,6 @@ def raising(error):
     'error, code, message',
     [
         (InputError('arch of length 7'), 2, 'error: arch of length 7\n'),
-        (
-            TypeError("SearchLoop.__init__() got an unexpected keyword argument 'num_arch'"),
-            2,
-            'error: wrong config key: SearchLoop.__init__() got an unexpected keyword argument '
-            "'num_arch'\n",
-        ),
-        (
-            TypeError("__init__() missing 1 required positional argument: 'searcher'"),
-            2,
-            'error: wrong config key: __init__() missing 1 required positional argument: '
-            "'searcher'\n",
-        ),
         (
             OSError(errno.ENOSPC, 'No space left on device', 'epoch_1.pth'),
             2,
@@ -79,6 +68,93 @@ def test_all_else_keeps_its_traceback(error):
     with pytest.raises(type(error)) as raised:
         run_tool(raising(error))
     assert raised.value is error
+
+
+THINGS = Registry('thing', scope='test')
+
+
+@THINGS.register_module()
+class Ring:
+    def __init__(self, size, colour=None):
+        self.part = self.make(colour)
+
+    def make(self, colour):
+        return None if colour is None else Ring(1, wrong=colour)  # a bug, where there is a colour
+
+
+@THINGS.register_module()
+class Chain(Ring):
+    def __init__(self, length=1, **kwargs):
+        if length < 1:
+            Ring(**kwargs, wrong=length)  # a bug
+        if length > 9:
+            Ring()  # a bug
+        super().__init__(**kwargs)
+
+
+@pytest.mark.parametrize(
+    'config, message',
+    [
+        (
+            dict(type='Ring', size=1, colur='red'),
+            "wrong config key of Ring: Ring.__init__() got an unexpected keyword argument 'colur'",
+        ),
+        (
+            dict(type='Ring'),
+            'wrong config key of Ring: Ring.__init__() missing 1 required positional argument: '
+            "'size'",
+        ),
+        (
+            dict(type='Chain', size=1, colur='red'),
+            "wrong config key of Chain: Ring.__init__() got an unexpected keyword argument 'colur'",
+        ),
+        (
+            dict(type='Rinng', size=1),
+            "unknown type in the config: 'Rinng is not in the test::thing registry. ",
+        ),
+    ],
+)
+def test_what_a_config_gives_a_class_wrongly_is_one_line(capsys, config, message):
+    with pytest.raises(SystemExit) as exit_code:
+        run_tool(lambda: THINGS.build(config))
+    error = capsys.readouterr().err
+    assert exit_code.value.code == 2 and error.startswith(f'error: {message}')
+    assert error.count('\n') == 1
+
+
+@pytest.mark.parametrize(
+    'config',
+    [
+        dict(type='Ring', size=1, colour='red'),
+        dict(type='Chain', size=1, colour='red'),
+        dict(type='Chain', size=1, length=0),
+        dict(type='Chain', size=1, length=10),
+    ],
+)
+def test_a_bug_of_the_same_wording_in_a_class_keeps_its_traceback(config):
+    with pytest.raises(TypeError, match='unexpected keyword argument|missing 1 required') as error:
+        run_tool(lambda: THINGS.build(config))
+    assert error.traceback[-1].frame.code.path == Path(__file__)
+
+
+def test_a_bug_of_the_same_wording_in_a_training_step_keeps_its_traceback(tiny):
+    def step(*args, **kwargs):
+        Ring(1, wrong='red')
+
+    training = tiny.training(
+        loader=tiny.digits(indices=16), custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]
+    )
+    training.model.train_step = step
+    with pytest.raises(TypeError, match='unexpected keyword argument') as error:
+        run_tool(training.train)
+    assert error.traceback[-1].name == 'step'
+
+
+def test_a_bug_that_reads_like_an_unknown_type_keeps_its_traceback():
+    bug = KeyError('Ring is not in the thing registry. Please check')
+    with pytest.raises(KeyError) as error:
+        run_tool(raising(bug))
+    assert error.value is bug
 
 
 def test_success_is_silent(capsys):

@@ -71,8 +71,8 @@ def test_training_alone_is_the_first_stage(config, run, tmp_path):
         ),
         (
             ['optim_wrapper.rewards=linear'],
-            'wrong config key: OptimWrapper.__init__() got an unexpected keyword argument '
-            "'rewards'",
+            'wrong config key of DSNASOptimWrapper: OptimWrapper.__init__() got an unexpected '
+            "keyword argument 'rewards'",
         ),
         (['custom_hooks.0.search=3'], 'search=3 epochs of DSNASHook: training has only 2'),
     ],

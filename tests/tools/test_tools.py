@@ -153,7 +153,10 @@ def processes(files):
     'name, message',
     [
         ('missing', 'error: .*none.py: no such config file'),
-        ('misspelt', "error: wrong config key: .*unexpected keyword argument 'num_arch'"),
+        (
+            'misspelt',
+            "error: wrong config key of SearchLoop: .*unexpected keyword argument 'num_arch'",
+        ),
         ('unsafe', 'error: .*unsafe.pth: not loadable as a checkpoint of plain tensors: .*'),
     ],
 )
@@ -287,7 +290,7 @@ def tool(monkeypatch, capsys, tmp_path):
         (['test.py', 'plain.py', 'supernet.pth', '--arch', '22212220'], 'arch_evaluation'),
         (
             ['train.py', 'linear.py', '--cfg-options', 'model.backbone.widen_facto=1'],
-            "unexpected keyword argument 'widen_facto'",
+            "wrong config key of SearchableMacroNet: .*unexpected keyword argument 'widen_facto'",
         ),
         (
             ['train.py', 'linear.py', '--cfg-options', 'load_from={}/unsafe.pth', LEARNED],
