@@ -186,16 +186,11 @@ class SearchLoop(BaseLoop):
             race=race and race | dict(ranks=get_world_size()),
             autocast=autocast,
             fold_bn=fold_bn,
-            **{
-                name: zlib.crc32(repr(value).encode())
-                for name, value in dict(
-                    dataset=dataloader['dataset'],
-                    evaluator=evaluator,
-                    calibration_dataloader=calibration_dataloader,
-                    model=runner.cfg.get('model'),
-                    latency_table=self.costs.tables.get('latency'),
-                ).items()
-            },
+            dataset=dataloader['dataset'],
+            evaluator=evaluator,
+            calibration_dataloader=calibration_dataloader,
+            model=runner.cfg.get('model'),
+            latency_table=zlib.crc32(repr(self.costs.tables.get('latency')).encode()),
         )
 
     def run(self) -> dict[str, float]:

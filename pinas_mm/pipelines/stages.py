@@ -14,6 +14,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..errors import InputError
 from ..fileio import write_atomic
+from ..settings import changed_settings, plain_settings
 
 STAGE = 'stage.json'
 
@@ -34,25 +35,17 @@ def run_once(
 
     Raises:
         InputError: The folder has the stage of another config; the message names the keys that
-            differ.
+            differ, with both values.
     """
     path = folder / STAGE
-    wanted = {
-        key: value
-        for key, value in json.loads(json.dumps(config.to_dict(), default=str)).items()
-        if key != 'work_dir'
-    }
+    wanted = plain_settings(config.to_dict())
+    wanted.pop('work_dir', None)
     found = json.loads(path.read_text()) if path.exists() else None
     barrier()  # every rank has looked before one writes
     if found is not None:
-        before = found['config']
-        changed = sorted(
-            key for key in wanted.keys() | before.keys() if wanted.get(key) != before.get(key)
-        )
-        if changed:
+        if changes := changed_settings(found['config'], wanted):
             raise InputError(
-                f'{folder}: made with another config ({", ".join(changed)} changed); choose '
-                f'another --work-dir'
+                f'{folder}: made with another config: {changes}; choose another --work-dir'
             )
         if 'result' in found:
             return found['result']

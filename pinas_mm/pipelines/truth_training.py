@@ -25,6 +25,7 @@ from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
 from ..ranking.truth import TruthTable
 from ..registry import MODELS
+from ..settings import changed_settings, plain_settings
 from ..spaces import Arch, SearchSpace
 
 Training = tuple[Arch, int]
@@ -200,7 +201,7 @@ class TruthFile:
         settings = {
             key: value for key, value in config.to_dict().items() if key not in INCIDENTAL
         } | settings
-        settings = json.loads(json.dumps(settings, default=str))
+        settings = plain_settings(settings)
         self.trainings: dict[Arch, list[float]] = {}
         if self.path.exists():
             if not meta.exists():
@@ -214,13 +215,9 @@ class TruthFile:
                 raise InputError(
                     f'{meta}: does not say how {self.path} was made: {error}'
                 ) from error
-            changed = sorted(
-                key for key in settings.keys() | found.keys() if settings.get(key) != found.get(key)
-            )
-            if changed:
+            if changes := changed_settings(found, settings):
                 raise InputError(
-                    f'{self.path}: made with other settings ({", ".join(changed)} changed); '
-                    f'choose another --out'
+                    f'{self.path}: made with other settings: {changes}; choose another --out'
                 )
             table = TruthTable.read(self.path, self.space)
             self.trainings = {

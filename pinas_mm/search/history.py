@@ -10,6 +10,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..fileio import write_atomic
+from ..settings import changed_settings, plain_settings
 from ..spaces import Arch, SearchSpace
 
 
@@ -65,7 +66,7 @@ class History:
         resume: bool = False,
     ) -> None:
         self.path = None if path is None else Path(path)
-        self.header = json.loads(json.dumps(header | dict(space=space.name)))
+        self.header = plain_settings(header | dict(space=space.name))
         self.records: list[Record] = []
         self.searcher_state: dict[str, Any] = {}
         if self.path is None:
@@ -78,13 +79,8 @@ class History:
                     f'--work-dir'
                 )
             found, self.records, self.searcher_state, lines = _read(self.path, space)
-            changed = [
-                f'{key} was {found.get(key)!r} and is {self.header.get(key)!r}'
-                for key in sorted(found.keys() | self.header.keys())
-                if found.get(key) != self.header.get(key)
-            ]
-            if changed:
-                raise InputError(f'{self.path}: begun by another search: ' + '; '.join(changed))
+            if changes := changed_settings(found, self.header):
+                raise InputError(f'{self.path}: begun by another search: {changes}')
         write_atomic(self.path, lambda file: file.write(b''.join(line + b'\n' for line in lines)))
 
     def append(self, records: Sequence[Record], searcher_state: dict[str, Any]) -> None:

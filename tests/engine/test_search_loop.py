@@ -279,7 +279,12 @@ def test_another_search_is_not_mixed_in(tiny, search):
         (dict(seed=1), 'seed was 0 and is 1'),
         (dict(constraints=dict(macs=3e6)), 'constraints was .*3.5e.06.* and is .*3e.06'),
         (dict(seed_of_weights=1), r'supernet was \d+ and is \d+'),
-        (dict(searcher=SEARCHERS['evolution']), "searcher was {'type': 'random'} and is"),
+        (
+            dict(searcher=SEARCHERS['evolution']),
+            "searcher.type was 'random' and is 'evolution'; searcher.population was not set and",
+        ),
+        (dict(model=tiny.classifier(with_cp=True)), 'model.backbone.with_cp was not set and is'),
+        (dict(held_out=48), 'dataset.indices was 64 and is 48'),
         (dict(score_samples=40), 'score_samples was 29 and is 40'),
         (dict(calibration_batches=2), 'calibration_batches was 1 and is 2'),
     ):

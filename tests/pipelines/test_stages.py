@@ -49,7 +49,8 @@ def test_a_stage_of_another_config_is_refused(config, tmp_path, finished):
     config.model.type, config.seed = 'B', 1
     with pytest.raises(
         InputError,
-        match=r'made with another config \(model, seed changed\); choose another --work-dir',
+        match="made with another config: model.type was 'A' and is 'B'; seed was not set and is 1; "
+        'choose another --work-dir',
     ):
         run_once(config, tmp_path, run)
 

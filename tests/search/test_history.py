@@ -88,9 +88,8 @@ def test_resuming_another_search_names_what_changed(path):
             resume=True,
         )
     assert str(error.value) == (
-        f"{path}: begun by another search: autocast was None and is 'bfloat16'; limits was [None, "
-        f'4000000.0] '
-        'and is None; seed was 3 and is 4'
+        f'{path}: begun by another search: seed was 3 and is 4; limits was [None, 4000000.0] and '
+        "is not set; autocast was not set and is 'bfloat16'"
     )
     assert path.read_bytes() == before
 

@@ -400,7 +400,8 @@ def test_the_whole_method_from_the_command_line(tool, method, tmp_path):
     assert ''.join(map(str, subnet.arch)) == results['rows'][0]['arch']
     code, stderr = tool('pinas.py', *method, '--seed', '1')
     assert code == 2 and re.search(
-        r'learn: made with another config \(.*randomness changed\); choose another --work-dir',
+        r'learn: made with another config: .*randomness.seed was 0 and is 1; choose another '
+        '--work-dir',
         stderr,
     )
     before = (tmp_path / 'work/learn/epoch_1.pth').stat().st_mtime_ns
