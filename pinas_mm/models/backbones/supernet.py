@@ -63,11 +63,11 @@ def borrowed(model: nn.Module) -> Iterator[SearchableBackbone]:
     preprocessor = getattr(model, 'data_preprocessor', None)
     mixing = getattr(preprocessor, 'batch_augments', None)
     try:
-        if mixing is not None:
+        if preprocessor is not None and mixing is not None:
             preprocessor.batch_augments = None
         yield backbone
     finally:
-        if mixing is not None:
+        if preprocessor is not None and mixing is not None:
             preprocessor.batch_augments = mixing
         backbone._arch, backbone.part_runner = active, part_runner
         for module, training in modes:
