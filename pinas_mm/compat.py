@@ -92,7 +92,9 @@ def config_path(name: str) -> str:
         raise FileNotFoundError(f"{name!r}: expected 'module::path/to/config.py' of an mm package")
     if module in SUPPORTED:
         require(module, repr(name))
-    path = Path(find_spec(module).origin).parent / '.mim' / 'configs' / relative
+    spec = find_spec(module)
+    assert spec is not None and spec.origin is not None  # `require` has found it
+    path = Path(spec.origin).parent / '.mim' / 'configs' / relative
     if not path.is_file():
         raise FileNotFoundError(f'{name!r}: {module} ships no such config ({path})')
     return str(path)

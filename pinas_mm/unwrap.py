@@ -6,4 +6,7 @@ from torch import nn
 
 def unwrapped(model: nn.Module) -> nn.Module:
     """The model itself, without the wrapper that averages gradients over several ranks."""
-    return model.module if is_model_wrapper(model) else model
+    if not is_model_wrapper(model):
+        return model
+    assert isinstance(model.module, nn.Module)
+    return model.module

@@ -83,7 +83,7 @@ class LoadCachedImage(LoadImageFromFile):
                 return None
         # A copy: what follows in a pipeline may change the image in place.
         image = np.array(self._map[entry['offset'] : end])
-        if zlib.crc32(image) != entry['crc32']:  # images.bin was cut or overwritten
+        if zlib.crc32(image.data) != entry['crc32']:  # images.bin was cut or overwritten
             del self._entries[path]
             return None
         return image.reshape(entry['shape'])
@@ -130,7 +130,7 @@ class LoadCachedImage(LoadImageFromFile):
                 version=version,
                 offset=offset,
                 shape=list(image.shape),
-                crc32=zlib.crc32(image),
+                crc32=zlib.crc32(image.data),
             )
             index.write(json.dumps(entry).encode() + b'\n')
 

@@ -9,12 +9,13 @@ import numpy as np
 
 from ..errors import InputError
 from .digits import SIZES, Digits
+from .digits import Split as DigitsSplit
 
 Split = Literal['train', 'val', 'test']
 
 # Scenes of a split are made of this split of the digits alone, so that no digit of a test scene was
 # learned from anywhere.
-SOURCES: dict[Split, str] = dict(train='learning', val='held_out', test='test')
+SOURCES: dict[Split, DigitsSplit] = dict(train='learning', val='held_out', test='test')
 CLASSES = ('background', *'0123456789')
 BACKGROUND = 0
 # A digit that would leave less than this of an earlier one visible goes elsewhere.

@@ -56,7 +56,8 @@ def write_digit_scenes(
     part = folder.with_name(f'{folder.name}.part{os.getpid()}')
     try:
         for split, number in num_scenes.items():
-            scenes = list(DigitScenes(split, number, size, seed))
+            drawn = DigitScenes(split, number, size, seed)
+            scenes = [drawn[index] for index in range(number)]
             for write in (write_coco, write_ade20k, write_cityscapes):
                 write(split, scenes, part / write.__name__.removeprefix('write_'))
         write_atomic(part / FINISHED, lambda file: file.write(json.dumps(arguments).encode()))

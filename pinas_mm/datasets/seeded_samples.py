@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.dataset import BaseDataset
 from torch.utils.data import Dataset
 
 
@@ -18,7 +19,7 @@ class SeededSamples(Dataset):
         seed: With a sample's index, it fixes the augmentation.
     """
 
-    def __init__(self, dataset: Dataset, seed: int = 0) -> None:
+    def __init__(self, dataset: BaseDataset, seed: int = 0) -> None:
         self.dataset = dataset
         self.seed = seed
 

@@ -2,10 +2,10 @@
 
 import os
 
-from torch.utils.data import Dataset
+from mmengine.dataset import BaseDataset
 
 
-def shared_images(one: Dataset, other: Dataset) -> list[str]:
+def shared_images(one: BaseDataset, other: BaseDataset) -> list[str]:
     """The image files that both datasets have, in the order of their names; however they are
     spelled, and behind links.
 
@@ -16,7 +16,7 @@ def shared_images(one: Dataset, other: Dataset) -> list[str]:
     return sorted(_files(one) & _files(other))
 
 
-def _files(dataset: Dataset) -> set[str]:
+def _files(dataset: BaseDataset) -> set[str]:
     infos = (
         map(dataset.get_data_info, range(len(dataset))) if hasattr(dataset, 'get_data_info') else ()
     )

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
-from torch.utils.data import Dataset, Sampler
+from mmengine.dataset import BaseDataset
+from torch.utils.data import Sampler
 
 from ..errors import InputError
 from ..registry import DATA_SAMPLERS
@@ -26,13 +27,13 @@ class UnshardedSampler(Sampler[int]):
     """
 
     def __init__(
-        self, dataset: Dataset, num_samples: int | None = None, seed: int | None = None
+        self, dataset: BaseDataset, num_samples: int | None = None, seed: int | None = None
     ) -> None:
         if num_samples is not None and (seed is None or not 0 < num_samples <= len(dataset)):
             raise InputError(
                 f'num_samples={num_samples} of a dataset with {len(dataset)} samples, seed={seed}'
             )
-        indices = np.arange(len(dataset))
+        indices: np.ndarray = np.arange(len(dataset))
         if seed is not None:
             rng = np.random.default_rng(seed)
             indices = rng.permutation(len(dataset))
@@ -47,7 +48,7 @@ class UnshardedSampler(Sampler[int]):
         return len(self.indices)
 
 
-def sample_classes(dataset: Dataset) -> np.ndarray | None:
+def sample_classes(dataset: BaseDataset) -> np.ndarray | None:
     """The class of every sample, ``(len(dataset), )``, or None where the dataset does not say or
     samples have several."""
     if not hasattr(dataset, 'get_data_info'):

@@ -2,6 +2,7 @@
 between spaces and widen factors."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
@@ -31,7 +32,7 @@ def check_channels(model: nn.Module) -> None:
     backbone, neck = getattr(model, 'backbone', None), getattr(model, 'neck', None)
     if not isinstance(backbone, SearchableBackbone):
         return
-    if getattr(neck, 'in_channels', None) is not None:
+    if neck is not None and getattr(neck, 'in_channels', None) is not None:
         _check('neck', neck.in_channels, backbone, backbone.out_channels)
     elif neck is None or all(type(module).__name__ in KEEP_CHANNELS for module in _leaves(neck)):
         head = getattr(model, 'head', None)
@@ -49,12 +50,13 @@ def check_channels(model: nn.Module) -> None:
         ):
             index = getattr(head, 'in_index', None)
             # Where it joins several maps, mmseg's head knows the sum of their channels instead.
-            if isinstance(index, int) and -len(backbone.out_channels) <= index < len(
-                backbone.out_channels
+            if (
+                head is not None
+                and isinstance(index, int)
+                and -len(backbone.out_channels) <= index < len(backbone.out_channels)
             ):
-                _check(
-                    type(head).__name__, head.in_channels, backbone, (backbone.out_channels[index],)
-                )
+                channels: Any = head.in_channels
+                _check(type(head).__name__, channels, backbone, (backbone.out_channels[index],))
 
 
 def _leaves(module: nn.Module) -> Iterator[nn.Module]:

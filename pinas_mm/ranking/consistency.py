@@ -115,7 +115,8 @@ def draw_archs(space: SearchSpace, num_archs: int, seed: int = 0) -> list[Arch]:
     Raises:
         InputError: The space has fewer, or so few more that they are not found.
     """
-    rng, found = np.random.default_rng(seed), {}
+    rng = np.random.default_rng(seed)
+    found: dict[Arch, Arch] = {}
     for _ in range(MOST_DRAWS * num_archs):
         if len(found) == num_archs:
             break

@@ -55,7 +55,10 @@ class Ranking:
 
 
 def measure_ranking(
-    scores: Sequence[float], truth: Sequence[float], seed: int = 0, resamples: int = 1000
+    scores: Sequence[float] | np.ndarray,
+    truth: Sequence[float] | np.ndarray,
+    seed: int = 0,
+    resamples: int = 1000,
 ) -> Ranking:
     """Compares scores with true accuracies.
 
@@ -99,13 +102,22 @@ def measure_ranking(
         raise InputError(f'all {len(y)} true accuracies are {y[0]:g}: no order to compare with')
     undefined = f'all {len(x)} scores are {x[0]:g}: tau is undefined' if np.ptp(x) == 0 else None
     best_first = np.argsort(-y, kind='stable')
+    tau, rho, r = (
+        _interval(statistic, x, y, seed, resamples)
+        for statistic in (kendall_tau, _spearman, _pearson)
+    )
+    top_half, top_tenth = (
+        _tau_within(best_first[: round(len(y) * part)], x, y) for part in (0.5, 0.1)
+    )
+    regrets = [max(0.0, float(y.max()) - expected_best(x, y, count)) for count in (1, 10)]
     return Ranking(
-        *(
-            _interval(statistic, x, y, seed, resamples)
-            for statistic in (kendall_tau, _spearman, _pearson)
-        ),
-        *(_tau_within(best_first[: round(len(y) * part)], x, y) for part in (0.5, 0.1)),
-        *(max(0.0, float(y.max()) - expected_best(x, y, count)) for count in (1, 10)),
+        tau=tau,
+        rho=rho,
+        r=r,
+        tau_top_half=top_half,
+        tau_top_tenth=top_tenth,
+        regret_best=regrets[0],
+        regret_top10=regrets[1],
         num_archs=len(y),
         undefined=undefined,
     )

@@ -91,8 +91,8 @@ class RankingReport:
                     ),
                 ),
             )
-        console = Console(file=StringIO(), width=200)
-        console.print(table)
+        written = StringIO()
+        Console(file=written, width=200).print(table)
         notes = [
             f'- {name}: {ranking.undefined}'
             for name, ranking in self.rankings.items()
@@ -101,7 +101,7 @@ class RankingReport:
         if not math.isnan(self.ceiling):
             notes.append(f'- ceiling, tau between two trainings: {self.ceiling:.3f}')
         return (
-            f'{self.title}\n{console.file.getvalue().rstrip()}\n'
+            f'{self.title}\n{written.getvalue().rstrip()}\n'
             + ''.join(f'\n{note}' for note in notes)
             + '\n'
         )

@@ -112,7 +112,7 @@ class TruthTable:
             chosen = rng.choice(len(networks), num_archs, replace=False)
         elif sampling == 'stratified':
             order = np.argsort([self.mean(arch) for arch in networks], kind='stable')
-            chosen = [rng.choice(stratum) for stratum in np.array_split(order, num_archs)]
+            chosen = np.array([rng.choice(part) for part in np.array_split(order, num_archs)])
         else:
             raise InputError(f'sampling={sampling!r}, expected one of {SAMPLINGS}')
         return [networks[i] for i in sorted(chosen)]
@@ -225,7 +225,7 @@ def _is_arch(text: str, space: SearchSpace) -> bool:
     return True
 
 
-def _is_number(text: str) -> bool:
+def _is_number(text: int | float | str) -> bool:
     try:
         float(text)
     except ValueError:

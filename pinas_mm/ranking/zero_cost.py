@@ -48,14 +48,14 @@ def zero_cost_scores(
         synflow=np.zeros(len(archs)),
         naswot=np.zeros(len(archs)),
     )
-    size = tuple(images.shape[-2:])
+    height, width = images.shape[-2:]
     for seed in range(repeats):
         fresh, linear = (
             freshly_initialised(backbone, seed),
             linearised(freshly_initialised(backbone, seed)),
         )
         for i, arch in enumerate(archs):
-            scores['synflow'][i] += synflow(linear, arch, size) / repeats
+            scores['synflow'][i] += synflow(linear, arch, (height, width)) / repeats
             scores['naswot'][i] += naswot(fresh, arch, images) / repeats
             on_progress(seed * len(archs) + i + 1, repeats * len(archs))
     return {name: _dead_last(values) for name, values in scores.items()}

@@ -94,7 +94,7 @@ class Strategy(BaseModel):
 
     # The step.
 
-    def passes(self, data: dict | tuple | list) -> Iterator[Pass]:
+    def passes(self, data: Any) -> Iterator[Pass]:
         """Runs the forward passes of one step, and yields each with its arch before it runs the
         next one.
 
@@ -220,9 +220,7 @@ def _each_within(
         yield result
 
 
-def _strip_prefix(
-    strategy: Strategy, state: dict[str, Tensor], prefix: str, metadata: dict
-) -> None:
+def _strip_prefix(strategy: Strategy, state: Any, prefix: str, metadata: dict) -> None:
     inner = f'{prefix}model.'
     for key in [key for key in state if key.startswith(inner)]:
         state[prefix + key[len(inner) :]] = state.pop(key)

@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -35,7 +35,13 @@ NO_SIGNAL = 1e-3
 BASELINE_MOMENTUM = 0.95
 
 
-class DSNAS:
+if TYPE_CHECKING:
+    from mmengine.optim import OptimWrapper as _Wrapper  # what the mixin is mixed into
+else:
+    _Wrapper = object
+
+
+class DSNAS(_Wrapper):
     """Mixed into an optimiser wrapper: draws an arch for every forward pass, and learns the logits
     it is drawn from.
 
@@ -202,6 +208,7 @@ class DSNAS:
 
     def draw_arch(self, rank: int) -> Arch:
         """The arch that a rank runs in the present pass; every rank knows those of all others."""
+        assert self.logits is not None  # the Runner has called initialize_count_status
         return self.logits.sample(arch_rng(self.arch_seed, self.passes, rank))
 
     def scale_loss(self, loss: Tensor) -> Tensor:
@@ -224,6 +231,7 @@ class DSNAS:
         super().backward(loss, **kwargs)
         # Not before it: checkpointed parts run again there.
         gates, self.backbone.gates = self.backbone.gates, None
+        assert self.logits is not None and gates is not None  # optim_context has set them
         costs = (
             torch.zeros_like(gates) if gates.grad is None else gates.grad
         ).cpu() / self._gradient_scale()
@@ -297,12 +305,13 @@ class DSNAS:
 
     def step(self, **kwargs: Any) -> None:
         """Steps the weights, then the logits, and fixes what is decided."""
+        assert self.logits is not None  # the Runner has called initialize_count_status
         self._stepped = False
         super().step(**kwargs)
-        live = [row for row in self.logits.rows if row.grad is not None]
+        live = [(row, row.grad) for row in self.logits.rows if row.grad is not None]
         # One message: the gradients of all live rows and the loss. Which rows live is the same on
         # every rank, as what is fixed is.
-        message = torch.cat([*(row.grad for row in live), torch.tensor([self._loss])])
+        message = torch.cat([*(gradient for _, gradient in live), torch.tensor([self._loss])])
         self._loss = 0.0
         all_reduce(message, op='mean')
         loss = message[-1].item()
@@ -312,8 +321,9 @@ class DSNAS:
             else BASELINE_MOMENTUM * self.baseline + (1 - BASELINE_MOMENTUM) * loss
         )
         if live and self._stepped and torch.isfinite(message).all():
-            for row, gradient in zip(live, message[:-1].split([len(row) for row in live])):
-                row.grad.copy_(gradient)
+            means = message[:-1].split([len(row) for row, _ in live])
+            for (_, gradient), mean in zip(live, means):
+                gradient.copy_(mean)
             self.logits_optimizer.step()
             self.logits.fix(self.fix_lead)
 
@@ -329,6 +339,7 @@ class DSNAS:
 
     def state_dict(self) -> dict:
         """The wrapper's state, with all that DSNAS knows under ``'dsnas'``."""
+        assert self.logits is not None  # the Runner has called initialize_count_status
         return super().state_dict() | dict(
             dsnas=dict(
                 logits=self.logits.state_dict(),
@@ -359,6 +370,7 @@ class DSNAS:
             self._restore(loaded)
 
     def _restore(self, loaded: dict[str, Any]) -> None:
+        assert self.logits is not None  # the Runner has called initialize_count_status
         self.logits.load_state_dict(loaded['logits'])
         self.logits_optimizer.load_state_dict(loaded['optimizer'])
         self.passes, self.baseline, self.signal = (

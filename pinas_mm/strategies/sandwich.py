@@ -80,7 +80,8 @@ def extreme_archs(costs: CostTable) -> tuple[Arch, Arch]:
         InputError: Candidates of a slot tie, or are ordered otherwise by their parameters than by
             their MACs.
     """
-    space, chosen = costs.space, {'smallest': [], 'largest': []}
+    space = costs.space
+    chosen: dict[str, list[int]] = {'smallest': [], 'largest': []}
     for slot, candidates in enumerate(space.candidates):
         archs = np.zeros((len(candidates), space.num_slots), int)
         archs[:, slot] = range(len(candidates))

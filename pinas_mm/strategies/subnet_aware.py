@@ -10,7 +10,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
@@ -19,7 +19,7 @@ from torch.optim import SGD, Optimizer
 
 from ..costs import CostTable, measure_costs
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import searchable_backbone_of
 from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
 from ..spaces import Arch
@@ -97,7 +97,13 @@ def lent(optimizer: Optimizer, buffers: defaultdict) -> Iterator[None]:
         optimizer.state = own
 
 
-class SubnetAwareDynamics:
+if TYPE_CHECKING:
+    from mmengine.optim import OptimWrapper as _Wrapper  # what the mixin is mixed into
+else:
+    _Wrapper = object
+
+
+class SubnetAwareDynamics(_Wrapper):
     """Mixed into an optimiser wrapper: CaLR and momentum separation for SGD.
 
     A strategy says which arch each pass belongs to; else it is the backbone's active arch when
@@ -142,6 +148,8 @@ class SubnetAwareDynamics:
         InputError: Another optimiser than SGD, an argument out of range, or a model without a
             supernet.
     """
+
+    optimizer: Any  # SGD; within `step` a PendingUpdate
 
     def __init__(
         self,
@@ -198,7 +206,7 @@ class SubnetAwareDynamics:
             )
         self.costs = measure_costs(model, self.input_size)
         self.cost_range = cost_range(self.costs, self.complexity)
-        self.backbone: SearchableBackbone = model.backbone
+        self.backbone = searchable_backbone_of(model)
         space = self.costs.space
         if not self.backbone.is_supernet:
             raise InputError(
@@ -218,6 +226,7 @@ class SubnetAwareDynamics:
 
     def gamma(self, arch: Arch) -> float:
         """The decay ratio of an arch."""
+        assert self.costs is not None  # the Runner has called initialize_count_status
         return decay_ratio(
             self.costs.array(self.complexity, [arch])[0].item(), *self.cost_range, self.gamma_max
         )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..fileio import write_atomic
@@ -67,7 +68,7 @@ def plot_pareto(records: Sequence[Record], score: str, cost: str, path: str | os
     _save(figure, axes, path)
 
 
-def _figure() -> tuple[Figure, object]:
+def _figure() -> tuple[Figure, Axes]:
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axes = figure.subplots()
     axes.grid(color='#eeeeee')
@@ -75,6 +76,6 @@ def _figure() -> tuple[Figure, object]:
     return figure, axes
 
 
-def _save(figure: Figure, axes: object, path: str | os.PathLike) -> None:
+def _save(figure: Figure, axes: Axes, path: str | os.PathLike) -> None:
     axes.legend(frameon=False)
     write_atomic(path, lambda file: figure.savefig(file, format='png', dpi=120))

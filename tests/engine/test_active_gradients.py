@@ -1,9 +1,7 @@
-import subprocess
-import sys
-
 import pytest
 import torch
 import two_ranks
+from processes import on_two_ranks
 from two_ranks import (
     LR,
     MICRO_STEPS,
@@ -22,17 +20,7 @@ from pinas_mm.engine import ActiveGradientDataParallel
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp('ranks')
-    processes = [
-        subprocess.Popen(
-            [sys.executable, two_ranks.__file__, str(folder), str(rank)], stdout=subprocess.DEVNULL
-        )
-        for rank in range(2)
-    ]
-    try:
-        assert [process.wait(timeout=240) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+    on_two_ranks(two_ranks.train, folder, folder)
     return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
 
 

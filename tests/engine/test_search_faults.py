@@ -1,38 +1,19 @@
 """Searches that are killed, and searches on two ranks, in processes of their own."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
+import tiny_search
 import torch
+from processes import finish, on_two_ranks, start, two_ranks
 from tiny_search import run
 
 from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.search.history import read_history
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 
-SCRIPT = Path(__file__).with_name('tiny_search.py')
-
-
-def start(*arguments):
-    return subprocess.Popen(
-        [sys.executable, SCRIPT, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def finish(process, timeout=240):
-    output, _ = process.communicate(timeout=timeout)
-    return process.returncode, output
-
 
 def test_killed_twenty_times_it_ends_as_if_never_killed(tmp_path):
-    code, output = finish(start('killed', tmp_path, 20))
-    assert code == 0, output
-    batches = list(map(int, output.splitlines()[-1].split()))
+    assert finish([start(tiny_search.killed, tmp_path, 'report', tmp_path, 20)]) == [0]
+    batches = list(map(int, (tmp_path / 'batches').read_text().split()))
     assert len(batches) == 20 and len(set(batches)) >= 10, (
         f'kills at different stages of the search: {batches}'
     )
@@ -56,10 +37,7 @@ def one_rank(tmp_path_factory):
 def test_two_ranks_write_the_history_of_one(tmp_path, one_rank):
     """The classifier has SyncBN: recalibration must be local, since the ranks run different
     archs."""
-    ranks = [start('rank', tmp_path, number) for number in range(2)]
-    for process in ranks:
-        code, output = finish(process)
-        assert code == 0, output
+    on_two_ranks(tiny_search.rank, tmp_path, tmp_path)
     folder, loop = one_rank
     for name in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
         assert (tmp_path / 'ranks' / name).read_bytes() == (folder / name).read_bytes()
@@ -69,8 +47,7 @@ def test_two_ranks_write_the_history_of_one(tmp_path, one_rank):
 
 
 def test_a_lost_rank_ends_the_search_and_it_resumes_on_one(tmp_path, one_rank):
-    ranks = [start('rank', tmp_path, number, 3) for number in range(2)]
-    codes = [finish(process, timeout=120)[0] for process in ranks]
+    codes = finish(two_ranks(tiny_search.rank, tmp_path, tmp_path, 3), timeout=120)
     assert codes[1] == -9 and codes[0] not in (0, -9)
     history = tmp_path / 'ranks/history.jsonl'
     assert len(read_history(history, NASBENCH_MACRO)[1]) == 4, 'the two batches before'

@@ -1,10 +1,8 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import torch
 import two_ranks_dynamics
+from processes import on_two_ranks
 from two_ranks import labelled
 from two_ranks_dynamics import ACCUMULATIVE_COUNTS, STEPS, optimiser, results, schedule, strategy
 
@@ -198,18 +196,7 @@ def test_a_resumed_training_ends_as_one_never_stopped(tiny):
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp('dynamics')
-    processes = [
-        subprocess.Popen(
-            [sys.executable, two_ranks_dynamics.__file__, str(folder), str(rank)],
-            stdout=subprocess.DEVNULL,
-        )
-        for rank in range(2)
-    ]
-    try:
-        assert [process.wait(timeout=240) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+    on_two_ranks(two_ranks_dynamics.train, folder, folder)
     return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
 
 

@@ -1,9 +1,4 @@
-"""A small search as a script, for tests that kill it or run it on two ranks.
-
-``python tiny_search.py killed FOLDER KILLS`` runs it once undisturbed in ``FOLDER/whole``, and once
-in ``FOLDER/killed``, where it is killed at ``KILLS`` random moments and resumed each time. ``python
-tiny_search.py rank FOLDER RANK [DIES_AT]`` is one of two gloo ranks; rank 1 kills itself in asked
-batch ``DIES_AT``."""
+"""A small search, for tests that kill it or run it on two ranks."""
 
 import os
 import random
@@ -11,9 +6,7 @@ import signal
 import sys
 import time
 import traceback
-from pathlib import Path
 
-import torch
 import torch.distributed as dist
 from mmengine.registry import init_default_scope
 from tiny_runner import Tiny
@@ -84,6 +77,9 @@ def batches(folder):
 
 
 def killed(folder, kills):
+    """Runs the search once undisturbed in ``folder/whole``, and once in ``folder/killed``, where it
+    is killed at ``kills`` random moments and resumed each time. ``folder/batches`` gets the batches
+    it had at each of them."""
     assert os.waitpid(forked(folder / 'whole'), 0)[1] == 0
     random.seed(0)
     spent = []
@@ -103,13 +99,11 @@ def killed(folder, kills):
         )
         spent.append(batches(folder / 'killed'))
     assert os.waitpid(forked(folder / 'killed'), 0)[1] == 0
-    print(*spent)
+    (folder / 'batches').write_text(' '.join(map(str, spent)))
 
 
-def rank(folder, number, dies_at=None):
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous{dies_at}', rank=number, world_size=2
-    )
+def rank(number, folder, dies_at=None):
+    """One of two ranks; rank 1 kills itself in asked batch ``dies_at``."""
     if dies_at is not None and number == 1:
         evaluate, calls = ArchEvaluator.evaluate, []
 
@@ -122,13 +116,3 @@ def rank(folder, number, dies_at=None):
         ArchEvaluator.evaluate = dying
     loop = run(folder / 'ranks', num_archs=20, norm='SyncBN').test_loop
     (folder / f'winner{number}').write_text(str(loop.winner))
-    dist.destroy_process_group()
-
-
-if __name__ == '__main__':
-    torch.set_num_threads(1)
-    mode, where, number = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    if mode == 'killed':
-        killed(where, number)
-    else:
-        rank(where, number, int(sys.argv[4]) if len(sys.argv) > 4 else None)

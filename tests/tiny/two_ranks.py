@@ -1,11 +1,6 @@
-"""What test_active_gradients.py runs on two ranks: ``python two_ranks.py FOLDER RANK`` writes
-``FOLDER/RANK.pth``."""
-
-import sys
-from pathlib import Path
+"""What test_active_gradients.py runs on two ranks."""
 
 import torch
-import torch.distributed as dist
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
@@ -215,12 +210,8 @@ def train_strategy(kind, rank, accumulative_counts=1, apart=False):
     return dict(updates=updates, state=copies(model.module.state_dict().items()), calls=calls)
 
 
-def main():
-    folder, rank = Path(sys.argv[1]), int(sys.argv[2])
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2
-    )
+def train(rank, folder):
+    """Writes ``folder/rank.pth``."""
     results = dict(
         single=train_classifier(1, rank),
         accumulated=train_classifier(2, rank),
@@ -232,8 +223,3 @@ def main():
         supervised_pi=train_strategy('SupervisedPiStrategy', rank),
     )
     torch.save(results, folder / f'{rank}.pth')
-    dist.destroy_process_group()
-
-
-if __name__ == '__main__':
-    main()

@@ -1,11 +1,6 @@
-"""What test_subnet_aware_training.py runs on two ranks: ``python two_ranks_dynamics.py FOLDER
-RANK`` writes ``FOLDER/RANK.pth``."""
-
-import sys
-from pathlib import Path
+"""What test_subnet_aware_training.py runs on two ranks."""
 
 import torch
-import torch.distributed as dist
 from mmengine.registry import MODELS, init_default_scope
 from two_ranks import copies, labelled
 
@@ -60,20 +55,11 @@ def results(model, wrapper):
     return dict(parameters=copies(model.named_parameters()), buffers=buffers)
 
 
-def main():
-    folder, rank = Path(sys.argv[1]), int(sys.argv[2])
-    torch.set_num_threads(1)
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2
-    )
+def train(rank, folder):
+    """Writes ``folder/rank.pth``."""
     model = ActiveGradientDataParallel(strategy())
     wrapper = optimiser(model.module)
     for step in range(STEPS):
         schedule(wrapper, step)
         model.train_step(labelled(rank, step), wrapper)
     torch.save(results(model.module, wrapper), folder / f'{rank}.pth')
-    dist.destroy_process_group()
-
-
-if __name__ == '__main__':
-    main()

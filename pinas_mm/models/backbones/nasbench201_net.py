@@ -72,10 +72,9 @@ class SearchableNASBench201(SearchableBackbone):
                 return nn.Identity()
             case 'pool':
                 return nn.AvgPool2d(3, stride=1, padding=1, count_include_pad=False)
-            case 'conv':
-                return self._relu_conv_bn(
-                    position.in_channels, position.out_channels, candidate.block['kernel_size']
-                )
+        return self._relu_conv_bn(
+            position.in_channels, position.out_channels, candidate.block['kernel_size']
+        )
 
     def build_tail(self) -> nn.Module:
         return nn.Sequential(
@@ -84,12 +83,14 @@ class SearchableNASBench201(SearchableBackbone):
 
     def residual_norms(self) -> Iterator[nn.Module]:
         return (
-            module.second[-1] for module in self.modules() if isinstance(module, ReductionBlock)
+            list(module.second.children())[-1]
+            for module in self.modules()
+            if isinstance(module, ReductionBlock)
         )
 
     def run(self, index: int, arch: Arch, x: Tensor) -> Tensor:
         if not self.space.positions[index].slots:
-            return self.layers[index]['block'](x)
+            return self.position(index)['block'](x)
         nodes = {0: x}
         for slot, ((source, end), edge) in enumerate(zip(EDGES, self.position_path(index, arch))):
             out = self.gated([slot], edge(nodes[source]))
@@ -97,8 +98,10 @@ class SearchableNASBench201(SearchableBackbone):
         return nodes[3]
 
     def position_path(self, index: int, arch: Arch) -> list[nn.Module]:
-        layer, slots = self.layers[index], self.space.positions[index].slots
-        return [layer[str(slot)][str(arch[slot])] for slot in slots] if slots else [layer['block']]
+        modules, slots = self.position(index), self.space.positions[index].slots
+        if not slots:
+            return [modules['block']]
+        return [modules.get_submodule(f'{slot}.{arch[slot]}') for slot in slots]
 
     def _build_reduction(self, position: Position) -> nn.Module:
         # Any size: of an odd one the stride of a convolution keeps the larger half, so does a pool

@@ -226,7 +226,7 @@ class SearchableResNeSt(SearchableBackbone):
     def position_path(self, index: int, arch: Arch) -> list[nn.Module]:
         modules = super().position_path(index, arch)
         return (
-            [*modules, self.layers[index]['shortcut']]
-            if 'shortcut' in self.layers[index]
+            [*modules, self.position(index)['shortcut']]
+            if 'shortcut' in self.position(index)
             else modules
         )

@@ -158,12 +158,18 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     def run(self, index: int, arch: Arch, x: Tensor) -> Tensor:
         """Runs position ``index`` as ``arch`` has it."""
         (slot,) = self.space.positions[index].slots
-        return self.layers[index][str(arch[slot])](x)
+        return self.position(index)[str(arch[slot])](x)
 
     def position_path(self, index: int, arch: Arch) -> list[nn.Module]:
         """The modules that position ``index`` runs for ``arch``."""
         (slot,) = self.space.positions[index].slots
-        return [self.layers[index][str(arch[slot])]]
+        return [self.position(index)[str(arch[slot])]]
+
+    def position(self, index: int) -> nn.ModuleDict:
+        """The modules of position ``index``, as :meth:`build_position` made them."""
+        modules = self.layers[index]
+        assert isinstance(modules, nn.ModuleDict)
+        return modules
 
     # What every space shares.
 
@@ -251,8 +257,9 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     def gated(self, slots: Sequence[int], x: Tensor) -> Tensor:
         """A block's output times the gates of the slots it reads; a parallel position calls it in
         :meth:`run`, for each slot's output."""
-        for slot in slots if self.gates is not None else ():
-            x = _Gate.apply(x, self.gates[slot])
+        if self.gates is not None:
+            for slot in slots:
+                x = _Gate.apply(x, self.gates[slot])
         return x
 
     # A path in parts: 0 is the stem, i + 1 position i, the last one the tail. Who sets
@@ -268,6 +275,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             return self.stem(x)
         if part <= len(self.space.positions):
             return self.run(part - 1, arch, x)
+        assert self.tail is not None  # the last part is the tail, if there is one
         return self.tail(x)
 
     def _run_checkpointed(self, part: int, arch: Arch, x: Tensor) -> Tensor:
@@ -284,7 +292,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             return [self.stem]
         if part <= len(self.space.positions):
             return self.position_path(part - 1, arch)
-        return [self.tail]
+        return [] if self.tail is None else [self.tail]
 
     def prefix(self, part: int, arch: Arch) -> tuple[int, tuple[int, ...]]:
         """What the output of a part depends on: the part, and the choices read up to it."""
@@ -306,8 +314,9 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             self.channels(stages.get(index, self.space.tail_channels)) for index in self.out_indices
         )
 
-    def channels(self, full: int) -> int:
+    def channels(self, full: int | None) -> int:
         """The channel count at this width."""
+        assert full is not None  # asked for the tail of a space without one
         return max(1, round(full * self.widen_factor))
 
     def conv(
@@ -465,4 +474,5 @@ class _StatisticsKept(AbstractContextManager):
     def __exit__(self, *error: object) -> None:
         for layer, momentum in self.momenta:
             layer.momentum = momentum
-            layer.num_batches_tracked -= 1
+            if layer.num_batches_tracked is not None:
+                layer.num_batches_tracked -= 1

@@ -92,8 +92,9 @@ class SearchableShuffleNetV2(SearchableBackbone):
         self.stem_stride = stem_stride
         super().__init__(*args, **kwargs)
 
-    def channels(self, full: int) -> int:
+    def channels(self, full: int | None) -> int:
         """The channel count at this width: the nearest even number, at least 2."""
+        assert full is not None  # asked for the tail of a space without one
         return max(2, 2 * round(full * self.widen_factor / 2))
 
     def build_stem(self) -> nn.Module:

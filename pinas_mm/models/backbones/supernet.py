@@ -68,11 +68,11 @@ def borrowed(model: nn.Module) -> Iterator[SearchableBackbone]:
     mixing = getattr(preprocessor, 'batch_augments', None)
     try:
         backbone.is_borrowed = True
-        if mixing is not None:
+        if preprocessor is not None and mixing is not None:
             preprocessor.batch_augments = None
         yield backbone
     finally:
-        if mixing is not None:
+        if preprocessor is not None and mixing is not None:
             preprocessor.batch_augments = mixing
         backbone._arch, backbone.part_runner = active, part_runner
         backbone.is_borrowed = was_borrowed

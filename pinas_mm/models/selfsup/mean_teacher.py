@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ...errors import InputError
 from ...spaces import Arch
+from ..backbones import SearchableBackbone, searchable_backbone_of
 
 
 class MeanTeacher(nn.Module):
@@ -32,6 +33,8 @@ class MeanTeacher(nn.Module):
     Raises:
         InputError: A momentum outside ``[0, 1]``.
     """
+
+    backbone: SearchableBackbone
 
     def __init__(
         self,
@@ -79,10 +82,10 @@ class MeanTeacher(nn.Module):
     def init_weights(self) -> None:
         """Nothing: the teacher is copied from the student, never initialised by itself."""
 
-    def _active_parameters(self, model: nn.Module, arch: Arch) -> list[nn.Parameter]:
+    def _active_parameters(self, model: nn.Module, arch: Arch) -> list[Tensor]:
         others = [getattr(model, name) for name, _ in self.named_children() if name != 'backbone']
         return [
             parameter
-            for module in [*model.backbone.path(arch), *others]
+            for module in [*searchable_backbone_of(model).path(arch), *others]
             for parameter in module.parameters()
         ]

@@ -99,7 +99,7 @@ def build_searcher(
     cls = get_searcher(name)
     known: dict[str, None] = {}
     for base in cls.__mro__:
-        parameters = inspect.signature(base.__init__).parameters
+        parameters = inspect.signature(vars(base).get('__init__', object.__init__)).parameters
         known |= {
             key: None
             for key, p in parameters.items()

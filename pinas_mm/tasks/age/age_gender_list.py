@@ -1,7 +1,7 @@
 """Lists of faces with ages and genders, such as those of MORPH."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import InputError
@@ -58,24 +58,21 @@ class AgeGenderList(AgeGenderDataset):
         asked = ('image', *self.tasks)
         with open(self.ann_file, newline='', encoding='utf-8-sig') as file:
             if self.ann_file.endswith('.csv'):
-                rows, names = (
-                    csv.DictReader(file),
-                    {name: self.columns.get(name, name) for name in asked},
-                )
-                missing = [name for name in names.values() if name not in (rows.fieldnames or ())]
+                table = csv.DictReader(file)
+                names = {name: self.columns.get(name, name) for name in asked}
+                missing = [name for name in names.values() if name not in (table.fieldnames or ())]
                 if missing:
                     raise InputError(
-                        f'{self.ann_file}: no column {missing[0]!r} in {rows.fieldnames} '
+                        f'{self.ann_file}: no column {missing[0]!r} in {table.fieldnames} '
                         f'(`columns` of {type(self).__name__})'
                     )
+                rows: Iterable[dict[str, str]] = table
             else:
-                rows, names = (
-                    (dict(zip(IN_ORDER, line.split())) for line in file if line.strip()),
-                    dict(zip(asked, asked)),
-                )
+                rows = (dict(zip(IN_ORDER, line.split())) for line in file if line.strip())
+                names = dict(zip(asked, asked))
             for number, row in enumerate(rows, start=1):
-                face = {name: row.get(column) for name, column in names.items()}
-                if None in face.values():
+                face = {name: row.get(column) or '' for name, column in names.items()}
+                if any(row.get(column) is None for column in names.values()):
                     raise InputError(
                         f'{self.ann_file}: face {number} has {list(row.values())}, expected '
                         f'{list(asked)}'

@@ -7,7 +7,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from ...datasets.digits import Digits
+from ...datasets.digits import Digits, Split
 from ...errors import InputError
 
 Look = Literal['grey', 'inverted', 'coloured', 'noisy']
@@ -17,7 +17,7 @@ LOOKS: tuple[Look, ...] = ('grey', 'inverted', 'coloured', 'noisy')
 def write_digit_domain(
     folder: str | os.PathLike,
     look: Look,
-    split: str = 'learning',
+    split: Split = 'learning',
     num_images: int | None = None,
     seed: int = 0,
     noise: float = 60,

@@ -48,7 +48,8 @@ class DomainSampler(Sampler[int]):
         self.start = 0
 
     def __iter__(self) -> Iterator[int]:
-        orders, cycles = [np.empty(0, np.int64)] * 2, [-1, -1]
+        orders: list[np.ndarray] = [np.empty(0, np.int64)] * 2
+        cycles = [-1, -1]
         for number in count(self.start):
             pair, domain = divmod(number, 2)
             cycle, place = divmod(pair * self.world_size + self.rank, self.sizes[domain])

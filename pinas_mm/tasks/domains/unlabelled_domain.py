@@ -44,7 +44,7 @@ class UnlabelledDomain(BaseDataset):
         )
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        images, self._images = self._images, None
+        images, self._images = self._images, []
         return images
 
     def prepare_data(self, idx: int) -> dict[str, Any] | None:

@@ -81,15 +81,19 @@ class ReIDMetric(BaseMetric):
             )
 
     def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
-        persons, cameras, query, images = (
-            [result[key] for result in results] for key in ('person', 'camera', 'query', 'image')
+        of = {
+            key: [result[key] for result in results]
+            for key in ('feature', 'person', 'camera', 'query', 'image')
+        }
+        check_queries(
+            of['person'],
+            of['camera'],
+            of['query'],
+            of['image'],
+            f'ReIDMetric: {len(results)} images',
         )
-        check_queries(persons, cameras, query, images, f'ReIDMetric: {len(results)} images')
         features, persons, cameras, query = (
-            np.array([result['feature'] for result in results]),
-            np.array(persons),
-            np.array(cameras),
-            np.array(query),
+            np.array(of[key]) for key in ('feature', 'person', 'camera', 'query')
         )
         gallery = ~query & (persons != JUNK)
 
