@@ -11,7 +11,7 @@ import yaml
 from .errors import InputError
 
 
-def write_atomic(path: str | os.PathLike, write: Callable[[BinaryIO], None]) -> None:
+def write_atomic(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -> None:
     """Writes a whole file beside ``path`` and renames it over, so that a full disk or a kill leaves
     the old file.
 

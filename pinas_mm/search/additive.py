@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.linear_model import BayesianRidge
 
 from ..spaces import Arch, SearchSpace
@@ -33,12 +34,14 @@ class AdditiveModel:
         standardised = np.clip((np.array(scores, float) - self._median) / self._scale, LOWEST, None)
         self._ridge = BayesianRidge().fit(space.one_hot(archs).astype(float), standardised)
 
-    def predict(self, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+    def predict(self, archs: Sequence[Arch] | NDArray[np.int64]) -> NDArray[np.float64]:
         """Expected scores ``(N, )`` of archs, in the unit of the scores."""
-        return self._median + self._scale * self._ridge.predict(
+        standardised: NDArray[np.float64] = self._ridge.predict(
             self.space.one_hot(archs).astype(float)
         )
+        scores: NDArray[np.float64] = self._median + self._scale * standardised
+        return scores
 
-    def best_first(self, archs: np.ndarray) -> np.ndarray:
+    def best_first(self, archs: NDArray[np.int64]) -> NDArray[np.int64]:
         """Archs ``(N, num_slots)`` in the order of their predictions; equal ones stay in theirs."""
         return archs[np.argsort(-self.predict(archs), kind='stable')]

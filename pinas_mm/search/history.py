@@ -59,7 +59,7 @@ class History:
 
     def __init__(
         self,
-        path: str | os.PathLike | None,
+        path: str | os.PathLike[str] | None,
         space: SearchSpace,
         header: dict[str, Any],
         resume: bool = False,
@@ -115,7 +115,7 @@ class History:
 
 
 def read_history(
-    path: str | os.PathLike, space: SearchSpace
+    path: str | os.PathLike[str], space: SearchSpace
 ) -> tuple[dict[str, Any], list[Record], dict[str, Any]]:
     """The header, the records and the searcher's state of a history file.
 
@@ -129,7 +129,7 @@ def read_history(
 
 
 def _read(
-    path: str | os.PathLike, space: SearchSpace
+    path: str | os.PathLike[str], space: SearchSpace
 ) -> tuple[dict[str, Any], list[Record], dict[str, Any], list[bytes]]:
     """The same, and the lines that hold it."""
     try:
@@ -144,7 +144,8 @@ def _read(
     records: list[Record] = []
     batch: list[tuple[int, Record]] = []
     state: dict[str, Any] = {}
-    kept, read = [lines[0]], []
+    kept: list[bytes] = [lines[0]]
+    read: list[bytes] = []
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue

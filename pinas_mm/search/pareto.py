@@ -1,11 +1,12 @@
 """Which of many points no other point beats in everything."""
 
 import numpy as np
+from numpy.typing import NDArray
 from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
 
-def pareto_front(objectives: np.ndarray) -> np.ndarray:
+def pareto_front(objectives: NDArray[np.float64]) -> NDArray[np.int64]:
     """Indices of the points that no other dominates, in order of the first objective.
 
     Args:
@@ -17,7 +18,9 @@ def pareto_front(objectives: np.ndarray) -> np.ndarray:
     return np.array(sorted(front, key=lambda i: tuple(objectives[i])))
 
 
-def rank_and_crowding(objectives: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def rank_and_crowding(
+    objectives: NDArray[np.float64],
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """For every point the number of its front (0 is the Pareto front) and its crowding distance
     there (NSGA-II, Deb et al., 2002, III).
 

@@ -87,8 +87,8 @@ def search(
                 zip(archs, evaluate(archs), strict=True), start=first
             )
         ]
-        scored = [record for record in batch if record.score is not None]
-        searcher.tell([record.arch for record in scored], [record.score for record in scored])
+        scored = [(record.arch, record.score) for record in batch if record.score is not None]
+        searcher.tell([arch for arch, _ in scored], [value for _, value in scored])
         history.append(
             batch,
             {
@@ -145,10 +145,8 @@ def rescore(
 
 def ranked(records: Sequence[Record]) -> list[Record]:
     """The records that have a score, best first; among equal scores the one asked first."""
-    return sorted(
-        (record for record in records if record.score is not None),
-        key=lambda record: (-record.score, record.index),
-    )
+    scored = [(-record.score, record) for record in records if record.score is not None]
+    return [record for _, record in sorted(scored, key=lambda pair: (pair[0], pair[1].index))]
 
 
 def restore(searcher: Searcher, state: dict[str, Any], records: list[Record]) -> None:

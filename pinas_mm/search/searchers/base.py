@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...spaces import Arch, SearchSpace
@@ -19,10 +20,10 @@ class Feasible(Protocol):
     """Which archs may be proposed, and what they cost; :class:`pinas_mm.costs.cost.Constraints` is
     one."""
 
-    def mask(self, archs: np.ndarray) -> np.ndarray:
+    def mask(self, archs: NDArray[np.int64]) -> NDArray[np.bool_]:
         """``(N, num_slots)`` ints to ``(N, )`` bools."""
 
-    def cost(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+    def cost(self, name: str, archs: Sequence[Arch] | NDArray[np.int64]) -> NDArray[np.float64]:
         """One cost of many archs, ``(N, )``; only asked for by searchers with several
         objectives."""
 
@@ -83,7 +84,7 @@ class Searcher(ABC):
             )
         return batch
 
-    def draw(self, n: int) -> np.ndarray:
+    def draw(self, n: int) -> NDArray[np.int64]:
         """``n`` uniformly drawn archs, counted towards ``max_draws``."""
         self.draws += n
         return self.space.sample_array(self.rng, n)
@@ -102,7 +103,7 @@ class Searcher(ABC):
         self._additive = None
 
     @abstractmethod
-    def propose(self, n: int) -> np.ndarray:
+    def propose(self, n: int) -> NDArray[np.int64]:
         """Candidates for about ``n`` archs to ask, best first, any number of rows ``(M,
         num_slots)``; counts in ``self.draws``."""
 
@@ -113,7 +114,7 @@ class Searcher(ABC):
             self._additive = AdditiveModel(self.space, self.archs, self.scores)
         return self._additive
 
-    def fresh(self, candidates: np.ndarray, n: int) -> list[Arch]:
+    def fresh(self, candidates: NDArray[np.int64], n: int) -> list[Arch]:
         """The first ``n`` feasible new networks among the candidates, marked as asked."""
         if self.feasible is not None:
             candidates = candidates[self.feasible.mask(candidates)]

@@ -4,6 +4,7 @@ AAAI 2019)."""
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...spaces import Arch
@@ -59,25 +60,27 @@ class EvolutionSearcher(Searcher):
         self.ageing = ageing
         self.additive = additive
 
-    def propose(self, n: int) -> np.ndarray:
+    def propose(self, n: int) -> NDArray[np.int64]:
         if len(self.archs) < self.population:
             return self.draw(4 * n)
         model = self.additive_model() if self.additive else None
         fitness = np.array(self.scores) if model is None else model.predict(self.archs)
         if self.ageing:
-            members = np.arange(len(self.archs) - self.population, len(self.archs))
+            members: NDArray[np.int64] = np.arange(
+                len(self.archs) - self.population, len(self.archs)
+            )
         else:
             members = np.argsort(-fitness, kind='stable')[: self.population]
         self.draws += 4 * n
         children = np.array([self._child(members, fitness) for _ in range(4 * n)])
         return children if model is None else model.best_first(children)
 
-    def _child(self, members: np.ndarray, fitness: np.ndarray) -> Arch:
+    def _child(self, members: NDArray[np.int64], fitness: NDArray[np.float64]) -> Arch:
         child = self._parent(members, fitness)
         if self.rng.random() < self.crossover:
             child = self.space.crossover(child, self._parent(members, fitness), self.rng)
         return self.space.mutate(child, self.mutation, self.rng)
 
-    def _parent(self, members: np.ndarray, fitness: np.ndarray) -> Arch:
+    def _parent(self, members: NDArray[np.int64], fitness: NDArray[np.float64]) -> Arch:
         drawn = self.rng.choice(members, self.tournament, replace=False)
-        return self.archs[drawn[np.argmax(fitness[drawn])]]
+        return self.archs[int(drawn[np.argmax(fitness[drawn])])]

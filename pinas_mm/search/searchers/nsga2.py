@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError
 from ...spaces import Arch
@@ -57,7 +58,7 @@ class NSGA2Searcher(Searcher):
             np.zeros((1, self.space.num_slots), int), [0.0]
         )  # names an unknown cost at once
 
-    def propose(self, n: int) -> np.ndarray:
+    def propose(self, n: int) -> NDArray[np.int64]:
         if len(self.archs) < self.population:
             return self.draw(4 * n)
         rank, crowding = rank_and_crowding(self._values(self.archs, self.scores))
@@ -70,18 +71,25 @@ class NSGA2Searcher(Searcher):
         """The archs told that no other beats in every objective, best score first."""
         return [self.archs[i] for i in pareto_front(self._values(self.archs, self.scores))]
 
-    def _values(self, archs: Sequence[Arch] | np.ndarray, scores: Sequence[float]) -> np.ndarray:
+    def _values(
+        self, archs: Sequence[Arch] | NDArray[np.int64], scores: Sequence[float]
+    ) -> NDArray[np.float64]:
+        assert self.feasible is not None, 'checked when built'
         return np.stack(
             [-np.asarray(scores), *(self.feasible.cost(name, archs) for name in self.objectives)],
             axis=1,
         ).astype(float)
 
-    def _child(self, members: np.ndarray, rank: np.ndarray, crowding: np.ndarray) -> Arch:
+    def _child(
+        self, members: NDArray[np.int64], rank: NDArray[np.int64], crowding: NDArray[np.float64]
+    ) -> Arch:
         child = self._parent(members, rank, crowding)
         if self.rng.random() < self.crossover:
             child = self.space.crossover(child, self._parent(members, rank, crowding), self.rng)
         return self.space.mutate(child, self.mutation, self.rng)
 
-    def _parent(self, members: np.ndarray, rank: np.ndarray, crowding: np.ndarray) -> Arch:
-        pair = self.rng.choice(members, 2, replace=False).tolist()
+    def _parent(
+        self, members: NDArray[np.int64], rank: NDArray[np.int64], crowding: NDArray[np.float64]
+    ) -> Arch:
+        pair: list[int] = self.rng.choice(members, 2, replace=False).tolist()
         return self.archs[min(pair, key=lambda i: (rank[i], -crowding[i]))]

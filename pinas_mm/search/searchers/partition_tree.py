@@ -8,6 +8,7 @@ from typing import Any
 
 import lightgbm
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError
 from .base import POOL, Searcher
@@ -27,14 +28,19 @@ class Node:
     """
 
     def __init__(
-        self, features: np.ndarray, scores: np.ndarray, depth: int, min_leaf: int, seed: int
+        self,
+        features: NDArray[np.float32],
+        scores: NDArray[np.float64],
+        depth: int,
+        min_leaf: int,
+        seed: int,
     ) -> None:
         self.features, self.scores = features, scores
         self.depth, self.min_leaf, self.seed = depth, min_leaf, seed
         self.is_leaf = depth == 0 or len(scores) < 2 * min_leaf or scores.min() == scores.max()
 
     @cached_property
-    def better(self) -> np.ndarray:
+    def better(self) -> NDArray[np.bool_]:
         """Which archs are the better half; by rank, since with a comparison to the median equal
         scores could leave a half empty."""
         better = np.zeros(len(self.scores), bool)
@@ -44,10 +50,11 @@ class Node:
     @cached_property
     def children(self) -> tuple['Node', 'Node']:
         """The other half and the better half."""
-        return tuple(
+        worse, better = (
             Node(self.features[half], self.scores[half], self.depth - 1, self.min_leaf, self.seed)
             for half in (~self.better, self.better)
         )
+        return worse, better
 
     @cached_property
     def classifier(self) -> lightgbm.LGBMClassifier:
@@ -103,7 +110,7 @@ class PartitionTreeSearcher(Searcher):
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(*args, seed=seed, **kwargs)
+        super().__init__(*args, seed=seed, **kwargs)  # type: ignore[misc]  # never in args
         for name, value, least in (
             ('num_initial', num_initial, 2),
             ('refit_every', refit_every, 1),
@@ -129,7 +136,7 @@ class PartitionTreeSearcher(Searcher):
         # its better half): halves keep their meaning when the tree is fitted again.
         self.visits: Counter[str] = Counter()
 
-    def propose(self, n: int) -> np.ndarray:
+    def propose(self, n: int) -> NDArray[np.int64]:
         if len(self.archs) < self.num_initial:
             return self.draw(4 * n)
         if self.root is None or len(self.archs) - self.fitted >= self.refit_every:
@@ -151,6 +158,7 @@ class PartitionTreeSearcher(Searcher):
         """The way to the most promising leaf: each classifier and whether its better half was
         taken."""
         way: list[tuple[lightgbm.LGBMClassifier, bool]] = []
+        assert self.root is not None, 'fit() comes first'
         node, taken = self.root, ''
         self.visits[taken] += 1
         while not node.is_leaf:
@@ -166,7 +174,9 @@ class PartitionTreeSearcher(Searcher):
             self.visits[taken] += 1
         return way
 
-    def _accepted(self, way: list[tuple[lightgbm.LGBMClassifier, bool]], n: int) -> np.ndarray:
+    def _accepted(
+        self, way: list[tuple[lightgbm.LGBMClassifier, bool]], n: int
+    ) -> NDArray[np.int64]:
         """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest
         to being accepted."""
         pools, probabilities, found = [], [], 0
@@ -185,9 +195,9 @@ class PartitionTreeSearcher(Searcher):
                 continue
             pool = self.rng.permutation(pool)
             features = self.space.one_hot(pool)
-            least = np.ones(len(pool))
+            least: NDArray[np.float64] = np.ones(len(pool))
             for classifier, better in way:
-                probability = classifier.booster_.predict(features)
+                probability = np.asarray(classifier.booster_.predict(features))
                 least = np.minimum(least, probability if better else 1 - probability)
             found += int((least >= 0.5).sum())
             pools.append(pool)
