@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 
@@ -136,7 +137,7 @@ class SearchSpace:
         its own."""
         return arch
 
-    def sample_array(self, rng: np.random.Generator, n: int) -> np.ndarray:
+    def sample_array(self, rng: np.random.Generator, n: int) -> NDArray[np.int64]:
         """``n`` uniformly drawn archs, an int array of shape ``(n, num_slots)``."""
         return rng.integers(0, self.num_candidates, size=(n, self.num_slots))
 
@@ -151,7 +152,7 @@ class SearchSpace:
 
     def slot_probabilities(
         self, weights: Sequence[float] | Sequence[Sequence[float]], source: str = 'probabilities'
-    ) -> list[np.ndarray]:
+    ) -> list[NDArray[np.float64]]:
         """The probabilities of the candidates of every slot, each slot's summing to 1.
 
         Args:
@@ -237,7 +238,7 @@ class SearchSpace:
         """Each slot from one of the two parents, with equal probability."""
         return tuple(np.where(rng.random(self.num_slots) < 0.5, first, second).tolist())
 
-    def one_hot(self, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+    def one_hot(self, archs: Sequence[Arch] | NDArray[np.int64]) -> NDArray[np.float32]:
         """One-hot features of archs, a float32 array of shape ``(len(archs),
         sum(num_candidates))``."""
         archs = np.asarray(archs)

@@ -102,7 +102,7 @@ class CellSpace(SearchSpace):
 @cache
 def _representatives() -> dict[Arch, Arch]:
     """Every arch's canonical one."""
-    terms: dict[tuple, int] = {}
+    terms: dict[tuple[int, ...], int] = {}
     smallest: dict[tuple[int, ...], Arch] = {}
     archs = itertools.product(range(len(CANDIDATES)), repeat=len(EDGES))  # the smallest first
     return {arch: smallest.setdefault(min(_outputs(_pruned(arch), terms)), arch) for arch in archs}
@@ -120,10 +120,10 @@ def _pruned(arch: Arch) -> Arch:
     return tuple(pruned)
 
 
-def _outputs(arch: Arch, terms: dict[tuple, int]) -> Iterator[tuple[int, ...]]:
+def _outputs(arch: Arch, terms: dict[tuple[int, ...], int]) -> Iterator[tuple[int, ...]]:
     """The output of a cell as a sum of terms, in every way to number those convolutions that are
     alike."""
-    alike = defaultdict(list)
+    alike: defaultdict[int, list[int]] = defaultdict(list)
     _node_sums(arch, (0,) * len(EDGES), terms, alike)
     for orders in itertools.product(*(itertools.permutations(slots) for slots in alike.values())):
         numbers = [0] * len(EDGES)
@@ -134,7 +134,10 @@ def _outputs(arch: Arch, terms: dict[tuple, int]) -> Iterator[tuple[int, ...]]:
 
 
 def _node_sums(
-    arch: Arch, numbers: Sequence[int], terms: dict[tuple, int], convolutions: dict[int, list[int]]
+    arch: Arch,
+    numbers: Sequence[int],
+    terms: dict[tuple[int, ...], int],
+    convolutions: dict[int, list[int]],
 ) -> tuple[int, ...]:
     """The output of a cell as a sorted sum of terms.
 

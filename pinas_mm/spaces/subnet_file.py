@@ -44,13 +44,13 @@ class SubnetFile:
         """The same as plain data; the arch is a list."""
         return asdict(self) | {'arch': list(self.arch)}
 
-    def write(self, path: str | os.PathLike) -> None:
+    def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the file, then renames it into place."""
         text = yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None)
         write_atomic(path, lambda file: file.write(text.encode()))
 
     @classmethod
-    def read(cls, path: str | os.PathLike) -> 'SubnetFile':
+    def read(cls, path: str | os.PathLike[str]) -> 'SubnetFile':
         """Reads and checks a subnet file.
 
         Raises:
@@ -81,7 +81,7 @@ class SubnetFile:
 
 
 def read_arch(
-    given: Sequence[int] | str | os.PathLike, space: SearchSpace, source: str = 'arch'
+    given: Sequence[int] | str | os.PathLike[str], space: SearchSpace, source: str = 'arch'
 ) -> tuple[Arch, SubnetFile | None]:
     """An arch as a user gives it, in a config or on a command line.
 
