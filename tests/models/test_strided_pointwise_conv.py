@@ -1,8 +1,7 @@
-import subprocess
-import sys
-
 import pytest
+import strided_conv_training
 import torch
+from processes import finish, start
 from torch import nn
 
 from pinas_mm.models.backbones import SearchableMacroNet
@@ -35,31 +34,11 @@ def test_it_is_the_convolution_it_stands_for(channels, size, stride, memory_form
         torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-3)
 
 
-STEPS = """
-import torch
-from torch import nn
-from pinas_mm.models.backbones import SearchableMacroNet
-torch.set_num_threads(1)
-net = SearchableMacroNet(widen_factor=0.25)
-convs = [module for module in net.modules() if isinstance(module, nn.Conv2d)]
-conv, = [conv for conv in convs if conv.weight.shape == (16, 8, 1, 1) and conv.stride == (2, 2)]
-conv.to(memory_format=torch.channels_last)
-maps = torch.randn(8, 8, 96, 96).to(memory_format=torch.channels_last)
-for _ in range(50):
-    blocks = [torch.randn(size) for size in (10, 100, 1000, 10000, 18432)]
-    conv(maps).square().mean().backward()
-    conv.weight.grad = None
-print('alive')
-"""
-
-
-def test_training_it_leaves_the_heap_whole():
+def test_training_it_leaves_the_heap_whole(tmp_path):
     """In a process of its own: with an ordinary convolution it ends with a corrupted heap, on CPUs
     with AVX-512."""
-    result = subprocess.run(
-        [sys.executable, '-c', STEPS], capture_output=True, text=True, timeout=300
-    )
-    assert result.returncode == 0 and 'alive' in result.stdout, result.stderr[-500:]
+    process = start(strided_conv_training.train, tmp_path, 'report')
+    assert finish([process]) == [0], 'an exit code below 0 is a signal'
 
 
 def test_it_is_used_where_it_is_needed_alone():
