@@ -34,6 +34,7 @@ from rich.table import Table
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.command_line import KeyValues, build_runner, load_config, run_tool
+from pinas_mm.engine.search_config import search_config
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import write_atomic
 from pinas_mm.pipelines.stages import into_folder, run_once
@@ -122,12 +123,13 @@ class Pipeline:
         config = self.config(
             'search',
             {
-                'test_cfg.seed': self.seed,
-                'test_cfg.resume': True,
+                'search_loop.seed': self.seed,
+                'search_loop.resume': True,
                 'model.backbone.init_cfg.checkpoint': learned,
             },
         )
-        runner = build_runner(into_folder(config, self.work_dir / 'search', resume=False))
+        config = into_folder(search_config(config), self.work_dir / 'search', resume=False)
+        runner = build_runner(config)
         load_strict(runner.model, linear)
         runner.test()
         loop: SearchLoop = runner.test_loop

@@ -11,7 +11,7 @@ from mmengine.dist import is_main_process
 
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.engine.command_line import build_runner, parser, read_config, run_tool
-from pinas_mm.errors import InputError
+from pinas_mm.engine.search_config import search_config
 
 
 def main() -> None:
@@ -26,12 +26,7 @@ def main() -> None:
         help='forecast time, memory and disk from a short probe, and search nothing',
     )
     args = options.parse_args()
-    config = read_config(args)
-    if not config.get('test_cfg') or config.test_cfg.get('type') != 'pinas_mm.SearchLoop':
-        raise InputError(
-            f'{args.config}: not a search config: expected test_cfg = '
-            f"dict(type='pinas_mm.SearchLoop', ...)"
-        )
+    config = search_config(read_config(args))
     config.test_cfg.resume = args.resume
     config.load_from = None
     config.resume = False

@@ -34,7 +34,7 @@ def main() -> None:
             list(SubnetFile.read(arch).arch) if arch.endswith(('.yaml', '.yml')) else arch
             for arch in args.arch
         ]
-        config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=archs, **config.arch_evaluation)
+        config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=archs)
     runner = build_runner(config)
     if not args.arch and getattr(getattr(runner.model, 'backbone', None), 'is_supernet', False):
         raise InputError(f'{args.config}: its model is a supernet; name an arch of it with --arch')
