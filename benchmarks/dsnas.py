@@ -141,7 +141,7 @@ def spos(folder: Path, space: str, seed: int, passes: int) -> dict[str, Any]:
         '--work-dir',
         folder / 'search',
         '--cfg-options',
-        f'test_cfg.seed={seed}',
+        f'search_loop.seed={seed}',
     )
     subnet = SubnetFile.read(folder / 'search/subnet.yaml')
     trained = from_scratch(

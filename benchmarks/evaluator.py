@@ -129,7 +129,7 @@ class Macro:
             dict(copy.deepcopy(loader), num_workers=0, persistent_workers=False)
             for loader in (
                 self.config.arch_evaluation.calibration_dataloader,
-                self.config.test_dataloader,
+                self.config.val_dataloader,
             )
         ]
         for loader in loaders if cache else ():
@@ -142,7 +142,7 @@ class Macro:
             self.model,
             calibration,
             scoring,
-            lambda: Evaluator([METRICS.build(self.config.test_evaluator)]),
+            lambda: Evaluator([METRICS.build(self.config.val_evaluator)]),
             **kwargs,
         )
 

@@ -7,7 +7,8 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
+from our_configs import TOP, check_each, names, read
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.checkpoint import save_checkpoint
@@ -17,57 +18,52 @@ from pinas_mm.models.channels import check_channels
 from pinas_mm.pipelines.adaptation import JOINT, Adaptation, check_adaptation_config
 from pinas_mm.search.searchers import build_searcher
 
-TOP = Path(__file__).parents[1] / 'configs'
-CONFIGS = sorted(path.name for path in (TOP / 'adapt').glob('*.py'))
+CONFIGS = names('adapt')
 
 
-def read(name, folder):
-    config = Config.fromfile(TOP / 'adapt' / name)
-    init_default_scope(config.default_scope)
-    config.work_dir = str(folder)
-    return config
+def test_the_steps_of_a_config(tmp_path):
+    def check(name):
+        config = read(name)
+        config.work_dir = str(tmp_path)
+        check_adaptation_config(config)
+        adaptation = Adaptation(config, 'supernet.pth', seed=7)
+        supernet = adaptation.training_config('supernet_stage')
+        assert (
+            supernet.randomness.seed
+            == supernet.custom_hooks[0].seed
+            == adaptation.stages['search_loop'].seed
+            == 7
+        )
+        assert supernet.val_dataloader is supernet.test_dataloader is None
+        assert 'ArchSamplingHook' not in str(
+            adaptation.training_config('subnet_stage').get('custom_hooks')
+        )
+        space = None
+        for stage in ('supernet_stage', 'subnet_stage'):
+            model = adaptation.training_config(stage).model
+            model.setdefault('data_preprocessor', config.get('data_preprocessor'))
+            if space is not None:
+                model.backbone.arch = [0] * space.num_slots
+            with torch.device('meta'):
+                model = revert_sync_batchnorm(MODELS.build(model))
+            check_channels(model)
+            if space is None:
+                assert model.backbone.is_supernet
+                model.train()
+                norms = [
+                    module for module in model.backbone.modules() if isinstance(module, _BatchNorm)
+                ]
+                assert norms and all(norm.training for norm in norms), (
+                    'no running statistics fit all archs'
+                )
+                space = model.backbone.space
+        loop = adaptation.stages['search_loop']
+        assert (
+            build_searcher(loop.searcher, space, lambda archs: archs, 0).space is space
+            and loop.num_archs >= 50
+        )
 
-
-@pytest.mark.parametrize('name', CONFIGS)
-def test_the_steps_of_a_config(name, tmp_path):
-    config = read(name, tmp_path)
-    check_adaptation_config(config)
-    adaptation = Adaptation(config, 'supernet.pth', seed=7)
-    supernet = adaptation.training_config('supernet_stage')
-    assert (
-        supernet.randomness.seed
-        == supernet.custom_hooks[0].seed
-        == adaptation.stages['search_loop'].seed
-        == 7
-    )
-    assert supernet.val_dataloader is supernet.test_dataloader is None
-    assert 'ArchSamplingHook' not in str(
-        adaptation.training_config('subnet_stage').get('custom_hooks')
-    )
-    space = None
-    for stage in ('supernet_stage', 'subnet_stage'):
-        model = adaptation.training_config(stage).model
-        model.setdefault('data_preprocessor', config.get('data_preprocessor'))
-        if space is not None:
-            model.backbone.arch = [0] * space.num_slots
-        with torch.device('meta'):
-            model = revert_sync_batchnorm(MODELS.build(model))
-        check_channels(model)
-        if space is None:
-            assert model.backbone.is_supernet
-            model.train()
-            norms = [
-                module for module in model.backbone.modules() if isinstance(module, _BatchNorm)
-            ]
-            assert norms and all(norm.training for norm in norms), (
-                'no running statistics fit all archs'
-            )
-            space = model.backbone.space
-    loop = adaptation.stages['search_loop']
-    assert (
-        build_searcher(loop.searcher, space, lambda archs: archs, 0).space is space
-        and loop.num_archs >= 50
-    )
+    check_each(check, CONFIGS)
 
 
 # The quick start's models on a few scenes, searched by the metrics of mmdet and mmseg.

@@ -154,11 +154,11 @@ def test_a_config_of_ours_is_found_and_serves_as_base(tmp_path):
     name = 'pinas/pinas_nasbench-macro-search_cifar10.py'
     theirs = Config.fromfile(ROOT / 'configs' / name)
     (tmp_path / 'ours.py').write_text(
-        f"_base_ = __import__('pinas_mm').config_path('pinas_mm::{name}')\ntest_cfg = "
-        f'dict(num_archs=7)\n'
+        f"_base_ = __import__('pinas_mm').config_path('pinas_mm::{name}')\n"
+        'search_loop = dict(num_archs=7)\n'
     )
     assert Config.fromfile(tmp_path / 'ours.py').to_dict() == theirs.to_dict() | dict(
-        test_cfg=theirs.test_cfg | dict(num_archs=7)
+        search_loop=theirs.search_loop | dict(num_archs=7)
     )
 
 

@@ -1,34 +1,32 @@
 import copy
 import inspect
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import HOOKS, LOOPS, MODELS, OPTIMIZERS, PARAM_SCHEDULERS, init_default_scope
+from mmengine.registry import HOOKS, LOOPS, MODELS, OPTIMIZERS, PARAM_SCHEDULERS
 from mmengine.visualization import Visualizer
 from mmpretrain.structures import DataSample
+from our_configs import check_each, names, read
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
 
 from pinas_mm import config_path
-from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
+from pinas_mm.engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
+from pinas_mm.engine.search_config import search_config
 from pinas_mm.engine.search_loop import build_searcher
 from pinas_mm.models.backbones import SearchableBackbone, SearchableResNeSt
 from pinas_mm.spaces.subnet_file import SubnetFile
 
-TOP = Path(__file__).parents[1] / 'configs'
 # Those of mmpretrain's scope; detection and segmentation: test_transfer_configs.py.
 # What the found subnet is put to, in other mm packages: tests/test_quickstart_transfers.py.
 TRANSFERS = ('quickstart/detect.py', 'quickstart/segment.py')
-FOLDERS = ('dsnas', 'pinas', 'quickstart', 'ranking')
-CONFIGS = sorted(
-    {str(path.relative_to(TOP)) for folder in FOLDERS for path in (TOP / folder).glob('*.py')}
-    - {*TRANSFERS}
-)
+CONFIGS = [
+    name for name in names('dsnas', 'pinas', 'quickstart', 'ranking') if name not in TRANSFERS
+]
 RETRAIN = [name for name in CONFIGS if 'retrain' in name]
 SUBNETS = {
     'pinas_mm.SearchableMacroNet': SubnetFile(
@@ -46,11 +44,6 @@ RANKING = 'ranking/{}_nasbench-macro_1xb128-200k_cifar10.py'
 # Image passes per image and step: paths, and a third for each forward pass of a teacher or of a
 # frozen backbone.
 PASSES = {'uniform': 1, 'rare': 1, 'fair': 3, 'sandwich': 4, 'pinas': 2 + 2 / 3}
-
-
-def read(name):
-    init_default_scope('mmpretrain')
-    return Config.fromfile(TOP / name)
 
 
 def build_model(config, folder, device='meta'):
@@ -85,101 +78,115 @@ def test_there_are_configs():
     } <= set(CONFIGS)
 
 
-@pytest.mark.parametrize('name', CONFIGS)
-def test_the_model_builds_and_all_else_that_is_named_exists(name, tmp_path):
-    config = read(name)
-    model = build_model(config, tmp_path)
-    assert isinstance(model.backbone, SearchableBackbone)
-    assert config.randomness.seed == 0
-    # A retrained subnet runs all of its parameters in every step: mmengine's own wrapper.
-    wrapper = config.get('model_wrapper_cfg', dict(type=None))['type']
-    assert wrapper == (None if name in RETRAIN else 'pinas_mm.ActiveGradientDataParallel')
+def test_the_model_builds_and_all_else_that_is_named_exists(tmp_path):
+    def check(name):
+        config = read(name)
+        model = build_model(config, tmp_path)
+        assert isinstance(model.backbone, SearchableBackbone)
+        assert config.randomness.seed == 0
+        # A retrained subnet runs all of its parameters in every step: mmengine's own wrapper.
+        wrapper = config.get('model_wrapper_cfg', dict(type=None))['type']
+        assert wrapper == (None if name in RETRAIN else 'pinas_mm.ActiveGradientDataParallel')
 
-    if config.get('optim_wrapper'):
-        parameters = [torch.nn.Parameter(torch.zeros(1))]
-        OPTIMIZERS.build(dict(config.optim_wrapper.optimizer, params=parameters))
-        optimiser = torch.optim.SGD(parameters, lr=1)
-        for scheduler in config.param_scheduler:
-            length = dict(epoch_length=10) if scheduler.get('convert_to_iter_based') else {}
-            PARAM_SCHEDULERS.build(
-                dict(scheduler), default_args=dict(optimizer=optimiser, **length)
+        if config.get('optim_wrapper'):
+            parameters = [torch.nn.Parameter(torch.zeros(1))]
+            OPTIMIZERS.build(dict(config.optim_wrapper.optimizer, params=parameters))
+            optimiser = torch.optim.SGD(parameters, lr=1)
+            for scheduler in config.param_scheduler:
+                length = dict(epoch_length=10) if scheduler.get('convert_to_iter_based') else {}
+                PARAM_SCHEDULERS.build(
+                    dict(scheduler), default_args=dict(optimizer=optimiser, **length)
+                )
+        Visualizer.get_instance('configs')  # the visualisation hook wants one
+        for hook in [*config.default_hooks.values(), *config.get('custom_hooks', [])]:
+            HOOKS.build(dict(hook))
+        for phase in ('train', 'val', 'test'):
+            cfg = config.get(f'{phase}_cfg')
+            assert (cfg is None) == (config.get(f'{phase}_dataloader') is None), (
+                f'{phase}_cfg and {phase}_dataloader'
             )
-    Visualizer.get_instance('configs')  # the visualisation hook wants one
-    for hook in [*config.default_hooks.values(), *config.get('custom_hooks', [])]:
-        HOOKS.build(dict(hook))
-    for phase in ('train', 'val', 'test'):
-        cfg = config.get(f'{phase}_cfg')
-        assert (cfg is None) == (config.get(f'{phase}_dataloader') is None), (
-            f'{phase}_cfg and {phase}_dataloader'
-        )
-        if cfg and 'type' in cfg:
-            arguments = {key: value for key, value in cfg.items() if key != 'type'} | dict(
-                runner=None, dataloader=None
+            if cfg and 'type' in cfg:
+                arguments = {key: value for key, value in cfg.items() if key != 'type'} | dict(
+                    runner=None, dataloader=None
+                )
+                needed = {} if phase == 'train' else dict(evaluator=None)
+                inspect.signature(LOOPS.get(cfg.type)).bind(**arguments, **needed)
+        if 'search_loop' in config:
+            cfg = search_config(config).test_cfg
+            arguments = {key: value for key, value in cfg.items() if key != 'type'}
+            inspect.signature(LOOPS.get(cfg.type)).bind(
+                runner=None, dataloader=None, evaluator=None, **arguments
             )
-            needed = {} if phase == 'train' else dict(evaluator=None)
-            inspect.signature(LOOPS.get(cfg.type)).bind(**arguments, **needed)
-        if cfg and 'searcher' in cfg:
             build_searcher(cfg.searcher.to_dict(), model.backbone.space, None, 0)
 
-
-@pytest.mark.parametrize('name', CONFIGS)
-def test_pipelines_run(name):
-    config = read(name)
-    pipelines = [pipeline for pipeline in values(config.to_dict(), 'pipeline')]
-    assert pipelines
-    unique = {str(pipeline): pipeline for pipeline in pipelines}
-    sizes = set()
-    for pipeline in unique.values():
-        Compose(pipeline)
-        steps = [step for step in pipeline if 'LoadImage' not in step['type']]
-        image = np.random.default_rng(0).integers(
-            0, 256, (300, 280, 3) if 'in1k' in name else (32, 32, 3), np.uint8
-        )
-        inputs = Compose(steps)(dict(img=image, img_shape=image.shape[:2], gt_label=1))['inputs']
-        for tensor in inputs if isinstance(inputs, list) else [inputs]:
-            sizes.add(tuple(tensor.shape))
-    expected = (
-        {224, 256} if name in RETRAIN else {224} if 'in1k' in name else {32}
-    )  # mmpretrain's recipe tests at 256
-    assert sizes == {(3, size, size) for size in expected}
+    check_each(check, CONFIGS)
 
 
-@pytest.mark.parametrize(
-    'name', [name for name in CONFIGS if 'pinas_mm.PiNAS' in str(read(name).model.type)]
-)
-def test_learning_reads_four_views_and_nothing_held_out(name, tmp_path):
-    config = read(name)
-    dataset = config.train_dataloader.dataset
-    pipeline = next(values(dataset.to_dict(), 'pipeline'))
-    (views,) = [step for step in pipeline if step['type'] == 'MultiView']
-    assert (
-        views['num_views'] == [4] and config.train_dataloader.collate_fn.type == 'default_collate'
-    )
-    assert dataset.get('part', dataset.get('split')) == 'learning'
-    model = build_model(config, tmp_path)
-    assert (
-        model.queue.shape == (config.model.queue_len, config.model.feat_dim)
-        and config.model.backbone.get('arch') is None
-    )
-    assert config.train_dataloader.batch_size <= config.model.queue_len
-    width = model.backbone.channels(
-        model.backbone.space.tail_channels or model.backbone.space.positions[-1].out_channels
-    )
-    assert (
-        config.model.neck.in_channels == width
-        and config.model.neck.out_channels == config.model.feat_dim
-    )
-    hooks = [hook for hook in config.custom_hooks if hook.type == 'pinas_mm.KNNHook']
-    assert len(hooks) == (not name.startswith('ranking/'))  # which count image passes
-    for hook in hooks:
+def test_pipelines_run():
+    def check(name):
+        config = read(name)
+        pipelines = [pipeline for pipeline in values(config.to_dict(), 'pipeline')]
+        assert pipelines
+        unique = {str(pipeline): pipeline for pipeline in pipelines}
+        sizes = set()
+        for pipeline in unique.values():
+            Compose(pipeline)
+            steps = [step for step in pipeline if 'LoadImage' not in step['type']]
+            image = np.random.default_rng(0).integers(
+                0, 256, (300, 280, 3) if 'in1k' in name else (32, 32, 3), np.uint8
+            )
+            inputs = Compose(steps)(dict(img=image, img_shape=image.shape[:2], gt_label=1))[
+                'inputs'
+            ]
+            for tensor in inputs if isinstance(inputs, list) else [inputs]:
+                sizes.add(tuple(tensor.shape))
+        expected = (
+            {224, 256} if name in RETRAIN else {224} if 'in1k' in name else {32}
+        )  # mmpretrain's recipe tests at 256
+        assert sizes == {(3, size, size) for size in expected}
+
+    check_each(check, CONFIGS)
+
+
+def test_learning_reads_four_views_and_nothing_held_out(tmp_path):
+    def check(name):
+        config = read(name)
+        dataset = config.train_dataloader.dataset
+        pipeline = next(values(dataset.to_dict(), 'pipeline'))
+        (views,) = [step for step in pipeline if step['type'] == 'MultiView']
         assert (
-            hook.bank_dataloader.dataset.get('part', hook.bank_dataloader.dataset.get('split'))
-            == 'learning'
+            views['num_views'] == [4]
+            and config.train_dataloader.collate_fn.type == 'default_collate'
+        )
+        assert dataset.get('part', dataset.get('split')) == 'learning'
+        model = build_model(config, tmp_path)
+        assert (
+            model.queue.shape == (config.model.queue_len, config.model.feat_dim)
+            and config.model.backbone.get('arch') is None
+        )
+        assert config.train_dataloader.batch_size <= config.model.queue_len
+        width = model.backbone.channels(
+            model.backbone.space.tail_channels or model.backbone.space.positions[-1].out_channels
         )
         assert (
-            hook.query_dataloader.dataset.get('part', hook.query_dataloader.dataset.get('split'))
-            == 'held_out'
+            config.model.neck.in_channels == width
+            and config.model.neck.out_channels == config.model.feat_dim
         )
+        hooks = [hook for hook in config.custom_hooks if hook.type == 'pinas_mm.KNNHook']
+        assert len(hooks) == (not name.startswith('ranking/'))  # which count image passes
+        for hook in hooks:
+            assert (
+                hook.bank_dataloader.dataset.get('part', hook.bank_dataloader.dataset.get('split'))
+                == 'learning'
+            )
+            assert (
+                hook.query_dataloader.dataset.get(
+                    'part', hook.query_dataloader.dataset.get('split')
+                )
+                == 'held_out'
+            )
+
+    check_each(check, [name for name in CONFIGS if 'pinas_mm.PiNAS' in str(read(name).model.type)])
 
 
 def splits(dataset):
@@ -190,68 +197,81 @@ def splits(dataset):
     )
 
 
-@pytest.mark.parametrize('name', [name for name in CONFIGS if 'search' in name])
-def test_search_scores_on_held_out_samples_and_calibrates_on_others(name):
-    config = read(name)
-    scored, calibrated = (
-        splits(data.dataset)
-        for data in (config.test_dataloader, config.test_cfg.calibration_dataloader)
-    )
-    assert scored[0] == 'held_out' and calibrated[0] == 'learning' and scored[1:] == calibrated[1:]
-    assert config.test_cfg.calibration_dataloader.batch_size >= 16
-    assert splits(read(name).train_dataloader.dataset)[0] == 'learning'
-
-
-@pytest.mark.parametrize('name', [name for name in CONFIGS if 'linear' in name])
-def test_the_linear_stage_trains_the_classifier_alone(name, tmp_path):
-    config = read(name)
-    model = build_model(config, tmp_path).train()
-    assert {
-        n.partition('.')[0] for n, parameter in model.named_parameters() if parameter.requires_grad
-    } <= {'head', 'neck'}
-    assert any(parameter.requires_grad for parameter in model.head.parameters())
-    assert all(layer.training for layer in model.modules() if isinstance(layer, _BatchNorm)), (
-        'no running statistics fit all archs'
-    )
-    assert [hook.type for hook in config.custom_hooks] == ['pinas_mm.ArchSamplingHook']
-    assert (
-        config.model.backbone.init_cfg.type == 'Pretrained'
-        and config.model.backbone.init_cfg.prefix == 'backbone.'
-    )
-
-
-@pytest.mark.parametrize('name', [name for name in CONFIGS if 'finetune' in name])
-def test_the_found_subnet_is_trained_whole(name, tmp_path):
-    config = read(name)
-    model = build_model(config, tmp_path)
-    assert not model.backbone.is_supernet and all(
-        parameter.requires_grad for parameter in model.parameters()
-    )
-    assert config.get('custom_hooks') == []
-
-
-@pytest.mark.parametrize('name', [name for name in CONFIGS if name.startswith('quickstart')])
-def test_quick_start_data_need_no_download(name):
-    config = read(name)
-    for phase in ('train', 'val', 'test'):
-        data = config.get(f'{phase}_dataloader')
-        if data is not None:
-            loader = whole_set_loader(data.to_dict())
-            assert loader.dataset[0]['inputs'] is not None and len(loader.dataset) in (
-                1097,
-                300,
-                400,
-            )
-    if 'arch_evaluation' in config and 'learn' not in name:
-        evaluation = config.arch_evaluation.to_dict()
-        assert (
-            len(
-                calibration_loader(
-                    evaluation['calibration_dataloader'], evaluation['calibration_batches']
-                )
-            )
-            == 8
+def test_search_scores_on_held_out_samples_and_calibrates_on_others():
+    def check(name):
+        config = read(name)
+        scored, calibrated = (
+            splits(data.dataset)
+            for data in (config.val_dataloader, config.arch_evaluation.calibration_dataloader)
         )
+        assert (
+            scored[0] == 'held_out' and calibrated[0] == 'learning' and scored[1:] == calibrated[1:]
+        )
+        assert config.arch_evaluation.calibration_dataloader.batch_size >= 16
+        assert splits(config.test_dataloader.dataset)[0] not in ('held_out', 'learning')
+        assert splits(read(name).train_dataloader.dataset)[0] == 'learning'
+
+    check_each(check, [name for name in CONFIGS if 'search' in name])
+
+
+def test_the_linear_stage_trains_the_classifier_alone(tmp_path):
+    def check(name):
+        config = read(name)
+        model = build_model(config, tmp_path).train()
+        assert {
+            n.partition('.')[0]
+            for n, parameter in model.named_parameters()
+            if parameter.requires_grad
+        } <= {'head', 'neck'}
+        assert any(parameter.requires_grad for parameter in model.head.parameters())
+        assert all(layer.training for layer in model.modules() if isinstance(layer, _BatchNorm)), (
+            'no running statistics fit all archs'
+        )
+        assert [hook.type for hook in config.custom_hooks] == ['pinas_mm.ArchSamplingHook']
+        assert (
+            config.model.backbone.init_cfg.type == 'Pretrained'
+            and config.model.backbone.init_cfg.prefix == 'backbone.'
+        )
+
+    check_each(check, [name for name in CONFIGS if 'linear' in name])
+
+
+def test_the_found_subnet_is_trained_whole(tmp_path):
+    def check(name):
+        config = read(name)
+        model = build_model(config, tmp_path)
+        assert not model.backbone.is_supernet and all(
+            parameter.requires_grad for parameter in model.parameters()
+        )
+        assert config.get('custom_hooks') == []
+
+    check_each(check, [name for name in CONFIGS if 'finetune' in name])
+
+
+def test_quick_start_data_need_no_download():
+    def check(name):
+        config = read(name)
+        for phase in ('train', 'val', 'test'):
+            data = config.get(f'{phase}_dataloader')
+            if data is not None:
+                loader = whole_set_loader(data.to_dict())
+                assert loader.dataset[0]['inputs'] is not None and len(loader.dataset) in (
+                    1097,
+                    300,
+                    400,
+                )
+        if 'arch_evaluation' in config and 'learn' not in name:
+            evaluation = config.arch_evaluation.to_dict()
+            assert (
+                len(
+                    calibration_loader(
+                        evaluation['calibration_dataloader'], evaluation['calibration_batches']
+                    )
+                )
+                == 8
+            )
+
+    check_each(check, [name for name in CONFIGS if name.startswith('quickstart')])
 
 
 def test_published_learning_stage(tmp_path):
@@ -297,21 +317,20 @@ def test_published_linear_stage():
 
 
 def test_published_search():
-    cfg = read(PUBLISHED.format('-search')).test_cfg
+    config = read(PUBLISHED.format('-search'))
+    cfg, evaluation = config.search_loop, arch_evaluation(config)
     arguments = {
         key: parameter.default
         for key, parameter in inspect.signature(LOOPS.get(cfg.type)).parameters.items()
     } | cfg.to_dict()
-    assert (
-        arguments['num_archs'],
-        arguments['calibration_batches'],
-        arguments['ask_size'],
-        arguments['input_size'],
-    ) == (1000, 49, 8, 224)
-    assert (
-        arguments['calibration_dataloader']['batch_size'] == 128
-        and arguments['score_samples'] is None
+    assert (arguments['num_archs'], arguments['ask_size'], arguments['input_size']) == (
+        1000,
+        8,
+        224,
     )
+    assert arguments['score_samples'] is arguments['calibration_dataloader'] is None
+    assert evaluation['calibration_dataloader']['batch_size'] == 128
+    assert (evaluation['calibration_batches'], evaluation['autocast']) == (49, None)
     searcher = build_searcher(arguments['searcher'], SearchableResNeSt.space, None, 0)
     assert (searcher.num_initial, searcher.refit_every, searcher.max_draws) == (80, 8, 200_000)
     assert searcher.depth_thresholds == (400, 800, 1600, 3200)
@@ -322,12 +341,12 @@ def test_the_held_out_part_of_imagenet():
         config = read(PUBLISHED.format(stage))
         assert (
             config.train_dataloader.dataset.held_out
-            == config.held_out_dataloader.dataset.held_out
+            == config.val_dataloader.dataset.held_out
             == 50000
         )
         assert (
             config.train_dataloader.dataset.dataset.split
-            == config.held_out_dataloader.dataset.dataset.split
+            == config.val_dataloader.dataset.dataset.split
             == 'train'
         )
         assert config.train_dataloader.drop_last
@@ -389,6 +408,18 @@ def test_retraining_is_the_recipe_of_mmpretrain_with_another_backbone(tmp_path):
     assert inherited.init_cfg == dict(
         type='Pretrained', checkpoint='work_dirs/search/subnet.pth', prefix='backbone.'
     )
+
+
+def test_the_test_set_is_for_the_test_alone():
+    """Archs are scored on the held-out part in every config that scores archs."""
+
+    def check(name):
+        config = read(name)
+        if config.val_dataloader is not None:
+            assert splits(config.val_dataloader.dataset)[0] == 'held_out'
+            assert splits(config.test_dataloader.dataset)[0] not in ('held_out', 'learning')
+
+    check_each(check, [name for name in CONFIGS if 'arch_evaluation' in read(name)])
 
 
 @pytest.mark.parametrize(

@@ -1,26 +1,20 @@
 """The configs of person re-identification: persons apart, pictures as the network takes them, and a
 step at full width."""
 
-from pathlib import Path
-
 import numpy as np
+import our_configs
 import pytest
 import torch
 from mmdet.structures import ReIDDataSample
-from mmengine.config import Config
 from mmengine.dataset import Compose
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 from person_pictures import write_persons
 
 from pinas_mm.tasks.reid import PersonReID
 
-ADAPT = Path(__file__).parents[1] / 'configs/adapt'
-
 
 def read(name):
-    config = Config.fromfile(ADAPT / f'reid_resnest50_1xb64-22k_{name}.py')
-    init_default_scope(config.default_scope)
-    return config
+    return our_configs.read(f'adapt/reid_resnest50_1xb64-22k_{name}.py')
 
 
 @pytest.mark.parametrize(

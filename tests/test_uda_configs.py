@@ -7,11 +7,11 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import our_configs
 import pytest
 import torch
 from mmcv import imread, imwrite
-from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, MODELS
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.models.backbones import SearchableMacroNet
@@ -19,7 +19,6 @@ from pinas_mm.pipelines.adaptation import JOINT, Adaptation
 from pinas_mm.tasks.domains import CDAN, DANN, MMD
 from pinas_mm.tasks.domains.digit_domains import write_digit_domain
 
-TOP = Path(__file__).parents[1] / 'configs/adapt'
 OFFICE31, OFFICE_HOME = (
     '_resnest50_1xb64-10k_office31-amazon2webcam.py',
     '_resnest50_1xb64-10k_office-home-art2clipart.py',
@@ -32,8 +31,7 @@ IMAGES = 40
 
 
 def read(name):
-    init_default_scope('mmpretrain')
-    return Config.fromfile(TOP / name)
+    return our_configs.read(f'adapt/{name}')
 
 
 @pytest.fixture(scope='module')
@@ -73,7 +71,7 @@ def test_the_alignment_is_one_line(data, classes, held_out):
     parts = [
         first.train_dataloader.dataset.target,
         first.val_dataloader.dataset.dataset,
-        first.search_loop.calibration_dataloader.dataset.dataset,
+        first.arch_evaluation.calibration_dataloader.dataset.dataset,
     ]
     assert [(part.part, part.held_out) for part in parts] == [
         ('learning', held_out),
@@ -90,7 +88,7 @@ def test_the_data(office, monkeypatch, data):
     for part in (
         target,
         config.val_dataloader.dataset.dataset,
-        config.search_loop.calibration_dataloader.dataset.dataset,
+        config.arch_evaluation.calibration_dataloader.dataset.dataset,
     ):
         part.held_out = 8
     pair, scored, tested, calibrated = (
@@ -99,7 +97,7 @@ def test_the_data(office, monkeypatch, data):
             config.train_dataloader,
             config.val_dataloader,
             config.test_dataloader,
-            config.search_loop.calibration_dataloader,
+            config.arch_evaluation.calibration_dataloader,
         )
     )
     assert [len(dataset) for dataset in (pair, scored, tested, calibrated)] == [
@@ -151,7 +149,7 @@ def test_the_steps_of_an_adaptation(office, monkeypatch, tmp_path):
             'model.alignment.hidden_channels': 16,
             'train_dataloader.dataset.target.held_out': 8,
             'val_dataloader.dataset.dataset.held_out': 8,
-            'search_loop.calibration_dataloader.dataset.dataset.held_out': 8,
+            'arch_evaluation.calibration_dataloader.dataset.dataset.held_out': 8,
             'search_loop.num_archs': 4,
             'search_loop.input_size': 32,
             'search_loop.searcher': dict(type='random'),
@@ -167,14 +165,14 @@ def test_the_steps_of_an_adaptation(office, monkeypatch, tmp_path):
         config.train_dataloader.dataset.target.dataset,
         config.test_dataloader.dataset,
         config.val_dataloader.dataset.dataset.dataset,
-        config.search_loop.calibration_dataloader.dataset.dataset.dataset,
+        config.arch_evaluation.calibration_dataloader.dataset.dataset.dataset,
     ):
         dataset.pipeline = small
     for loader in (
         config.train_dataloader,
         config.val_dataloader,
         config.test_dataloader,
-        config.search_loop.calibration_dataloader,
+        config.arch_evaluation.calibration_dataloader,
     ):
         loader.update(batch_size=16, num_workers=0, persistent_workers=False)
     report = Adaptation(config, str(tmp_path / 'source.pth')).run('subnet')

@@ -5,7 +5,7 @@ sums on whole subnets.
 python tools/latency.py configs/pinas/pinas_resnest50-search_in1k.py --images 1 3 224 224 \\
     --out latency.json
 python tools/search.py CONFIG CHECKPOINT \\
-    --cfg-options test_cfg.latency_table=latency.json test_cfg.constraints.latency=12.5
+    --cfg-options search_loop.latency_table=latency.json search_loop.constraints.latency=12.5
 """
 
 from command_line import parser, read_config, run_tool

@@ -27,14 +27,9 @@ def main() -> None:
 
     from pinas_mm.checkpoint import load_strict
     from pinas_mm.engine.runner import build_runner
-    from pinas_mm.errors import InputError
+    from pinas_mm.engine.search_config import search_config
 
-    config = read_config(args)
-    if not config.get('test_cfg') or config.test_cfg.get('type') != 'pinas_mm.SearchLoop':
-        raise InputError(
-            f'{args.config}: not a search config: expected test_cfg = '
-            f"dict(type='pinas_mm.SearchLoop', ...)"
-        )
+    config = search_config(read_config(args))
     config.test_cfg.resume = args.resume
     config.load_from = None
     config.resume = False

@@ -32,9 +32,7 @@ def main() -> None:
                 f'{args.config}: --arch needs arch_evaluation = dict(calibration_dataloader=..., '
                 f'calibration_batches=...)'
             )
-        config.test_cfg = dict(
-            type='pinas_mm.ArchTestLoop', archs=args.arch, **config.arch_evaluation
-        )
+        config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=args.arch)
     runner = build_runner(config)
     if not args.arch and getattr(getattr(runner.model, 'backbone', None), 'is_supernet', False):
         raise InputError(f'{args.config}: its model is a supernet; name an arch of it with --arch')

@@ -8,10 +8,6 @@ supernet_stage = dict(
     custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
 )
 search_loop = dict(
-    type='pinas_mm.SearchLoop',
-    searcher=dict(type='partition_tree'),
-    num_archs=1000,
-    calibration_batches=49,
-    input_size=224,
+    type='pinas_mm.SearchLoop', searcher=dict(type='partition_tree'), num_archs=1000, input_size=224
 )
 subnet_stage = dict()

@@ -26,6 +26,5 @@ auto_scale_lr = dict(base_batch_size=64)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
 # Those of the supernet's stage draw archs.
 custom_hooks = []
-search_loop = dict(
-    num_archs=100, score='score/neg_loss', score_samples=500, calibration_batches=8, input_size=32
-)
+search_loop = dict(num_archs=100, score='score/neg_loss', score_samples=500, input_size=32)
+arch_evaluation = dict(calibration_dataloader=dict(batch_size=64))

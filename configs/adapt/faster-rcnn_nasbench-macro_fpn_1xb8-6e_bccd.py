@@ -3,6 +3,5 @@
 _base_ = ['../mmdet/faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd.py', '../_base_/adapt_macro.py']
 
 model = dict(backbone=dict(widen_factor=0.25))
-search_loop = dict(
-    num_archs=100, calibration_batches=8, input_size=(240, 320), score='coco/bbox_mAP'
-)
+search_loop = dict(num_archs=100, input_size=(240, 320), score='coco/bbox_mAP')
+arch_evaluation = dict(calibration_batches=8)

@@ -15,4 +15,4 @@ param_scheduler = [dict(type='CosineAnnealingLR', T_max=300, by_epoch=False)]
 train_cfg = dict(max_iters=300, val_interval=300)
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=100, max_keep_ckpts=1))
 log_processor = dict(by_epoch=False)
-search_loop = dict(num_archs=60, **_base_.arch_evaluation, input_size=32)
+search_loop = dict(num_archs=60, input_size=32)

@@ -10,7 +10,6 @@ train_dataloader = dict(dataset=dict(source=source, target=target))
 val_dataloader = dict(dataset=dict(dataset=target))
 test_dataloader = dict(dataset=whole_target)
 arch_evaluation = dict(calibration_dataloader=dict(dataset=dict(dataset=target)))
-search_loop = arch_evaluation
 
 model = dict(head=dict(num_classes=65))
 data_preprocessor = dict(num_classes=65)

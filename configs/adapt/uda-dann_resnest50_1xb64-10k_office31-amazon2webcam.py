@@ -11,4 +11,4 @@ _base_ = [
 
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=1000, max_keep_ckpts=1))
 log_processor = dict(by_epoch=False)
-search_loop = dict(score='information/mutual_information', **_base_.arch_evaluation)
+search_loop = dict(score='information/mutual_information')

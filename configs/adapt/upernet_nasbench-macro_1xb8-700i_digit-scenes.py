@@ -3,4 +3,5 @@
 _base_ = ['../quickstart/segment.py', '../_base_/adapt_macro.py']
 
 model = dict(backbone=dict(widen_factor=0.25))
-search_loop = dict(num_archs=50, calibration_batches=4, input_size=96, score='mIoU')
+search_loop = dict(num_archs=50, input_size=96, score='mIoU')
+arch_evaluation = dict(calibration_batches=4)

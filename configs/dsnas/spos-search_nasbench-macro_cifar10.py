@@ -2,12 +2,10 @@ _base_ = '../ranking/uniform_nasbench-macro_1xb128-200k_cifar10.py'
 
 # The searched arch of a single-path supernet (SPOS), which is then trained from scratch: what DSNAS
 # is compared with.
-test_dataloader = dict(_delete_=True, **_base_.val_dataloader)
-test_cfg = dict(
+search_loop = dict(
     type='pinas_mm.SearchLoop',
     searcher=dict(type='evolution'),
     num_archs=200,
     score_samples=1000,
     input_size=32,
-    **_base_.arch_evaluation,
 )

@@ -9,7 +9,7 @@ _base_ = [
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=0.01))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=3, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=3, val_interval=1)
-val_cfg = dict(type='pinas_mm.ArchValLoop', **_base_.arch_evaluation)
+val_cfg = dict(type='pinas_mm.ArchValLoop')
 test_cfg = dict()
 default_hooks = dict(logger=dict(interval=70), checkpoint=dict(interval=1, max_keep_ckpts=2))
 auto_scale_lr = dict(base_batch_size=128)

@@ -1,13 +1,10 @@
 _base_ = './pinas_nasbench-macro-linear_1xb128-coslr-3e_cifar10.py'
 
-test_dataloader = dict(_delete_=True, **_base_.val_dataloader)
-test_cfg = dict(
-    _delete_=True,
+search_loop = dict(
     type='pinas_mm.SearchLoop',
     searcher=dict(type='partition_tree', num_initial=32),
     num_archs=80,
     score_samples=1000,
     constraints=dict(macs=4.0e6),
     input_size=32,
-    **_base_.arch_evaluation,
 )

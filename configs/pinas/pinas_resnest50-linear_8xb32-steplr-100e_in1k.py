@@ -8,8 +8,7 @@ _base_ = [
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=30.0, momentum=0.9, weight_decay=0.0))
 param_scheduler = [dict(type='MultiStepLR', milestones=[60, 80], gamma=0.1, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100, val_interval=1)
-val_dataloader = dict(_delete_=True, **_base_.held_out_dataloader)
-val_cfg = dict(type='pinas_mm.ArchValLoop', **_base_.arch_evaluation)
+val_cfg = dict(type='pinas_mm.ArchValLoop')
 test_cfg = dict()
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))
 auto_scale_lr = dict(base_batch_size=256)

@@ -54,14 +54,14 @@ custom_hooks = [
     dict(
         type='pinas_mm.KNNHook',
         bank_dataloader=dict(
-            _base_.held_out_dataloader,
+            _base_.val_dataloader,
             collate_fn=dict(type='default_collate'),
             dataset=dict(
                 _base_.learning_part,
                 dataset=dict(_base_.whole_train_set, pipeline=_base_.test_pipeline),
             ),
         ),
-        query_dataloader=dict(_base_.held_out_dataloader, collate_fn=dict(type='default_collate')),
+        query_dataloader=dict(_base_.val_dataloader, collate_fn=dict(type='default_collate')),
         bank_samples=50000,
         interval=10,
     )

@@ -9,7 +9,7 @@ _base_ = [
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=0.01))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=10, by_epoch=True)]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10, val_interval=5)
-val_cfg = dict(type='pinas_mm.ArchValLoop', **_base_.arch_evaluation)
+val_cfg = dict(type='pinas_mm.ArchValLoop')
 test_cfg = dict()
 default_hooks = dict(logger=dict(interval=17), checkpoint=dict(interval=10, max_keep_ckpts=1))
 auto_scale_lr = dict(base_batch_size=64)

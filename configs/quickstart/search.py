@@ -1,14 +1,12 @@
 _base_ = './linear.py'
 
-# Scores come from the held-out split; the test split is read once, for the final table.
-test_dataloader = dict(_delete_=True, **_base_.val_dataloader)
-test_cfg = dict(
-    _delete_=True,
+# Scores come from the held-out split (val_dataloader); the test split is read once, for the final
+# table.
+search_loop = dict(
     type='pinas_mm.SearchLoop',
     searcher=dict(type='partition_tree', num_initial=32),
     num_archs=96,
     score_samples=200,
     constraints=dict(macs=4.0e6),
     input_size=32,
-    **_base_.arch_evaluation,
 )

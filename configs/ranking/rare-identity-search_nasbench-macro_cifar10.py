@@ -2,14 +2,12 @@ _base_ = './rare-identity_nasbench-macro_1xb128-200k_cifar10.py'
 
 # The search by the score that orders archs best (docs/ranking.md): the likelihood of the labels.
 # The searcher smooths it over slots.
-test_dataloader = dict(_delete_=True, **_base_.val_dataloader)
-test_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='pinas_mm.LabelLikelihood')]
-test_cfg = dict(
+val_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='pinas_mm.LabelLikelihood')]
+search_loop = dict(
     type='pinas_mm.SearchLoop',
     searcher=dict(type='evolution'),
     num_archs=200,
     score_samples=1000,
     score='score/neg_loss',
     input_size=32,
-    **_base_.arch_evaluation,
 )

@@ -8,5 +8,5 @@ _base_ = [
 
 train_dataloader = dict(sampler=dict(type='InfiniteSampler'))
 default_hooks = dict(logger=dict(interval=100), checkpoint=dict(by_epoch=False, interval=-1))
-val_cfg = dict(type='pinas_mm.ArchValLoop', **_base_.arch_evaluation)
+val_cfg = dict(type='pinas_mm.ArchValLoop')
 test_cfg = dict()

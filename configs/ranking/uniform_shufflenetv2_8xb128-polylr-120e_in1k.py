@@ -12,6 +12,5 @@ param_scheduler = [
     dict(type='PolyLR', eta_min=0, by_epoch=False)
 ]  # without the warm-up of mmpretrain's schedule
 train_cfg = dict(max_epochs=120)
-val_dataloader = dict(_delete_=True, **_base_.held_out_dataloader)
-val_cfg = dict(type='pinas_mm.ArchValLoop', **_base_.arch_evaluation)
+val_cfg = dict(type='pinas_mm.ArchValLoop')
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=3))

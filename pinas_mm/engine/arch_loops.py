@@ -8,13 +8,12 @@ from mmengine.runner import BaseLoop, Runner
 
 from ..models.backbones import supernet_of
 from ..registry import LOOPS
-from ..scoring.bn_recalibration import CALIBRATION_BATCHES
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import build_arch_evaluator
 from ..search.search import Failure
 from ..spaces import Arch
 from ..spaces.subnet_file import read_arch
-from .loaders import calibration_loader, whole_set_loader
+from .loaders import arch_evaluation, calibration_loader, whole_set_loader
 
 
 @LOOPS.register_module()
@@ -27,17 +26,17 @@ class ArchValLoop(BaseLoop):
     Args:
         runner, dataloader, evaluator: As in mmengine's loops; ranks share the archs, and each reads
             the whole set.
-        calibration_dataloader: Dataloader config for BN recalibration, such as the training one.
-        calibration_batches: Batches from it, 49 as published.
+        calibration_dataloader, calibration_batches, autocast: How BN is recalibrated and in which
+            precision archs run. Defaults to ``arch_evaluation`` of the config
+            (:func:`~pinas_mm.engine.loaders.arch_evaluation`).
         archs: The archs, each a list, text or a subnet file
             (:func:`~pinas_mm.spaces.subnet_file.read_arch`). Defaults to ``num_archs`` drawn by
             ``seed``.
         num_archs: How many to draw.
         seed: Seed of the draw and of the calibration samples.
-        autocast: ``'bfloat16'`` or ``'float16'`` to run in half precision.
 
     Raises:
-        InputError: No supernet, or one of ``archs`` is not an arch of its space.
+        InputError: A wrong arch, a model without a supernet, or no calibration data.
         RuntimeError: While running, an arch could not be evaluated.
     """
 
@@ -48,8 +47,8 @@ class ArchValLoop(BaseLoop):
         runner: Runner,
         dataloader: dict,
         evaluator: dict | list,
-        calibration_dataloader: dict,
-        calibration_batches: int = CALIBRATION_BATCHES,
+        calibration_dataloader: dict | None = None,
+        calibration_batches: int | None = None,
         archs: Sequence[Sequence[int] | str | PathLike] | None = None,
         num_archs: int = 3,
         seed: int = 0,
@@ -60,12 +59,20 @@ class ArchValLoop(BaseLoop):
         self.archs: list[Arch] = [read_arch(arch, space, source)[0] for arch in archs or []]
         rng = np.random.default_rng(seed)
         self.archs = self.archs or [space.sample(rng) for _ in range(num_archs)]
+        settings = arch_evaluation(
+            runner.cfg,
+            calibration_dataloader=calibration_dataloader,
+            calibration_batches=calibration_batches,
+            autocast=autocast,
+        )
         self.arch_evaluator = build_arch_evaluator(
             runner,
-            calibration_loader(calibration_dataloader, calibration_batches, seed),
+            calibration_loader(
+                settings['calibration_dataloader'], settings['calibration_batches'], seed
+            ),
             whole_set_loader(dataloader),
             evaluator,
-            autocast,
+            settings['autocast'],
         )
         super().__init__(runner, self.arch_evaluator.loader)
 

@@ -1,6 +1,7 @@
 """Loaders for the evaluation of archs, made from ordinary mm dataloader configs."""
 
 import copy
+from collections.abc import Mapping
 from typing import Any
 
 from mmengine.registry import DATASETS
@@ -9,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from ..datasets import SeededSamples
 from ..errors import InputError
-from ..scoring.bn_recalibration import MIN_CALIBRATION_BATCH
+from ..scoring.bn_recalibration import CALIBRATION_BATCHES, MIN_CALIBRATION_BATCH
 
 
 def whole_set_loader(
@@ -30,6 +31,43 @@ def whole_set_loader(
         type='pinas_mm.UnshardedSampler', num_samples=num_samples, seed=seed if drawn else None
     )
     return Runner.build_dataloader(config, seed=seed)
+
+
+def arch_evaluation(
+    config: Mapping[str, Any], training_set: bool = False, **given: Any
+) -> dict[str, Any]:
+    """How archs of a supernet are evaluated: ``arch_evaluation`` of a config, in full.
+
+    Args:
+        config: The config, such as ``runner.cfg``.
+        training_set: Whether BN is recalibrated with ``train_dataloader``, in large enough batches,
+            where neither the config nor ``given`` names other data.
+        given: What takes the place of the config's own; None does not.
+
+    Returns:
+        ``calibration_dataloader`` (a dataloader config, such as the training one, which BN is
+        recalibrated with), ``calibration_batches`` (49 by default, as published) and ``autocast``
+        (``'bfloat16'``, ``'float16'`` or None).
+
+    Raises:
+        InputError: Neither has a calibration_dataloader, or the config has another key.
+    """
+    settings = dict(config.get('arch_evaluation') or {})
+    settings |= {key: value for key, value in given.items() if value is not None}
+    if training_set and settings.get('calibration_dataloader') is None:
+        settings['calibration_dataloader'] = calibration_config(config['train_dataloader'])
+    result = dict(
+        calibration_dataloader=None, calibration_batches=CALIBRATION_BATCHES, autocast=None
+    )
+    unknown = sorted(settings.keys() - result.keys())
+    if unknown or settings.get('calibration_dataloader') is None:
+        found = f'has {", ".join(unknown)}' if unknown else 'has no calibration_dataloader'
+        raise InputError(
+            f'arch_evaluation {found}: expected arch_evaluation=dict('
+            'calibration_dataloader=train_dataloader, calibration_batches=49), the data that BN is '
+            "recalibrated with, and with autocast='bfloat16' where half precision is wanted"
+        )
+    return result | settings
 
 
 def calibration_config(train_dataloader: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The search as an mmengine loop: ``test_cfg = dict(type='pinas_mm.SearchLoop', ...)``."""
+"""The search as an mmengine loop: ``search_loop = dict(type='pinas_mm.SearchLoop', ...)``."""
 
 import json
 import logging
@@ -23,7 +23,6 @@ from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import supernet_of
 from ..registry import LOOPS
-from ..scoring.bn_recalibration import CALIBRATION_BATCHES
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import ArchEvaluator, build_arch_evaluator
 from ..scoring.race import Race
@@ -37,7 +36,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
 from .forecast import Forecast, forecast
-from .loaders import calibration_loader, whole_set_loader
+from .loaders import arch_evaluation, calibration_loader, whole_set_loader
 
 
 @LOOPS.register_module()
@@ -45,23 +44,25 @@ class SearchLoop(BaseLoop):
     """Searches the supernet in the runner's model.
 
     Writes ``subnet.yaml`` and ``subnet.pth`` (the winner), ``history.jsonl``, ``pareto.json``,
-    ``search_curve.png`` and ``pareto.png``. Runs where the test loop would, after the checkpoint is
-    loaded. The loop itself is :func:`pinas_mm.search.search.search`. Ranks share the archs of an
+    ``search_curve.png`` and ``pareto.png``. Runs where the test loop would
+    (:func:`~pinas_mm.engine.search_config.search_config`), after the checkpoint is loaded. The loop
+    itself is :func:`pinas_mm.search.search.search`. Ranks share the archs of an
     asked batch; the history is the same on any number of them.
 
     Args:
         runner: The runner.
-        dataloader: The held-out split (``test_dataloader`` of the config); disjoint from the
+        dataloader: The held-out split (``val_dataloader`` of the config); disjoint from the
             calibration samples.
-        evaluator: Metrics (``test_evaluator`` of the config).
+        evaluator: Metrics (``val_evaluator`` of the config).
         searcher: Config of a searcher, such as ``dict(type='partition_tree', ...)``. ``type`` is a
             name registered in :mod:`pinas_mm.search.searchers`, or a class or its dotted path.
-        calibration_dataloader: Dataloader config for BN recalibration, such as the training one.
         input_size: Height and width in pixels at which MACs are counted, or one number for both.
         num_archs: Budget, 1,000 as published.
         ask_size: Archs asked at a time and evaluated together. 8 as published; with more, archs
             share more and the search is faster, but learns later (docs/search.md).
-        calibration_batches: Batches for BN recalibration, 49 as published.
+        calibration_dataloader, calibration_batches, autocast: How BN is recalibrated and in which
+            precision archs run. Defaults to ``arch_evaluation`` of the config
+            (:func:`~pinas_mm.engine.loaders.arch_evaluation`).
         score: The metric that is the score, higher is better.
         constraints: Limits on costs: ``dict(macs=50e6)`` or ``dict(macs=(40e6, 50e6),
             params=...)``, of the whole model, and ``latency`` in ms where there is a table of it.
@@ -74,7 +75,6 @@ class SearchLoop(BaseLoop):
             in, see :class:`Race`; needs a larger ``ask_size``. Ranks race their own shares, so a
             raced search resumes on as many ranks. Defaults to no race.
         share_prefixes: Whether what archs share runs once; the scores are equal either way.
-        autocast: ``'bfloat16'`` or ``'float16'`` to evaluate in half precision.
         fold_bn: Whether BN is folded into convolutions for scoring: faster, and different by
             rounding.
         save_pareto: Whether to write a subnet for every arch of the Pareto front, to
@@ -94,11 +94,11 @@ class SearchLoop(BaseLoop):
         dataloader: dict,
         evaluator: dict | list,
         searcher: dict,
-        calibration_dataloader: dict,
         input_size: int | tuple[int, int],
         num_archs: int = 1000,
         ask_size: int = 8,
-        calibration_batches: int = CALIBRATION_BATCHES,
+        calibration_dataloader: dict | None = None,
+        calibration_batches: int | None = None,
         score: str = 'accuracy/top1',
         constraints: dict | None = None,
         latency_table: str | None = None,
@@ -132,7 +132,15 @@ class SearchLoop(BaseLoop):
         self.resume = resume
         self.out_dir = Path(out_dir or runner.work_dir)
 
-        calibration = calibration_loader(calibration_dataloader, calibration_batches, seed)
+        settings = arch_evaluation(
+            runner.cfg,
+            calibration_dataloader=calibration_dataloader,
+            calibration_batches=calibration_batches,
+            autocast=autocast,
+        )
+        calibration = calibration_loader(
+            settings['calibration_dataloader'], settings['calibration_batches'], seed
+        )
         racing = None if race is None else Race(score, **race)
         if racing is not None and racing.top_k * get_world_size() >= ask_size:
             raise InputError(
@@ -148,7 +156,7 @@ class SearchLoop(BaseLoop):
                 calibration,
                 loader,
                 evaluator,
-                autocast,
+                settings['autocast'],
                 share_prefixes=share_prefixes,
                 fold_bn=fold_bn,
                 race=race,
@@ -166,15 +174,15 @@ class SearchLoop(BaseLoop):
             constraints=str(self.constraints),
             score=score,
             score_samples=score_samples,
-            calibration_batches=calibration_batches,
+            calibration_batches=settings['calibration_batches'],
             ask_size=ask_size,
             input_size=input_size,
             race=race and race | dict(ranks=get_world_size()),
-            autocast=autocast,
+            autocast=settings['autocast'],
             fold_bn=fold_bn,
             dataset=dataloader['dataset'],
             evaluator=evaluator,
-            calibration_dataloader=calibration_dataloader,
+            calibration_dataloader=settings['calibration_dataloader'],
             model=runner.cfg.get('model'),
             latency_table=zlib.crc32(repr(self.costs.tables.get('latency')).encode()),
         )

@@ -26,13 +26,14 @@ from ..costs import Constraints, CostTable, measure_costs
 from ..datasets.shared_images import shared_images
 from ..engine.hooks.label_range_hook import LabelRangeHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
-from ..engine.loaders import calibration_config, calibration_loader, whole_set_loader
+from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
 from ..engine.runner import build_runner
+from ..engine.search_config import search_config
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.channels import check_channels
 from ..registry import HOOKS
-from ..scoring.bn_recalibration import CALIBRATION_BATCHES, recalibrated_bn
+from ..scoring.bn_recalibration import recalibrated_bn
 from ..search.history import read_history
 from ..search.searchers import build_searcher
 from ..spaces import Arch
@@ -95,9 +96,7 @@ class Adaptation:
             key: self.config.pop(key, None) or {}
             for key in ('supernet_stage', 'search_loop', 'subnet_stage')
         }
-        self.stages['search_loop'].setdefault(
-            'calibration_dataloader', calibration_config(config.train_dataloader)
-        )
+        self.config.arch_evaluation = arch_evaluation(config, training_set=True)
         if seed is not None:
             self.config.merge_from_dict({'randomness.seed': seed})
             self.stages['search_loop']['seed'] = seed
@@ -215,25 +214,14 @@ class Adaptation:
     def search(self, supernet: dict[str, Any]) -> dict[str, Any]:
         """Searches the fine-tuned supernet by the target's metric on the held-out part."""
         config = copy.deepcopy(self.config)
+        config.search_loop = self.stages['search_loop']
+        config = search_config(config)
         config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
         for key in ('arch', 'init_cfg'):
             config.model.backbone.pop(key, None)
-        for key in (
-            'train_dataloader',
-            'train_cfg',
-            'optim_wrapper',
-            'param_scheduler',
-            'val_dataloader',
-            'val_evaluator',
-            'val_cfg',
-        ):
+        for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
             config[key] = None
         config.custom_hooks, config.load_from = [], None
-        config.test_dataloader, config.test_evaluator = (
-            self.config.val_dataloader,
-            self.config.val_evaluator,
-        )
-        config.test_cfg = self.stages['search_loop']
 
         def search(config: Config) -> dict[str, Any]:
             started = time.monotonic()
@@ -388,8 +376,10 @@ class Adaptation:
     def calibration_loader(self) -> DataLoader:
         """The batches that the search recalibrates BN with."""
         loop = self.stages['search_loop']
+        given = {key: loop.get(key) for key in ('calibration_dataloader', 'calibration_batches')}
+        settings = arch_evaluation(self.config, **given)
         return calibration_loader(
-            loop['calibration_dataloader'], loop.get('calibration_batches', CALIBRATION_BATCHES)
+            settings['calibration_dataloader'], settings['calibration_batches']
         )
 
     def build_supernet(self) -> BaseModel:
@@ -466,12 +456,7 @@ def check_adaptation_config(config: Config) -> None:
             f"{name}: supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook'): "
             f'one path would be trained'
         )
-    loop = config.get('search_loop') or {}
-    if 'SearchLoop' not in str(loop.get('type')) or 'input_size' not in loop:
-        raise InputError(
-            f"{name}: search_loop={loop}: expected dict(type='pinas_mm.SearchLoop', "
-            f'input_size=..., ...)'
-        )
+    search_config(config)
     sets = [
         {
             key: value

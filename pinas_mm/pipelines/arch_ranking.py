@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..checkpoint import load_checkpoint
 from ..costs import CostTable, measure_costs
-from ..engine.loaders import calibration_loader, whole_set_loader
+from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
 from ..errors import InputError
 from ..models.backbones import supernet_of
 from ..ranking.few_truths import POOL, FewTruths, archs_to_train
@@ -26,7 +26,6 @@ from ..ranking.score_corrections import joined, macs_corrected, smoothed
 from ..ranking.truth import TruthTable
 from ..ranking.zero_cost import zero_cost_scores
 from ..scoring.arch_metrics import Metrics
-from ..scoring.bn_recalibration import CALIBRATION_BATCHES
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import build_arch_evaluator
 from ..search.search import Failure
@@ -78,7 +77,7 @@ def supernet_scores(
         InputError: The model has no supernet, or a loader has no data.
     """
     supernet_of(runner.model)
-    config, settings = runner.cfg, dict(runner.cfg.arch_evaluation)
+    config, settings = runner.cfg, arch_evaluation(runner.cfg)
     metrics = (
         config.val_evaluator
         if isinstance(config.val_evaluator, list | tuple)
@@ -90,9 +89,7 @@ def supernet_scores(
     ]:
         metrics = [*metrics, likelihood]
     calibration = calibration_loader(
-        settings.pop('calibration_dataloader'),
-        settings.pop('calibration_batches', CALIBRATION_BATCHES),
-        seed,
+        settings.pop('calibration_dataloader'), settings.pop('calibration_batches'), seed
     )
     evaluator = build_arch_evaluator(
         runner, calibration, whole_set_loader(config.val_dataloader), list(metrics), **settings
@@ -243,7 +240,7 @@ def _advance(
 
 @torch.no_grad()
 def _minibatch(runner: Runner, seed: int) -> Tensor:
-    loader = calibration_loader(runner.cfg.arch_evaluation['calibration_dataloader'], 1, seed)
+    loader = calibration_loader(arch_evaluation(runner.cfg)['calibration_dataloader'], 1, seed)
     return _mm_model(runner).data_preprocessor(next(iter(loader)), False)['inputs'][:MINIBATCH]
 
 

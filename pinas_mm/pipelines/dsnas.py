@@ -18,11 +18,11 @@ from ..checkpoint import load_checkpoint
 from ..costs import measure_costs
 from ..engine.hooks.dsnas_hook import HAND_OVER
 from ..engine.hooks.training_time_hook import training_seconds
-from ..engine.loaders import calibration_config, calibration_loader
+from ..engine.loaders import arch_evaluation, calibration_loader
 from ..engine.runner import build_runner
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..scoring.bn_recalibration import CALIBRATION_BATCHES, recalibrated_bn
+from ..scoring.bn_recalibration import recalibrated_bn
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
@@ -185,13 +185,8 @@ def run_second_stage(
 def bn_loader(config: Config) -> DataLoader:
     """The batches that the result's BN statistics are of: those of ``arch_evaluation`` where a
     config has it, else of the training set."""
-    settings = config.get('arch_evaluation')
-    if settings:
-        return calibration_loader(
-            settings['calibration_dataloader'],
-            settings.get('calibration_batches', CALIBRATION_BATCHES),
-        )
-    return calibration_loader(calibration_config(config.train_dataloader), CALIBRATION_BATCHES)
+    settings = arch_evaluation(config, training_set=True)
+    return calibration_loader(settings['calibration_dataloader'], settings['calibration_batches'])
 
 
 def final_metrics(runner: Runner) -> dict[str, float]:

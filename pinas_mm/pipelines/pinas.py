@@ -10,6 +10,7 @@ from mmengine.runner import find_latest_checkpoint
 from ..checkpoint import load_strict
 from ..engine.config import load_config
 from ..engine.runner import build_runner
+from ..engine.search_config import search_config
 from ..engine.search_loop import SearchLoop
 from ..errors import InputError
 from ..search.history import Record
@@ -61,12 +62,13 @@ class Pipeline:
         config = self.config(
             'search',
             {
-                'test_cfg.seed': self.seed,
-                'test_cfg.resume': True,
+                'search_loop.seed': self.seed,
+                'search_loop.resume': True,
                 'model.backbone.init_cfg.checkpoint': learned,
             },
         )
-        runner = build_runner(into_folder(config, self.work_dir / 'search', resume=False))
+        config = into_folder(search_config(config), self.work_dir / 'search', resume=False)
+        runner = build_runner(config)
         load_strict(runner.model, linear)
         runner.test()
         loop: SearchLoop = runner.test_loop

@@ -21,7 +21,7 @@ from ..strategies.subnet_aware import SubnetAwareDynamics
 
 # Parts of a config that refuse a subnet.
 SUPERNET_HOOKS = ('ArchSamplingHook', 'ArchSearchHook', 'DSNASHook')
-SUPERNET_LOOPS = ('ArchValLoop', 'ArchTestLoop', 'SearchLoop')
+SUPERNET_LOOPS = ('ArchValLoop', 'ArchTestLoop')
 
 
 def subnet_classifier(
@@ -73,14 +73,13 @@ def subnet_classifier(
     data |= ordinary_loops(data)
     if data.get('optim_wrapper'):
         data['optim_wrapper'] = ordinary_optim_wrapper(data['optim_wrapper'])
-    for key in ('arch_evaluation', 'second_stage', 'work_dir', 'launcher'):
+    for key in ('arch_evaluation', 'search_loop', 'second_stage', 'work_dir', 'launcher'):
         data.pop(key, None)
     return Config(data | dict(load_from=None, resume=False)), built
 
 
 def ordinary_loops(config: Mapping[str, Any]) -> dict[str, Any]:
-    """mm's own ``val_cfg`` and ``test_cfg`` for those of a config that evaluate or search a
-    supernet."""
+    """mm's own ``val_cfg`` and ``test_cfg`` for those of a config that evaluate a supernet."""
     return {
         loop: {} for loop in ('val_cfg', 'test_cfg') if _name(config.get(loop)) in SUPERNET_LOOPS
     }

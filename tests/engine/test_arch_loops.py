@@ -139,6 +139,21 @@ def test_it_validates_a_training_run_and_saves_the_best(tiny):
     assert all(torch.equal(value, saved[name]) for name, value in states[np.argmax(seen)].items())
 
 
+def test_how_archs_are_evaluated_comes_from_the_config(tiny):
+    data = validation(tiny, archs=ARCHS)
+    for key in ('calibration_dataloader', 'calibration_batches'):
+        data['val_cfg'].pop(key)
+    settings = dict(calibration_dataloader=tiny.digits(shuffle=True), calibration_batches=2)
+    runner = tiny.runner(arch_evaluation=settings, **data)
+    tiny.randomise(runner.model)
+    expected = scores(tiny, runner.model, ARCHS)
+    assert runner.val()['accuracy/top1'] == pytest.approx(
+        np.mean([metrics['accuracy/top1'] for metrics in expected])
+    )
+    with pytest.raises(InputError, match='arch_evaluation has no calibration_dataloader'):
+        tiny.runner(**data).val()
+
+
 @pytest.mark.parametrize(
     'arch, message',
     [

@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.registry import DATASETS
 
-from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
+from pinas_mm.engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
 from pinas_mm.errors import InputError
 
 CROP = [dict(type='RandomCrop', crop_size=32, padding=8), dict(type='RandomFlip', prob=0.5)]
@@ -122,3 +122,24 @@ def test_a_part_of_the_whole_set_is_drawn_by_seed(tiny):
     )
     with pytest.raises(InputError, match='num_samples=65 of a dataset with 64 samples'):
         whole_set_loader(config, 65)
+
+
+def test_how_archs_are_evaluated_is_written_out():
+    loader, other = dict(batch_size=32), dict(batch_size=8, dataset=1)
+    config = dict(arch_evaluation=dict(calibration_dataloader=loader), train_dataloader=other)
+    whole = dict(calibration_dataloader=loader, calibration_batches=49, autocast=None)
+    assert arch_evaluation(config) == arch_evaluation(config, training_set=True) == whole
+    assert arch_evaluation(config, calibration_batches=3, autocast=None) == whole | dict(
+        calibration_batches=3
+    )
+    assert arch_evaluation(config, calibration_dataloader=other) == whole | dict(
+        calibration_dataloader=other
+    )
+    few = dict(train_dataloader=other, arch_evaluation=dict(calibration_batches=2))
+    assert arch_evaluation(few, training_set=True) == dict(
+        calibration_dataloader=dict(batch_size=16, dataset=1), calibration_batches=2, autocast=None
+    )
+    with pytest.raises(InputError, match='arch_evaluation has no calibration_dataloader: expected'):
+        arch_evaluation(few)
+    with pytest.raises(InputError, match='arch_evaluation has batches: expected arch_evaluation='):
+        arch_evaluation(dict(arch_evaluation=dict(calibration_dataloader=loader, batches=3)))

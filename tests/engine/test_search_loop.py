@@ -27,10 +27,8 @@ NUM_ARCHS, ASK, TOP_K, MACS = 12, 4, 3, 3.5e6
 def search(tiny):
     """Runs a search in a folder of its own; the supernet is the same every time."""
 
-    def run(
-        name, seed_of_weights=0, searcher=SEARCHERS['random'], model=None, held_out=64, **test_cfg
-    ):
-        test_cfg = (
+    def run(name, seed_of_weights=0, searcher=SEARCHERS['random'], model=None, held_out=64, **loop):
+        loop = (
             dict(
                 type='pinas_mm.SearchLoop',
                 searcher=searcher,
@@ -43,14 +41,14 @@ def search(tiny):
                 score_samples=29,
                 top_k=TOP_K,
             )
-            | test_cfg
+            | loop
         )
-        runner = tiny.runner(
+        runner = tiny.searching(
             model=model or tiny.classifier(),
             work_dir=str(tiny.folder / name),
-            test_cfg=test_cfg,
-            test_dataloader=tiny.digits('held_out', indices=held_out),
-            test_evaluator=dict(type='Accuracy', topk=(1,)),
+            search_loop=loop,
+            val_dataloader=tiny.digits('held_out', indices=held_out),
+            val_evaluator=dict(type='Accuracy', topk=(1,)),
         )
         tiny.randomise(runner.model, seed_of_weights)
         runner.test()
@@ -384,17 +382,13 @@ def test_a_smaller_space_ends_early(tiny, search):
 
 
 def test_a_checkpoint_is_loaded_before_the_search(tiny, search):
-    runner = tiny.runner(
+    runner = tiny.searching(
         work_dir=str(tiny.folder / 'loaded'),
-        test_dataloader=tiny.digits('held_out'),
-        test_evaluator=dict(type='Accuracy', topk=(1,)),
-        test_cfg=dict(
-            type='pinas_mm.SearchLoop',
-            searcher=SEARCHERS['random'],
-            num_archs=2,
-            calibration_batches=1,
-            input_size=32,
-            calibration_dataloader=tiny.digits(),
+        val_dataloader=tiny.digits('held_out'),
+        val_evaluator=dict(type='Accuracy', topk=(1,)),
+        arch_evaluation=dict(calibration_dataloader=tiny.digits(), calibration_batches=1),
+        search_loop=dict(
+            type='pinas_mm.SearchLoop', searcher=SEARCHERS['random'], num_archs=2, input_size=32
         ),
     )
     other = tiny.randomise(copy.deepcopy(runner.model), 3)

@@ -318,7 +318,7 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
         ({'search_loop.score_samples': 999}, 'num_samples=999 of a dataset with'),
         (
             {'search_loop.type': 'TestLoop'},
-            "expected dict(type='pinas_mm.SearchLoop', input_size=..., ...)",
+            "expected search_loop=dict(type='pinas_mm.SearchLoop', searcher=",
         ),
         (
             {'test_dataloader.dataset.split': 'held_out', 'test_dataloader.dataset.indices': 32},

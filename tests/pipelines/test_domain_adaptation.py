@@ -215,17 +215,16 @@ def test_adaptation_search_and_fine_tuning(tiny, office):
     unlabelled = [
         dict(type='pinas_mm.UnlabelledDomain', dataset=dataset) for dataset in (held_out, learning)
     ]
-    search = tiny.runner(
+    search = tiny.searching(
         model=model(tiny),
-        test_dataloader=loader(unlabelled[0]),
-        test_evaluator=dict(type='pinas_mm.InformationMaximisation'),
-        test_cfg=dict(
+        val_dataloader=loader(unlabelled[0]),
+        val_evaluator=dict(type='pinas_mm.InformationMaximisation'),
+        arch_evaluation=dict(calibration_dataloader=loader(unlabelled[1]), calibration_batches=1),
+        search_loop=dict(
             type='pinas_mm.SearchLoop',
             searcher=dict(type='random'),
             num_archs=6,
             ask_size=3,
-            calibration_batches=1,
-            calibration_dataloader=loader(unlabelled[1]),
             input_size=32,
             score='information/mutual_information',
             score_samples=12,

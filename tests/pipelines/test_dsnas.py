@@ -201,10 +201,9 @@ def test_a_config_that_validates_a_supernet_trains_its_subnet_too(tiny):
         warm_up=0,
         val_dataloader=held_out,
         val_evaluator=dict(type='Accuracy', topk=(1,)),
-        val_cfg=dict(
-            type='pinas_mm.ArchValLoop', calibration_dataloader=tiny.digits(), calibration_batches=1
-        ),
-        test_cfg=dict(
+        val_cfg=dict(type='pinas_mm.ArchValLoop'),
+        arch_evaluation=dict(calibration_dataloader=tiny.digits(), calibration_batches=1),
+        search_loop=dict(
             type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=2, input_size=32
         ),
     )

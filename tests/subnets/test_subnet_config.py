@@ -75,6 +75,7 @@ def test_the_written_config_builds_the_same_classifier_elsewhere(
         'ArchValLoop',
         'ArchSamplingHook',
         'arch_evaluation',
+        'search_loop',
     ):
         assert left not in text
     assert "'pinas_mm'" in text and 'Digits' in text

@@ -28,3 +28,14 @@ def read(name):
     config = copy.deepcopy(_read(TOP / name))
     init_default_scope(config.default_scope)
     return config
+
+
+def check_each(check, configs):
+    """Runs a check on every config, and names all that fail."""
+    failures = []
+    for name in configs:
+        try:
+            check(name)
+        except Exception as error:
+            failures.append(f'{name}: {type(error).__name__}: {error}')
+    assert configs and not failures, '\n'.join(failures)

@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 
-import pinas_mm  # noqa: F401
+from pinas_mm.engine.search_config import search_config
 
 RUNS = itertools.count()
 
@@ -111,18 +111,23 @@ class Tiny:
         self.folder = folder
 
     def runner(self, **kwargs):
+        return Runner.from_cfg(self.config(**kwargs))
+
+    def config(self, **kwargs):
         kwargs.setdefault('model', classifier())
-        return Runner.from_cfg(
-            Config(
-                dict(
-                    work_dir=str(self.folder),
-                    experiment_name=f'tiny{next(RUNS)}',
-                    default_scope='mmpretrain',
-                    randomness=dict(seed=0),
-                )
-                | kwargs
+        return Config(
+            dict(
+                work_dir=str(self.folder),
+                experiment_name=f'tiny{next(RUNS)}',
+                default_scope='mmpretrain',
+                randomness=dict(seed=0),
             )
+            | kwargs
         )
+
+    def searching(self, **kwargs):
+        """A Runner whose test is the search of ``search_loop``."""
+        return Runner.from_cfg(search_config(self.config(**kwargs)))
 
     def training(self, epochs=1, loader=None, **kwargs):
         """A Runner that trains; 4 iterations an epoch by default."""

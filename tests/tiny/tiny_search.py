@@ -20,7 +20,7 @@ NUM_ARCHS, ASK = 78, 2
 def run(folder, resume=False, num_archs=NUM_ARCHS, norm='BN'):
     init_default_scope('mmpretrain')
     tiny = Tiny(folder)
-    runner = tiny.runner(
+    runner = tiny.searching(
         model=tiny.classifier(widen_factor=0.125, norm_cfg=dict(type=norm))
         | dict(
             neck=dict(
@@ -32,15 +32,14 @@ def run(folder, resume=False, num_archs=NUM_ARCHS, norm='BN'):
             )
         ),
         experiment_name=f'tiny{os.getpid()}',
-        test_dataloader=tiny.digits('held_out'),
-        test_evaluator=dict(type='Accuracy', topk=(1,)),
-        test_cfg=dict(
+        val_dataloader=tiny.digits('held_out'),
+        val_evaluator=dict(type='Accuracy', topk=(1,)),
+        arch_evaluation=dict(calibration_dataloader=tiny.digits(), calibration_batches=1),
+        search_loop=dict(
             type='pinas_mm.SearchLoop',
             searcher=dict(type='partition_tree', num_initial=20, min_leaf=4),
             num_archs=num_archs,
             ask_size=ASK,
-            calibration_batches=1,
-            calibration_dataloader=tiny.digits(),
             input_size=32,
             constraints=dict(macs=1.2e6),
             score_samples=32,

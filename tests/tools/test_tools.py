@@ -85,6 +85,7 @@ def files(tmp_path_factory):
     for name in ('linear', 'search'):
         (folder / f'{name}.py').write_text(f"""_base_ = {str(CONFIGS / f'{name}.py')!r}
 train_dataloader = dict(batch_size=16, dataset=dict(indices=32))
+val_dataloader = dict(dataset=dict(indices=40))
 test_dataloader = dict(dataset=dict(indices=40))
 arch_evaluation = dict(
     calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)), calibration_batches=1)
@@ -92,9 +93,7 @@ arch_evaluation = dict(
     (folder / 'search.py').write_text(
         (folder / 'search.py').read_text()
         + """
-test_cfg = dict(num_archs=3, score_samples=20, calibration_batches=1,
-                calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)),
-                searcher=dict(num_initial=2))
+search_loop = dict(num_archs=3, score_samples=20, searcher=dict(num_initial=2))
 """
     )
     (folder / 'plain.py').write_text(
@@ -119,7 +118,7 @@ def processes(files):
             files / 'search.py',
             files / 'supernet.pth',
             '--cfg-options',
-            'test_cfg.num_arch=3',
+            'search_loop.num_arch=3',
         ],
         unsafe=['test.py', files / 'linear.py', files / 'unsafe.pth', '--arch', ARCHS[0]],
         arch=[
@@ -262,7 +261,7 @@ def tool(monkeypatch, capsys, tmp_path):
                 'search.py',
                 'supernet.pth',
                 '--cfg-options',
-                'test_cfg.searcher.type=anealing',
+                'search_loop.searcher.type=anealing',
             ],
             "unknown type 'anealing'",
         ),
@@ -272,7 +271,7 @@ def tool(monkeypatch, capsys, tmp_path):
                 'search.py',
                 'supernet.pth',
                 '--cfg-options',
-                'test_cfg.constraints.macs=1',
+                'search_loop.constraints.macs=1',
             ],
             'no arch of space',
         ),
@@ -282,12 +281,12 @@ def tool(monkeypatch, capsys, tmp_path):
                 'search.py',
                 'supernet.pth',
                 '--cfg-options',
-                'test_cfg.type=pinas_mm.SearchLop',
+                'search_loop.type=pinas_mm.SearchLop',
             ],
-            'SearchLo',
+            'SearchLop.*not a search config: expected search_loop=dict',
         ),
-        (['search.py', 'linear.py', 'supernet.pth'], 'resume|test_cfg|SearchLoop'),
-        (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'test_cfg|SearchLoop'),
+        (['search.py', 'linear.py', 'supernet.pth'], 'search_loop=None: not a search'),
+        (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'search_loop=None: not a search'),
         (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'its model is a supernet'),
         (['test.py', 'plain.py', 'supernet.pth', '--arch', '22212220'], 'arch_evaluation'),
         (
@@ -359,8 +358,8 @@ def test_latencies_from_the_command_line(tool, files, tmp_path):
         code == 2 and '--images [1, 3, 0, 32]' in stderr and not (tmp_path / 'other.json').exists()
     )
     limit = [
-        f'test_cfg.latency_table={tmp_path / "latency.json"}',
-        'test_cfg.constraints.latency=1e6',
+        f'search_loop.latency_table={tmp_path / "latency.json"}',
+        'search_loop.constraints.latency=1e6',
     ]
     code, _ = tool(
         'search.py', files / 'search.py', files / 'supernet.pth', '--cfg-options', *limit
@@ -376,8 +375,8 @@ def method(tmp_path):
         'dict(dataset=dict(indices=64))\ncustom_hooks = []\n',
         linear='train_cfg = dict(max_epochs=1)\ntrain_dataloader = '
         'dict(dataset=dict(indices=64))\n',
-        search='test_dataloader = dict(dataset=dict(indices=40))\ntest_cfg = dict(num_archs=4, '
-        'score_samples=20, calibration_batches=1)\n',
+        search='val_dataloader = dict(dataset=dict(indices=40))\nsearch_loop = dict(num_archs=4, '
+        'score_samples=20)\narch_evaluation = dict(calibration_batches=1)\n',
         finetune='train_cfg = dict(max_epochs=1)\ntrain_dataloader = '
         'dict(dataset=dict(indices=64))\n',
     )

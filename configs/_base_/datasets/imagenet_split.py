@@ -1,16 +1,16 @@
 _base_ = 'mmpretrain::_base_/datasets/imagenet_bs32.py'
 
-# 50,000 training images are held out for search scores; no stage learns from them. val and test
-# stay ImageNet's own validation set.
+# 50,000 training images are held out for search scores; no stage learns from them. The test set is
+# ImageNet's own validation set.
 whole_train_set = _base_.train_dataloader.dataset
 learning_part = dict(
     type='pinas_mm.SeededSplit', part='learning', held_out=50000, dataset=whole_train_set
 )
 train_dataloader = dict(num_workers=8, drop_last=True, dataset=dict(_delete_=True, **learning_part))
-held_out_dataloader = dict(
-    _base_.val_dataloader,
+val_dataloader = dict(
     batch_size=128,
     dataset=dict(
+        _delete_=True,
         type='pinas_mm.SeededSplit',
         part='held_out',
         held_out=50000,

@@ -1,7 +1,6 @@
 """Searches during or after a training run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from mmengine.hooks import Hook
 from mmengine.registry import LOOPS
@@ -9,25 +8,23 @@ from mmengine.runner import Runner
 
 from ...errors import InputError
 from ...registry import HOOKS
-
-if TYPE_CHECKING:
-    from ..search_loop import SearchLoop
+from ..search_config import search_config
+from ..search_loop import SearchLoop
 
 
 @HOOKS.register_module()
 class ArchSearchHook(Hook):
-    """Runs :class:`~pinas_mm.engine.SearchLoop` every ``interval`` epochs, or once after training.
+    """Runs the search of the config's ``search_loop`` every ``interval`` epochs, or once after
+    training, scored on ``val_dataloader``.
 
     Args:
-        search: Arguments of ``SearchLoop``, with its ``dataloader`` and ``evaluator``.
         interval: Epochs between searches; the default searches only after training. Each search
             writes to ``search_epoch_N`` in the work dir.
     """
 
     priority = 'LOWEST'  # after the epoch's checkpoint is written
 
-    def __init__(self, search: dict[str, Any], interval: int | None = None) -> None:
-        self.search = search
+    def __init__(self, interval: int | None = None) -> None:
         self.interval = interval
 
     def before_train(self, runner: Runner) -> None:
@@ -54,11 +51,9 @@ class ArchSearchHook(Hook):
     def _search(self, runner: Runner, epoch: int) -> None:
         self._build(runner, epoch).search()
 
-    def _build(self, runner: Runner, epoch: int) -> 'SearchLoop':
+    def _build(self, runner: Runner, epoch: int) -> SearchLoop:
+        config = search_config(runner.cfg)
         # A search that a stopped training had begun goes on; its header refuses other weights.
-        config = dict(
-            type='pinas_mm.SearchLoop',
-            out_dir=f'{runner.work_dir}/search_epoch_{epoch}',
-            resume=True,
-        ) | dict(self.search)
-        return LOOPS.build(config, default_args=dict(runner=runner))
+        config.test_cfg.update(out_dir=f'{runner.work_dir}/search_epoch_{epoch}', resume=True)
+        data = dict(dataloader=config.test_dataloader, evaluator=config.test_evaluator)
+        return LOOPS.build(config.test_cfg, default_args=dict(runner=runner, **data))

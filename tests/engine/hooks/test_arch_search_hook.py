@@ -8,23 +8,25 @@ from pinas_mm.spaces.subnet_file import SubnetFile
 NUM_ARCHS = 4
 
 
-def hooks(tiny, interval=None, **search):
-    search = (
-        dict(
-            dataloader=tiny.digits('held_out', indices=32),
-            evaluator=dict(type='Accuracy', topk=(1,)),
+SAMPLING = dict(type='pinas_mm.ArchSamplingHook')
+
+
+def searching(tiny, interval=None, **search):
+    """What a training config needs for the hook."""
+    return dict(
+        custom_hooks=[SAMPLING, dict(type='pinas_mm.ArchSearchHook', interval=interval)],
+        val_dataloader=tiny.digits('held_out', indices=32),
+        val_evaluator=dict(type='Accuracy', topk=(1,)),
+        val_cfg=dict(type='pinas_mm.ArchValLoop', num_archs=1),
+        arch_evaluation=dict(calibration_dataloader=tiny.digits(), calibration_batches=1),
+        search_loop=dict(
+            type='pinas_mm.SearchLoop',
             searcher=dict(type='random'),
-            calibration_dataloader=tiny.digits(),
-            calibration_batches=1,
             num_archs=NUM_ARCHS,
             input_size=32,
         )
-        | search
+        | search,
     )
-    return [
-        dict(type='pinas_mm.ArchSamplingHook'),
-        dict(type='pinas_mm.ArchSearchHook', interval=interval, search=search),
-    ]
 
 
 def winners(tiny):
@@ -41,7 +43,7 @@ def winners(tiny):
 
 
 def test_searches_once_after_training(tiny):
-    runner = tiny.training(epochs=2, custom_hooks=hooks(tiny))
+    runner = tiny.training(epochs=2, **searching(tiny))
     seen = []
     runner.register_hook(
         tiny.Record(after_train_epoch=lambda runner: seen.append(list(winners(tiny))))
@@ -51,16 +53,14 @@ def test_searches_once_after_training(tiny):
 
 
 def test_searches_every_interval_epochs_and_training_goes_on_as_without(tiny):
-    runner = tiny.training(
-        epochs=4, loader=tiny.digits(indices=32), custom_hooks=hooks(tiny, interval=2)
-    )
+    runner = tiny.training(epochs=4, loader=tiny.digits(indices=32), **searching(tiny, interval=2))
     runner.train()
     assert sorted(winners(tiny)) == ['search_epoch_2', 'search_epoch_4']
 
     plain = tiny.training(
         epochs=4,
         loader=tiny.digits(indices=32),
-        custom_hooks=hooks(tiny)[:1],
+        custom_hooks=[SAMPLING],
         work_dir=str(tiny.folder / 'plain'),
     )
     plain.train()
@@ -71,13 +71,11 @@ def test_searches_every_interval_epochs_and_training_goes_on_as_without(tiny):
 
 
 def test_the_last_epoch_is_searched_where_the_interval_does_not_reach_it_only_if_asked(tiny):
-    tiny.training(
-        epochs=3, loader=tiny.digits(indices=16), custom_hooks=hooks(tiny, interval=2)
-    ).train()
+    tiny.training(epochs=3, loader=tiny.digits(indices=16), **searching(tiny, interval=2)).train()
     assert list(winners(tiny)) == ['search_epoch_2']
 
 
 def test_a_misspelt_search_argument_is_an_error(tiny):
-    runner = tiny.training(custom_hooks=hooks(tiny, searcher=dict(type='random', sed=1)))
+    runner = tiny.training(**searching(tiny, searcher=dict(type='random', sed=1)))
     with pytest.raises(InputError, match='sed'):
         runner.train()

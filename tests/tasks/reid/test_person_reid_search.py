@@ -89,7 +89,8 @@ def test_supernet_search_and_subnet(tiny, market, tmp_path):
     validation = tiny.runner(
         val_dataloader=market.loader('held_out'),
         val_evaluator=METRIC,
-        val_cfg=dict(type='pinas_mm.ArchValLoop', **market.calibration()),
+        val_cfg=dict(type='pinas_mm.ArchValLoop'),
+        arch_evaluation=market.calibration(),
         **common,
     )
     validation.model = training.model
@@ -104,18 +105,18 @@ def test_supernet_search_and_subnet(tiny, market, tmp_path):
         before['reid/mAP'] + 3 < after['reid/mAP'] and before['reid/rank10'] < after['reid/rank10']
     )
 
-    search = tiny.runner(
-        test_dataloader=market.loader('held_out'),
-        test_evaluator=METRIC,
+    search = tiny.searching(
+        val_dataloader=market.loader('held_out'),
+        val_evaluator=METRIC,
         work_dir=str(tmp_path / 'search'),
-        test_cfg=dict(
+        arch_evaluation=market.calibration(),
+        search_loop=dict(
             type='pinas_mm.SearchLoop',
             searcher=dict(type='random'),
             num_archs=4,
             ask_size=4,
             score='reid/mAP',
             input_size=(32, 16),
-            **market.calibration(),
         ),
         **common,
     )

@@ -1,0 +1,62 @@
+"""From a config with ``search_loop`` to one whose test loop is the search."""
+
+import copy
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import LOOPS
+
+from ..errors import InputError
+from .search_loop import SearchLoop
+
+
+def search_config(config: Config) -> Config:
+    """The config whose test loop is the search, for a Runner.
+
+    A config keeps its three splits apart: ``train_dataloader`` is learned from, ``val_dataloader``
+    is held out for search scores, ``test_dataloader`` is for the final figures alone. A Runner has
+    no loop for a search. So here, in a copy, the search takes the place of the test.
+
+    Args:
+        config: It has ``search_loop``, the arguments of
+            :class:`~pinas_mm.engine.search_loop.SearchLoop` with its type, ``val_dataloader`` and
+            ``val_evaluator``.
+
+    Returns:
+        A copy with ``test_cfg`` of ``search_loop``, ``test_dataloader`` and ``test_evaluator`` of
+        ``val_dataloader`` and ``val_evaluator``, and no validation.
+
+    Raises:
+        InputError: One of these is missing, or the search stands in ``test_cfg``.
+    """
+    name = config.filename or 'config'
+    if _is_search(config.get('test_cfg')):
+        raise InputError(
+            f"{name}: test_cfg=dict(type='pinas_mm.SearchLoop', ...): expected the same as "
+            'search_loop=dict(...), which is scored on val_dataloader by val_evaluator; test_* are '
+            'the test set, as in any other config'
+        )
+    loop = config.get('search_loop')
+    if not _is_search(loop) or 'input_size' not in loop:
+        raise InputError(
+            f'{name}: search_loop={loop}: not a search config: expected '
+            "search_loop=dict(type='pinas_mm.SearchLoop', searcher=dict(type='partition_tree'), "
+            'input_size=224, ...)'
+        )
+    missing = [key for key in ('val_dataloader', 'val_evaluator') if not config.get(key)]
+    if missing:
+        raise InputError(
+            f'{name}: no {", ".join(missing)}: expected a held-out part of the training set and '
+            'its metrics, which the search is scored by'
+        )
+    config = copy.deepcopy(config)
+    config.test_cfg = config.pop('search_loop')
+    config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
+    config.val_cfg = config.val_dataloader = config.val_evaluator = None
+    return config
+
+
+def _is_search(loop: dict[str, Any] | None) -> bool:
+    kind = (loop or {}).get('type')
+    kind = LOOPS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(kind, type) and issubclass(kind, SearchLoop)
