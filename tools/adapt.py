@@ -12,8 +12,9 @@ the found arch started from the source arch's weights.
     # without the comparison
     python tools/adapt.py CONFIG --supernet source/epoch_100.pth --until subnet
 
-The same command goes on after a stop; what is done is kept. The work dir has a folder per step,
-search/subnet.yaml, the adapted network's checkpoint in subnet/, and adapt.json."""
+Run the same command again to resume: what is done is kept, and a changed config is refused. The
+work dir has a folder per step, search/subnet.yaml, the adapted network's checkpoint in subnet/, and
+adapt.json."""
 
 from typing import Any
 

@@ -2,8 +2,10 @@
 """Searches and trains in one run (DSNAS): out comes a trained network, subnet.yaml and subnet.pth,
 with no retraining.
 
-python tools/dsnas.py configs/dsnas/CONFIG.py
-python tools/dsnas.py configs/dsnas/CONFIG.py --resume        # after a stop, in either stage
+    python tools/dsnas.py configs/dsnas/CONFIG.py
+
+Run the same command again to resume, in either stage: what is done is kept, and a changed config is
+refused.
 """
 
 from command_line import parser, read_config, run_tool
@@ -11,7 +13,6 @@ from command_line import parser, read_config, run_tool
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument('--resume', action='store_true', help='go on from what is in the work dir')
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
     args = options.parse_args()
 
@@ -21,7 +22,7 @@ def main() -> None:
     config = read_config(args)
     if args.amp:
         use_amp(config)
-    run_stages(config, args.resume)
+    run_stages(config)
 
 
 if __name__ == '__main__':

@@ -4,8 +4,9 @@ truth for rankings.
 
 CONFIG is one that trains a subnet; its arch and pretrained weights are left out, and its test set
 gives the accuracies. The archs are drawn uniformly by --seed, one per distinct network. The table
-is JSON of {arch: [accuracy of every repeat]} and grows with every training; the same command goes
-on where it stopped, also with more --archs or --repeats.
+is JSON of {arch: [accuracy of every repeat]} and grows with every training. Run the same command
+again to resume, also with more --archs or --repeats: finished trainings are kept, and a changed
+config, seed or limit is refused.
 
     python tools/make_truth.py \\
         configs/pinas/pinas_nasbench-macro-finetune_1xb128-coslr-2e_cifar10.py \\

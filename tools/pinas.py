@@ -1,6 +1,6 @@
 #!/usr/bin/env python
-"""Runs the whole Pi-NAS method from four configs, and what the found subnet is put to from more,
-and prints tables.
+"""Runs the whole Pi-NAS method from four configs, trains the found subnet in further ones, and
+prints tables.
 
 Learn without labels, train the linear classifier, search, fine-tune the found subnet with its
 inherited weights, and fine-tune archs of equal cost (MACs within 5 %) the same way: the
@@ -9,16 +9,16 @@ median-scored of nine drawn at random, and the first of the others.
     python tools/pinas.py configs/quickstart/{learn,linear,search,finetune}.py \\
         --work-dir work_dirs/quickstart
     python tools/pinas.py configs/quickstart/{learn,linear,search,finetune}.py \\
-        --work-dir work_dirs/quickstart \
+        --work-dir work_dirs/quickstart \\
         --transfer configs/quickstart/detect.py configs/quickstart/segment.py
 
 Each --transfer is a training config of any mm package whose model has a searchable backbone; it is
 trained with the found subnet and its inherited weights, then tested. Its data must be there: for
 the two above, python tools/digit_scenes.py data/digit_scenes.
 
-Run again with the same work dir, it goes on where it stopped: finished stages are kept, the search
-and a stage that was training resume. To change one stage alone, pass a config of your own that
-inherits it. """
+Run the same command again to resume: what is done is kept, and a changed config is refused. To
+change one stage alone, pass a config of your own that inherits it.
+"""
 
 import json
 import time

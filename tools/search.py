@@ -4,7 +4,11 @@ plots to the work dir.
 
 python tools/search.py configs/pinas/pinas_resnest50-search_in1k.py work_dirs/linear/epoch_100.pth
 python tools/search.py CONFIG CHECKPOINT --dry-run                     # what it will cost
+python tools/search.py CONFIG CHECKPOINT --resume                      # after a stop
 torchrun --nproc_per_node 8 tools/search.py CONFIG CHECKPOINT --launcher pytorch
+
+Without --resume it starts a new search, and refuses a work dir that has one. With --resume it gives
+the same result as a search that was not stopped, and refuses changed settings.
 """
 
 from command_line import parser, read_config, run_tool
@@ -13,9 +17,7 @@ from command_line import parser, read_config, run_tool
 def main() -> None:
     options = parser(__doc__)
     options.add_argument('checkpoint', help='the supernet with its classifier')
-    options.add_argument(
-        '--resume', action='store_true', help='go on with the search in the work dir'
-    )
+    options.add_argument('--resume', action='store_true', help='resume the search in the work dir')
     options.add_argument(
         '--dry-run',
         action='store_true',

@@ -2,7 +2,10 @@
 """Trains what a config says: a supernet without labels, its linear classifier, or a found subnet.
 
 python tools/train.py configs/pinas/pinas_resnest50_8xb24-coslr-100e_in1k.py
+python tools/train.py CONFIG --resume                                   # after a stop
 torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
+
+Without --resume it starts a new training.
 """
 
 from command_line import parser, read_config, run_tool
@@ -15,7 +18,7 @@ def main() -> None:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint (default: the latest)',
+        help='resume from a checkpoint (default: the latest)',
     )
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
     options.add_argument(

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
@@ -28,14 +28,14 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
 from ..subnets.write import write_subnet
 from ..unwrap import unwrapped
-from .stages import init_ranks, into_folder
+from .stages import init_ranks, run_once
 
 SECOND_STAGE = 'second_stage'
 
 
-def run_stages(config: Config, resume: bool = False) -> dict[str, Any]:
-    """Searches and trains: the first stage unless its hand-over is in the work dir, the second, BN
-    statistics, the test.
+def run_stages(config: Config) -> dict[str, Any]:
+    """Searches and trains: the first stage, the second, BN statistics, the test. A stage that is
+    done is not run again, and one that was stopped resumes from its checkpoint.
 
     Writes ``subnet.yaml``, ``subnet.pth`` and ``dsnas.json`` to the work dir; the stages log to
     ``search/`` and ``train/`` in it.
@@ -44,30 +44,27 @@ def run_stages(config: Config, resume: bool = False) -> dict[str, Any]:
         config: A config with ``DSNASOptimWrapper`` and ``DSNASHook``. What its ``second_stage``
             holds is merged into the second stage's, such as
             ``dict(model=dict(head=dict(dropout=0.0)))``.
-        resume: Whether to go on from what is in the work dir.
 
     Returns:
         What ``dsnas.json`` holds: arch, metrics, costs, seconds of the stages.
 
     Raises:
-        InputError: The config is not one of DSNAS, or the work dir has the results of another run
-            and ``resume`` is False.
+        InputError: The config is not one of DSNAS, or the work dir has a stage of another config;
+            the message names the keys that differ, with both values.
     """
     check_dsnas_config(config)
     init_ranks(config)
     work_dir = Path(config.work_dir)
-    folders = work_dir / 'search', work_dir / 'train'
-    if not resume and any(folder.exists() for folder in folders):
-        raise InputError(
-            f'{work_dir}: has a run of DSNAS: go on with --resume, or choose another --work-dir'
-        )
-    hand_over = folders[0] / HAND_OVER
-    search = not hand_over.exists()
-    barrier()  # every rank has looked before one writes
-    if search:
-        run_first_stage(config, folders[0], resume)
-        barrier()
-    return run_second_stage(second_stage_config(config, hand_over), hand_over, work_dir, resume)
+    hand_over = Path(run_once(first_stage_config(config), work_dir / 'search', search)['hand_over'])
+    result = run_once(
+        second_stage_config(config, hand_over),
+        work_dir / 'train',
+        lambda config: train(config, hand_over, work_dir),
+    )
+    if is_main_process():
+        text = json.dumps(result, indent=1)
+        write_atomic(work_dir / 'dsnas.json', lambda file: file.write(text.encode()))
+    return result
 
 
 def check_dsnas_config(config: Config) -> None:
@@ -97,15 +94,21 @@ def check_dsnas_config(config: Config) -> None:
         )
 
 
-def run_first_stage(config: Config, folder: Path, resume: bool) -> None:
-    """Trains the supernet and its logits until ``hand_over.pth`` is written; all of it is released
-    again."""
+def first_stage_config(config: Config) -> Config:
+    """The config of the first stage: that of DSNAS without what is for the second alone."""
     config = copy.deepcopy(config)
     config.pop(SECOND_STAGE, None)
-    build_runner(into_folder(config, folder, resume)).train()
+    return config
+
+
+def search(config: Config) -> dict[str, str]:
+    """The first stage: trains the supernet and its logits until ``hand_over.pth`` is written, and
+    releases the memory of both."""
+    build_runner(config).train()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+    return dict(hand_over=str(Path(config.work_dir) / HAND_OVER))
 
 
 def second_stage_config(config: Config, hand_over: Path) -> Config:
@@ -130,20 +133,17 @@ def second_stage_config(config: Config, hand_over: Path) -> Config:
     return config
 
 
-def run_second_stage(
-    config: Config, hand_over: Path, work_dir: Path, resume: bool
-) -> dict[str, Any]:
-    """Trains the found arch to the end, recomputes its BN statistics, tests it, and writes the
-    results to ``work_dir``."""
-    runner = build_runner(into_folder(config, work_dir / 'train', resume))
+def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
+    """The second stage: trains the found arch to the end, recomputes its BN statistics, tests it,
+    and writes the subnet to ``work_dir``."""
+    runner = build_runner(config)
     # Built before training, so that what is wrong with it shows before.
     loader = bn_loader(config)
     runner.train()
     for hook in runner.hooks:
         if isinstance(hook, EMAHook) and hook.ema_model.steps > 0:
-            hook.before_test_epoch(
-                runner
-            )  # the averaged weights, which mm would test, are the result
+            # The averaged weights, which mm would test, are the result.
+            hook.before_test_epoch(runner)
     meta = load_checkpoint(hand_over)['meta']
     arch = tuple(meta['arch'])
     model = unwrapped(runner.model)
@@ -172,9 +172,6 @@ def run_second_stage(
         search_iterations=meta['iter'],
         probabilities=meta['probabilities'],
     )
-    if is_main_process():
-        text = json.dumps(result, indent=1)
-        write_atomic(work_dir / 'dsnas.json', lambda file: file.write(text.encode()))
     runner.logger.info(
         f'{result["arch"]}  {metrics}  {seconds["total"]:.0f} s of training in all -> '
         f'{work_dir / "subnet.yaml"}'

@@ -126,12 +126,12 @@ def test_stopped_in_either_stage_it_ends_as_one_never_stopped(tiny, monkeypatch)
 
     monkeypatch.setattr(dsnas_stages, 'build_runner', stopping)
     parts = dsnas(tiny.folder / 'parts', **kwargs)
-    for resume in (False, True):
+    for searched in (False, True):
         with pytest.raises(StoppedError):
-            run_stages(parts, resume)
-        assert (tiny.folder / 'parts/search/hand_over.pth').exists() == resume
+            run_stages(parts)
+        assert (tiny.folder / 'parts/search/hand_over.pth').exists() == searched
         torch.manual_seed(99)  # whatever ran in between
-    resumed = run_stages(parts, resume=True)
+    resumed = run_stages(parts)
     assert seen == [0, 1, 1, 2, 3, 3]
     assert resumed | dict(seconds=None) == whole | dict(seconds=None)
     assert same(state(tiny.folder / 'parts'), state(tiny.folder / 'whole'))
@@ -144,8 +144,10 @@ def test_resume_reads_its_own_checkpoints_also_where_weights_were_loaded(tiny, r
         tiny.folder / 'run', epochs=2, search=1, warm_up=0, load_from=str(tiny.folder / 'start.pth')
     )
     first = run_stages(config)
-    (tiny.folder / 'run/search/hand_over.pth').unlink()
-    again = run_stages(config, resume=True)
+    for stage in ('search', 'train'):  # stopped before it was done
+        path = tiny.folder / f'run/{stage}/stage.json'
+        path.write_text(json.dumps(dict(config=json.loads(path.read_text())['config'])))
+    again = run_stages(config)
     assert [runner._load_from for runner in runners] == [
         str(tiny.folder / 'start.pth'),
         None,
@@ -253,7 +255,7 @@ def test_an_iteration_based_run_goes_on_from_its_stage_s_checkpoint(
         return runner
 
     monkeypatch.setattr(dsnas_stages, 'build_runner', watched)
-    run_stages(config, resume=True)
+    run_stages(config)
     assert (
         started == list(range(iteration - 1, 9))
         and (tiny.folder / 'run' / stage / 'last_checkpoint').exists()
@@ -340,12 +342,36 @@ def test_a_config_that_is_none_of_dsnas_is_refused(tiny, changes, message):
     assert not (tiny.folder / 'run').exists()
 
 
-def test_a_second_run_in_the_same_folder_is_refused(tiny):
-    (tiny.folder / 'search').mkdir()
+def test_stages_of_another_config_are_refused(tiny, monkeypatch):
+    """Also where the first one is over: its hand-over is of other options."""
+    config = dsnas(tiny.folder / 'run', epochs=2, search=1, warm_up=0)
+    build = dsnas_stages.build_runner
+
+    def first_stage_alone(config):
+        if 'train' in config.work_dir:
+            raise StoppedError
+        return build(config)
+
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(dsnas_stages, 'build_runner', first_stage_alone)
+        run_stages(config)
+    before = (tiny.folder / 'run/search/hand_over.pth').stat().st_mtime_ns
+    config.optim_wrapper.optimizer.lr = 0.01
     with pytest.raises(
-        InputError, match='has a run of DSNAS: go on with --resume, or choose another --work-dir'
+        InputError,
+        match='run/search: made with another config: optim_wrapper.optimizer.lr was 0.05 and is '
+        '0.01; choose another --work-dir',
     ):
-        run_stages(dsnas(tiny.folder))
+        run_stages(config)
+    config.optim_wrapper.optimizer.lr = 0.05
+    config.second_stage = dict(model=dict(head=dict(topk=(1, 2))))
+    with pytest.raises(
+        InputError, match=r'run/train: made with another config: model.head.topk was not set and is'
+    ):
+        run_stages(config)
+    config.pop('second_stage')
+    assert run_stages(config)['search_epochs'] == 1
+    assert (tiny.folder / 'run/search/hand_over.pth').stat().st_mtime_ns == before
 
 
 # Two ranks.

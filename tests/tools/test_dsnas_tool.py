@@ -43,15 +43,14 @@ def test_one_run_gives_one_trained_network(config, run, tmp_path):
     assert result['search_epochs'] == 1 and {'subnet.yaml', 'subnet.pth', 'search', 'train'} <= {
         path.name for path in folder.iterdir()
     }
-    code, error = run(config, '--work-dir', folder)
-    assert (
-        code == 2
-        and error.startswith('error: ')
-        and 'go on with --resume, or choose another --work-dir' in error
+    code, error = run(config, '--work-dir', folder, '--amp')
+    assert code == 2 and error.startswith(
+        f'error: {folder}/search: made with another config: optim_wrapper.type was '
+        "'pinas_mm.DSNASOptimWrapper' and is 'pinas_mm.DSNASAmpOptimWrapper'"
     )
     (folder / 'dsnas.json').unlink()
-    assert run(config, '--work-dir', folder, '--resume')[0] == 0
-    assert json.loads((folder / 'dsnas.json').read_text())['arch'] == result['arch']
+    assert run(config, '--work-dir', folder)[0] == 0
+    assert json.loads((folder / 'dsnas.json').read_text()) == result
 
 
 def test_training_alone_is_the_first_stage(config, run, tmp_path):
@@ -99,7 +98,7 @@ def test_a_loss_that_is_not_finite_ends_the_tool(config, run, tmp_path):
 def test_amp_chooses_the_mixed_precision_form(config, run, monkeypatch, tool):
     seen = []
     if tool == 'dsnas':
-        monkeypatch.setattr(dsnas_stages, 'run_stages', lambda config, resume: seen.append(config))
+        monkeypatch.setattr(dsnas_stages, 'run_stages', seen.append)
     else:
         from pinas_mm.engine import runner
 
