@@ -59,6 +59,38 @@ class CostTable:
             total += table[tuple(choices[:, slot] for slot in slots)]
         return total
 
+    def slot_costs(self, name: str) -> list[Array]:
+        """For each slot what its candidates cost, over all positions that read it: arrays of length
+        ``num_candidates[slot]``. What every arch pays is not among them: the fixed cost, and
+        positions that read no slot.
+
+        Raises:
+            InputError: Positions read several slots together, so that a slot has no cost alone.
+        """
+        totals = [np.zeros(count) for count in self.space.num_candidates]
+        for (index, slots), table in zip(self.space.cost_terms, self.tables[name], strict=True):
+            if len(slots) > 1:
+                raise InputError(
+                    f'space {self.space.name!r}: position {index} reads slots {list(slots)} '
+                    f'together, so the {name} of one slot alone are not known; expected a space '
+                    f'whose positions read one slot each, or are parallel'
+                )
+            if slots:
+                totals[slots[0]] += table
+        return totals
+
+    def range(self, name: str) -> tuple[float, float]:
+        """The least and the most that an arch costs.
+
+        Exact where two terms depend either on the same slots or on none in common, as in every
+        space here; else the range is too wide."""
+        joint: dict[tuple[int, ...], Array] = {}
+        for (_, slots), table in zip(self.space.cost_terms, self.tables[name], strict=True):
+            joint[slots] = joint[slots] + table if slots in joint else table
+        fixed = self.fixed[name]
+        least = fixed + sum(table.min() for table in joint.values())
+        return float(least), float(fixed + sum(table.max() for table in joint.values()))
+
 
 class Constraints:
     """Limits on costs, inclusive: ``Constraints(table, macs=(None, 50e6))``.
