@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..models.backbones import borrowed, searchable_backbone_of
 from ..unwrap import unwrapped
 from .counter import counting
-from .roi_head import boxes_at_maximum
+from .detection_heads import boxes_at_maximum, mode_of
 from .table import CostTable
 
 
@@ -20,9 +20,11 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     Its costs are ``macs`` and ``params`` of the whole model, for one image, and ``backbone_macs``.
     :func:`~pinas_mm.costs.counter.counting` says what is counted. Of neck and head, that is what
     runs in ``model(inputs, mode='tensor')`` on an image of zeros; a bare backbone is measured
-    alone. RoI heads are counted at the most boxes their config allows for, and the table's
-    ``notes`` say so (:func:`~pinas_mm.costs.roi_head.boxes_at_maximum`). Other heads of mmdet do
-    the same work for every image in this mode: dense ones, and queries of a fixed number.
+    alone. RoI heads are counted at the most boxes their config allows for
+    (:func:`~pinas_mm.costs.detection_heads.boxes_at_maximum`), mask heads of one-stage detectors as
+    they run (:func:`~pinas_mm.costs.detection_heads.mode_of`), and the table's ``notes`` say so.
+    Other heads of mmdet do the same work for every image: dense ones, and queries of a fixed
+    number.
 
     Args:
         model: A :class:`SearchableBackbone`, or a model with one as ``backbone``. A subnet has a
@@ -37,7 +39,8 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
     images = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
     samples = blank_samples(images)
-    run = model if model is backbone else partial(model, data_samples=samples, mode='tensor')
+    mode, notes = mode_of(model)
+    run = model if model is backbone else partial(model, data_samples=samples, mode=mode)
     base = backbone.fixed_arch or (0,) * space.num_slots
     tables = {
         name: [
@@ -68,11 +71,11 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
                 # same: `fixed` makes up for it.
                 tables['macs'][term][choices], tables['params'][term][choices] = costs
         backbone.set_arch(base)
-        with boxes_at_maximum(model, samples) as notes:
+        with boxes_at_maximum(model, samples) as boxes:
             _, macs, params = count(run, images)
     whole = dict(macs=macs, backbone_macs=sum(macs for macs, _ in of_base), params=params)
     tables['backbone_macs'] = tables['macs']
-    table = CostTable(space, dict.fromkeys(whole, 0), tables, notes)
+    table = CostTable(space, dict.fromkeys(whole, 0), tables, notes + boxes)
     chosen = table.arch_costs(base)
     table.fixed = {name: cost - chosen[name] for name, cost in whole.items()}
     return table

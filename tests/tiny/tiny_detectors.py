@@ -1,4 +1,4 @@
-"""Two-stage detectors of mmdet on a small supernet, for images of about 64 pixels."""
+"""Detectors of mmdet on a small supernet, for images of about 64 pixels."""
 
 STRIDES = [2, 4, 8]
 CODER = dict(type='DeltaXYWHBBoxCoder')
@@ -76,3 +76,32 @@ def cascade_mask_rcnn():
         mask_roi_extractor=roi_extractor(4),
         mask_head=MASK_HEAD,
     ) | dict(type='CascadeRCNN')
+
+
+def yolact():
+    """One stage with instance masks; nothing is detected, since no score is above 1."""
+    base = faster_rcnn()
+    return dict(
+        type='YOLACT',
+        backbone=base['backbone'],
+        neck=base['neck'],
+        bbox_head=dict(
+            type='YOLACTHead',
+            num_classes=2,
+            in_channels=16,
+            feat_channels=8,
+            num_protos=4,
+            anchor_generator=base['rpn_head']['anchor_generator'],
+            bbox_coder=CODER,
+        ),
+        mask_head=dict(
+            type='YOLACTProtonet',
+            in_channels=16,
+            proto_channels=(8, None, 8, 4),
+            proto_kernel_sizes=(3, -2, 3, 1),
+            num_protos=4,
+            num_classes=2,
+        ),
+        test_cfg=dict(nms_pre=50, score_thr=1.1, iou_thr=0.5, top_k=20, max_per_img=10)
+        | dict(mask_thr=0.5, mask_thr_binary=0.5, min_bbox_size=0),
+    )

@@ -1,6 +1,4 @@
-"""RoI heads of two-stage detectors at their configured maximum.
-
-How many boxes they work on depends on the image and on the weights, which a cost must not."""
+"""Heads of mmdet whose work depends on the image and on the weights, which a cost should not."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,12 +11,26 @@ from torch import Tensor, nn
 BOX_SIZE = 16.0
 
 
+def mode_of(model: nn.Module) -> tuple[str, tuple[str, ...]]:
+    """The mode in which a model is counted, and what to know about the number.
+
+    It is ``'tensor'``, but for one-stage detectors whose mask head works on detections (CondInst,
+    YOLACT): in that mode they need annotations."""
+    heads = {name for name in ('roi_head', 'bbox_head', 'mask_head') if _has(model, name)}
+    if heads != {'bbox_head', 'mask_head'}:
+        return 'tensor', ()
+    return 'predict', (
+        'MACs of the mask head are of the instances found in an image of zeros, which depend on '
+        'the weights',
+    )
+
+
 @contextmanager
 def boxes_at_maximum(
     model: nn.Module, samples: Sequence[BaseDataElement]
 ) -> Iterator[tuple[str, ...]]:
-    """Within it ``model(inputs, samples, mode='tensor')`` runs the RoI head as a test does, on as
-    many boxes as the config allows for.
+    """Within it ``model(inputs, samples, mode='tensor')`` runs the RoI head of a two-stage detector
+    as a test does, on as many boxes as the config allows for.
 
     Its bbox head (every stage of a cascade) gets ``test_cfg.rpn.max_per_img`` proposals an image,
     its mask and grid heads get ``test_cfg.rcnn.max_per_img`` detections. Without a limit on
@@ -32,10 +44,10 @@ def boxes_at_maximum(
     Yields:
         What was counted for how many boxes, one sentence each.
     """
-    roi_head = getattr(model, 'roi_head', None)
-    if roi_head is None:
+    if not _has(model, 'roi_head'):
         yield ()
         return
+    roi_head: Any = model.roi_head
     proposals = _limit(getattr(model, 'rpn_head', None))
     detections = _limit(roi_head) or proposals
 
@@ -65,6 +77,10 @@ def boxes_at_maximum(
             )
         else:
             yield ()
+
+
+def _has(model: nn.Module, name: str) -> bool:
+    return isinstance(getattr(model, name, None), nn.Module)
 
 
 def _limit(head: nn.Module | None) -> int:

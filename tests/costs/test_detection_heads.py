@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, init_default_scope
-from tiny_detectors import DETECTIONS, PROPOSALS, cascade_mask_rcnn, faster_rcnn, mask_rcnn
+from tiny_detectors import DETECTIONS, PROPOSALS, cascade_mask_rcnn, faster_rcnn, mask_rcnn, yolact
 from torch.utils.flop_counter import FlopCounterMode
 
 import pinas_mm  # noqa: F401
@@ -77,6 +77,22 @@ def test_the_table_says_how_many_boxes_were_counted_and_the_detector_is_left_as_
         measure_costs(model, SIZE)
     assert {part: set(vars(part)) for part in names} == names
     assert measure_costs(model.backbone, SIZE).notes == ()
+
+
+def test_mask_heads_of_one_stage_detectors_are_counted_as_they_run_and_the_table_says_so():
+    """YOLACT needs annotations in mode='tensor'. Here it finds nothing: no score is above 1."""
+    model = detector(yolact())
+    table = measure_costs(model, SIZE)
+    (note,) = table.notes
+    assert 'instances found in an image of zeros' in note
+    arch = (1, 0, 2, 0, 1, 2, 0, 0)
+    model.eval().backbone.set_arch(arch)
+    features = model.extract_feat(torch.zeros(1, 3, *SIZE))
+    # By hand: the prototypes' 3x3 and 1x1 convolutions on the first map, enlarged twofold.
+    prototypes = 32 * 32 * 16 * 9 * 8 + 64 * 64 * (8 * 9 * 8 + 8 * 4)
+    dense = counted(lambda: model.neck(model.backbone(torch.zeros(1, 3, *SIZE))))
+    dense += counted(lambda: model.bbox_head(features))
+    assert table.arch_costs(arch)['macs'] == dense + prototypes
 
 
 def test_the_backbone_can_be_limited_alone():
