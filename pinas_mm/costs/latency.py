@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import SearchableBackbone, borrowed, supernet_of
 from ..scoring.bn_recalibration import autocast
 from ..spaces import Arch, SearchSpace
 from ..unwrap import unwrapped
 from .measure import blank_samples
-from .table import CostTable
+from .table import Array, CostTable
 
 
 @dataclass(frozen=True)
@@ -46,16 +46,16 @@ class Latency:
     tables: list[Any]
     check: dict[str, Any]
 
-    def write(self, path: str | os.PathLike) -> None:
+    def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the table as JSON."""
         text = json.dumps(asdict(self), indent=1)
         write_atomic(path, lambda file: file.write(text.encode()))
 
-    def arrays(self) -> list[np.ndarray]:
+    def arrays(self) -> list[Array]:
         return [np.array(table, float) for table in self.tables]
 
 
-def read_latency(path: str | os.PathLike, backbone: SearchableBackbone) -> Latency:
+def read_latency(path: str | os.PathLike[str], backbone: SearchableBackbone) -> Latency:
     """Reads a table for the space of ``backbone``.
 
     Raises:
@@ -112,15 +112,12 @@ def measure_latency(
         on_progress: Called as ``on_progress(done, total)`` after every round.
 
     Raises:
-        InputError: The model has no supernet.
+        InputError: The model has no searchable backbone, or it is a subnet.
     """
     # Here, since it looks for a CUDA compiler when it is imported, and warns where there is none.
     from torch.utils.benchmark import Timer
 
-    model = unwrapped(model)
-    backbone = model if isinstance(model, SearchableBackbone) else getattr(model, 'backbone', None)
-    if not isinstance(backbone, SearchableBackbone) or not backbone.is_supernet:
-        raise InputError(f'{type(model).__name__} has no supernet to measure')
+    model, backbone = unwrapped(model), supernet_of(model)
     space, rng = backbone.space, np.random.default_rng(seed)
     whole = (
         model
@@ -130,7 +127,6 @@ def measure_latency(
     runs: list[tuple[Arch, list[float]]] = []
     laps: list[tuple[int, Any, Any]] = []
     subnets: dict[Arch, list[float]] = {space.sample(rng): [] for _ in range(num_check)}
-    active, modes = backbone._arch, [(module, module.training) for module in model.modules()]
     stopwatch = Stopwatch(images.device)
 
     def run_timed(part: int, arch: Arch, x: Tensor) -> Tensor:
@@ -168,27 +164,23 @@ def measure_latency(
             .mean
         )
 
-    model.eval()
-    try:
-        with torch.no_grad(), autocast(model, None if dtype is torch.float32 else dtype):
-            for number in range(rounds + 1):
-                found = [run_in_parts(arch) for arch in covering_archs(space, rng)]
-                wholes = [(arch, run_whole(arch)) for arch in subnets]
-                if number:  # the first round warms up
-                    runs += found
-                    for arch, took in wholes:
-                        subnets[arch].append(took)
-                on_progress(number + 1, rounds + 1)
-    finally:
-        backbone._arch, backbone.part_runner = active, None
-        for module, training in modes:
-            module.training = training
-    archs, took = (np.array(column) for column in zip(*runs))
-    fixed = float(np.median(took[:, -1]))
+    half = None if dtype is torch.float32 else dtype
+    with borrowed(model), torch.no_grad(), autocast(model, half):
+        model.eval()
+        for number in range(rounds + 1):
+            found = [run_in_parts(arch) for arch in covering_archs(space, rng)]
+            wholes = [(arch, run_whole(arch)) for arch in subnets]
+            if number:  # the first round warms up
+                runs += found
+                for arch, took in wholes:
+                    subnets[arch].append(took)
+            on_progress(number + 1, rounds + 1)
+    archs, parts = (np.array(column) for column in zip(*runs))
+    fixed = float(np.median(parts[:, -1]))
     tables = [
         table
         for index in range(len(space.positions))
-        for table in _median_tables(space, index, archs, took[:, index])
+        for table in _median_tables(space, index, archs, parts[:, index])
     ]
     predicted = CostTable(space, dict(latency=fixed), dict(latency=tables)).array(
         'latency', list(subnets)
@@ -241,9 +233,7 @@ def covering_archs(space: SearchSpace, rng: np.random.Generator) -> Iterator[Arc
         yield tuple(drawn)
 
 
-def _median_tables(
-    space: SearchSpace, index: int, archs: np.ndarray, took: np.ndarray
-) -> list[np.ndarray]:
+def _median_tables(space: SearchSpace, index: int, archs: Array, took: Array) -> list[Array]:
     """The tables of one position.
 
     Args:
@@ -284,18 +274,18 @@ class Stopwatch:
     def mark(self) -> Any:
         if not self.on_gpu:
             return time.perf_counter()
-        event = torch.cuda.Event(enable_timing=True)
+        event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
         event.record()
         return event
 
     def milliseconds(self, start: Any, end: Any) -> float:
         if not self.on_gpu:
-            return 1000 * (end - start)
+            return float(1000 * (end - start))
         end.synchronize()
-        return start.elapsed_time(end)
+        return float(start.elapsed_time(end))
 
 
-def _check(archs: Sequence[Arch], predicted: np.ndarray, measured: np.ndarray) -> dict[str, Any]:
+def _check(archs: Sequence[Arch], predicted: Array, measured: Array) -> dict[str, Any]:
     error = np.abs(predicted / measured - 1)
     return dict(
         median_error=float(np.median(error)),

@@ -1,8 +1,6 @@
 """MACs and parameters of a supernet's archs, measured on its own modules."""
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -12,15 +10,21 @@ from torch import Tensor, nn
 from ..models.backbones import borrowed, searchable_backbone_of
 from ..unwrap import unwrapped
 from .counter import counting
+from .detection_heads import boxes_at_maximum, mode_of
 from .table import CostTable
 
 
 def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTable:
     """Builds the table of a supernet from its own modules.
 
-    What is counted is said at :func:`~pinas_mm.costs.counter.counting`. What the model has beside
-    the backbone (neck, head) is counted where it runs in ``model(inputs, mode='tensor')``; a bare
-    backbone is measured alone.
+    Its costs are ``macs`` and ``params`` of the whole model, for one image, and ``backbone_macs``.
+    :func:`~pinas_mm.costs.counter.counting` says what is counted. Of neck and head, that is what
+    runs in ``model(inputs, mode='tensor')`` on an image of zeros; a bare backbone is measured
+    alone. RoI heads are counted at the most boxes their config allows for
+    (:func:`~pinas_mm.costs.detection_heads.boxes_at_maximum`), mask heads of one-stage detectors as
+    they run (:func:`~pinas_mm.costs.detection_heads.mode_of`), and the table's ``notes`` say so.
+    Other heads of mmdet do the same work for every image: dense ones, and queries of a fixed
+    number.
 
     Args:
         model: A :class:`SearchableBackbone`, or a model with one as ``backbone``. A subnet has a
@@ -34,9 +38,9 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     space = backbone.space
     height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
     images = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
-    run: Callable[[Tensor], Any] = model
-    if model is not backbone:
-        run = partial(model, data_samples=blank_samples(images), mode='tensor')
+    samples = blank_samples(images)
+    mode, notes = mode_of(model)
+    run = model if model is backbone else partial(model, data_samples=samples, mode=mode)
     base = backbone.fixed_arch or (0,) * space.num_slots
     tables = {
         name: [
@@ -67,10 +71,13 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
                 # same: `fixed` makes up for it.
                 tables['macs'][term][choices], tables['params'][term][choices] = costs
         backbone.set_arch(base)
-        _, macs, params = count(run, images)
-    table = CostTable(space, dict(macs=0, params=0), tables)
+        with boxes_at_maximum(model, samples) as boxes:
+            _, macs, params = count(run, images)
+    whole = dict(macs=macs, backbone_macs=sum(macs for macs, _ in of_base), params=params)
+    tables['backbone_macs'] = tables['macs']
+    table = CostTable(space, dict.fromkeys(whole, 0), tables, notes + boxes)
     chosen = table.arch_costs(base)
-    table.fixed = dict(macs=macs - chosen['macs'], params=params - chosen['params'])
+    table.fixed = {name: cost - chosen[name] for name, cost in whole.items()}
     return table
 
 

@@ -8,6 +8,8 @@ import numpy as np
 from ..errors import InputError
 from ..spaces import Arch, SearchSpace
 
+Array = np.ndarray[Any, Any]
+
 
 class CostTable:
     """Sums the costs of positions, or of their parallel slots, to the costs of whole archs, in
@@ -18,26 +20,32 @@ class CostTable:
         fixed: For each cost, what every arch pays: stem, tail, and whatever else the model runs.
         tables: For each cost, one array per term of ``space.cost_terms``, indexed by the candidates
             of the slots it depends on; in a chain space that is one per position.
+        notes: What to know about the numbers, one sentence each, for logs.
     """
 
     def __init__(
-        self, space: SearchSpace, fixed: dict[str, float], tables: dict[str, list[np.ndarray]]
+        self,
+        space: SearchSpace,
+        fixed: dict[str, float],
+        tables: dict[str, list[Array]],
+        notes: Sequence[str] = (),
     ) -> None:
         self.space = space
         self.fixed = fixed
         self.tables = tables
+        self.notes = tuple(notes)
 
-    def add(self, name: str, fixed: float, tables: list[np.ndarray]) -> None:
+    def add(self, name: str, fixed: float, tables: list[Array]) -> None:
         """Adds another cost."""
         self.fixed[name] = fixed
         self.tables[name] = tables
 
     def arch_costs(self, arch: Arch) -> dict[str, float]:
-        """The costs of one arch: ``{'macs': ..., 'params': ...}`` in units of one, ``latency`` in
-        ms."""
+        """The costs of one arch: ``{'macs': ..., 'backbone_macs': ..., 'params': ...}`` in units of
+        one, ``latency`` in ms."""
         return {name: self.array(name, [arch])[0].item() for name in self.fixed}
 
-    def array(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+    def array(self, name: str, archs: Sequence[Arch] | Array) -> Array:
         """One cost of many archs, an array of length ``len(archs)``: int64, or float64 for latency.
 
         Raises:
@@ -50,6 +58,38 @@ class CostTable:
         for (_, slots), table in zip(self.space.cost_terms, self.tables[name], strict=True):
             total += table[tuple(choices[:, slot] for slot in slots)]
         return total
+
+    def slot_costs(self, name: str) -> list[Array]:
+        """For each slot what its candidates cost, over all positions that read it: arrays of length
+        ``num_candidates[slot]``. What every arch pays is not among them: the fixed cost, and
+        positions that read no slot.
+
+        Raises:
+            InputError: Positions read several slots together, so that a slot has no cost alone.
+        """
+        totals = [np.zeros(count) for count in self.space.num_candidates]
+        for (index, slots), table in zip(self.space.cost_terms, self.tables[name], strict=True):
+            if len(slots) > 1:
+                raise InputError(
+                    f'space {self.space.name!r}: position {index} reads slots {list(slots)} '
+                    f'together, so the {name} of one slot alone are not known; expected a space '
+                    f'whose positions read one slot each, or are parallel'
+                )
+            if slots:
+                totals[slots[0]] += table
+        return totals
+
+    def range(self, name: str) -> tuple[float, float]:
+        """The least and the most that an arch costs.
+
+        Exact where two terms depend either on the same slots or on none in common, as in every
+        space here; else the range is too wide."""
+        joint: dict[tuple[int, ...], Array] = {}
+        for (_, slots), table in zip(self.space.cost_terms, self.tables[name], strict=True):
+            joint[slots] = joint[slots] + table if slots in joint else table
+        fixed = self.fixed[name]
+        least = fixed + sum(table.min() for table in joint.values())
+        return float(least), float(fixed + sum(table.max() for table in joint.values()))
 
 
 class Constraints:
@@ -86,7 +126,7 @@ class Constraints:
                 raise InputError(f'constraints: {name} of at least {low:g} and at most {high:g}')
             self.limits[name] = (low, high)
 
-    def mask(self, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+    def mask(self, archs: Sequence[Arch] | Array) -> Array:
         """Which archs keep every limit, a bool array of length ``len(archs)``."""
         keep = np.ones(len(archs), bool)
         for name, (low, high) in self.limits.items():
@@ -94,7 +134,7 @@ class Constraints:
             keep &= (low <= cost) & (cost <= high)
         return keep
 
-    def cost(self, name: str, archs: Sequence[Arch] | np.ndarray) -> np.ndarray:
+    def cost(self, name: str, archs: Sequence[Arch] | Array) -> Array:
         """One cost of many archs, see :meth:`CostTable.array`."""
         return self.table.array(name, archs)
 

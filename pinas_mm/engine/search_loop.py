@@ -65,7 +65,8 @@ class SearchLoop(BaseLoop):
             (:func:`~pinas_mm.engine.loaders.arch_evaluation`).
         score: The metric that is the score, higher is better.
         constraints: Limits on costs: ``dict(macs=50e6)`` or ``dict(macs=(40e6, 50e6),
-            params=...)``, of the whole model, and ``latency`` in ms where there is a table of it.
+            params=...)``, of the whole model, ``backbone_macs`` of its backbone alone, and
+            ``latency`` in ms where there is a table of it.
         latency_table: A file that ``tools/latency.py`` wrote.
         score_samples: While searching, score on only so many of the held-out samples, drawn by
             ``seed``, each class in proportion. Defaults to all.
@@ -115,6 +116,8 @@ class SearchLoop(BaseLoop):
     ) -> None:
         self.backbone = supernet_of(runner.model)
         self.costs = measure_costs(runner.model, input_size)
+        for note in self.costs.notes:
+            runner.logger.info(note)
         if latency_table is not None:
             latency = read_latency(latency_table, self.backbone)
             self.costs.add('latency', latency.fixed, latency.arrays())
@@ -377,9 +380,10 @@ class SearchLoop(BaseLoop):
 
 def _costs_text(record: Record) -> str:
     latency = f'  {record.costs["latency"]:.2f} ms' if 'latency' in record.costs else ''
+    macs, of_backbone = record.costs['macs'] / 1e6, record.costs['backbone_macs'] / 1e6
     return (
-        f'{record.costs["macs"] / 1e6:.1f} M MACs  {record.costs["params"] / 1e6:.2f} M '
-        f'params{latency}'
+        f'{macs:.1f} M MACs ({of_backbone:.1f} M backbone)  '
+        f'{record.costs["params"] / 1e6:.2f} M params{latency}'
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import barrier, get_world_size, is_main_process
+from mmengine.logging import print_log
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
@@ -397,7 +398,10 @@ class Adaptation:
     @cached_property
     def costs(self) -> CostTable:
         """Costs of the archs in the target's model."""
-        return measure_costs(self.build_supernet(), self.stages['search_loop']['input_size'])
+        costs = measure_costs(self.build_supernet(), self.stages['search_loop']['input_size'])
+        for note in costs.notes:
+            print_log(note, 'current')
+        return costs
 
     def macs(self, arch: Arch) -> int:
         return int(self.costs.arch_costs(arch)['macs'])

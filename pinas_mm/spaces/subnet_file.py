@@ -24,8 +24,9 @@ class SubnetFile:
         arch: One candidate index per slot.
         widen_factor: Width of the supernet it was found in.
         scores: Metrics by name, on the data the search was scored on.
-        costs: ``macs`` and ``params`` of the whole model at the searched input size, in units of
-            one.
+        costs: ``macs`` and ``params`` of the whole model at the searched input size, and
+            ``backbone_macs`` of its backbone, in units of one; ``latency`` in ms where it was
+            measured.
         seed: Seed of the search.
         config: Name of the search config.
         version: The pinas_mm that wrote it.

@@ -177,11 +177,8 @@ class DSNAS(_Wrapper):
             self._restore(self._loaded)
 
     def _slot_macs(self, costs: CostTable) -> list[np.ndarray]:
-        """For each slot the MACs of its candidates in millions, over all positions that read it."""
-        total = [np.zeros(count) for count in costs.space.num_candidates]
-        for (_, slots), table in zip(costs.space.cost_terms, costs.tables['macs'], strict=True):
-            if len(slots) == 1:  # else a block that is no choice
-                total[slots[0]] += table / 1e6
+        """For each slot the MACs of its candidates in millions."""
+        total = [macs / 1e6 for macs in costs.slot_costs('macs')]
         least = sum(macs.min() for macs in total)
         if least > self.macs_limit / 1e6:
             raise InputError(

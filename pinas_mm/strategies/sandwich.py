@@ -78,17 +78,13 @@ def extreme_archs(costs: CostTable) -> tuple[Arch, Arch]:
 
     Raises:
         InputError: Candidates of a slot tie, or are ordered otherwise by their parameters than by
-            their MACs.
+            their MACs, or positions read several slots together.
     """
     space = costs.space
     chosen: dict[str, list[int]] = {'smallest': [], 'largest': []}
+    of_slots = {name: costs.slot_costs(name) for name in ('macs', 'params')}
     for slot, candidates in enumerate(space.candidates):
-        archs = np.zeros((len(candidates), space.num_slots), int)
-        archs[:, slot] = range(len(candidates))
-        sizes = {
-            name: costs.array(name, archs) - costs.array(name, archs).min()
-            for name in ('macs', 'params')
-        }
+        sizes = {name: slots[slot] - slots[slot].min() for name, slots in of_slots.items()}
         for which, arch in chosen.items():
             extreme = np.min if which == 'smallest' else np.max
             best = np.flatnonzero(
@@ -96,7 +92,7 @@ def extreme_archs(costs: CostTable) -> tuple[Arch, Arch]:
             )
             if len(best) != 1:
                 listing = ', '.join(
-                    f'{candidate.name} {sizes["macs"][i]:+,} MACs {sizes["params"][i]:+,} '
+                    f'{candidate.name} {sizes["macs"][i]:+,.0f} MACs {sizes["params"][i]:+,.0f} '
                     f'parameters'
                     for i, candidate in enumerate(candidates)
                 )

@@ -42,18 +42,6 @@ def decay_ratio(complexity: float, least: float, most: float, gamma_max: float =
     return 1 / gamma_max + (gamma_max - 1 / gamma_max) * lightness
 
 
-def cost_range(table: CostTable, name: str) -> tuple[float, float]:
-    """The least and the most that an arch of the table's space costs.
-
-    Exact where two terms depend either on the same slots or on none in common, as in every space
-    here; else the range is too wide."""
-    joint: dict[tuple[int, ...], Any] = {}
-    for (_, slots), costs in zip(table.space.cost_terms, table.tables[name], strict=True):
-        joint[slots] = joint.get(slots, 0) + costs
-    least = table.fixed[name] + sum(costs.min() for costs in joint.values())
-    return float(least), float(table.fixed[name] + sum(costs.max() for costs in joint.values()))
-
-
 class MomentumGroup:
     """What one group of archs contributes to an update.
 
@@ -205,7 +193,7 @@ class SubnetAwareDynamics(_Wrapper):
                 'apart; expected an mm model with ArchSamplingHook, or a strategy'
             )
         self.costs = measure_costs(model, self.input_size)
-        self.cost_range = cost_range(self.costs, self.complexity)
+        self.cost_range = self.costs.range(self.complexity)
         self.backbone = searchable_backbone_of(model)
         space = self.costs.space
         if not self.backbone.is_supernet:

@@ -13,7 +13,12 @@ from ..search.pareto import pareto_front
 
 # Colours that differ also for colour-blind readers (Okabe and Ito).
 DOTS, LINE, MARK = '#999999', '#0072B2', '#D55E00'
-COST_UNITS = dict(macs=(1e6, 'MACs (M)'), params=(1e6, 'params (M)'), latency=(1, 'latency (ms)'))
+COST_UNITS = dict(
+    macs=(1e6, 'MACs (M)'),
+    backbone_macs=(1e6, 'MACs of the backbone (M)'),
+    params=(1e6, 'params (M)'),
+    latency=(1, 'latency (ms)'),
+)
 
 
 def plot_search_curve(records: Sequence[Record], score: str, path: str | os.PathLike) -> None:

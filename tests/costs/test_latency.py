@@ -206,10 +206,13 @@ def test_wrong_tables_are_named(known, backbone, tmp_path):
         read_latency(tmp_path / 'none.json', backbone)
 
 
-def test_a_model_without_a_supernet_is_named():
-    for model in (
-        torch.nn.Conv2d(3, 3, 1),
-        SearchableMacroNet(widen_factor=0.125, arch='22222222'),
-    ):
-        with pytest.raises(InputError, match='has no supernet to measure'):
-            measure_latency(model, IMAGES)
+@pytest.mark.parametrize(
+    'model, message',
+    [
+        (torch.nn.Conv2d(3, 3, 1), 'Conv2d has no searchable backbone'),
+        (SearchableMacroNet(widen_factor=0.125, arch='22222222'), 'arch=22222222: a supernet'),
+    ],
+)
+def test_a_model_without_a_supernet_is_named(model, message):
+    with pytest.raises(InputError, match=message):
+        measure_latency(model, IMAGES)

@@ -27,9 +27,7 @@ def counted(model, run=None):
     model.eval()
     with FlopCounterMode(display=False) as counter:
         (run or model)(torch.zeros(1, 3, *SIZE, device=next(model.parameters()).device))
-    return dict(
-        macs=counter.get_total_flops() // 2, params=sum(p.numel() for p in model.parameters())
-    )
+    return counter.get_total_flops() // 2, sum(p.numel() for p in model.parameters())
 
 
 def classifier(arch=None):
@@ -58,7 +56,9 @@ def resnest():
     ],
 )
 def test_published_costs(resnest, arch, macs, params):
-    assert resnest.arch_costs(resnest.space.decode(arch)) == dict(macs=macs, params=params)
+    assert resnest.arch_costs(resnest.space.decode(arch)) == dict(
+        macs=macs, backbone_macs=macs, params=params
+    )
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,12 @@ def test_a_supernets_table_gives_the_costs_of_the_built_subnets(backbone, kwargs
     archs, costs = backbone.space.sample_disjoint(rng), []
     for arch in archs:
         subnet = build(arch)
-        expected = counted(subnet)
+        macs, params = counted(subnet)
+        expected = dict(macs=macs, backbone_macs=macs, params=params)
         assert table.arch_costs(arch) == expected
         assert measure_costs(subnet, SIZE).arch_costs(arch) == expected
         costs.append(expected)
-    for name in ('macs', 'params'):
+    for name in expected:
         array = table.array(name, archs)
         assert array.dtype == np.int64 and array.tolist() == [cost[name] for cost in costs]
         assert len(set(array.tolist())) == len(archs)
@@ -118,12 +119,11 @@ def test_a_whole_model_is_counted_with_its_head():
     table, bare = measure_costs(model, SIZE), measure_costs(model.backbone, SIZE)
     arch = (1, 0, 2, 0, 1, 2, 0, 0)
     subnet = classifier(arch)
-    assert table.arch_costs(arch) == counted(subnet, lambda x: subnet(x, mode='tensor'))
-    head = {
-        name: table.arch_costs(arch)[name] - bare.arch_costs(arch)[name]
-        for name in ('macs', 'params')
-    }
-    assert head == dict(macs=320 * 10, params=320 * 10 + 10)
+    costs, of_backbone = table.arch_costs(arch), bare.arch_costs(arch)
+    assert (costs['macs'], costs['params']) == counted(subnet, lambda x: subnet(x, mode='tensor'))
+    head = {name: costs[name] - of_backbone[name] for name in costs}
+    assert head == dict(macs=320 * 10, backbone_macs=0, params=320 * 10 + 10)
+    assert costs['backbone_macs'] == of_backbone['macs']
 
 
 def test_one_number_is_a_square():

@@ -1,9 +1,11 @@
+import itertools
+
 import numpy as np
 import pytest
 
 from pinas_mm.costs.table import Constraints, CostTable
 from pinas_mm.errors import InputError
-from pinas_mm.spaces import NASBENCH_MACRO, Position, SearchSpace
+from pinas_mm.spaces import NASBENCH_MACRO, Candidate, Position, SearchSpace
 
 
 @pytest.fixture
@@ -81,3 +83,54 @@ def test_limits_are_readable(table):
         str(Constraints(table, macs=50e6)) == 'macs in [-inf, 5e+07]'
         and str(Constraints(table)) == 'no constraints'
     )
+
+
+@pytest.mark.parametrize('slots', [[(0,), (1,), (2,)], [(0, 1), (0, 1), (2,)], [(0, 1, 2)] * 3])
+def test_the_range_is_that_of_all_archs_also_where_positions_share_slots(slots):
+    space = SearchSpace(
+        'toy',
+        ((Candidate('a', {}), Candidate('b', {}), Candidate('c', {})),) * 3,
+        tuple(Position(0, 1, 1, 1, each) for each in slots),
+        1,
+    )
+    rng = np.random.default_rng(0)
+    table = CostTable(
+        space, dict(macs=7), dict(macs=[rng.integers(1, 100, [3] * len(each)) for each in slots])
+    )
+    costs = table.array('macs', list(itertools.product(range(3), repeat=3)))
+    assert table.range('macs') == (costs.min(), costs.max())
+
+
+def test_the_range_of_cells_whose_edges_cost_by_themselves():
+    cell, block = Position(0, 1, 1, 1, (0, 1), parallel=True), Position(0, 1, 1, 1, ())
+    space = SearchSpace(
+        'toy', ((Candidate('a', {}), Candidate('b', {})),) * 2, (cell, block, cell), 1
+    )
+    table = CostTable(
+        space,
+        dict(macs=7),
+        dict(macs=[np.array(each) for each in ([1, 5], [9, 2], 100, [6, 3], [0, 4])]),
+    )
+    costs = table.array('macs', list(itertools.product(range(2), repeat=2)))
+    assert table.range('macs') == (costs.min(), costs.max()) == (120, 124)
+
+
+def test_slots_have_costs_of_their_own_where_they_add_up():
+    """Two cells of two edges, with a block between them that is no choice."""
+    cell, block = Position(0, 1, 1, 1, (0, 1), parallel=True), Position(0, 1, 1, 1, ())
+    space = SearchSpace(
+        'toy', ((Candidate('a', {}), Candidate('b', {})),) * 2, (cell, block, cell), 1
+    )
+    tables = [np.array(each) for each in ([1, 5], [9, 2], 100, [6, 3], [0, 4])]
+    first, second = CostTable(space, dict(macs=7), dict(macs=tables)).slot_costs('macs')
+    assert first.tolist() == [1 + 6, 5 + 3] and second.tolist() == [9 + 0, 2 + 4]
+    assert [table.tolist() for table in tables] == [[1, 5], [9, 2], 100, [6, 3], [0, 4]]
+
+
+def test_slots_that_are_read_together_have_no_costs_of_their_own():
+    space = SearchSpace(
+        'toy', ((Candidate('a', {}), Candidate('b', {})),) * 2, (Position(0, 1, 1, 1, (0, 1)),), 1
+    )
+    table = CostTable(space, dict(macs=0), dict(macs=[np.ones((2, 2))]))
+    with pytest.raises(InputError, match=r"'toy': position 0 reads slots \[0, 1\] together"):
+        table.slot_costs('macs')

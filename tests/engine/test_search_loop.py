@@ -8,6 +8,8 @@ from mmengine.runner import Runner
 from torch import nn
 
 from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.costs import measure_costs
+from pinas_mm.engine import search_loop
 from pinas_mm.engine.search_loop import SearchLoop, weights_fingerprint
 from pinas_mm.errors import InputError
 from pinas_mm.scoring.evaluator import ArchEvaluator
@@ -68,15 +70,21 @@ def costs(tiny, arch):
         tiny.runner(
             model=tiny.classifier(arch=arch), work_dir=str(tiny.folder / 'costs')
         ).model.eval(),
-        [],
+        {},
     )
-    for module in model.modules():
+    for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d | nn.Linear):
             module.register_forward_hook(
-                lambda m, inputs, output: macs.append(output.numel() * m.weight[0].numel())
+                lambda m, inputs, output, name=name: macs.update(
+                    {name: output.numel() * m.weight[0].numel()}
+                )
             )
     model(torch.zeros(1, 3, 32, 32), mode='tensor')
-    return dict(macs=sum(macs), params=sum(parameter.numel() for parameter in model.parameters()))
+    return dict(
+        macs=sum(macs.values()),
+        backbone_macs=sum(macs[name] for name in macs if name.startswith('backbone.')),
+        params=sum(parameter.numel() for parameter in model.parameters()),
+    )
 
 
 @pytest.mark.parametrize('name', SEARCHERS)
@@ -166,6 +174,23 @@ def test_stopped_and_resumed_it_ends_as_if_never_stopped(tiny, search, monkeypat
     )
     assert first.keys() == second.keys() and all(
         torch.equal(value, second[key]) for key, value in first.items()
+    )
+
+
+def test_the_log_says_once_what_was_counted_and_each_archs_costs(tiny, search, monkeypatch):
+    def with_note(*args):
+        table = measure_costs(*args)
+        table.notes = ('counted for 1000 proposals',)
+        return table
+
+    monkeypatch.setattr(search_loop, 'measure_costs', with_note)
+    winner = search('noted').test_loop.winner
+    log = next((tiny.folder / 'noted').glob('*/*.log')).read_text()
+    assert log.count('counted for 1000 proposals') == 1
+    costs = {name: winner.costs[name] / 1e6 for name in ('macs', 'backbone_macs', 'params')}
+    assert (
+        '{macs:.1f} M MACs ({backbone_macs:.1f} M backbone)  {params:.2f} M params'.format(**costs)
+        in log
     )
 
 

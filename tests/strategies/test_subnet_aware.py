@@ -11,13 +11,13 @@ from mmengine.optim.optimizer import amp_optimizer_wrapper
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, init_default_scope
 from mmpretrain.structures import DataSample
 
-from pinas_mm.costs import CostTable, measure_costs
+from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
-from pinas_mm.spaces import Candidate, Position, SearchSpace, arch_rng
+from pinas_mm.spaces import arch_rng
+from pinas_mm.strategies import SubnetAwareAmpOptimWrapper, SubnetAwareOptimWrapper
 from pinas_mm.strategies.subnet_aware import (
     SubnetAwareAmpOptimWrapper,
     SubnetAwareOptimWrapper,
-    cost_range,
     decay_ratio,
 )
 
@@ -134,36 +134,6 @@ def test_gamma_is_the_authors_formula(supernet, reference):
     by_params = wrapped(supernet, complexity='params')
     costs = reference[1].array('params', EVERY_ARCH)
     assert by_params.cost_range == (costs.min(), costs.max()) != wrapper.cost_range
-
-
-@pytest.mark.parametrize('slots', [[(0,), (1,), (2,)], [(0, 1), (0, 1), (2,)], [(0, 1, 2)] * 3])
-def test_the_range_is_that_of_all_archs_also_where_positions_share_slots(slots):
-    space = SearchSpace(
-        'toy',
-        ((Candidate('a', {}), Candidate('b', {}), Candidate('c', {})),) * 3,
-        tuple(Position(0, 1, 1, 1, each) for each in slots),
-        1,
-    )
-    rng = np.random.default_rng(0)
-    table = CostTable(
-        space, dict(macs=7), dict(macs=[rng.integers(1, 100, [3] * len(each)) for each in slots])
-    )
-    costs = table.array('macs', list(itertools.product(range(3), repeat=3)))
-    assert cost_range(table, 'macs') == (costs.min(), costs.max())
-
-
-def test_the_range_of_cells_whose_edges_cost_by_themselves():
-    cell, block = Position(0, 1, 1, 1, (0, 1), parallel=True), Position(0, 1, 1, 1, ())
-    space = SearchSpace(
-        'toy', ((Candidate('a', {}), Candidate('b', {})),) * 2, (cell, block, cell), 1
-    )
-    table = CostTable(
-        space,
-        dict(macs=7),
-        dict(macs=[np.array(each) for each in ([1, 5], [9, 2], 100, [6, 3], [0, 4])]),
-    )
-    costs = table.array('macs', list(itertools.product(range(2), repeat=2)))
-    assert cost_range(table, 'macs') == (costs.min(), costs.max()) == (120, 124)
 
 
 # One pass per update.
