@@ -64,6 +64,7 @@ def test_the_code_and_the_readme_of_a_collection_exist():
         assert (ROOT / code).is_file() and (ROOT / folder / readme).is_file()
 
 
+@pytest.mark.slow
 def test_what_a_metafile_says_of_a_training_is_what_its_config_says():
     for model in MODELS:
         assert set(model) - {'Results'} == {'Name', 'In Collection', 'Config', 'Metadata'}

@@ -40,6 +40,7 @@ def winners(tiny):
     return found
 
 
+@pytest.mark.slow
 def test_searches_once_after_training(tiny):
     runner = tiny.training(epochs=2, custom_hooks=hooks(tiny))
     seen = []
@@ -50,6 +51,7 @@ def test_searches_once_after_training(tiny):
     assert seen == [[], []] and list(winners(tiny)) == ['search_epoch_2']
 
 
+@pytest.mark.slow
 def test_searches_every_interval_epochs_and_training_goes_on_as_without(tiny):
     runner = tiny.training(
         epochs=4, loader=tiny.digits(indices=32), custom_hooks=hooks(tiny, interval=2)
