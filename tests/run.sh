@@ -14,4 +14,5 @@ fi
 .venv/bin/python -m ruff check .
 .venv/bin/python -m ruff format --check .
 .venv/bin/python -m mypy
-.venv/bin/python -m pytest -q -n auto "${tests[@]}" "$@"
+# By module: fixtures of a module are made once, not once per worker.
+.venv/bin/python -m pytest -q -n auto --dist loadscope "${tests[@]}" "$@"

@@ -76,6 +76,7 @@ search_loop = dict(
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'name, score, metric, length',
     [

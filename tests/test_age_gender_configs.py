@@ -49,6 +49,7 @@ def test_every_task_on_both_data_sets():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', CONFIGS)
 def test_a_step_and_the_score_of_an_arch(name, data, monkeypatch):
     task, kind = name.split('_')[0], name.split('_')[-1]

@@ -60,6 +60,7 @@ def test_the_code_and_the_readme_of_a_collection_exist():
         assert (ROOT / code).is_file() and (ROOT / folder / readme).is_file()
 
 
+@pytest.mark.slow
 def test_what_a_metafile_says_is_true():
     def check(name):
         (model,) = [model for model in MODELS if model['Config'] == name]

@@ -66,6 +66,7 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'name, metrics, dataset',
     [

@@ -55,6 +55,7 @@ def test_pictures_are_as_large_as_the_search_counts(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_one_step_at_full_width():
     torch.manual_seed(0)
     model = MODELS.build(read('market1501').model).train()

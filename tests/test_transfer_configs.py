@@ -274,6 +274,7 @@ def small_batch(name, model):
     return model.data_preprocessor(data, training=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [*PARENTS, BCCD])
 def test_one_step_at_full_size(name):
     torch.manual_seed(0)

@@ -80,6 +80,7 @@ def test_the_alignment_is_one_line(data, classes, held_out):
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('data', FOLDERS)
 def test_the_data(office, monkeypatch, data):
     monkeypatch.chdir(office)
@@ -127,6 +128,7 @@ def test_the_data(office, monkeypatch, data):
     assert not learned & paths(scored) and learned | paths(scored) == paths(tested)
 
 
+@pytest.mark.slow
 def test_the_steps_of_an_adaptation(office, monkeypatch, tmp_path):
     """tools/adapt.py on a small supernet and small images."""
     monkeypatch.chdir(office)

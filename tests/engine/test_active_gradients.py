@@ -57,6 +57,7 @@ def by_hand(accumulative_counts):
     return updates, copies(model.named_parameters())
 
 
+@pytest.mark.distributed
 @pytest.mark.parametrize('run, accumulative_counts', [('single', 1), ('accumulated', 2)])
 def test_gradients_are_the_mean_over_the_ranks(ranks, run, accumulative_counts):
     updates, parameters = by_hand(accumulative_counts)
@@ -73,6 +74,7 @@ def test_gradients_are_the_mean_over_the_ranks(ranks, run, accumulative_counts):
     assert same(ranks[0][run]['parameters'], ranks[1][run]['parameters'])
 
 
+@pytest.mark.distributed
 @pytest.mark.parametrize('run, accumulative_counts', [('single', 1), ('accumulated', 2)])
 def test_only_active_gradients_are_averaged_once_per_update(ranks, run, accumulative_counts):
     model, result = classifier(), ranks[0][run]
@@ -93,6 +95,7 @@ def test_only_active_gradients_are_averaged_once_per_update(ranks, run, accumula
     assert len(result['calls']) == len(result['updates'])
 
 
+@pytest.mark.distributed
 def test_pinas_on_two_ranks_is_one_model(ranks):
     first, second = (rank['pinas'] for rank in ranks)
     assert not same(first['own'], second['own']), 'the ranks were initialised differently'
@@ -129,6 +132,7 @@ def test_pinas_on_two_ranks_is_one_model(ranks):
     )
 
 
+@pytest.mark.distributed
 def test_the_queue_takes_the_keys_of_both_ranks(ranks):
     first, second = (rank['pinas'] for rank in ranks)
     sent = torch.cat([keys for step in zip(first['keys'], second['keys']) for keys in step])
@@ -136,6 +140,7 @@ def test_the_queue_takes_the_keys_of_both_ranks(ranks):
     assert torch.equal(torch.roll(state['queue'], -int(state['queue_pointer']), dims=0), sent[-24:])
 
 
+@pytest.mark.distributed
 def test_pinas_leaves_inactive_candidates_without_gradient(ranks):
     for rank in ranks:
         for archs, gradients in zip(rank['pinas']['archs'], rank['pinas']['updates'], strict=True):
@@ -147,6 +152,7 @@ def test_pinas_leaves_inactive_candidates_without_gradient(ranks):
                     assert (gradient is not None) == name.startswith(active), name
 
 
+@pytest.mark.distributed
 @pytest.mark.parametrize(
     'run, kind, accumulative_counts',
     [

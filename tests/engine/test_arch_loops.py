@@ -177,6 +177,7 @@ CELL = (
 SHUFFLED = '0,0,3,0,3,2,0,0,3,3,2,3,3,3,2,0,0,3,3,0'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'backbone, head, archs, texts',
     [

@@ -11,6 +11,7 @@ from pinas_mm.search.history import read_history
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 
 
+@pytest.mark.slow
 def test_killed_twenty_times_it_ends_as_if_never_killed(tmp_path):
     assert finish([start(tiny_search.killed, tmp_path, 'report', tmp_path, 20)]) == [0]
     batches = list(map(int, (tmp_path / 'batches').read_text().split()))
@@ -34,6 +35,7 @@ def one_rank(tmp_path_factory):
     return folder, run(folder, num_archs=20, norm='SyncBN').test_loop
 
 
+@pytest.mark.distributed
 def test_two_ranks_write_the_history_of_one(tmp_path, one_rank):
     """The classifier has SyncBN: recalibration must be local, since the ranks run different
     archs."""
@@ -46,6 +48,7 @@ def test_two_ranks_write_the_history_of_one(tmp_path, one_rank):
     ] * 2
 
 
+@pytest.mark.distributed
 def test_a_lost_rank_ends_the_search_and_it_resumes_on_one(tmp_path, one_rank):
     codes = finish(two_ranks(tiny_search.rank, tmp_path, tmp_path, 3), timeout=120)
     assert codes[1] == -9 and codes[0] not in (0, -9)

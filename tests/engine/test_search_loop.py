@@ -87,6 +87,7 @@ def costs(tiny, arch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', SEARCHERS)
 def test_search_writes_the_best_within_the_limits_and_its_record_is_true(tiny, search, name):
     runner = search(name, searcher=SEARCHERS[name])
@@ -150,6 +151,7 @@ def interrupt(monkeypatch, stop):
     monkeypatch.setattr(ArchEvaluator, '_score', scoring)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'name, stop',
     [('random', 1), ('evolution', 2), ('partition_tree', 2), ('nsga2', 2), ('partition_tree', 3)],
@@ -221,6 +223,7 @@ def test_the_pareto_front_and_the_plots_are_written(tiny, search):
         assert (folder / name).read_bytes().startswith(b'\x89PNG')
 
 
+@pytest.mark.slow
 def test_the_modes_give_near_scores(search):
     """Sharing is exact; half precision and a race are near, and a race says what it saw."""
     records = {
@@ -289,6 +292,7 @@ def test_archs_that_fail_are_in_the_log_and_the_history(tiny, search, monkeypatc
         search('few', num_archs=2)
 
 
+@pytest.mark.slow
 def test_another_search_is_not_mixed_in(tiny, search):
     search('one', num_archs=4)
     history = tiny.folder / 'one' / 'history.jsonl'

@@ -200,6 +200,7 @@ def ranks(tmp_path_factory):
     return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
 
 
+@pytest.mark.distributed
 def test_two_ranks_train_one_model_from_the_mean_of_their_gradients(ranks):
     """As one process whose losses are the means over both ranks' batches, with accumulated
     gradients and three paths a step."""

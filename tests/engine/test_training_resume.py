@@ -53,6 +53,7 @@ def pair(tiny, loader, **kwargs):
     return whole, middle, run(tiny, 'parts', loader, resume=True, **kwargs)
 
 
+@pytest.mark.slow
 def test_a_resumed_learning_stage_ends_as_one_never_stopped(tiny):
     whole, middle, resumed = pair(tiny, tiny.four_views(shuffle=True, indices=48))
     assert resumed.iter == whole.iter == 6 and int(resumed.model.step) == 6
@@ -83,6 +84,7 @@ def test_a_resumed_learning_stage_ends_as_one_never_stopped(tiny):
     assert len(momenta[0]) == len(momenta[1]) > 0 and all(map(torch.equal, *momenta))
 
 
+@pytest.mark.slow
 def test_a_resumed_strategy_ends_as_one_never_stopped(tiny):
     """Its step, which the archs and the ramp depend on, and its teacher are in the checkpoint."""
     strategy = dict(
@@ -111,6 +113,7 @@ def test_a_resumed_strategy_ends_as_one_never_stopped(tiny):
         assert not torch.equal(ours[key], middle[key]), f'{key} moved in the second epoch'
 
 
+@pytest.mark.slow
 def test_random_augmentation_resumes_too(tiny):
     """DESIGN.md, what must always hold, 3: the RNG is in the checkpoint."""
     loader = tiny.four_views(shuffle=True, indices=32)

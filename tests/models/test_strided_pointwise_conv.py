@@ -34,6 +34,7 @@ def test_it_is_the_convolution_it_stands_for(channels, size, stride, memory_form
         torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_training_it_leaves_the_heap_whole(tmp_path):
     """In a process of its own: with an ordinary convolution it ends with a corrupted heap, on CPUs
     with AVX-512."""

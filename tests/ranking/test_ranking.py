@@ -118,6 +118,7 @@ def test_wrong_input(scores, truth, message):
         measure_ranking(scores, truth)
 
 
+@pytest.mark.slow
 def test_the_whole_benchmark(nasbench_macro_table):
     """The ceiling, and the tau of MACs and params over all archs, as published with the table:
     independent of our cost table."""

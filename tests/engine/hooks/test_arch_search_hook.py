@@ -42,6 +42,7 @@ def winners(tiny):
     return found
 
 
+@pytest.mark.slow
 def test_searches_once_after_training(tiny):
     runner = tiny.training(epochs=2, **searching(tiny))
     seen = []
@@ -52,6 +53,7 @@ def test_searches_once_after_training(tiny):
     assert seen == [[], []] and list(winners(tiny)) == ['search_epoch_2']
 
 
+@pytest.mark.slow
 def test_searches_every_interval_epochs_and_training_goes_on_as_without(tiny):
     runner = tiny.training(epochs=4, loader=tiny.digits(indices=32), **searching(tiny, interval=2))
     runner.train()

@@ -90,6 +90,7 @@ def pooled(model, loader):
         ).numpy(), np.array(labels)
 
 
+@pytest.mark.slow
 def test_accuracy_is_that_of_a_knn_written_out(bn_warnings, trained, tiny):
     runner, _ = trained
     model, (bank, query) = runner.model, loaders(tiny)

@@ -37,6 +37,7 @@ def deepest(node):
     return 0 if node.is_leaf else 1 + max(map(deepest, node.children))
 
 
+@pytest.mark.slow
 def test_it_finds_a_planted_optimum_better_than_random():
     ours = [
         max(

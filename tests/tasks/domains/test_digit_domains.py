@@ -14,6 +14,7 @@ def images(folder, look):
     return {path.stem: imread(path).astype(int) for path in sorted((folder / look).glob('*/*.png'))}
 
 
+@pytest.mark.slow
 def test_all_looks_show_the_same_digits_in_folders_of_classes(tmp_path):
     init_default_scope('mmpretrain')
     looks = {look: images(tmp_path, look) for look in LOOKS}

@@ -75,6 +75,7 @@ def market(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_supernet_search_and_subnet(tiny, market, tmp_path):
     common = dict(model=model(), default_scope='mmdet')
     training = tiny.training(
