@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.structures import BaseDataElement, InstanceData
 from torch import Tensor, nn
 
-# Small boxes, in pixels: pasting their masks into the image, which is not counted, is quick.
+# Of the boxes, in pixels. It changes no count; RoIAlign samples large boxes more often.
 BOX_SIZE = 16.0
 
 
@@ -60,16 +60,24 @@ def boxes_at_maximum(
             found = [_boxes(features[0], proposals) for _ in found]
         return tuple(roi_head.predict(features, found, batch_data_samples, rescale=False))
 
-    def predict_by_feat(*unused: Any, rois: Sequence[Tensor], **kwargs: Any) -> list[InstanceData]:
+    def detect(*unused: Any, rois: Sequence[Tensor], **kwargs: Any) -> list[InstanceData]:
         return [_boxes(boxes, detections) for boxes in rois]
+
+    def without_pasting(
+        mask_preds: Any, results_list: list[InstanceData], *unused: Any, **kwargs: Any
+    ) -> list[InstanceData]:
+        return results_list
 
     with ExitStack() as replaced:
         replaced.enter_context(_replaced(roi_head, 'forward', forward))
+        if _has(roi_head, 'mask_head'):
+            # It would paste each mask into the image: slow, not counted, and it fails for boxes of
+            # random weights.
+            last = _last(roi_head.mask_head)
+            replaced.enter_context(_replaced(last, 'predict_by_feat', without_pasting))
         if proposals:
-            # What detects: the last stage of a cascade.
-            heads = roi_head.bbox_head
-            last = heads[-1] if isinstance(heads, nn.ModuleList) else heads
-            replaced.enter_context(_replaced(last, 'predict_by_feat', predict_by_feat))
+            last = _last(roi_head.bbox_head)
+            replaced.enter_context(_replaced(last, 'predict_by_feat', detect))
             yield (
                 f'MACs of the RoI head are of {proposals} proposals (test_cfg.rpn.max_per_img) and '
                 f'{detections} detections (test_cfg.rcnn.max_per_img) an image, the most it can '
@@ -81,6 +89,11 @@ def boxes_at_maximum(
 
 def _has(model: nn.Module, name: str) -> bool:
     return isinstance(getattr(model, name, None), nn.Module)
+
+
+def _last(heads: nn.Module) -> nn.Module:
+    """A head, or that of the last stage of a cascade, whose results are the detections."""
+    return heads[-1] if isinstance(heads, nn.ModuleList) else heads
 
 
 def _limit(head: nn.Module | None) -> int:
