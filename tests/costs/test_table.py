@@ -5,7 +5,8 @@ import pytest
 
 from pinas_mm.costs.table import Constraints, CostTable
 from pinas_mm.errors import InputError
-from pinas_mm.spaces import NASBENCH_MACRO, Candidate, Position, SearchSpace
+from pinas_mm.spaces import Candidate, Position, SearchSpace
+from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 
 
 @pytest.fixture

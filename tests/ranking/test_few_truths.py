@@ -119,8 +119,8 @@ def test_more_to_train_than_there_are(archs):
         archs_to_train(SPACE, archs[:10], 11)
 
 
-def test_on_the_benchmark(nasbench_macro_table):
-    table = TruthTable.read(nasbench_macro_table, SPACE)
+def test_on_the_benchmark(nasbench_macro_sample):
+    table = TruthTable.read(nasbench_macro_sample, SPACE)
     networks = table.networks()
     truth = {arch: table.mean(arch) for arch in networks}
     taus = []

@@ -118,17 +118,13 @@ def test_wrong_input(scores, truth, message):
         measure_ranking(scores, truth)
 
 
-@pytest.mark.slow
-def test_the_whole_benchmark(nasbench_macro_table):
-    """The ceiling, and the tau of MACs and params over all archs, as published with the table:
-    independent of our cost table."""
-    raw = json.loads(nasbench_macro_table.read_text())
-    table = TruthTable.read(nasbench_macro_table, get_space('nasbench_macro'))
-    assert len(table) == 6561 and table.repeats == 3 and len(table.networks()) == 3969
+def test_a_table_of_the_benchmark_is_read_as_it_is_published(nasbench_macro_sample):
+    raw = json.loads(nasbench_macro_sample.read_text())
+    table = TruthTable.read(nasbench_macro_sample, get_space('nasbench_macro'))
+    assert len(table) == 300 and table.repeats == 3
     truth = [table.mean(table.space.decode(arch)) for arch in raw]
-    np.testing.assert_allclose(truth, [entry['mean_acc'] for entry in raw.values()], atol=1e-4)
-    for cost, tau in dict(flops=0.56, params=0.22).items():
-        assert kendall_tau(
-            np.array([entry[cost] for entry in raw.values()]), np.array(truth)
-        ) == pytest.approx(tau, abs=0.01)
-    assert ceiling(list(table.trainings.values())) == pytest.approx(0.88, abs=0.01)
+    np.testing.assert_allclose(truth, [entry['mean_acc'] for entry in raw.values()], atol=1e-3)
+    first, second, third = np.array([entry['test_acc'] for entry in raw.values()]).T
+    pairs = [(first, second), (first, third), (second, third)]
+    expected = np.mean([stats.kendalltau(a, b).statistic for a, b in pairs])
+    assert ceiling(list(table.trainings.values())) == pytest.approx(expected)

@@ -10,8 +10,6 @@ from pinas_mm.models.backbones import (
     SearchableResNeSt,
     SearchableShuffleNetV2,
 )
-from pinas_mm.ranking.ranking import kendall_tau
-from pinas_mm.ranking.truth import TruthTable
 from pinas_mm.ranking.zero_cost import (
     depth,
     freshly_initialised,
@@ -20,7 +18,7 @@ from pinas_mm.ranking.zero_cost import (
     synflow,
     zero_cost_scores,
 )
-from pinas_mm.spaces import Candidate, SearchSpace, chain, get_space
+from pinas_mm.spaces import Candidate, SearchSpace, chain
 
 CHOICES = (
     Candidate('identity', dict(kind='identity')),
@@ -163,20 +161,3 @@ def test_a_network_through_which_nothing_flows_is_last(net):
 def test_other_spaces_have_depths_too():
     assert depth(SearchableResNeSt.space, [(0, 1, 2, 3) * 4, (0,) * 16]).tolist() == [16, 16]
     assert depth(SearchableShuffleNetV2.space, [(0, 1, 2, 3) * 5]).tolist() == [20]
-
-
-def test_on_the_whole_benchmark(nasbench_macro_table):
-    space = get_space('nasbench_macro')
-    table = TruthTable.read(nasbench_macro_table, space)
-    archs = list(table.trainings)
-    truth = np.array([table.mean(arch) for arch in archs])
-    costs = measure_costs(SearchableMacroNet(), 32)
-    found = dict(
-        macs=costs.array('macs', archs),
-        params=costs.array('params', archs),
-        depth=depth(space, archs),
-    )
-    taus = {
-        name: round(kendall_tau(values.astype(float), truth), 2) for name, values in found.items()
-    }
-    assert taus == dict(macs=0.56, params=0.22, depth=0.69)

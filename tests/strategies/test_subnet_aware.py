@@ -14,8 +14,11 @@ from mmpretrain.structures import DataSample
 from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.spaces import arch_rng
-from pinas_mm.strategies import SubnetAwareAmpOptimWrapper, SubnetAwareOptimWrapper
-from pinas_mm.strategies.subnet_aware import decay_ratio
+from pinas_mm.strategies.subnet_aware import (
+    SubnetAwareAmpOptimWrapper,
+    SubnetAwareOptimWrapper,
+    decay_ratio,
+)
 
 CLOSE = dict(rtol=1e-7, atol=1e-10)
 LR, MOMENTUM, WEIGHT_DECAY, STEPS = 0.05, 0.9, 1e-2, 4

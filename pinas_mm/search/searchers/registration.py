@@ -88,7 +88,7 @@ def build_searcher(
         config: ``dict(type='random', max_draws=1000)``: ``type`` as in :func:`get_searcher`, and
             arguments of the class. It is not changed.
         space: What to search.
-        feasible: The limits, such as :class:`pinas_mm.costs.cost.Constraints`; None for no limits.
+        feasible: The limits, such as :class:`pinas_mm.costs.Constraints`; None for no limits.
         seed: Seed of the searcher's generator.
 
     Raises:
