@@ -66,9 +66,11 @@ def test_the_steps_of_a_config(tmp_path):
     check_each(check, CONFIGS)
 
 
-# The quick start's models on a few scenes, searched by the metrics of mmdet and mmseg.
+# The quick start's models on a few scenes, searched by the metrics of mmdet and mmseg. Their hook
+# draws pictures of each test, which takes half of the time; it has tests of its own.
 SMALL = """
 model = dict(backbone=dict(widen_factor=0.25))
+custom_hooks = []
 train_cfg = dict({length})
 search_loop = dict(
     searcher=dict(type='random'), num_archs=3, ask_size=3, calibration_batches=1, input_size=96,

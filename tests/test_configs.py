@@ -339,16 +339,12 @@ def test_published_search():
 def test_the_held_out_part_of_imagenet():
     for stage in ('_8xb24-coslr-100e', '-linear_8xb32-steplr-100e', '-search'):
         config = read(PUBLISHED.format(stage))
-        assert (
-            config.train_dataloader.dataset.held_out
-            == config.val_dataloader.dataset.held_out
-            == 50000
-        )
-        assert (
-            config.train_dataloader.dataset.dataset.split
-            == config.val_dataloader.dataset.dataset.split
-            == 'train'
-        )
+        learned = config.train_dataloader.dataset
+        # The learning stage watches the held-out part with its hook.
+        held_out = (config.val_dataloader or config.custom_hooks[0].query_dataloader).dataset
+        assert (learned.part, held_out.part) == ('learning', 'held_out')
+        assert learned.held_out == held_out.held_out == 50000
+        assert learned.dataset.split == held_out.dataset.split == 'train'
         assert config.train_dataloader.drop_last
 
 

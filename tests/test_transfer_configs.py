@@ -1,18 +1,15 @@
 """The detection and segmentation configs at full size: what they say, one forward and backward,
 what is frozen."""
 
-from copy import deepcopy
-from functools import cache
-from pathlib import Path
-
 import pytest
 import torch
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from our_configs import TOP, check_each, names, read
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
@@ -20,7 +17,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from pinas_mm import config_path
 from pinas_mm.models import SearchableResNeSt
 
-TOP = Path(__file__).parents[1] / 'configs'
 SMALL = (64, 96)
 PUBLISHED_ARCH = [3, 3, 3, 3, 1, 1, 3, 3, 3, 0, 0, 1, 1, 0, 2, 1]
 MASK_RCNN = 'mmdet/mask-rcnn_pinas-resnest50_fpn_syncbn-all_ms-1x_coco.py'
@@ -85,16 +81,10 @@ BCCD = 'mmdet/faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd.py'
 SEGMENTATION = [name for name in PARENTS if name.startswith('mmseg')]
 
 
-@cache
-def read(name):
-    return Config.fromfile(TOP / name)
-
-
 def build(name, device):
     """The model as configured, but randomly initialised: the weights are the user's."""
     config = read(name)
-    init_default_scope(config.default_scope)
-    model = deepcopy(config.model)
+    model = config.model
     model.backbone.init_cfg = None
     if name == BCCD:
         model.backbone.update(arch='22212220', widen_factor=0.25)
@@ -128,35 +118,34 @@ def under(keys, top):
 
 
 def test_every_config_is_listed_here():
-    found = {
-        str(path.relative_to(TOP))
-        for folder in ('mmdet', 'mmseg')
-        for path in (TOP / folder).glob('*.py')
-    }
-    assert found == {*PARENTS, BCCD}
+    assert {*names('mmdet', 'mmseg')} == {*PARENTS, BCCD}
 
 
-@pytest.mark.parametrize('name', PARENTS)
-def test_only_the_backbone_changes(name):
-    parent, others = PARENTS[name]
-    config = read(name)
-    changed = differences(config.to_dict(), Config.fromfile(config_path(parent)).to_dict())
-    assert changed - under(changed, 'model.backbone') == {
-        'custom_imports',
-        'searched_backbone',
-        *others,
-    }
-    backbone = config.model.backbone
-    assert (
-        backbone.type == 'pinas_mm.SearchableResNeSt'
-        and backbone.arch == PUBLISHED_ARCH
-        and backbone.out_indices == (0, 1, 2, 3)
-    )
-    assert config.custom_imports.imports == ['pinas_mm']
-    # A user who sets no weights is told, and one who does sets one line.
-    assert backbone.init_cfg == dict(
-        type='Pretrained', checkpoint='set model.backbone.init_cfg.checkpoint', prefix='backbone.'
-    )
+def test_only_the_backbone_changes():
+    def check(name):
+        parent, others = PARENTS[name]
+        config = read(name)
+        changed = differences(config.to_dict(), Config.fromfile(config_path(parent)).to_dict())
+        assert changed - under(changed, 'model.backbone') == {
+            'custom_imports',
+            'searched_backbone',
+            *others,
+        }
+        backbone = config.model.backbone
+        assert (
+            backbone.type == 'pinas_mm.SearchableResNeSt'
+            and backbone.arch == PUBLISHED_ARCH
+            and backbone.out_indices == (0, 1, 2, 3)
+        )
+        assert config.custom_imports.imports == ['pinas_mm']
+        # A user who sets no weights is told, and one who does sets one line.
+        assert backbone.init_cfg == dict(
+            type='Pretrained',
+            checkpoint='set model.backbone.init_cfg.checkpoint',
+            prefix='backbone.',
+        )
+
+    check_each(check, PARENTS)
 
 
 def test_a_user_changes_one_line(tmp_path):
@@ -204,38 +193,45 @@ def test_published_mask_rcnn():
     assert all(parameter.requires_grad for parameter in net.parameters())
 
 
-@pytest.mark.parametrize('name', SEGMENTATION)
-def test_segmentors(name):
-    config = read(name)
-    model = config.model
-    assert (
-        model.pretrained is None
-        and model.backbone.norm_cfg.type == 'SyncBN'
-        and model.backbone.get('frozen_stages', -1) == -1
-    )
-    crop = next(
-        step['crop_size']
-        for step in config.train_dataloader.dataset.pipeline
-        if step['type'] == 'RandomCrop'
-    )
-    assert (
-        tuple(crop)
-        == tuple(model.data_preprocessor.size)
-        == tuple(config.data_preprocessor.size)
-        == tuple(config.crop_size)
-    )
-    assert f'{crop[0]}x{crop[1]}' in name and config.train_dataloader.batch_size == int(
-        name.split('4xb')[1][0]
-    )
-    dilated = {
-        key: model.backbone.get(key)
-        for key in ('strides', 'dilations', 'contract_dilation', 'avd_dilated')
-    }
-    assert dilated == (
-        dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), contract_dilation=True, avd_dilated=True)
-        if '-d8_' in name
-        else dict.fromkeys(dilated)
-    )
+def test_segmentors():
+    def check(name):
+        config = read(name)
+        model = config.model
+        assert (
+            model.pretrained is None
+            and model.backbone.norm_cfg.type == 'SyncBN'
+            and model.backbone.get('frozen_stages', -1) == -1
+        )
+        crop = next(
+            step['crop_size']
+            for step in config.train_dataloader.dataset.pipeline
+            if step['type'] == 'RandomCrop'
+        )
+        assert (
+            tuple(crop)
+            == tuple(model.data_preprocessor.size)
+            == tuple(config.data_preprocessor.size)
+            == tuple(config.crop_size)
+        )
+        assert f'{crop[0]}x{crop[1]}' in name and config.train_dataloader.batch_size == int(
+            name.split('4xb')[1][0]
+        )
+        dilated = {
+            key: model.backbone.get(key)
+            for key in ('strides', 'dilations', 'contract_dilation', 'avd_dilated')
+        }
+        assert dilated == (
+            dict(
+                strides=(1, 2, 1, 1),
+                dilations=(1, 1, 2, 4),
+                contract_dilation=True,
+                avd_dilated=True,
+            )
+            if '-d8_' in name
+            else dict.fromkeys(dilated)
+        )
+
+    check_each(check, SEGMENTATION)
 
 
 def test_published_segmentors():
@@ -301,27 +297,30 @@ def test_one_step_at_full_size(name):
     assert bool(frozen) == (read(name).model.backbone.get('frozen_stages', -1) >= 0)
 
 
-@pytest.mark.parametrize('name', [*PARENTS, BCCD])
-def test_size(name):
+def test_size():
     """Parameters, and MACs of a segmentor at its crop or of a detector's backbone and neck at
     800x1344, as mmdet pads 800x1333."""
-    model = build(name, 'meta').eval()
-    height, width = (
-        read(name).crop_size
-        if name in SEGMENTATION
-        else (256, 320)
-        if name == BCCD
-        else (800, 1344)
-    )
-    run = model._forward if name in SEGMENTATION else model.extract_feat
-    with FlopCounterMode(display=False) as flops:
-        run(torch.empty(1, 3, height, width, device='meta'))
-    macs, parameters = (
-        flops.get_total_flops() / 2e9,
-        sum(parameter.numel() for parameter in model.parameters()) / 1e6,
-    )
-    print(f'{name}: {parameters:.1f} M parameters, {macs:.3g} G MACs at {height}x{width}')
-    assert name == BCCD or (20 < parameters < 100 and 50 < macs < 1000)
+
+    def check(name):
+        model = build(name, 'meta').eval()
+        height, width = (
+            read(name).crop_size
+            if name in SEGMENTATION
+            else (256, 320)
+            if name == BCCD
+            else (800, 1344)
+        )
+        run = model._forward if name in SEGMENTATION else model.extract_feat
+        with FlopCounterMode(display=False) as flops:
+            run(torch.empty(1, 3, height, width, device='meta'))
+        macs, parameters = (
+            flops.get_total_flops() / 2e9,
+            sum(parameter.numel() for parameter in model.parameters()) / 1e6,
+        )
+        print(f'{name}: {parameters:.1f} M parameters, {macs:.3g} G MACs at {height}x{width}')
+        assert name == BCCD or (20 < parameters < 100 and 50 < macs < 1000)
+
+    check_each(check, [*PARENTS, BCCD])
 
 
 def test_what_is_frozen_in_a_detector():
