@@ -28,11 +28,14 @@ def main() -> None:
     from mmengine.dist import is_main_process
 
     from pinas_mm.checkpoint import load_strict
+    from pinas_mm.engine import SearchLoop
     from pinas_mm.engine.runner import build_runner
     from pinas_mm.errors import InputError
+    from pinas_mm.registry import LOOPS, class_of
 
     config = read_config(args)
-    if not config.get('test_cfg') or config.test_cfg.get('type') != 'pinas_mm.SearchLoop':
+    scope = config.get('default_scope')
+    if not issubclass(class_of(config.get('test_cfg'), LOOPS, scope), SearchLoop):
         raise InputError(
             f'{args.config}: not a search config: expected test_cfg = '
             f"dict(type='pinas_mm.SearchLoop', ...)"
