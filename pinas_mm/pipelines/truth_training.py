@@ -24,6 +24,7 @@ from ..engine.runner import build_runner
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
+from ..private_api import loader_configs
 from ..ranking.truth import TruthTable
 from ..registry import HOOKS, MODELS, class_of
 from ..settings import changed_settings, plain_settings
@@ -68,9 +69,8 @@ class TruthTrainer:
             f'{name}_{time.time_ns()}',
         )
         runner = build_runner(config)
-        # mmengine builds loaders from these when it first needs them; the sets need not be read
-        # anew.
-        for loader in (runner._train_dataloader, runner._test_dataloader):
+        # The sets are read once, not in every training.
+        for loader in loader_configs(runner):
             loader['dataset'] = self._dataset(loader['dataset'])
         try:
             runner.train()
