@@ -1,6 +1,9 @@
 """The registries of scope ``pinas_mm``, children of mmengine's roots: configs name ours as
 ``pinas_mm.X``."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
@@ -46,3 +49,28 @@ METRICS = Registry(
     'metric', parent=ROOT_METRICS, scope=SCOPE, locations=['pinas_mm.evaluation', 'pinas_mm.tasks']
 )
 LOOPS = Registry('loop', parent=ROOT_LOOPS, scope=SCOPE, locations=['pinas_mm.engine'])
+
+
+def class_of(
+    config: Mapping[str, Any] | str | type | None, registry: Registry, scope: str | None = None
+) -> type:
+    """The class that a config names, as a registry would build it; made for ``issubclass``.
+
+    Args:
+        config: A config with a ``type``, or the type: text with or without a scope, a dotted module
+            path, or the class itself.
+        registry: The registry of such classes.
+        scope: Scope of a text that has none: the ``default_scope`` of the whole config. Defaults to
+            the current one.
+
+    Returns:
+        The class; ``object`` where the config names none, so that it is a subclass of none of ours.
+    """
+    kind = config.get('type') if isinstance(config, Mapping) else config
+    if isinstance(kind, str):
+        with registry.switch_scope_and_registry(scope) as scoped:
+            try:
+                kind = scoped.get(kind)
+            except RuntimeError:  # mmengine's answer to a module path that leads nowhere
+                kind = None
+    return kind if isinstance(kind, type) else object

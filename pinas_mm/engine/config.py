@@ -7,9 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 
 from ..compat import SUPPORTED, require
 from ..errors import InputError
+from ..registry import OPTIM_WRAPPERS, class_of
+from ..strategies import DSNASOptimWrapper, SubnetAwareOptimWrapper
+
+# The mixed-precision form of each optimiser wrapper.
+AMP_FORMS = {
+    OptimWrapper: 'AmpOptimWrapper',
+    DSNASOptimWrapper: 'pinas_mm.DSNASAmpOptimWrapper',
+    SubnetAwareOptimWrapper: 'pinas_mm.SubnetAwareAmpOptimWrapper',
+}
 
 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
@@ -51,12 +61,21 @@ def option_values(options: Sequence[str]) -> dict[str, Any]:
 
 
 def use_amp(config: Config) -> None:
-    """Makes the optimiser wrapper of a config the mixed-precision form of the same."""
-    forms = {
-        f'pinas_mm.{name}OptimWrapper': f'pinas_mm.{name}AmpOptimWrapper'
-        for name in ('DSNAS', 'SubnetAware')
-    }
+    """Makes the optimiser wrapper of a config the mixed-precision form of the same.
+
+    Raises:
+        InputError: Its form is not known.
+    """
     wrapper = config.optim_wrapper
-    if wrapper.get('type') not in forms.values():
-        wrapper.type = forms.get(wrapper.get('type'), 'AmpOptimWrapper')
+    kind = class_of(
+        wrapper.get('type', 'OptimWrapper'), OPTIM_WRAPPERS, config.get('default_scope')
+    )
+    if not issubclass(kind, AmpOptimWrapper):
+        if kind not in AMP_FORMS:
+            raise InputError(
+                f'--amp: optim_wrapper of type {wrapper.type!r}: its form for mixed precision is '
+                f'not known; expected {" or ".join(cls.__name__ for cls in AMP_FORMS)}, or a '
+                f'subclass of AmpOptimWrapper'
+            )
+        wrapper.type = AMP_FORMS[kind]
     wrapper.setdefault('loss_scale', 'dynamic')

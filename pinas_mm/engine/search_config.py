@@ -1,12 +1,11 @@
 """From a config with ``search_loop`` to one whose test loop is the search."""
 
 import copy
-from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import LOOPS
 
 from ..errors import InputError
+from ..registry import LOOPS, class_of
 from .search_loop import SearchLoop
 
 
@@ -30,14 +29,15 @@ def search_config(config: Config) -> Config:
         InputError: One of these is missing, or the search stands in ``test_cfg``.
     """
     name = config.filename or 'config'
-    if _is_search(config.get('test_cfg')):
+    scope = config.get('default_scope')
+    if issubclass(class_of(config.get('test_cfg'), LOOPS, scope), SearchLoop):
         raise InputError(
             f"{name}: test_cfg=dict(type='pinas_mm.SearchLoop', ...): expected the same as "
             'search_loop=dict(...), which is scored on val_dataloader by val_evaluator; test_* are '
             'the test set, as in any other config'
         )
-    loop = config.get('search_loop')
-    if not _is_search(loop) or 'input_size' not in loop:
+    loop = config.get('search_loop') or {}
+    if not issubclass(class_of(loop, LOOPS, scope), SearchLoop) or 'input_size' not in loop:
         raise InputError(
             f'{name}: search_loop={loop}: not a search config: expected '
             "search_loop=dict(type='pinas_mm.SearchLoop', searcher=dict(type='partition_tree'), "
@@ -54,9 +54,3 @@ def search_config(config: Config) -> Config:
     config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
     return config
-
-
-def _is_search(loop: dict[str, Any] | None) -> bool:
-    kind = (loop or {}).get('type')
-    kind = LOOPS.get(kind) if isinstance(kind, str) else kind
-    return isinstance(kind, type) and issubclass(kind, SearchLoop)

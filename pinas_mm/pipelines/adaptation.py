@@ -25,6 +25,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..checkpoint import load_strict, save_checkpoint
 from ..costs import Constraints, CostTable, measure_costs
 from ..datasets.shared_images import shared_images
+from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.label_range_hook import LabelRangeHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
 from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
@@ -33,7 +34,7 @@ from ..engine.search_config import search_config
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.channels import check_channels
-from ..registry import HOOKS
+from ..registry import HOOKS, class_of
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..search.history import read_history
 from ..search.searchers import build_searcher
@@ -92,6 +93,7 @@ class Adaptation:
             supernet,
             Path(config.work_dir),
         )
+        init_default_scope(config.get('default_scope', 'mmengine'))
         check_adaptation_config(config)
         self.stages = {
             key: self.config.pop(key, None) or {}
@@ -104,7 +106,6 @@ class Adaptation:
             for hook in sampling_hooks(self.stages['supernet_stage'].custom_hooks):
                 hook['seed'] = seed
         self.source_arch = source_arch
-        init_default_scope(config.get('default_scope', 'mmengine'))
         init_ranks(config)
 
     def run(self, until: str = STEPS[-1]) -> dict[str, Any]:
@@ -200,7 +201,7 @@ class Adaptation:
         def train(config: Config) -> dict[str, Any]:
             runner = build_runner(config)
             try:
-                load_strict(bare(runner).backbone, self.supernet, 'backbone.')
+                load_strict(unwrapped(runner.model).backbone, self.supernet, 'backbone.')
             except InputError as error:
                 raise InputError(
                     f'--supernet: expected space {self.costs.space.name!r}, as wide as in '
@@ -334,7 +335,7 @@ class Adaptation:
                 f'CheckpointHook that saves the last'
             )
         frozen = not any(
-            parameter.requires_grad for parameter in bare(runner).backbone.parameters()
+            parameter.requires_grad for parameter in unwrapped(runner.model).backbone.parameters()
         )
         passes, images = (
             FORWARD if frozen else TRAINING,
@@ -351,7 +352,7 @@ class Adaptation:
 
     def train_and_test(self, runner: Runner) -> dict[str, Any]:
         """Trains a subnet and tests it on the test set, read for nothing else."""
-        arch = bare(runner).backbone.arch
+        arch = unwrapped(runner.model).backbone.arch
         result = self.train(runner, lambda iteration: arch)
         metrics = {key: float(value) for key, value in runner.test().items()}
         return result | dict(
@@ -437,7 +438,7 @@ def check_adaptation_config(config: Config) -> None:
     Raises:
         InputError: A key or the sampling hook is missing, or the search's data are the test's.
     """
-    name = config.filename or 'config'
+    name, scope = config.filename or 'config', config.get('default_scope')
     needed = (
         'model',
         'train_dataloader',
@@ -455,7 +456,7 @@ def check_adaptation_config(config: Config) -> None:
             f'validates on a held-out part of '
             'its training set, and tests'
         )
-    if not sampling_hooks((config.get('supernet_stage') or {}).get('custom_hooks')):
+    if not sampling_hooks((config.get('supernet_stage') or {}).get('custom_hooks'), scope):
         raise InputError(
             f"{name}: supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook'): "
             f'one path would be trained'
@@ -478,9 +479,11 @@ def check_adaptation_config(config: Config) -> None:
         )
 
 
-def sampling_hooks(hooks: Sequence[dict] | None) -> list[dict]:
+def sampling_hooks(hooks: Sequence[dict] | None, scope: str | None = None) -> list[dict]:
     """Those of a config's hooks that draw archs."""
-    return [hook for hook in hooks or [] if 'ArchSamplingHook' in str(hook['type'])]
+    return [
+        hook for hook in hooks or [] if issubclass(class_of(hook, HOOKS, scope), ArchSamplingHook)
+    ]
 
 
 def pretrained(supernet: str) -> dict[str, str]:
@@ -489,10 +492,6 @@ def pretrained(supernet: str) -> dict[str, str]:
 
 def num_images(loader: DataLoader) -> int:
     return len(loader.sampler)
-
-
-def bare(runner: Runner) -> BaseModel:
-    return unwrapped(runner.model)
 
 
 def row(step: dict[str, Any], *spent: dict[str, Any]) -> dict[str, Any]:

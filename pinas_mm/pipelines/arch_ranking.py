@@ -20,11 +20,13 @@ from ..checkpoint import load_checkpoint
 from ..costs import CostTable, measure_costs
 from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
 from ..errors import InputError
+from ..evaluation import LabelLikelihood
 from ..models.backbones import supernet_of
 from ..ranking.few_truths import POOL, FewTruths, archs_to_train
 from ..ranking.score_corrections import joined, macs_corrected, smoothed
 from ..ranking.truth import TruthTable
 from ..ranking.zero_cost import zero_cost_scores
+from ..registry import METRICS, class_of
 from ..scoring.arch_metrics import Metrics
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import build_arch_evaluator
@@ -83,11 +85,10 @@ def supernet_scores(
         if isinstance(config.val_evaluator, list | tuple)
         else [config.val_evaluator]
     )
-    likelihood = dict(type='pinas_mm.LabelLikelihood')
-    if isinstance(_mm_model(runner), BaseClassifier) and likelihood['type'] not in [
-        metric['type'] for metric in metrics
-    ]:
-        metrics = [*metrics, likelihood]
+    if isinstance(_mm_model(runner), BaseClassifier) and not any(
+        issubclass(class_of(metric, METRICS), LabelLikelihood) for metric in metrics
+    ):
+        metrics = [*metrics, dict(type='pinas_mm.LabelLikelihood')]
     calibration = calibration_loader(
         settings.pop('calibration_dataloader'), settings.pop('calibration_batches'), seed
     )

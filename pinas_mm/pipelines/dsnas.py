@@ -16,14 +16,17 @@ from torch.utils.data import DataLoader
 
 from ..checkpoint import load_checkpoint
 from ..costs import measure_costs
-from ..engine.hooks.dsnas_hook import HAND_OVER
+from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
+from ..engine.hooks.dsnas_hook import HAND_OVER, DSNASHook
 from ..engine.hooks.training_time_hook import training_seconds
 from ..engine.loaders import arch_evaluation, calibration_loader
 from ..engine.runner import build_runner
 from ..errors import InputError
 from ..fileio import write_atomic
+from ..registry import HOOKS, OPTIM_WRAPPERS, class_of
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..spaces.subnet_file import SubnetFile
+from ..strategies import DSNAS
 from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
 from ..subnets.write import write_subnet
@@ -74,20 +77,21 @@ def check_dsnas_config(config: Config) -> None:
         InputError: It has another optimiser wrapper, no hook that ends the first stage, or one that
             draws archs too.
     """
-    name = config.filename or 'config'
-    found = str(config.get('optim_wrapper', {}).get('type'))
-    if 'DSNAS' not in found:
+    name, scope = config.filename or 'config', config.get('default_scope')
+    wrapper = config.get('optim_wrapper') or {}
+    found = wrapper.get('type')
+    if not issubclass(class_of(wrapper, OPTIM_WRAPPERS, scope), DSNAS):
         raise InputError(
             f"{name}: optim_wrapper of type {found}: expected 'pinas_mm.DSNASOptimWrapper' or "
             f"'pinas_mm.DSNASAmpOptimWrapper'"
         )
-    hooks = [str(hook['type']) for hook in config.get('custom_hooks') or []]
-    if not any('DSNASHook' in hook for hook in hooks):
+    hooks = [class_of(hook, HOOKS, scope) for hook in config.get('custom_hooks') or []]
+    if not any(issubclass(hook, DSNASHook) for hook in hooks):
         raise InputError(
             f"{name}: custom_hooks without dict(type='pinas_mm.DSNASHook', search=...): nothing "
             f'would end the search'
         )
-    if any('ArchSamplingHook' in hook for hook in hooks):
+    if any(issubclass(hook, ArchSamplingHook) for hook in hooks):
         raise InputError(
             f'{name}: custom_hooks has ArchSamplingHook, but {found} draws the archs itself: '
             f'leave the hook out'
@@ -126,8 +130,11 @@ def second_stage_config(config: Config, hand_over: Path) -> Config:
     config.optim_wrapper = ordinary_optim_wrapper(config.optim_wrapper)
     for loop, ordinary in ordinary_loops(config).items():
         config[loop] = ordinary  # update() would merge it
+    scope = config.get('default_scope')
     config.custom_hooks = [
-        hook for hook in config.get('custom_hooks') or [] if 'DSNASHook' not in str(hook['type'])
+        hook
+        for hook in config.get('custom_hooks') or []
+        if not issubclass(class_of(hook, HOOKS, scope), DSNASHook)
     ]
     config.custom_hooks.append(dict(type='pinas_mm.HandOverHook', checkpoint=str(hand_over)))
     return config

@@ -19,12 +19,14 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from ..costs import Constraints, measure_costs
+from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.runner import build_runner
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
+from ..private_api import loader_configs
 from ..ranking.truth import TruthTable
-from ..registry import MODELS
+from ..registry import HOOKS, MODELS, class_of
 from ..settings import changed_settings, plain_settings
 from ..spaces import Arch, SearchSpace
 
@@ -67,9 +69,8 @@ class TruthTrainer:
             f'{name}_{time.time_ns()}',
         )
         runner = build_runner(config)
-        # mmengine builds loaders from these when it first needs them; the sets need not be read
-        # anew.
-        for loader in (runner._train_dataloader, runner._test_dataloader):
+        # The sets are read once, not in every training.
+        for loader in loader_configs(runner):
             loader['dataset'] = self._dataset(loader['dataset'])
         try:
             runner.train()
@@ -120,7 +121,10 @@ def from_scratch(config: Config) -> Config:
             f'tests a subnet'
         )
     space_of(config)
-    if any('ArchSamplingHook' in str(hook.type) for hook in config.get('custom_hooks') or []):
+    if any(
+        issubclass(class_of(hook, HOOKS, config.get('default_scope')), ArchSamplingHook)
+        for hook in config.get('custom_hooks') or []
+    ):
         raise InputError(
             f'{source}: trains a supernet (ArchSamplingHook): expected a config that trains a '
             f'subnet, such as one that '
@@ -152,12 +156,8 @@ def space_of(config: Config) -> SearchSpace:
         InputError: It has no searchable backbone.
     """
     backbone = (config.get('model') or {}).get('backbone') or {}
-    cls = (
-        MODELS.get(backbone['type'])
-        if isinstance(backbone.get('type'), str)
-        else backbone.get('type')
-    )
-    if not isinstance(cls, type) or not issubclass(cls, SearchableBackbone):
+    cls = class_of(backbone, MODELS, config.get('default_scope'))
+    if not issubclass(cls, SearchableBackbone):
         raise InputError(
             f'{config.filename or "config"}: model.backbone of type {backbone.get("type")!r}: '
             f'expected a searchable backbone '

@@ -16,6 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone, borrowed, supernet_of
 from ..models.selfsup import PiNAS
+from ..private_api import run_forward
 from ..scoring.bn_recalibration import MIN_CALIBRATION_BATCH
 from ..spaces import Arch, SearchSpace
 from ..unwrap import unwrapped
@@ -232,7 +233,7 @@ def _path_gradients(model: BaseModel, batch: Any, arch: Arch) -> dict[nn.Paramet
         for index in range(len(backbone.space.positions))
         for parameter in _parameters(backbone, index, arch)
     ]
-    losses = model._run_forward(_preprocessed(model, batch), mode='loss')
+    losses = run_forward(model, _preprocessed(model, batch), 'loss')
     loss, _ = model.parse_losses(losses)
     if not torch.isfinite(loss):
         raise InputError(

@@ -8,6 +8,8 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from ..private_api import fresh_element, version_of
+
 
 @contextmanager
 def preprocessed_once(preprocessor: BaseDataPreprocessor) -> Iterator[None]:
@@ -25,13 +27,13 @@ def preprocessed_once(preprocessor: BaseDataPreprocessor) -> Iterator[None]:
             last
             and last[0] is data
             and last[3] == training
-            and last[2] == [image._version for image in _images(last[1])]
+            and last[2] == [version_of(image) for image in _images(last[1])]
         ):
             return _fresh(last[1])
         result = forward(data, training)
         last.clear()
         if isinstance(result, dict) and _images(result):
-            last.extend((data, result, [image._version for image in _images(result)], training))
+            last.extend((data, result, [version_of(image) for image in _images(result)], training))
             return _fresh(result)
         return result
 
@@ -60,17 +62,5 @@ def _fresh(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_fresh(item) for item in value]
     if isinstance(value, BaseDataElement):
-        copy = value.__class__.__new__(value.__class__)
-        # A data element is its attributes, and two sets of their names.
-        copy.__dict__.update(
-            {
-                key: set(item)
-                if isinstance(item, set)
-                else _fresh(item)
-                if isinstance(item, BaseDataElement)
-                else item
-                for key, item in value.__dict__.items()
-            }
-        )
-        return copy
+        return fresh_element(value)
     return value

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..models.selfsup import PiNAS
+from ..private_api import module_versions, set_inner_count
 from ..registry import MODELS
 from ..spaces import Arch, SearchSpace, arch_rng
 
@@ -136,9 +137,8 @@ class Strategy(BaseModel):
             loss, log_vars = self.model.parse_losses(losses)
             if isinstance(optim_wrapper, PathOptimWrapper):
                 optim_wrapper.begin_pass(arch)
-            # The wrapper counts backward passes and takes each for an iteration; there is no public
-            # way to tell it otherwise.
-            optim_wrapper._inner_count = iteration
+            # The wrapper counts backward passes; all of a step are one iteration.
+            set_inner_count(optim_wrapper, iteration)
             optim_wrapper.backward(optim_wrapper.scale_loss(loss))
             logs.append(
                 {name: torch.as_tensor(value).detach().float() for name, value in log_vars.items()}
@@ -226,7 +226,7 @@ def _strip_prefix(strategy: Strategy, state: Any, prefix: str, metadata: dict) -
         state[prefix + key[len(inner) :]] = state.pop(key)
     # The versions of modules are looked up under the names in the model that loads: this one, or a
     # plain one.
-    versions = state._metadata
+    versions = module_versions(state)
     versions.update(
         {
             (prefix + name[len(inner) :]): version
@@ -237,7 +237,11 @@ def _strip_prefix(strategy: Strategy, state: Any, prefix: str, metadata: dict) -
 
 
 def _add_prefix(strategy: Strategy, state: dict[str, Tensor], prefix: str, *unused: Any) -> None:
-    own = {*strategy._buffers, *strategy._modules} - {'model'}
+    own = {
+        name
+        for named in (strategy.named_buffers(recurse=False), strategy.named_children())
+        for name, _ in named
+    } - {'model'}
     for key in [
         key
         for key in state

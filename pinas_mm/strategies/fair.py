@@ -4,6 +4,7 @@ Architecture Search", ICCV 2021)."""
 from collections.abc import Iterator
 
 from ..errors import InputError
+from ..private_api import run_forward
 from ..registry import MODELS
 from ..spaces import Arch
 from .base import Pass, Strategy
@@ -61,4 +62,4 @@ class FairStrategy(Strategy):
     def passes(self, data: dict | tuple | list) -> Iterator[Pass]:
         for arch in self.draw_archs():
             self.backbone.set_arch(arch)
-            yield arch, self.model._run_forward(data, mode='loss')
+            yield arch, run_forward(self.model, data, 'loss')

@@ -5,14 +5,10 @@ import copy
 import importlib.util
 import io
 import json
-import operator
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any
-from unittest import mock
 
 import torch
-import torch._meta_registrations
 from mmengine.config import Config
 from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
@@ -21,6 +17,7 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
+from ..private_api import pooling_for_any_size
 
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 # Any size serves to trace at whose feature maps are larger than a pixel after a stride of 32, since
@@ -152,7 +149,7 @@ def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgra
     )
     _replace_ceil_pools(model)
     example = torch.zeros(TRACED_SHAPE)
-    with torch.no_grad(), _sizes_without_cases():
+    with torch.no_grad(), pooling_for_any_size():
         if isinstance(model, ImagesToLogits) and not isinstance(outputs := model(example), Tensor):
             raise InputError(
                 f'{type(model.classifier.head).__name__} returns a {type(outputs).__name__}, '
@@ -180,7 +177,7 @@ def export_onnx(
         output_names: A name for each output.
         description: Goes into the model's metadata as ``description``.
     """
-    with _sizes_without_cases():
+    with pooling_for_any_size():
         exported = torch.onnx.export(
             program,
             (),
@@ -263,14 +260,3 @@ def _replace_ceil_pools(model: nn.Module) -> None:
             setattr(
                 parent, name, EveryWindowAveragePool(kernel[0]) if kernel[0] > 1 else nn.Identity()
             )
-
-
-@contextmanager
-def _sizes_without_cases() -> Iterator[None]:
-    """Lets pooling with a stride be traced for even and odd sizes alike.
-
-    PyTorch divides sizes with a case for a remainder of another sign than the divisor's, which a
-    traced size would be fixed by; there is no such remainder in Python, whose ``//`` is what it
-    computes. ``create`` for versions without that function."""
-    with mock.patch.object(torch._meta_registrations, 'div_rtn', operator.floordiv, create=True):
-        yield

@@ -9,19 +9,20 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper
-from mmengine.registry import MODELS, OPTIM_WRAPPERS, Registry, init_default_scope
+from mmengine.registry import HOOKS, LOOPS, MODELS, OPTIM_WRAPPERS, Registry, init_default_scope
 from mmpretrain.models import ImageClassifier
 
 from ..checkpoint import load_checkpoint, load_strict
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone, backbone_type
+from ..registry import class_of
 from ..spaces.subnet_file import SubnetFile
 from ..strategies import DSNAS
 from ..strategies.subnet_aware import SubnetAwareDynamics
 
 # Parts of a config that refuse a subnet.
-SUPERNET_HOOKS = ('ArchSamplingHook', 'ArchSearchHook', 'DSNASHook')
-SUPERNET_LOOPS = ('ArchValLoop', 'ArchTestLoop')
+SUPERNET_HOOKS = ('pinas_mm.ArchSamplingHook', 'pinas_mm.ArchSearchHook', 'pinas_mm.DSNASHook')
+SUPERNET_LOOPS = ('pinas_mm.ArchValLoop', 'pinas_mm.ArchTestLoop')
 
 
 def subnet_classifier(
@@ -52,7 +53,7 @@ def subnet_classifier(
     init_default_scope(data.get('default_scope') or 'mmpretrain')
     backbone = _searchable(data, config)
     kind = data['model'].get('type')
-    if not issubclass(_class(kind), ImageClassifier):
+    if not issubclass(class_of(kind, MODELS), ImageClassifier):
         raise InputError(
             f'{config.filename}: its model is a {kind}, expected an ImageClassifier; of any '
             f'other, the backbone alone '
@@ -68,7 +69,9 @@ def subnet_classifier(
     data['model'] = model
     data['custom_imports'] = custom_imports(data.get('custom_imports'), built.backbone)
     data['custom_hooks'] = [
-        hook for hook in data.get('custom_hooks') or [] if _name(hook) not in SUPERNET_HOOKS
+        hook
+        for hook in data.get('custom_hooks') or []
+        if not issubclass(class_of(hook, HOOKS), _classes(SUPERNET_HOOKS, HOOKS))
     ]
     data |= ordinary_loops(data)
     if data.get('optim_wrapper'):
@@ -80,15 +83,18 @@ def subnet_classifier(
 
 def ordinary_loops(config: Mapping[str, Any]) -> dict[str, Any]:
     """mm's own ``val_cfg`` and ``test_cfg`` for those of a config that evaluate a supernet."""
+    scope = config.get('default_scope')
     return {
-        loop: {} for loop in ('val_cfg', 'test_cfg') if _name(config.get(loop)) in SUPERNET_LOOPS
+        loop: {}
+        for loop in ('val_cfg', 'test_cfg')
+        if issubclass(class_of(config.get(loop), LOOPS, scope), _classes(SUPERNET_LOOPS, LOOPS))
     }
 
 
 def ordinary_optim_wrapper(config: Mapping[str, Any]) -> dict[str, Any]:
     """mm's optimiser wrapper with the settings of a config's; what only a supernet needs is left
     out."""
-    kind = _class(config.get('type'), OPTIM_WRAPPERS)
+    kind = class_of(config, OPTIM_WRAPPERS)
     mixins = [cls for cls in (DSNAS, SubnetAwareDynamics) if issubclass(kind, cls)]
     if not mixins:
         return dict(config)
@@ -127,7 +133,7 @@ def subnet_backbone(
     else:
         arguments = _without_pretrained(_searchable(config.to_dict(), config))
     arguments['arch'] = Path(subnet)
-    cls = _class(arguments['type'])
+    cls = class_of(arguments, MODELS)
     stages = cls.space.num_stages + bool(cls.space.tail_channels)
     arguments['out_indices'] = list(range(stages) if out_indices is None else out_indices)
     backbone = MODELS.build(arguments)
@@ -147,7 +153,7 @@ def _searchable(data: dict, config: Config) -> dict:
     classifier: frozen stages."""
     backbone = (data.get('model') or {}).get('backbone') or {}
     kind = backbone.get('type')
-    if not issubclass(_class(kind), SearchableBackbone):
+    if not issubclass(class_of(kind, MODELS), SearchableBackbone):
         raise InputError(
             f'{config.filename}: its model.backbone is {kind!r}, expected a searchable backbone, '
             f"one of 'pinas_mm' or of a package that its custom_imports names"
@@ -205,16 +211,6 @@ def custom_imports(given: Mapping[str, Any] | None, backbone: SearchableBackbone
     return {**given, 'imports': list(dict.fromkeys([*imports, *needed]))}
 
 
-def _class(kind: Any, registry: Registry = MODELS) -> type:
-    """The class that ``type`` of a config names; ``object`` where it names none."""
-    with registry.switch_scope_and_registry(
-        None
-    ) as registry:  # names without a scope are of the default one
-        cls = registry.get(kind) if isinstance(kind, str) else kind
-    return cls if isinstance(cls, type) else object
-
-
-def _name(config: dict | None) -> str:
-    """The class a config names, without its scope or module."""
-    kind = (config or {}).get('type', '')
-    return (kind if isinstance(kind, str) else kind.__name__).rpartition('.')[2]
+def _classes(names: Sequence[str], registry: Registry) -> tuple[type, ...]:
+    """Classes of a floor above, which this one cannot import."""
+    return tuple(class_of(name, registry) for name in names)

@@ -1,9 +1,11 @@
 import pytest
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper
 
 from pinas_mm import compat
 from pinas_mm.engine.config import load_config, option_values, use_amp
 from pinas_mm.errors import InputError
+from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper
 
 
 def test_options_have_the_values_that_mmengine_reads():
@@ -26,6 +28,14 @@ def test_overrides_are_merged(tmp_path):
     )
 
 
+class OwnAmpOptimWrapper(DSNASAmpOptimWrapper):
+    """As a user derives it."""
+
+
+class OwnOptimWrapper(DSNASOptimWrapper):
+    pass
+
+
 @pytest.mark.parametrize(
     'name, expected',
     [
@@ -35,6 +45,11 @@ def test_overrides_are_merged(tmp_path):
         ('pinas_mm.DSNASOptimWrapper', 'pinas_mm.DSNASAmpOptimWrapper'),
         ('pinas_mm.SubnetAwareOptimWrapper', 'pinas_mm.SubnetAwareAmpOptimWrapper'),
         ('pinas_mm.SubnetAwareAmpOptimWrapper', 'pinas_mm.SubnetAwareAmpOptimWrapper'),
+        ('mmengine.optim.OptimWrapper', 'AmpOptimWrapper'),
+        (OptimWrapper, 'AmpOptimWrapper'),
+        ('pinas_mm.strategies.DSNASOptimWrapper', 'pinas_mm.DSNASAmpOptimWrapper'),
+        (DSNASOptimWrapper, 'pinas_mm.DSNASAmpOptimWrapper'),
+        (OwnAmpOptimWrapper, OwnAmpOptimWrapper),
     ],
 )
 def test_every_wrapper_has_a_form_for_mixed_precision(name, expected):
@@ -45,6 +60,13 @@ def test_every_wrapper_has_a_form_for_mixed_precision(name, expected):
     config.optim_wrapper.loss_scale = 512
     use_amp(config)
     assert config.optim_wrapper.loss_scale == 512
+
+
+@pytest.mark.parametrize('kind', [OwnOptimWrapper, 'OwnOptimWrapper'])
+def test_a_wrapper_of_ones_own_has_to_name_its_form_for_mixed_precision(kind):
+    config = Config(dict(optim_wrapper=dict(type=kind)))
+    with pytest.raises(InputError, match='optim_wrapper of type .*OwnOptimWrapper.*expected .*Amp'):
+        use_amp(config)
 
 
 def test_a_config_of_a_package_that_is_missing_says_what_to_install(tmp_path, monkeypatch):

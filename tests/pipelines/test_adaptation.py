@@ -12,9 +12,16 @@ from mmengine.registry import MODELS
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.costs import measure_costs
+from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.hooks import ArchSamplingHook
 from pinas_mm.errors import InputError
-from pinas_mm.pipelines.adaptation import COMPARISONS, JOINT, Adaptation
+from pinas_mm.pipelines.adaptation import (
+    COMPARISONS,
+    JOINT,
+    Adaptation,
+    check_adaptation_config,
+    sampling_hooks,
+)
 from pinas_mm.spaces import get_space
 from pinas_mm.subnets.state_dict import subnet_state_dict
 from pinas_mm.tasks.domains.digit_domains import write_digit_domain
@@ -413,3 +420,35 @@ def test_a_source_arch_that_does_not_fit_is_named(
         adapt(config, supernet, source_arch=source_arch)
     assert expected in str(error.value) and not (tmp_path / 'adapt').exists()
     assert config.to_dict() == before
+
+
+class OwnSamplingHook(ArchSamplingHook):
+    """As a user derives it."""
+
+
+class OwnSearchLoop(SearchLoop):
+    pass
+
+
+class NotArchSamplingHook(Hook):
+    """Neither is what draws archs, nor what searches, whatever its name is."""
+
+
+@pytest.mark.parametrize(
+    'hook, loop',
+    [
+        ('pinas_mm.engine.hooks.ArchSamplingHook', 'pinas_mm.engine.SearchLoop'),
+        (ArchSamplingHook, SearchLoop),
+        (OwnSamplingHook, OwnSearchLoop),
+    ],
+)
+def test_hook_and_loop_may_be_named_in_any_way(config, hook, loop):
+    config.supernet_stage.custom_hooks[0].type, config.search_loop.type = hook, loop
+    check_adaptation_config(config)
+    assert sampling_hooks(config.supernet_stage.custom_hooks) == config.supernet_stage.custom_hooks
+
+
+def test_a_class_of_a_similar_name_is_not_taken_for_the_hook(config):
+    config.supernet_stage.custom_hooks[0].type = NotArchSamplingHook
+    with pytest.raises(InputError, match='custom_hooks without .*ArchSamplingHook'):
+        check_adaptation_config(config)

@@ -13,9 +13,11 @@ from mmengine.registry import MODELS, init_default_scope
 from tiny_dsnas import ITERATIONS, dsnas, hand_over, model
 
 from pinas_mm.checkpoint import load_checkpoint
+from pinas_mm.engine.hooks import ArchSamplingHook
+from pinas_mm.engine.hooks.dsnas_hook import DSNASHook
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines import dsnas as dsnas_stages
-from pinas_mm.pipelines.dsnas import run_stages, second_stage_config
+from pinas_mm.pipelines.dsnas import check_dsnas_config, run_stages, second_stage_config
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.strategies import DSNASOptimWrapper
@@ -340,6 +342,38 @@ def test_a_config_that_is_none_of_dsnas_is_refused(tiny, changes, message):
     with pytest.raises(InputError, match=message):
         run_stages(dsnas(tiny.folder / 'run', **changes))
     assert not (tiny.folder / 'run').exists()
+
+
+class OwnDSNASHook(DSNASHook):
+    """As a user derives it."""
+
+
+class OwnOptimWrapper(DSNASOptimWrapper):
+    pass
+
+
+class OwnSamplingHook(ArchSamplingHook):
+    pass
+
+
+@pytest.mark.parametrize(
+    'hook, wrapper',
+    [
+        ('pinas_mm.engine.hooks.dsnas_hook.DSNASHook', 'pinas_mm.strategies.DSNASOptimWrapper'),
+        (DSNASHook, DSNASOptimWrapper),
+        (OwnDSNASHook, OwnOptimWrapper),
+    ],
+)
+def test_hook_and_wrapper_may_be_named_in_any_way(tiny, hook, wrapper):
+    config = dsnas(tiny.folder, hook=dict(type=hook), wrapper=dict(type=wrapper))
+    check_dsnas_config(config)
+    hand_over(tiny.folder / 'hand_over.pth')
+    second = second_stage_config(config, tiny.folder / 'hand_over.pth')
+    assert [hook['type'] for hook in second.custom_hooks] == ['pinas_mm.HandOverHook']
+    assert second.optim_wrapper.type == 'OptimWrapper'
+    config.custom_hooks.append(dict(type=OwnSamplingHook))
+    with pytest.raises(InputError, match='custom_hooks has ArchSamplingHook'):
+        check_dsnas_config(config)
 
 
 def test_stages_of_another_config_are_refused(tiny, monkeypatch):

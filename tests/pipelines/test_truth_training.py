@@ -9,6 +9,7 @@ import pytest
 from mmengine.config import Config
 
 import pinas_mm  # noqa: F401
+from pinas_mm.engine import ArchSamplingHook
 from pinas_mm.engine.runner import build_runner
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines.truth_training import (
@@ -129,8 +130,17 @@ def test_frozen_stages_and_unknown_metrics_are_refused(config):
         from_scratch(config)
 
 
-def test_the_training_of_a_supernet_is_refused(config):
-    config.custom_hooks = [dict(type='pinas_mm.ArchSamplingHook')]
+class OwnSamplingHook(ArchSamplingHook):
+    """As a user derives it."""
+
+
+@pytest.mark.parametrize(
+    'hook',
+    ['pinas_mm.ArchSamplingHook', 'pinas_mm.engine.ArchSamplingHook', ArchSamplingHook]
+    + [OwnSamplingHook],
+)
+def test_the_training_of_a_supernet_is_refused(config, hook):
+    config.custom_hooks = [dict(type=hook)]
     with pytest.raises(
         InputError,
         match=r'trains a supernet \(ArchSamplingHook\): expected a config that trains a subnet',

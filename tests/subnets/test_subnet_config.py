@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
+from pinas_mm.engine import ArchSamplingHook, SearchLoop
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.spaces.subnet_file import SubnetFile
@@ -281,3 +282,27 @@ def test_the_files_are_left_as_they_were(folder):
         folder / 'subnet.pth',
     )
     assert before.keys() == classifier.state_dict().keys() and not classifier.training
+
+
+class OwnLoop(SearchLoop):
+    """As a user derives it."""
+
+
+class OwnHook(ArchSamplingHook):
+    pass
+
+
+@pytest.mark.parametrize(
+    'loop, hook',
+    [
+        ('pinas_mm.SearchLoop', 'pinas_mm.ArchSamplingHook'),
+        ('pinas_mm.engine.SearchLoop', 'pinas_mm.engine.ArchSamplingHook'),
+        (SearchLoop, ArchSamplingHook),
+        (OwnLoop, OwnHook),
+    ],
+)
+def test_what_is_for_a_supernet_is_known_in_any_way_to_name_it(folder, loop, hook):
+    given = Config.fromfile(CONFIGS / 'quickstart/search.py')
+    given.test_cfg.type, given.custom_hooks = loop, [dict(type=hook), dict(type='EMAHook')]
+    config, _ = subnet_classifier(given, folder / 'subnet.yaml', folder / 'subnet.pth')
+    assert config.test_cfg == {} and [hook.type for hook in config.custom_hooks] == ['EMAHook']

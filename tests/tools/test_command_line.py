@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch.distributed as dist
 from command_line import parser, read_config, run_tool
-from mmengine.registry import Registry
 
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines import adaptation, pinas
 from pinas_mm.ranking import truth
+from pinas_mm.registry import TRANSFORMS
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -70,10 +70,7 @@ def test_all_else_keeps_its_traceback(error):
     assert raised.value is error
 
 
-THINGS = Registry('thing', scope='test')
-
-
-@THINGS.register_module()
+@TRANSFORMS.register_module()
 class Ring:
     def __init__(self, size, colour=None):
         self.part = self.make(colour)
@@ -82,7 +79,7 @@ class Ring:
         return None if colour is None else Ring(1, wrong=colour)  # a bug, where there is a colour
 
 
-@THINGS.register_module()
+@TRANSFORMS.register_module()
 class Chain(Ring):
     def __init__(self, length=1, **kwargs):
         if length < 1:
@@ -96,27 +93,27 @@ class Chain(Ring):
     'config, message',
     [
         (
-            dict(type='Ring', size=1, colur='red'),
+            dict(type='pinas_mm.Ring', size=1, colur='red'),
             "wrong config key of Ring: Ring.__init__() got an unexpected keyword argument 'colur'",
         ),
         (
-            dict(type='Ring'),
+            dict(type='pinas_mm.Ring'),
             'wrong config key of Ring: Ring.__init__() missing 1 required positional argument: '
             "'size'",
         ),
         (
-            dict(type='Chain', size=1, colur='red'),
+            dict(type='pinas_mm.Chain', size=1, colur='red'),
             "wrong config key of Chain: Ring.__init__() got an unexpected keyword argument 'colur'",
         ),
         (
-            dict(type='Rinng', size=1),
-            "unknown type in the config: 'Rinng is not in the test::thing registry. ",
+            dict(type='pinas_mm.Rinng', size=1),
+            "unknown type in the config: 'pinas_mm.Rinng is not in the ",
         ),
     ],
 )
 def test_what_a_config_gives_a_class_wrongly_is_one_line(capsys, config, message):
     with pytest.raises(SystemExit) as exit_code:
-        run_tool(lambda: THINGS.build(config))
+        run_tool(lambda: TRANSFORMS.build(config))
     error = capsys.readouterr().err
     assert exit_code.value.code == 2 and error.startswith(f'error: {message}')
     assert error.count('\n') == 1
@@ -125,15 +122,15 @@ def test_what_a_config_gives_a_class_wrongly_is_one_line(capsys, config, message
 @pytest.mark.parametrize(
     'config',
     [
-        dict(type='Ring', size=1, colour='red'),
-        dict(type='Chain', size=1, colour='red'),
-        dict(type='Chain', size=1, length=0),
-        dict(type='Chain', size=1, length=10),
+        dict(type='pinas_mm.Ring', size=1, colour='red'),
+        dict(type='pinas_mm.Chain', size=1, colour='red'),
+        dict(type='pinas_mm.Chain', size=1, length=0),
+        dict(type='pinas_mm.Chain', size=1, length=10),
     ],
 )
 def test_a_bug_of_the_same_wording_in_a_class_keeps_its_traceback(config):
     with pytest.raises(TypeError, match='unexpected keyword argument|missing 1 required') as error:
-        run_tool(lambda: THINGS.build(config))
+        run_tool(lambda: TRANSFORMS.build(config))
     assert error.traceback[-1].frame.code.path == Path(__file__)
 
 

@@ -15,7 +15,9 @@ from mmengine.registry import MODELS, init_default_scope
 
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
+from pinas_mm.engine import SearchLoop
 from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
+from pinas_mm.registry import LOOPS
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.subnets.state_dict import subnet_state_dict
 
@@ -318,8 +320,21 @@ def test_more_wrong_input(tool, files, monkeypatch, arguments, message):
     assert not (files / 'hacked').exists() and not (files / 'out.pth').exists()
 
 
-def test_a_forecast_searches_nothing(tool, files, tmp_path):
-    code, _ = tool('search.py', files / 'search.py', files / 'supernet.pth', '--dry-run')
+@LOOPS.register_module()
+class OwnSearchLoop(SearchLoop):
+    """As a user derives it."""
+
+
+@pytest.mark.parametrize('loop', ['pinas_mm.OwnSearchLoop', 'pinas_mm.engine.SearchLoop'])
+def test_a_forecast_searches_nothing(tool, files, tmp_path, loop):
+    code, _ = tool(
+        'search.py',
+        files / 'search.py',
+        files / 'supernet.pth',
+        '--dry-run',
+        '--cfg-options',
+        f'test_cfg.type={loop}',
+    )
     assert code == 0 and not list(tmp_path.glob('work/*.jsonl'))
 
 

@@ -7,6 +7,7 @@ from mmengine.runner import Runner
 
 from ...checkpoint import load_checkpoint, load_strict
 from ...errors import InputError
+from ...private_api import set_progress
 from ...registry import HOOKS
 from ...unwrap import unwrapped
 from .training_time_hook import TrainingTimeHook
@@ -43,8 +44,7 @@ class HandOverHook(TrainingTimeHook):
                 f'hand_over.pth of DSNASHook'
             )
         load_strict(runner.model, self.checkpoint)
-        loop = runner.train_loop
-        loop._epoch, loop._iter = meta['epoch'], meta['iter']
+        set_progress(runner.train_loop, meta['epoch'], meta['iter'])
         runner.optim_wrapper.initialize_count_status(runner.model, meta['iter'], runner.max_iters)
         self._advance_schedulers(runner, meta['epoch'], meta['iter'])
         states = meta.get('optimizer', {})

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
+from ...private_api import lerp_each
 from ...spaces import Arch
 from ..backbones import SearchableBackbone, searchable_backbone_of
 
@@ -66,7 +67,7 @@ class MeanTeacher(nn.Module):
 
         On the path: the stem, the chosen candidate of every position with a shared shortcut where
         it has one, the tail."""
-        torch._foreach_lerp_(
+        lerp_each(
             self._active_parameters(self, arch),
             self._active_parameters(student, arch),
             1 - self.momentum,

@@ -1,0 +1,85 @@
+"""Private API of mmengine and torch for which there is no public one, a function for each use.
+
+``tests/test_private_api.py`` runs each function against the installed versions. Two methods are
+private and overridden: ``Runner._init_model_weights`` (engine/runner.py) and
+``nn.Conv2d._conv_forward`` (models/strided_pointwise_conv.py)."""
+
+import operator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from unittest import mock
+
+import torch
+import torch._meta_registrations
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop, Runner
+from mmengine.structures import BaseDataElement
+from torch import Tensor
+
+# mmengine.
+
+
+def run_forward(model: BaseModel, data: dict | tuple | list, mode: str) -> Any:
+    """A model's forward pass on a batch as its data preprocessor returns it, whose parts are the
+    arguments of ``forward``."""
+    return model._run_forward(data, mode=mode)
+
+
+def set_inner_count(optim_wrapper: OptimWrapper, count: int) -> None:
+    """Sets the iterations that an optimiser wrapper has counted. It takes each backward pass for
+    one."""
+    optim_wrapper._inner_count = count
+
+
+def set_progress(loop: BaseLoop, epoch: int, iteration: int) -> None:
+    """Puts a training loop that has not run yet to an epoch and an iteration."""
+    loop._epoch, loop._iter = epoch, iteration
+
+
+def loader_configs(runner: Runner) -> list[dict[str, Any]]:
+    """The configs from which a runner builds the loaders of its training and its test when it first
+    needs them."""
+    return [runner._train_dataloader, runner._test_dataloader]
+
+
+def fresh_element(element: BaseDataElement) -> BaseDataElement:
+    """A copy of a data element that can be given other fields; the values, such as tensors, are
+    shared, and elements within are copied too. (``BaseDataElement.clone`` copies every tensor.)"""
+    copy = element.__class__.__new__(element.__class__)
+    # A data element is its attributes, and two sets of their names.
+    for key, value in element.__dict__.items():
+        if isinstance(value, BaseDataElement):
+            value = fresh_element(value)
+        copy.__dict__[key] = set(value) if isinstance(value, set) else value
+    return copy
+
+
+# torch.
+
+
+def lerp_each(tensors: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -> None:
+    """:meth:`torch.Tensor.lerp_` of many tensors in few kernels."""
+    torch._foreach_lerp_(tensors, ends, weight)
+
+
+def module_versions(state_dict: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The versions of the modules of a state dict, by module name; changes are kept."""
+    return state_dict._metadata
+
+
+def version_of(tensor: Tensor) -> int:
+    """A number that grows whenever a tensor is changed in place."""
+    return tensor._version
+
+
+@contextmanager
+def pooling_for_any_size() -> Iterator[None]:
+    """Lets pooling with a stride be traced for even and odd sizes alike.
+
+    PyTorch divides sizes with a case for a remainder of another sign than the divisor's, which a
+    traced size would be fixed by; there is no such remainder in Python, whose ``//`` is what it
+    computes. ``create`` for versions without that function."""
+    with mock.patch.object(torch._meta_registrations, 'div_rtn', operator.floordiv, create=True):
+        yield

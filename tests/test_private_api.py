@@ -1,0 +1,118 @@
+"""Each function against the installed mmengine and torch. CI runs this file with the oldest and the
+newest supported versions (``SUPPORTED`` of pinas_mm/compat.py)."""
+
+import pytest
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import MODELS
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from mmpretrain.structures import DataSample
+from torch import nn
+from torch.export import Dim
+
+from pinas_mm import private_api
+
+
+def test_a_forward_pass_takes_the_parts_of_a_batch(tiny):
+    model = MODELS.build(tiny.classifier(arch='01201201')).eval()
+    images = torch.rand(2, 3, 32, 32)
+    samples = [DataSample().set_gt_label(label) for label in (1, 2)]
+    expected = model(images, samples, mode='loss')
+    for data in (dict(inputs=images, data_samples=samples), (images, samples)):
+        assert private_api.run_forward(model, data, 'loss') == expected
+
+
+def test_the_count_of_iterations_decides_when_to_update():
+    weight = nn.Parameter(torch.ones(1))
+    wrapper = OptimWrapper(torch.optim.SGD([weight], lr=0.1), accumulative_counts=2)
+    wrapper.initialize_count_status(nn.ParameterList([weight]), 0, 4)
+    for _ in range(3):
+        private_api.set_inner_count(wrapper, 0)
+        wrapper.backward(weight.sum())
+        assert wrapper.inner_count == 1 and not wrapper.should_update()
+    wrapper.backward(weight.sum())
+    assert wrapper.should_update()
+
+
+def training(tiny):
+    return tiny.training(
+        loader=tiny.digits(indices=32), custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]
+    )
+
+
+def test_a_training_starts_where_it_is_told(tiny):
+    runner, seen = training(tiny), []
+    loop = runner.build_train_loop(dict(by_epoch=True, max_epochs=3))
+    runner._train_loop = loop
+    private_api.set_progress(loop, 2, 4)
+    assert (runner.epoch, runner.iter) == (2, 4)
+    runner.register_hook(
+        tiny.Record(before_train_iter=lambda runner, *args, **kwargs: seen.append(runner.iter))
+    )
+    runner.train()
+    assert seen == [4, 5] and runner.epoch == 3
+
+
+def test_loaders_are_built_from_the_configs(tiny):
+    runner = training(tiny)
+    (train, _), whole = private_api.loader_configs(runner), list(range(7))
+    assert train['dataset']['type'] == 'pinas_mm.Digits'
+    train['dataset'] = whole
+    assert runner.train_dataloader.dataset == whole
+
+
+def test_a_fresh_element_shares_its_values_and_takes_others():
+    boxes = torch.rand(3, 4)
+    sample = DataSample(metainfo=dict(img_shape=(32, 32)), gt=InstanceData(boxes=boxes))
+    sample.set_gt_label(3)
+    copy = private_api.fresh_element(sample)
+    assert type(copy) is DataSample and copy.img_shape == (32, 32)
+    assert copy.gt.boxes is boxes and copy.gt_label is sample.gt_label
+    copy.set_pred_label(2)
+    copy.gt.scores = torch.ones(3)
+    copy.set_metainfo(dict(seen=True))
+    assert {'pred_label', 'seen'}.isdisjoint(sample.all_keys())
+    assert sample.gt.keys() == ['boxes'] and 'pred_label' in copy
+
+
+def test_many_tensors_move_towards_others():
+    tensors, ends = ([torch.rand(2, 3), torch.rand(4)] for _ in range(2))
+    expected = [0.9 * tensor + 0.1 * end for tensor, end in zip(tensors, ends)]
+    private_api.lerp_each(tensors, ends, 0.1)
+    torch.testing.assert_close(tensors, expected)
+
+
+def test_a_state_dict_knows_the_versions_of_its_modules():
+    state = nn.Sequential(nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)).state_dict()
+    versions = private_api.module_versions(state)
+    assert versions['1']['version'] >= 2
+    versions['other'] = versions['1']
+    assert 'other' in private_api.module_versions(state)
+
+
+def test_a_change_in_place_is_seen():
+    tensor = torch.ones(3)
+    before = private_api.version_of(tensor)
+    tensor.sum()
+    assert private_api.version_of(tensor) == before
+    tensor[0].mul_(2)
+    assert private_api.version_of(tensor) > before
+
+
+@pytest.mark.parametrize('pool', [nn.AvgPool2d(2, 2), nn.MaxPool2d(3, 2, 1)])
+def test_pooling_is_traced_for_even_and_odd_sizes(pool):
+    with private_api.pooling_for_any_size():
+        program = torch.export.export(
+            nn.Sequential(pool, nn.Conv2d(3, 2, 1)),
+            (torch.rand(2, 3, 65, 97),),
+            dynamic_shapes=({2: Dim.DYNAMIC, 3: Dim.DYNAMIC},),
+            strict=False,
+        )
+    for size in ((64, 96), (65, 96), (33, 40)):
+        images = torch.rand(2, 3, *size)
+        assert program.module()(images).shape[2:] == pool(images).shape[2:]
+
+
+def test_the_private_methods_that_are_overridden_exist():
+    assert callable(Runner._init_model_weights) and callable(nn.Conv2d._conv_forward)
