@@ -69,28 +69,28 @@ def test_the_steps_of_a_config(tmp_path):
 # The quick start's models on a few scenes, searched by the metrics of mmdet and mmseg. Their hook
 # draws pictures of each test, which takes half of the time; it has tests of its own.
 SMALL = """
-model = dict(backbone=dict(widen_factor=0.25))
+model = dict(backbone=dict(widen_factor=0.25), data_preprocessor=dict({preprocessor}))
 custom_hooks = []
 train_cfg = dict({length})
 search_loop = dict(
-    searcher=dict(type='random'), num_archs=3, ask_size=3, calibration_batches=1, input_size=96,
+    searcher=dict(type='random'), num_archs=3, ask_size=3, calibration_batches=1, input_size={size},
     score={score!r})
 """
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'name, score, metric, length',
+    'name, metric, length, size, preprocessor',
     [
-        ('detect', 'coco/bbox_mAP', 'coco/bbox_mAP', 'max_epochs=1'),
-        ('segment', 'mIoU', 'mIoU', 'max_iters=2'),
+        ('detect', 'coco/bbox_mAP', 'max_epochs=1', 96, ''),
+        ('segment', 'mIoU', 'max_iters=2', 64, 'size=(64, 64)'),
     ],
 )
 def test_dense_tasks_with_nothing_but_the_hook_and_the_search_loop(
-    tmp_path, monkeypatch, name, score, metric, length
+    tmp_path, monkeypatch, name, metric, length, size, preprocessor
 ):
     monkeypatch.chdir(tmp_path)
-    write_digit_scenes(Path('data/digit_scenes'), dict(train=16, val=6, test=6))
+    write_digit_scenes(Path('data/digit_scenes'), dict(train=16, val=4, test=4), size)
     torch.manual_seed(0)
     supernet = SearchableMacroNet(widen_factor=0.25)
     supernet.init_weights()
@@ -100,7 +100,8 @@ def test_dense_tasks_with_nothing_but_the_hook_and_the_search_loop(
         {},
     )
     bases = [str(TOP / f'quickstart/{name}.py'), str(TOP / '_base_/adapt.py')]
-    Path('target.py').write_text(f'_base_ = {bases!r}\n{SMALL.format(length=length, score=score)}')
+    changes = SMALL.format(length=length, score=metric, size=size, preprocessor=preprocessor)
+    Path('target.py').write_text(f'_base_ = {bases!r}\n{changes}')
     config = Config.fromfile('target.py')
     config.work_dir = 'adapt'
     report = Adaptation(config, 'source.pth', '11111111').run()

@@ -36,6 +36,7 @@ def test_what_is_learned_searched_on_and_tested(name, folder, persons):
     )
 
 
+@pytest.mark.slow
 def test_pictures_are_as_large_as_the_search_counts(tmp_path):
     root, config = write_persons(tmp_path / 'market', learning=2, test=1), read('market1501')
     for split, pipeline in dict(train=config.train_pipeline, test=config.test_pipeline).items():

@@ -12,7 +12,8 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from ..compat import SUPPORTED, require
 from ..errors import InputError
 from ..registry import OPTIM_WRAPPERS, class_of
-from ..strategies import DSNASOptimWrapper, SubnetAwareOptimWrapper
+from ..strategies import DSNASOptimWrapper
+from ..strategies.subnet_aware import SubnetAwareOptimWrapper
 
 # The mixed-precision form of each optimiser wrapper.
 AMP_FORMS = {

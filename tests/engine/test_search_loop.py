@@ -266,6 +266,7 @@ def test_a_forecast_searches_nothing(tiny, search, monkeypatch):
     assert any('12 in 3 asked batches' in line for line in found.lines())
 
 
+@pytest.mark.slow
 def test_archs_that_fail_are_in_the_log_and_the_history(tiny, search, monkeypatch):
     evaluate = ArchEvaluator.evaluate
 

@@ -123,6 +123,7 @@ def test_accuracy_is_that_of_a_knn_written_out(bn_warnings, trained, tiny):
     assert text in log.read_text()
 
 
+@pytest.mark.slow
 def test_the_model_is_left_as_it_was(trained):
     _, (before, after) = trained
     assert before['state'].keys() == after['state'].keys()
@@ -133,6 +134,7 @@ def test_the_model_is_left_as_it_was(trained):
     assert any(before['training'])
 
 
+@pytest.mark.slow
 def test_interval_and_the_same_archs_at_every_measurement(tiny):
     bank, query = loaders(tiny)
     hook = dict(

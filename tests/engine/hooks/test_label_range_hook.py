@@ -25,6 +25,7 @@ def test_a_head_of_another_number_of_classes_is_named(tiny, num_classes):
         tiny.training(model=model, custom_hooks=HOOKS).train()
 
 
+@pytest.mark.slow
 def test_a_head_that_fits_and_a_model_without_one_train(tiny):
     tiny.training(custom_hooks=HOOKS).train()
     runner = tiny.training(loader=tiny.four_views(), model=tiny.pinas(), custom_hooks=HOOKS[1:])

@@ -75,6 +75,7 @@ def mmseg_resnest():
     return build
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'arguments, sizes',
     [
@@ -100,6 +101,7 @@ def test_it_computes_what_mmsegs_resnest_does_dilated_or_not(mmseg_resnest, argu
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('norm_eval', [False, True])
 @pytest.mark.parametrize('package', ['mmdet', 'mmseg'])
 def test_the_same_is_frozen_as_in_their_resnest(package, norm_eval):
