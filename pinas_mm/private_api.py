@@ -5,7 +5,7 @@ private and overridden: ``Runner._init_model_weights`` (engine/runner.py) and
 ``nn.Conv2d._conv_forward`` (models/strided_pointwise_conv.py)."""
 
 import operator
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -16,7 +16,7 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
 from mmengine.structures import BaseDataElement
-from torch import Tensor
+from torch import Tensor, nn
 
 # mmengine.
 
@@ -59,19 +59,35 @@ def fresh_element(element: BaseDataElement) -> BaseDataElement:
 # torch.
 
 
-def lerp_each(tensors: Sequence[Tensor], ends: Sequence[Tensor], weight: float) -> None:
+def lerp_each(tensors: list[Tensor], ends: list[Tensor], weight: float) -> None:
     """:meth:`torch.Tensor.lerp_` of many tensors in few kernels."""
     torch._foreach_lerp_(tensors, ends, weight)
 
 
 def module_versions(state_dict: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """The versions of the modules of a state dict, by module name; changes are kept."""
-    return state_dict._metadata
+    return state_dict._metadata  # type: ignore[attr-defined]  # torch sets it on its dicts
 
 
 def version_of(tensor: Tensor) -> int:
     """A number that grows whenever a tensor is changed in place."""
     return tensor._version
+
+
+def set_tensors(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> None:
+    """Gives a convolution other tensors, which need not be parameters, for a while."""
+    tensors: dict[str, Any] = dict(weight=weight, bias=bias)
+    conv._parameters.update(tensors)
+
+
+def replace_forward(module: nn.Module, forward: Callable[[Tensor], Tensor]) -> None:
+    """Lets one module compute something else, until :func:`restore_forward`."""
+    module.__dict__['forward'] = forward
+
+
+def restore_forward(module: nn.Module) -> None:
+    """The module computes what its class says again."""
+    module.__dict__.pop('forward', None)
 
 
 @contextmanager

@@ -41,8 +41,8 @@ def _changes(old: Any, new: Any, key: str = '') -> Iterator[tuple[str, Any, Any]
     else:
         pairs = []
     if pairs:
-        for name, *values in pairs:
-            yield from _changes(*values, f'{key}.{name}' if key else name)
+        for name, before, now in pairs:
+            yield from _changes(before, now, f'{key}.{name}' if key else name)
     elif old != new:
         yield key, old, new
 

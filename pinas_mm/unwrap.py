@@ -1,10 +1,10 @@
 """The mm model inside what a runner wraps around it."""
 
-from mmengine.model import is_model_wrapper
+from mmengine.model import BaseModel, is_model_wrapper
 from torch import nn
 
 
-def unwrapped(model: nn.Module) -> nn.Module:
+def unwrapped(model: nn.Module) -> BaseModel:
     """The model itself, without the wrapper that averages gradients over several ranks."""
     if not is_model_wrapper(model):
         return model

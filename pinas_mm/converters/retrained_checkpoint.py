@@ -87,11 +87,12 @@ def convert_retrained(
             unknown.append(f'{key} (a second name of the same tensor)')
         part[kept] = value
 
-    widen_factor = (
-        bare.get(f'{prefix}conv1.0.weight', bare.get(f'{prefix}stem.conv1.0.weight')).shape[0]
-        * 2
-        / RESNEST50.stem_channels
+    first = next(
+        bare[key]
+        for key in (f'{prefix}conv1.0.weight', f'{prefix}stem.conv1.0.weight')
+        if key in bare
     )
+    widen_factor = first.shape[0] * 2 / RESNEST50.stem_channels
     with torch.device('meta'):
         shapes = {
             key: tuple(value.shape)

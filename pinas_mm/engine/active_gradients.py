@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from mmengine.dist import all_reduce_params, broadcast, get_world_size
+from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
@@ -34,7 +35,7 @@ class ActiveGradientDataParallel(nn.Module):
 
     def __init__(self, module: nn.Module, bucket_size_mb: int = 25) -> None:
         super().__init__()
-        self.module = module
+        self.module: BaseModel = module
         self.bucket_size_mb = bucket_size_mb
         with torch.no_grad():
             for tensor in module.state_dict().values():

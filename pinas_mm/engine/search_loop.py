@@ -268,7 +268,8 @@ class SearchLoop(BaseLoop):
             InputError: On every rank, where the first one cannot go on from the file.
         """
         header = self.header | dict(supernet=weights_fingerprint(self.whole_evaluator.model))
-        history, message = History(None, self.backbone.space, header), [None, None, None]
+        history = History(None, self.backbone.space, header)
+        message: list[Any] = [None, None, None]
         if is_main_process():
             try:
                 history = History(
@@ -278,23 +279,23 @@ class SearchLoop(BaseLoop):
             except (InputError, OSError) as error:
                 message = [None, None, str(error)]
         broadcast_object_list(message)
-        records, state, error = message
-        if error is not None:
-            raise InputError(error)
+        records, state, reason = message
+        if reason is not None:
+            raise InputError(reason)
         history.records, history.searcher_state = records, state
         return history
 
     def write_results(self, records: Sequence[Record], winner: Record) -> None:
         """Writes the winner's subnet, the Pareto front and the plots."""
         self.save_subnet(winner, self.out_dir)
-        scored = [record for record in records if record.score is not None]
+        scored = [(record.score, record) for record in records if record.score is not None]
         values = np.array(
             [
-                (-record.score, *(record.costs[name] for name in self.objectives))
-                for record in scored
+                (-score, *(record.costs[name] for name in self.objectives))
+                for score, record in scored
             ]
         )
-        front = [scored[i] for i in pareto_front(values)]
+        front = [scored[i][1] for i in pareto_front(values)]
         text = json.dumps(
             dict(objectives=[self.score, *self.objectives], front=list(map(asdict, front))),
             indent=1,
@@ -392,7 +393,9 @@ def _above_the_bar(logger: logging.Logger) -> Iterator[None]:
     """Sends log lines through the stream that the progress bar watches, so that they do not break
     it."""
     handlers = [
-        handler for handler in logger.handlers if getattr(handler, 'stream', None) is sys.__stdout__
+        handler
+        for handler in logger.handlers
+        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.__stdout__
     ]
     for handler in handlers:
         handler.setStream(sys.stdout)

@@ -95,7 +95,7 @@ class Adaptation:
         )
         init_default_scope(config.get('default_scope', 'mmengine'))
         check_adaptation_config(config)
-        self.stages = {
+        self.stages: dict[str, Any] = {
             key: self.config.pop(key, None) or {}
             for key in ('supernet_stage', 'search_loop', 'subnet_stage')
         }
@@ -378,8 +378,11 @@ class Adaptation:
     def calibration_loader(self) -> DataLoader:
         """The batches that the search recalibrates BN with."""
         loop = self.stages['search_loop']
-        given = {key: loop.get(key) for key in ('calibration_dataloader', 'calibration_batches')}
-        settings = arch_evaluation(self.config, **given)
+        settings = arch_evaluation(
+            self.config,
+            calibration_dataloader=loop.get('calibration_dataloader'),
+            calibration_batches=loop.get('calibration_batches'),
+        )
         return calibration_loader(
             settings['calibration_dataloader'], settings['calibration_batches']
         )
@@ -416,6 +419,7 @@ class Adaptation:
         Raises:
             InputError: A subnet file of another space, or not an arch of this one.
         """
+        assert self.source_arch is not None
         return read_arch(self.source_arch, self.costs.space, '--source-arch')[0]
 
     def differences(self) -> dict[str, Any]:
@@ -490,7 +494,8 @@ def pretrained(supernet: str) -> dict[str, str]:
     return dict(type='Pretrained', checkpoint=str(supernet), prefix='backbone.')
 
 
-def num_images(loader: DataLoader) -> int:
+def num_images(loader: Any) -> int:
+    """The images that a loader reads in a pass."""
     return len(loader.sampler)
 
 

@@ -120,7 +120,7 @@ def baseline_scores(
     """
     backbone = supernet_of(runner.model)
     images = _minibatch(runner, seed)
-    costs = measure_costs(runner.model, tuple(images.shape[-2:]))
+    costs = measure_costs(runner.model, (images.shape[-2], images.shape[-1]))
     with Progress(transient=True, disable=not is_main_process()) as progress:
         task = progress.add_task('zero-cost baselines')
         return costs, zero_cost_scores(
@@ -178,25 +178,26 @@ def metrics_by_name(
     failed = [
         (arch, result.error) for arch, result in zip(archs, results) if isinstance(result, Failure)
     ]
+    scores = [result for result in results if not isinstance(result, Failure)]
     if failed:
         arch, error = failed[0]
         raise InputError(
             f'{len(failed)} of {len(archs)} archs could not be evaluated, the first is '
             f'{space.encode(arch)}: {error}'
         )
-    known = list(results[0])
+    known = list(scores[0])
     for name in names or []:
         if name not in known:
             raise InputError(f'--scores {name}: expected one of {known}')
     for name in names or known:
-        wrong = [arch for arch, result in zip(archs, results) if not np.isfinite(result[name])]
+        wrong = [arch for arch, result in zip(archs, scores) if not np.isfinite(result[name])]
         if wrong:
             raise InputError(
                 f'{name} of {len(wrong)} of {len(archs)} archs is not a finite number, the first '
                 f'is '
                 f'{space.encode(wrong[0])}: the supernet has diverged; --scores names other metrics'
             )
-    return {name: np.array([result[name] for result in results]) for name in names or known}
+    return {name: np.array([result[name] for result in scores]) for name in names or known}
 
 
 def all_rankers(

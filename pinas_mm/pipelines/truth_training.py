@@ -275,4 +275,5 @@ def _start_process(config: Config, seed: int, score: str, threads: int) -> None:
 
 
 def _train_in_process(arch: Arch, repeat: int) -> float:
+    assert _trainer is not None  # set by _start_process
     return _trainer(arch, repeat)

@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from ..private_api import replace_forward, restore_forward, set_tensors
+
 
 class BNFolding:
     """The pairs of a convolution and a BN layer that only run together, and their folded weights
@@ -19,8 +21,8 @@ class BNFolding:
 
     def __init__(self) -> None:
         self.pairs: dict[_BatchNorm, nn.Conv2d] = {}
-        self.seen: dict[nn.Module, set[nn.Module]] = {}
-        self.kept: dict[nn.Conv2d, tuple[nn.Parameter, nn.Parameter | None]] = {}
+        self.seen: dict[nn.Module | None, set[nn.Module | None]] = {}
+        self.kept: dict[nn.Conv2d, tuple[Tensor, Tensor | None]] = {}
 
     @contextmanager
     def watch(self, model: nn.Module) -> Iterator[None]:
@@ -33,8 +35,8 @@ class BNFolding:
 
         def before_bn(bn: _BatchNorm, inputs: tuple) -> None:
             conv = last[0][0] if last and last[0][1] is inputs[0] else None
-            for one, other in ((bn, conv), (conv, bn)):
-                self.seen.setdefault(one, set()).add(other)
+            self.seen.setdefault(bn, set()).add(conv)
+            self.seen.setdefault(conv, set()).add(bn)
 
         # Of subclasses, those that only convolve: some compute another weight at every call.
         handles = [
@@ -59,7 +61,7 @@ class BNFolding:
                 for bn, partners in self.seen.items()
                 if isinstance(bn, _BatchNorm) and len(partners) == 1
                 for conv in partners
-                if conv is not None and self.seen[conv] == {bn}
+                if isinstance(conv, nn.Conv2d) and self.seen[conv] == {bn}
             }
 
     def fold(self, layers: Iterable[_BatchNorm]) -> None:
@@ -72,6 +74,8 @@ class BNFolding:
             if conv is None:
                 continue
             weight, bias = self.kept.setdefault(conv, (conv.weight, conv.bias))
+            # Every BN layer here keeps running statistics.
+            assert bn.running_mean is not None and bn.running_var is not None
             folded = fuse_conv_bn_weights(
                 weight, bias, bn.running_mean, bn.running_var, bn.eps, bn.weight, bn.bias
             )
@@ -80,18 +84,17 @@ class BNFolding:
                 if weight.is_contiguous(memory_format=torch.channels_last)
                 else torch.contiguous_format
             )
-            conv._parameters['weight'], conv._parameters['bias'] = (
-                folded[0].data.contiguous(memory_format=memory_format),
-                folded[1].data,
+            set_tensors(
+                conv, folded[0].data.contiguous(memory_format=memory_format), folded[1].data
             )
-            bn.forward = _identity
+            replace_forward(bn, _identity)
 
     def restore(self) -> None:
         """Puts the convolutions and BN layers back."""
         for conv, (weight, bias) in self.kept.items():
-            conv._parameters['weight'], conv._parameters['bias'] = weight, bias
+            set_tensors(conv, weight, bias)
         for bn in self.pairs:
-            bn.__dict__.pop('forward', None)
+            restore_forward(bn)
         self.kept.clear()
 
 

@@ -15,6 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone, borrowed
+from ..private_api import replace_forward, restore_forward
 from ..spaces import Arch
 from .bn_folding import BNFolding
 from .prefix_memo import Prefix, PrefixMemo
@@ -75,7 +76,7 @@ class RecalibratedSupernet:
         self._memo = PrefixMemo(self.backbone, self._run) if share_prefixes else None
         self._folding = BNFolding() if fold_bn else None
         self._original = {
-            layer: (dict(layer._buffers), layer.momentum) for layer in _bn_layers([model])
+            layer: (dict(layer.named_buffers()), layer.momentum) for layer in _bn_layers([model])
         }
         self._outside = _outside_backbone(model)
         self._statistics: dict[Hashable, list[tuple[_BatchNorm, dict[str, Tensor]]]] = {}
@@ -239,11 +240,11 @@ def recalibrated_bn(
     Raises:
         InputError: No calibration data, or a batch too small for its statistics to mean anything.
     """
-    arch = model.backbone.space.validate(arch, 'BN recalibration')
+    chosen: Arch = model.backbone.space.validate(arch, 'BN recalibration')
     with supernet_borrowed(model, share_prefixes=False, autocast=autocast) as supernet:
-        for _ in supernet.recalibrate([arch], loader):
+        for _ in supernet.recalibrate([chosen], loader):
             pass
-        supernet.load_all(arch)
+        supernet.load_all(chosen)
         model.backbone.part_runner = None  # every layer has its statistics
         yield
 
@@ -274,12 +275,12 @@ def _local_bn(model: nn.Module) -> Iterator[None]:
     """Within it SyncBN normalises by the batch of this rank, as BN does."""
     synced = [layer for layer in _bn_layers([model]) if isinstance(layer, nn.SyncBatchNorm)]
     for layer in synced:
-        layer.forward = types.MethodType(_BatchNorm.forward, layer)
+        replace_forward(layer, types.MethodType(_BatchNorm.forward, layer))
     try:
         yield
     finally:
         for layer in synced:
-            layer.__dict__.pop('forward', None)  # folding may have replaced it, and put it back
+            restore_forward(layer)  # folding may have replaced it, and put it back
 
 
 def _bn_layers(modules: Iterable[nn.Module]) -> list[_BatchNorm]:
@@ -290,8 +291,5 @@ def _bn_layers(modules: Iterable[nn.Module]) -> list[_BatchNorm]:
 
 
 def _fresh(layer: _BatchNorm) -> dict[str, Tensor]:
-    return dict(
-        running_mean=torch.zeros_like(layer.running_mean),
-        running_var=torch.ones_like(layer.running_var),
-        num_batches_tracked=torch.zeros_like(layer.num_batches_tracked),
-    )
+    fill = dict(running_mean=0, running_var=1, num_batches_tracked=0)
+    return {name: torch.full_like(layer.get_buffer(name), value) for name, value in fill.items()}

@@ -33,9 +33,9 @@ def evaluate_on_ranks(
     )
     if own_error is not None:
         raise own_error
-    for rank, (others, _, error) in enumerate(everyone):
-        if error is not None:
-            raise RuntimeError(f'rank {rank} stopped with {error}')
+    for rank, (others, _, message) in enumerate(everyone):
+        if message is not None:
+            raise RuntimeError(f'rank {rank} stopped with {message}')
         if others != list(archs):
             raise RuntimeError(
                 f'rank {rank} was asked to evaluate other archs: the searchers do not agree'

@@ -75,8 +75,9 @@ class ArchEvaluator:
         self.backbone = searchable_backbone_of(self.model)
         for name, data in (('calibration', calibration_loader), ('scoring', loader)):
             if len(data) == 0:
+                dataset: Any = data.dataset
                 raise InputError(
-                    f'the {name} loader has no batch: {len(data.dataset)} samples at batch size '
+                    f'the {name} loader has no batch: {len(dataset)} samples at batch size '
                     f'{data.batch_size}'
                 )
         self.calibration_loader = calibration_loader
@@ -111,7 +112,7 @@ class ArchEvaluator:
         with recalibrated_bn(self.model, arch, self.calibration_loader, self.autocast):
             yield
 
-    def on_loaders(self, calibration_loader: DataLoader, loader: DataLoader) -> 'ArchEvaluator':
+    def on_loaders(self, calibration_loader: Any, loader: Any) -> 'ArchEvaluator':
         """The same evaluator of other batches of the same datasets, without a race and without
         progress."""
         other = copy.copy(self)

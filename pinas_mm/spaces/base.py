@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from ..errors import InputError
 
 Arch = tuple[int, ...]
+# Of the candidates of one slot.
+Probabilities = Sequence[float] | NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,7 @@ class SearchSpace:
         return rng.integers(0, self.num_candidates, size=(n, self.num_slots))
 
     def sample(
-        self, rng: np.random.Generator, probabilities: Sequence[Sequence[float]] | None = None
+        self, rng: np.random.Generator, probabilities: Sequence[Probabilities] | None = None
     ) -> Arch:
         """One arch, drawn uniformly, or by ``probabilities``, one per candidate of every slot
         (:meth:`slot_probabilities`)."""
@@ -191,7 +193,7 @@ class SearchSpace:
         self,
         rng: np.random.Generator,
         n: int = 2,
-        probabilities: Sequence[Sequence[float]] | None = None,
+        probabilities: Sequence[Probabilities] | None = None,
     ) -> list[Arch]:
         """``n`` archs no two of which agree in any slot: per slot, ``n`` candidates drawn without
         replacement.

@@ -36,7 +36,7 @@ class SubnetFile:
     arch: Arch
     widen_factor: float = 1.0
     scores: dict[str, float] = field(default_factory=dict)
-    costs: dict[str, int] = field(default_factory=dict)
+    costs: dict[str, float] = field(default_factory=dict)
     seed: int | None = None
     config: str | None = None
     version: str = __version__

@@ -170,19 +170,19 @@ class DSNAS(_Wrapper):
         )
         self.slot_macs = (
             None
-            if self.macs_limit is None
-            else self._slot_macs(measure_costs(model, self.input_size))
+            if self.macs_limit is None or self.input_size is None
+            else self._slot_macs(measure_costs(model, self.input_size), self.macs_limit)
         )
         if self._loaded is not None:
             self._restore(self._loaded)
 
-    def _slot_macs(self, costs: CostTable) -> list[np.ndarray]:
+    def _slot_macs(self, costs: CostTable, limit: float) -> list[np.ndarray]:
         """For each slot the MACs of its candidates in millions."""
         total = [macs / 1e6 for macs in costs.slot_costs('macs')]
         least = sum(macs.min() for macs in total)
-        if least > self.macs_limit / 1e6:
+        if least > limit / 1e6:
             raise InputError(
-                f'macs_limit={self.macs_limit:g} of {type(self).__name__}: the least that the '
+                f'macs_limit={limit:g} of {type(self).__name__}: the least that the '
                 f'choice blocks of an arch of '
                 f'space {costs.space.name!r} cost at this size is {least * 1e6:g}'
             )
@@ -246,7 +246,7 @@ class DSNAS(_Wrapper):
         self.passes += 1
 
     def _penalties(self) -> Tensor | None:
-        if self.slot_macs is None:
+        if self.slot_macs is None or self.macs_limit is None:
             return None
         chosen = np.array([macs[choice] for macs, choice in zip(self.slot_macs, self.arch)])
         if chosen.sum() <= self.macs_limit / 1e6:

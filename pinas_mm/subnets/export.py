@@ -3,10 +3,9 @@ size."""
 
 import copy
 import importlib.util
-import io
 import json
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import IO, Any
 
 import torch
 from mmengine.config import Config
@@ -145,7 +144,7 @@ def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgra
         )
     # Without gradients, so that no checkpointing of activations is traced.
     model = (
-        copy.deepcopy(model).eval().requires_grad_(False).to(memory_format=torch.contiguous_format)
+        copy.deepcopy(model).eval().requires_grad_(False).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     )
     _replace_ceil_pools(model)
     example = torch.zeros(TRACED_SHAPE)
@@ -159,9 +158,7 @@ def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgra
         return torch.export.export(model, (example,), dynamic_shapes=(dynamic,), strict=False)
 
 
-def save_program(
-    program: ExportedProgram, description: dict[str, Any], file: io.BufferedIOBase
-) -> None:
+def save_program(program: ExportedProgram, description: dict[str, Any], file: IO[bytes]) -> None:
     """Writes a program, with its description as the extra file ``description.json``."""
     torch.export.save(program, file, extra_files={'description.json': json.dumps(description)})
 
@@ -187,6 +184,7 @@ def export_onnx(
             verbose=False,
             dynamic_shapes=({0: 'batch', 2: 'height', 3: 'width'},),
         )
+    assert exported is not None  # with dynamo it is the program
     exported.model.metadata_props['description'] = json.dumps(description)
     return exported.model_proto.SerializeToString()
 

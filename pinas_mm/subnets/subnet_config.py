@@ -128,13 +128,13 @@ def subnet_backbone(
             another space or width, stages out of range, or a checkpoint that does not fit.
     """
     if config is None:
-        space = SubnetFile.read(subnet).space
-        arguments: dict[str, Any] = dict(type=backbone_type(space, os.fspath(subnet)))
+        name = SubnetFile.read(subnet).space
+        arguments: dict[str, Any] = dict(type=backbone_type(name, os.fspath(subnet)))
     else:
         arguments = _without_pretrained(_searchable(config.to_dict(), config))
     arguments['arch'] = Path(subnet)
-    cls = class_of(arguments, MODELS)
-    stages = cls.space.num_stages + bool(cls.space.tail_channels)
+    space = class_of(arguments, MODELS).space  # type: ignore[attr-defined]  # of a backbone
+    stages = space.num_stages + bool(space.tail_channels)
     arguments['out_indices'] = list(range(stages) if out_indices is None else out_indices)
     backbone = MODELS.build(arguments)
     prefix = (

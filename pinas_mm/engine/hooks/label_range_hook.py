@@ -37,7 +37,9 @@ class LabelRangeHook(Hook):
         age_heads = [head for head in model.modules() if isinstance(head, AgeHead)]
         for part in getattr(dataset, 'datasets', [dataset]):  # of a ConcatDataset each has its own
             ages = getattr(part, 'ages', None)
-            for head in age_heads if ages is not None else ():
+            if ages is None:
+                continue
+            for head in age_heads:
                 if not head.youngest <= ages[0] <= ages[1] <= head.oldest:
                     raise InputError(
                         f'ages=({head.youngest}, {head.oldest}) of {type(head).__name__}: '

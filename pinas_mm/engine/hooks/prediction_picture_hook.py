@@ -89,7 +89,7 @@ class PredictionPictureHook(Hook):
 
     def _draw(self, runner: Runner, sample: BaseDataElement) -> np.ndarray:
         """Ground truth beside prediction, BGR."""
-        image = cv2.imread(sample.img_path)[..., ::-1]
+        image = read_image(sample.img_path)[..., ::-1]
         with tempfile.TemporaryDirectory() as folder:
             path = f'{folder}/pair.png'
             runner.visualizer.add_datasample(
@@ -98,7 +98,7 @@ class PredictionPictureHook(Hook):
                 enlarged_sample(sample, self.scale),
                 out_file=path,
             )
-            return cv2.imread(path)
+            return read_image(path)
 
     def _titles(self, width: int, gap: int) -> np.ndarray:
         strip = np.full((32, (width + gap) * self.columns, 3), 255, np.uint8)
@@ -115,6 +115,18 @@ class PredictionPictureHook(Hook):
                     cv2.LINE_AA,
                 )
         return strip
+
+
+def read_image(path: str) -> np.ndarray:
+    """A BGR image ``(H, W, 3)``.
+
+    Raises:
+        OSError: It cannot be read; cv2 itself returns None.
+    """
+    image = cv2.imread(path)
+    if image is None:
+        raise OSError(f'{path}: cannot be read as an image')
+    return image
 
 
 def enlarged(image: np.ndarray, scale: int) -> np.ndarray:

@@ -31,7 +31,7 @@ class Node:
 
     def __init__(
         self,
-        features: NDArray[np.int64],
+        features: NDArray[np.float32],
         scores: NDArray[np.float64],
         depth: int,
         min_leaf: int,
