@@ -71,7 +71,7 @@ def main() -> None:
         space_of,
         train_all,
     )
-    from pinas_mm.ranking.ranking import ceiling
+    from pinas_mm.ranking.ranking import tau_between_trainings
     from pinas_mm.search.searchers import build_searcher
 
     if min(args.archs, args.repeats, args.jobs) < 1:
@@ -119,7 +119,7 @@ def main() -> None:
                 f'{timedelta(seconds=round(spent / done * (len(left) - done)))}',
                 flush=True,
             )
-    tau = ceiling([table.trainings[arch] for arch in archs])
+    tau = tau_between_trainings([table.trainings[arch] for arch in archs])
     print(
         f'tau between repeats: {tau:.3f}, the ceiling'
         if not math.isnan(tau)

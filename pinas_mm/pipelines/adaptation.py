@@ -43,7 +43,7 @@ from ..spaces.subnet_file import SubnetFile, read_arch
 from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
-from .schedule import stretched
+from .schedule import lengthened
 from .stages import init_ranks, run_once
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
@@ -146,12 +146,12 @@ class Adaptation:
         if 'search' in done:
             report |= self.differences()
         if 'subnet' in done:
-            report['rows'] = {JOINT: row(results['subnet'], *results.values())}
+            report['rows'] = {JOINT: report_row(results['subnet'], *results.values())}
         if 'compare' in done:
             budget = sum(found['operations'] for found in results.values())
             for name, title in COMPARISONS.items():
                 result = self.compare(name, budget, results['subnet'])
-                report['rows'][title] = row(result, result)
+                report['rows'][title] = report_row(result, result)
         if is_main_process():
             write_atomic(
                 self.work_dir / 'adapt.json',
@@ -276,7 +276,7 @@ class Adaptation:
                 BN statistics of the source arch on the search's calibration images, as a found
                 subnet's do.
             budget: Operations of the whole joint adaptation.
-            joint: Result of :meth:`fine_tune_subnet`, whose schedule is stretched to the budget.
+            joint: Result of :meth:`fine_tune_subnet`, whose schedule is lengthened to the budget.
         """
         found, source = self.found_arch(), self.read_source_arch()
         arch = source if name == 'fixed' else found
@@ -292,7 +292,7 @@ class Adaptation:
                 if key.startswith('backbone'):
                     options.pop('lr_mult', None)
         passes = joint['passes'] if name == 'fixed' else TRAINING
-        config = stretched(
+        config = lengthened(
             config,
             budget
             * joint['passes']
@@ -499,7 +499,7 @@ def num_images(loader: Any) -> int:
     return len(loader.sampler)
 
 
-def row(step: dict[str, Any], *spent: dict[str, Any]) -> dict[str, Any]:
+def report_row(step: dict[str, Any], *spent: dict[str, Any]) -> dict[str, Any]:
     """A row of the report: a network's metrics and costs, and all that was spent on it."""
     return {key: step[key] for key in ('arch', 'metrics', 'costs')} | {
         key: sum(found[key] for found in spent) for key in ('seconds', 'operations')

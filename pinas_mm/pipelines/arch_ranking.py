@@ -23,7 +23,7 @@ from ..errors import InputError
 from ..evaluation import LabelLikelihood
 from ..models.backbones import supernet_of
 from ..ranking.few_truths import POOL, FewTruths, archs_to_train
-from ..ranking.score_corrections import joined, macs_corrected, smoothed
+from ..ranking.score_corrections import macs_corrected, smoothed, standardised_sum
 from ..ranking.truth import TruthTable
 from ..ranking.zero_cost import zero_cost_scores
 from ..registry import METRICS, class_of
@@ -219,7 +219,7 @@ def all_rankers(
         f'{name}, MACs corrected': macs_corrected(values, macs) for name, values in scores.items()
     }
     rankers |= {
-        f'{name}, smoothed + naswot': joined(values, baselines['naswot'])
+        f'{name}, smoothed + naswot': standardised_sum(values, baselines['naswot'])
         for name, values in smooth.items()
     }
     rankers |= baselines

@@ -18,9 +18,9 @@ COUNTS = (
 )
 
 
-def stretched(config: Config, factor: float) -> Config:
+def lengthened(config: Config, factor: float) -> Config:
     """The config with a training ``factor`` times as long, its learning rate schedule and warm-up
-    stretched alike.
+    lengthened alike.
 
     Hooks that count epochs or iterations of their own keep their numbers.
 

@@ -151,7 +151,7 @@ def expected_best(scores: np.ndarray, truth: np.ndarray, count: int) -> float:
     )
 
 
-def ceiling(trainings: Sequence[Sequence[float]]) -> float:
+def tau_between_trainings(trainings: Sequence[Sequence[float]]) -> float:
     """tau-b between two trainings of the same archs, the mean over all pairs of repeats: what noise
     in the truth alone leaves.
 

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from ..fileio import write_atomic
 from ..spaces import Arch
-from .ranking import Estimate, Ranking, ceiling, measure_ranking
+from .ranking import Estimate, Ranking, measure_ranking, tau_between_trainings
 from .truth import TruthTable
 
 TITLES = (
@@ -69,7 +69,12 @@ class RankingReport:
         truth = np.array([table.mean(arch) for arch in archs])
         rankings = {name: measure_ranking(values, truth, seed) for name, values in scores.items()}
         return cls(
-            title, list(archs), truth, scores, rankings, ceiling([table[arch] for arch in archs])
+            title,
+            list(archs),
+            truth,
+            scores,
+            rankings,
+            tau_between_trainings([table[arch] for arch in archs]),
         )
 
     def text(self) -> str:

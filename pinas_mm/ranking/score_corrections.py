@@ -24,7 +24,7 @@ def macs_corrected(scores: np.ndarray, macs: np.ndarray) -> np.ndarray:
     return scores - fit.intercept - fit.slope * np.log(macs)
 
 
-def joined(*scores: np.ndarray) -> np.ndarray:
+def standardised_sum(*scores: np.ndarray) -> np.ndarray:
     """The sum of several rankers' scores of the same archs, ``(N, )`` each, with equal spread:
     rankers that err differently.
 

@@ -76,8 +76,8 @@ class MomentumGroup:
 
 
 @contextmanager
-def lent(optimizer: Optimizer, buffers: defaultdict) -> Iterator[None]:
-    """Lends an optimiser the state of one group."""
+def momentum_of_group(optimizer: Optimizer, buffers: defaultdict) -> Iterator[None]:
+    """Within it the optimiser has the state of one group, such as its momentum."""
     own, optimizer.state = optimizer.state, buffers
     try:
         yield
@@ -282,7 +282,7 @@ class SubnetAwareDynamics(_Wrapper):
         """The wrapper's state, with the momentum buffers of every group under ``'momentum'``."""
         packed = {}
         for key, buffers in self.buffers.items():
-            with lent(self.optimizer, buffers):
+            with momentum_of_group(self.optimizer, buffers):
                 packed[key] = self.optimizer.state_dict()['state']
         return super().state_dict() | dict(momentum=dict(slot=self.momentum_slot, buffers=packed))
 
@@ -350,7 +350,7 @@ class PendingUpdate:
                     )
                     for parameter in group['params']:
                         parameter.grad = gradients.get(parameter)
-                with lent(self.optimizer, self.dynamics.buffers[key]):
+                with momentum_of_group(self.optimizer, self.dynamics.buffers[key]):
                     self.optimizer.step(**kwargs)
         finally:
             for group, (lr, weight_decay) in zip(groups, scheduled):

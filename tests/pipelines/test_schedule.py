@@ -3,7 +3,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import PARAM_SCHEDULERS
 
-from pinas_mm.pipelines.schedule import stretched
+from pinas_mm.pipelines.schedule import lengthened
 
 
 def rates(config, steps):
@@ -31,7 +31,7 @@ def test_a_stretched_schedule_takes_the_same_values_more_slowly():
             ],
         )
     )
-    longer = stretched(config, 3)
+    longer = lengthened(config, 3)
     assert longer.train_cfg.max_iters == 72 and config.train_cfg.max_iters == 24
     short, long = rates(config, 24), rates(longer, 72)
     # The cosine is the same function of the part of the training that is over.
@@ -48,7 +48,7 @@ def test_milestones_move_with_the_training():
             ],
         )
     )
-    half = stretched(config, 0.5)
+    half = lengthened(config, 0.5)
     assert half.train_cfg.max_epochs == 6 and half.param_scheduler[0].milestones == [4, 6]
     assert rates(half, 6) == pytest.approx([1, 1, 1, 1, 0.1, 0.1])
 
@@ -60,17 +60,17 @@ def test_a_schedule_of_one_step_is_left():
             param_scheduler=dict(type='LinearLR', start_factor=0.1, begin=0, end=1, by_epoch=True),
         )
     )
-    least = stretched(config, 0.01)
+    least = lengthened(config, 0.01)
     assert least.train_cfg.max_epochs == 1 and (
         least.param_scheduler.begin,
         least.param_scheduler.end,
     ) == (0, 1)
     assert (
-        stretched(Config(dict(train_cfg=dict(max_iters=5))), 2).train_cfg.max_iters == 10
+        lengthened(Config(dict(train_cfg=dict(max_iters=5))), 2).train_cfg.max_iters == 10
     )  # a constant rate
 
 
 def test_what_is_no_number_of_steps_stays():
     scheduler = dict(type='PolyLR', power=2, eta_min=0.5, begin=0, end=10, by_epoch=False)
-    longer = stretched(Config(dict(train_cfg=dict(max_iters=10), param_scheduler=[scheduler])), 4)
+    longer = lengthened(Config(dict(train_cfg=dict(max_iters=10), param_scheduler=[scheduler])), 4)
     assert longer.param_scheduler[0].to_dict() == scheduler | dict(end=40)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pinas_mm.ranking.ranking import kendall_tau
-from pinas_mm.ranking.score_corrections import joined, macs_corrected, smoothed
+from pinas_mm.ranking.score_corrections import macs_corrected, smoothed, standardised_sum
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')
@@ -37,15 +37,15 @@ def test_joined_scores_count_alike_whatever_their_unit():
         -300 / np.sqrt(260000 / 3),
         np.sqrt(1.5) + 400 / np.sqrt(260000 / 3),
     ]
-    np.testing.assert_allclose(joined(first, second), by_hand)
-    np.testing.assert_allclose(joined(10 * first - 5, second / 7), by_hand)
-    np.testing.assert_allclose(joined(first, np.full(3, 4.0)), joined(first))
+    np.testing.assert_allclose(standardised_sum(first, second), by_hand)
+    np.testing.assert_allclose(standardised_sum(10 * first - 5, second / 7), by_hand)
+    np.testing.assert_allclose(standardised_sum(first, np.full(3, 4.0)), standardised_sum(first))
 
 
 def test_two_noisy_rankers_joined_are_better_than_either(truth):
     rng = np.random.default_rng(4)
     noisy = [truth + truth.std() * rng.normal(size=len(truth)) for _ in range(2)]
     assert (
-        kendall_tau(joined(*noisy), truth)
+        kendall_tau(standardised_sum(*noisy), truth)
         > max(kendall_tau(scores, truth) for scores in noisy) + 0.05
     )
