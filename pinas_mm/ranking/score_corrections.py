@@ -12,7 +12,7 @@ from ..spaces import Arch, SearchSpace
 def smoothed(space: SearchSpace, archs: Sequence[Arch], scores: np.ndarray) -> np.ndarray:
     """Scores without truth, smoothed over archs that share candidates: the additive model fitted to
     them, ``(N, )``."""
-    return AdditiveModel(space, archs, scores).predict(archs)
+    return AdditiveModel(space, archs, scores.tolist()).predict(archs)
 
 
 def macs_corrected(scores: np.ndarray, macs: np.ndarray) -> np.ndarray:

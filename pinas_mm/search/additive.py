@@ -27,12 +27,7 @@ class AdditiveModel:
         scores: Their scores.
     """
 
-    def __init__(
-        self,
-        space: SearchSpace,
-        archs: Sequence[Arch],
-        scores: Sequence[float] | NDArray[np.float64],
-    ) -> None:
+    def __init__(self, space: SearchSpace, archs: Sequence[Arch], scores: Sequence[float]) -> None:
         self.space = space
         lower, self._median, upper = np.percentile(scores, [25, 50, 75])
         self._scale = upper - lower if upper > lower else 1.0
@@ -41,9 +36,11 @@ class AdditiveModel:
 
     def predict(self, archs: Sequence[Arch] | NDArray[np.int64]) -> NDArray[np.float64]:
         """Expected scores ``(N, )`` of archs, in the unit of the scores."""
-        features = self.space.one_hot(archs).astype(float)
-        predicted: NDArray[np.float64] = self._median + self._scale * self._ridge.predict(features)
-        return predicted
+        standardised: NDArray[np.float64] = self._ridge.predict(
+            self.space.one_hot(archs).astype(float)
+        )
+        scores: NDArray[np.float64] = self._median + self._scale * standardised
+        return scores
 
     def best_first(self, archs: NDArray[np.int64]) -> NDArray[np.int64]:
         """Archs ``(N, num_slots)`` in the order of their predictions; equal ones stay in theirs."""

@@ -140,7 +140,8 @@ def _read(
     records: list[Record] = []
     batch: list[tuple[int, Record]] = []
     state: dict[str, Any] = {}
-    kept, read = [lines[0]], list[bytes]()
+    kept: list[bytes] = [lines[0]]
+    read: list[bytes] = []
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue

@@ -88,7 +88,7 @@ def search(
             )
         ]
         scored = [(record.arch, record.score) for record in batch if record.score is not None]
-        searcher.tell([arch for arch, _ in scored], [score for _, score in scored])
+        searcher.tell([arch for arch, _ in scored], [value for _, value in scored])
         history.append(
             batch,
             {
@@ -145,10 +145,8 @@ def rescore(
 
 def ranked(records: Sequence[Record]) -> list[Record]:
     """The records that have a score, best first; among equal scores the one asked first."""
-    scored = [
-        (-record.score, record.index, record) for record in records if record.score is not None
-    ]
-    return [record for *_, record in sorted(scored, key=lambda entry: entry[:2])]
+    scored = [(-record.score, record) for record in records if record.score is not None]
+    return [record for _, record in sorted(scored, key=lambda pair: (pair[0], pair[1].index))]
 
 
 def restore(searcher: Searcher, state: dict[str, Any], records: list[Record]) -> None:

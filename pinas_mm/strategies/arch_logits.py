@@ -45,7 +45,7 @@ class ArchLogits:
 
     def sample(self, rng: np.random.Generator) -> Arch:
         """One arch drawn from the distribution."""
-        return self.space.sample(rng, self.probabilities())
+        return self.space.sample(rng, [values.tolist() for values in self.probabilities()])
 
     def most_likely(self) -> Arch:
         """The arch of the largest probabilities."""

@@ -75,11 +75,12 @@ class SupervisedPiStrategy(ClassifierStrategy):
         self.ramp_steps = ramp_steps
         self.teacher = MeanTeacher(self.model, ('backbone', 'neck', 'head'), momentum)
         self.register_load_state_dict_pre_hook(_teacher_of_plain_model)
-        self.probabilities = None
+        self.probabilities: list[list[float]] | None = None
         if probabilities is not None:
-            self.probabilities = self.space.slot_probabilities(
+            checked = self.space.slot_probabilities(
                 probabilities, 'probabilities of SupervisedPiStrategy'
             )
+            self.probabilities = [values.tolist() for values in checked]
         # A space without two such paths is an error now, not at the first step.
         self.space.sample_disjoint(arch_rng(arch_seed, 0), 2, self.probabilities)
 

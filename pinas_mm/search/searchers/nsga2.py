@@ -76,9 +76,11 @@ class NSGA2Searcher(Searcher):
     def _values(
         self, archs: Sequence[Arch] | NDArray[np.int64], scores: Sequence[float]
     ) -> NDArray[np.float64]:
-        assert self.feasible is not None  # checked at the start
-        costs = [self.feasible.cost(name, archs) for name in self.objectives]
-        return np.stack([-np.asarray(scores), *costs], axis=1).astype(float)
+        assert self.feasible is not None, 'checked when built'
+        return np.stack(
+            [-np.asarray(scores), *(self.feasible.cost(name, archs) for name in self.objectives)],
+            axis=1,
+        ).astype(float)
 
     def _child(
         self, members: NDArray[np.int64], rank: NDArray[np.int64], crowding: NDArray[np.float64]

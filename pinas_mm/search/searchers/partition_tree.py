@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...spaces import SearchSpace
-from .base import POOL, Feasible, Searcher
+from .base import POOL, Searcher
 from .registration import register_searcher
 
 
@@ -52,11 +51,11 @@ class Node:
     @cached_property
     def children(self) -> tuple['Node', 'Node']:
         """The other half and the better half."""
-        other, better = (
+        worse, better = (
             Node(self.features[half], self.scores[half], self.depth - 1, self.min_leaf, self.seed)
             for half in (~self.better, self.better)
         )
-        return other, better
+        return worse, better
 
     @cached_property
     def classifier(self) -> lightgbm.LGBMClassifier:
@@ -102,10 +101,7 @@ class PartitionTreeSearcher(Searcher):
 
     def __init__(
         self,
-        space: SearchSpace,
-        feasible: Feasible | None = None,
-        seed: int = 0,
-        *,
+        *args: Any,
         num_initial: int = 80,
         refit_every: int = 8,
         depth: int = 2,
@@ -113,9 +109,10 @@ class PartitionTreeSearcher(Searcher):
         exploration: float = 0.5,
         min_leaf: int = 10,
         additive: bool = True,
+        seed: int = 0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(space, feasible, seed, **kwargs)
+        super().__init__(*args, seed=seed, **kwargs)  # type: ignore[misc]  # never in args
         for name, value, least in (
             ('num_initial', num_initial, 2),
             ('refit_every', refit_every, 1),
@@ -163,7 +160,7 @@ class PartitionTreeSearcher(Searcher):
         """The way to the most promising leaf: each classifier and whether its better half was
         taken."""
         way: list[tuple[lightgbm.LGBMClassifier, bool]] = []
-        assert self.root is not None  # `propose` fits before it walks
+        assert self.root is not None, 'fit() comes first'
         node, taken = self.root, ''
         self.visits[taken] += 1
         while not node.is_leaf:
@@ -184,9 +181,7 @@ class PartitionTreeSearcher(Searcher):
     ) -> NDArray[np.int64]:
         """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest
         to being accepted."""
-        pools: list[NDArray[np.int64]] = []
-        probabilities: list[NDArray[np.float64]] = []
-        found = 0
+        pools, probabilities, found = [], [], 0
         while found < n and self.draws < self.max_draws:
             pool = self.draw(POOL)
             if self.feasible is not None:

@@ -123,7 +123,6 @@ def test_accuracy_is_that_of_a_knn_written_out(bn_warnings, trained, tiny):
     assert text in log.read_text()
 
 
-@pytest.mark.slow
 def test_the_model_is_left_as_it_was(trained):
     _, (before, after) = trained
     assert before['state'].keys() == after['state'].keys()

@@ -80,7 +80,6 @@ def by_hand(model, inputs, archs):
     return losses, keys, student, teacher
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     'kwargs, archs',
     [
