@@ -5,7 +5,7 @@ private and overridden: ``Runner._init_model_weights`` (engine/runner.py) and
 ``nn.Conv2d._conv_forward`` (models/strided_pointwise_conv.py)."""
 
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from unittest import mock
@@ -72,6 +72,11 @@ def module_versions(state_dict: dict[str, Any]) -> dict[str, dict[str, Any]]:
 def version_of(tensor: Tensor) -> int:
     """A number that grows whenever a tensor is changed in place."""
     return tensor._version
+
+
+def set_buffers(module: nn.Module, buffers: Mapping[str, Tensor]) -> None:
+    """Gives a module other buffers without copying: the tensors themselves take their places."""
+    module._buffers.update(buffers)
 
 
 def set_tensors(conv: nn.Conv2d, weight: Tensor, bias: Tensor | None) -> None:

@@ -100,6 +100,24 @@ def test_a_change_in_place_is_seen():
     assert private_api.version_of(tensor) > before
 
 
+def test_tensors_take_the_places_of_a_layers_own_and_are_put_back():
+    conv, bn = nn.Conv2d(1, 1, 1), nn.BatchNorm2d(1)
+    weight, bias, mean = conv.weight, conv.bias, torch.full((1,), 3.0)
+    private_api.set_tensors(conv, torch.full((1, 1, 1, 1), 2.0), None)
+    private_api.set_buffers(bn, dict(running_mean=mean))
+    assert conv(torch.ones(1, 1, 1, 1)).item() == 2 and bn.running_mean is mean
+    private_api.set_tensors(conv, weight, bias)
+    assert conv.weight is weight and list(conv.parameters())[1] is bias
+
+
+def test_one_module_computes_something_else_for_a_while():
+    replaced, other = nn.ReLU(), nn.ReLU()
+    private_api.replace_forward(replaced, lambda x: x + 1)
+    assert replaced(torch.zeros(1)) == 1 and other(torch.zeros(1)) == 0
+    private_api.restore_forward(replaced)
+    assert replaced(torch.zeros(1)) == 0
+
+
 @pytest.mark.parametrize('pool', [nn.AvgPool2d(2, 2), nn.MaxPool2d(3, 2, 1)])
 def test_pooling_is_traced_for_even_and_odd_sizes(pool):
     with private_api.pooling_for_any_size():

@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone, borrowed
-from ..private_api import replace_forward, restore_forward
+from ..private_api import replace_forward, restore_forward, run_forward, set_buffers
 from ..spaces import Arch
 from .bn_folding import BNFolding
 from .prefix_memo import Prefix, PrefixMemo
@@ -130,7 +130,7 @@ class RecalibratedSupernet:
         if self._folding is not None:
             self._folding.restore()
         for layer, (buffers, momentum) in self._original.items():
-            layer._buffers.update(buffers)
+            set_buffers(layer, buffers)
             layer.momentum = momentum
 
     def _recalibrate(self, archs: Sequence[Arch], loader: DataLoader) -> Iterator[int]:
@@ -161,9 +161,8 @@ class RecalibratedSupernet:
                     try:
                         # As for training, which pads images of several sizes; mixing of images is
                         # switched off (borrowed).
-                        self.model._run_forward(
-                            self.model.data_preprocessor(batch, True), mode='tensor'
-                        )
+                        data = self.model.data_preprocessor(batch, True)
+                        run_forward(self.model, data, 'tensor')
                     except NotShareableError:
                         raise
                     except Exception as error:
@@ -197,7 +196,7 @@ class RecalibratedSupernet:
                 raise RuntimeError(f'no BN statistics of {key}: recalibrate the arch first')
             self._statistics[key] = [(layer, _fresh(layer)) for layer in _bn_layers(modules)]
         for layer, buffers in self._statistics[key]:
-            layer._buffers.update(buffers)
+            set_buffers(layer, buffers)
         if self._folding is not None and not self._calibrating:
             self._folding.fold(layer for layer, _ in self._statistics[key])
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ..models.backbones import SearchableBackbone
+from ..private_api import version_of
 from ..spaces import Arch
 
 Prefix = tuple[int, tuple[int, ...]]
@@ -23,7 +24,7 @@ class Output:
 
     def holds(self, prefix: Prefix) -> bool:
         """Whether it is the output for ``prefix``, unchanged since."""
-        return self.prefix == prefix and self.value._version == self.version
+        return self.prefix == prefix and version_of(self.value) == self.version
 
 
 class PrefixMemo:
@@ -69,13 +70,13 @@ class PrefixMemo:
             return outputs[part].value
         del outputs[part:]
         value = self.run(prefix, arch, x)
-        outputs.append(Output(prefix, value, value._version))
+        outputs.append(Output(prefix, value, version_of(value)))
         return value
 
     def _new_input(self, x: Tensor) -> None:
         if self.call == len(self.calls):
             self.calls.append([])
-            self.inputs.append(Output((0, ()), x, x._version))
+            self.inputs.append(Output((0, ()), x, version_of(x)))
             return
         known = self.inputs[self.call]
         same = (
@@ -85,4 +86,4 @@ class PrefixMemo:
         )
         if not same:
             self.calls[self.call] = []
-            self.inputs[self.call] = Output((0, ()), x, x._version)
+            self.inputs[self.call] = Output((0, ()), x, version_of(x))
