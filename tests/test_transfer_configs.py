@@ -301,6 +301,7 @@ def test_one_step_at_full_size(name):
     assert bool(frozen) == (read(name).model.backbone.get('frozen_stages', -1) >= 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', [*PARENTS, BCCD])
 def test_size(name):
     """Parameters, and MACs of a segmentor at its crop or of a detector's backbone and neck at

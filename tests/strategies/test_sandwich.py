@@ -6,7 +6,8 @@ import torch
 
 from pinas_mm.costs.cost import CostTable
 from pinas_mm.errors import InputError
-from pinas_mm.spaces import NASBENCH_MACRO, arch_rng
+from pinas_mm.spaces import arch_rng
+from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 from pinas_mm.strategies.sandwich import extreme_archs
 
 
