@@ -66,11 +66,14 @@ def test_the_example_searcher_finds_a_better_arch_than_its_first():
 def test_the_example_space_and_backbone_run_every_arch():
     space = load('pinas_mm/spaces/two_sizes.py').TWO_SIZES
     load('pinas_mm/models/backbones/two_sizes_net.py')
-    net = MODELS.build(dict(type='SearchableTwoSizes', widen_factor=0.25)).eval()
+    config = dict(type='pinas_mm.SearchableTwoSizes', widen_factor=0.25)
+    net = MODELS.build(config).eval()
     assert get_space('two_sizes') is space is net.space
     for arch in np.ndindex(2, 2, 2):
         net.set_arch(arch)
-        subnet = MODELS.build(dict(type='SearchableTwoSizes', widen_factor=0.25, arch=arch)).eval()
+        subnet = MODELS.build(
+            dict(type='pinas_mm.SearchableTwoSizes', widen_factor=0.25, arch=arch)
+        ).eval()
         subnet.load_state_dict(net.state_dict(), strict=False)
         images = torch.rand(2, 3, 32, 32)
         assert net(images)[-1].shape == (2, 16, 8, 8)

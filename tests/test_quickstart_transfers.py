@@ -123,6 +123,7 @@ def test_a_transfer_is_trained_tested_drawn_and_kept(place, monkeypatch, name, m
     assert any(not torch.equal(trained[key], value) for key, value in inherited.items())
 
 
+@pytest.mark.slow
 def test_transfers_need_names_of_their_own(place, monkeypatch, capsys):
     stages = [str(CONFIGS / f'{stage}.py') for stage in ('learn', 'linear', 'search', 'finetune')]
     monkeypatch.setattr(

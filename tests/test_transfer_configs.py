@@ -297,6 +297,7 @@ def test_one_step_at_full_size(name):
     assert bool(frozen) == (read(name).model.backbone.get('frozen_stages', -1) >= 0)
 
 
+@pytest.mark.slow
 def test_size():
     """Parameters, and MACs of a segmentor at its crop or of a detector's backbone and neck at
     800x1344, as mmdet pads 800x1333."""

@@ -9,18 +9,18 @@ python tools/convert.py published_subnet.pth subnet.pth
 
 from command_line import plain_parser, run_tool
 
-from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
-from pinas_mm.converters.reference_checkpoint import convert_reference
-from pinas_mm.converters.retrained_checkpoint import convert_retrained, is_retrained
-from pinas_mm.spaces.subnet_file import SubnetFile
-from pinas_mm.subnets.write import write_subnet
-
 
 def main() -> None:
     options = plain_parser(__doc__)
     options.add_argument('source', help='the published checkpoint')
     options.add_argument('destination', help='where to write ours')
     args = options.parse_args()
+
+    from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
+    from pinas_mm.converters.reference_checkpoint import convert_reference
+    from pinas_mm.converters.retrained_checkpoint import convert_retrained, is_retrained
+    from pinas_mm.spaces.subnet_file import SubnetFile
+    from pinas_mm.subnets.write import write_subnet
 
     checkpoint = load_checkpoint(args.source)
     published = checkpoint['state_dict']

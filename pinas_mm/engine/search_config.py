@@ -36,7 +36,7 @@ def search_config(config: Config) -> Config:
             'search_loop=dict(...), which is scored on val_dataloader by val_evaluator; test_* are '
             'the test set, as in any other config'
         )
-    loop = config.get('search_loop') or {}
+    loop = config.get('search_loop')
     if not issubclass(class_of(loop, LOOPS, scope), SearchLoop) or 'input_size' not in loop:
         raise InputError(
             f'{name}: search_loop={loop}: not a search config: expected '

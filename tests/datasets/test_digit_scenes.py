@@ -30,6 +30,7 @@ def test_the_same_seed_gives_the_same_bytes(scenes):
     assert len(images) == 160
 
 
+@pytest.mark.slow
 def test_no_digit_is_in_two_splits(scenes):
     used = {}
     for split, source in SOURCES.items():

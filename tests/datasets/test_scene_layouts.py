@@ -36,6 +36,7 @@ def scope(request):
         yield
 
 
+@pytest.mark.slow
 def test_pycocotools_reads_the_annotations(root):
     for split, number in NUMBERS.items():
         coco = COCO(root / f'coco/annotations/instances_{split}2017.json')
@@ -105,6 +106,7 @@ def test_perfect_detections_have_map_1(root, scope):
     assert shifted['coco/bbox_mAP'] < 0.3 and shifted['coco/segm_mAP'] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('scope', ['mmseg'], indirect=True)
 @pytest.mark.parametrize(
     'layout, dataset_class, images, label_maps, zero',
@@ -157,6 +159,7 @@ def test_perfect_segmentations_have_miou_100(
     assert score(torch.zeros_like) < 10
 
 
+@pytest.mark.slow
 def test_what_is_there_is_kept_and_nothing_is_left_half_written(root, monkeypatch, tmp_path):
     def files(folder):
         return {

@@ -22,12 +22,14 @@ def images(dataset):
     return [dataset[i]['img'].tobytes() for i in range(len(dataset))]
 
 
+@pytest.mark.slow
 def test_parts_are_disjoint_and_complete():
     learning, held_out = images(split('learning')), images(split('held_out'))
     assert len(held_out) == 100 and not set(learning) & set(held_out)
     assert sorted(learning + held_out) == sorted(images(Digits('learning')))
 
 
+@pytest.mark.slow
 def test_the_seed_fixes_the_parts():
     assert (
         images(split('held_out'))
@@ -114,6 +116,7 @@ def test_nobody_is_in_both_parts(persons, seed):
     assert 10 <= len(names['held_out']) < 10 + 7
 
 
+@pytest.mark.slow
 def test_groups_that_cannot_be_made_are_named(persons):
     with pytest.raises(InputError, match=r"group='P\(.\)' is not in the file name '000_0M20.jpg'"):
         split('learning', 10, dataset=persons, group='P(.)')

@@ -25,6 +25,7 @@ def config(folder, look='grey'):
     )
 
 
+@pytest.mark.slow
 def test_parts_of_a_split_share_none_and_the_whole_shares_all(folder):
     whole = CustomDataset(data_root=str(folder / 'grey'))
     parts = [
@@ -39,6 +40,7 @@ def test_parts_of_a_split_share_none_and_the_whole_shares_all(folder):
     assert shared_images(whole, CustomDataset(data_root=str(folder / 'noisy'))) == []
 
 
+@pytest.mark.slow
 def test_other_spellings_and_links_are_the_same_files(folder, monkeypatch):
     monkeypatch.chdir(folder)
     (folder / 'link').symlink_to(folder / 'grey')
@@ -47,6 +49,7 @@ def test_other_spellings_and_links_are_the_same_files(folder, monkeypatch):
         assert len(shared_images(absolute, CustomDataset(data_root=other))) == 30
 
 
+@pytest.mark.slow
 def test_datasets_of_datasets_are_looked_into(folder):
     grey, noisy = (CustomDataset(data_root=str(folder / look)) for look in ('grey', 'noisy'))
     both = ConcatDataset([noisy, grey])

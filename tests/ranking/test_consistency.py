@@ -83,6 +83,7 @@ def plain_subnet(nets, model, batch, arch):
     return seen, {name: parameter.grad.numpy() for name, parameter in subnet.named_parameters()}
 
 
+@pytest.mark.slow
 def test_all_is_as_computed_from_plain_subnets(nets, model, batch):
     """Each arch alone as a subnet that trains; distances by scipy, pair by pair and image by
     image."""

@@ -70,6 +70,7 @@ def test_records_are_what_was_asked_in_order(make, tmp_path):
     assert told.scores == [record.score for record in records]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('stops', [[0], [1], [8], [13], [43], [3, 10, 1, 17]])
 def test_stopped_anywhere_and_resumed_it_is_the_same_search(make, tmp_path, stops):
     expected, _ = run(tmp_path / 'whole.jsonl', make())

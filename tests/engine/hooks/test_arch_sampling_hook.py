@@ -33,6 +33,7 @@ def config(seed=0):
     return dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook', seed=seed)])
 
 
+@pytest.mark.slow
 def test_archs_are_a_function_of_seed_and_iteration(tiny):
     archs = watch(tiny.training(epochs=2, **config()))
     assert (
@@ -45,6 +46,7 @@ def test_archs_are_a_function_of_seed_and_iteration(tiny):
     assert again == expected(1, ITERATIONS) and not set(again) & set(archs)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_with_the_same_archs(tiny):
     first = watch(tiny.training(epochs=1, **config()))
     rest = watch(tiny.training(epochs=3, resume=True, **config()))

@@ -72,6 +72,7 @@ def test_searches_every_interval_epochs_and_training_goes_on_as_without(tiny):
         assert ours.equal(theirs), name
 
 
+@pytest.mark.slow
 def test_the_last_epoch_is_searched_where_the_interval_does_not_reach_it_only_if_asked(tiny):
     tiny.training(epochs=3, loader=tiny.digits(indices=16), **searching(tiny, interval=2)).train()
     assert list(winners(tiny)) == ['search_epoch_2']

@@ -227,6 +227,7 @@ def test_a_checkpoint_of_another_arch_is_told_by_its_keys(backbone, tmp_path):
         assert set(names) <= keys and len(names) == min(8, len(keys))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'backbone, arch, other',
     [

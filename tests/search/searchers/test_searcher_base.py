@@ -49,6 +49,7 @@ def test_the_seed_fixes_the_sequence(make):
     assert advance(make(MACRO), sizes) == first != advance(make(MACRO, seed=1), sizes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('told', [0, 1, 4, 7])
 @pytest.mark.parametrize('pending', [False, True])
 def test_the_state_goes_through_json_and_the_search_goes_on_alike(make, told, pending):
