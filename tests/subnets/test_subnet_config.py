@@ -8,7 +8,7 @@ from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
-from pinas_mm.engine import ArchSamplingHook, SearchLoop
+from pinas_mm.engine import ArchSamplingHook, ArchTestLoop
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.spaces.subnet_file import SubnetFile
@@ -284,7 +284,7 @@ def test_the_files_are_left_as_they_were(folder):
     assert before.keys() == classifier.state_dict().keys() and not classifier.training
 
 
-class OwnLoop(SearchLoop):
+class OwnLoop(ArchTestLoop):
     """As a user derives it."""
 
 
@@ -295,9 +295,9 @@ class OwnHook(ArchSamplingHook):
 @pytest.mark.parametrize(
     'loop, hook',
     [
-        ('pinas_mm.SearchLoop', 'pinas_mm.ArchSamplingHook'),
-        ('pinas_mm.engine.SearchLoop', 'pinas_mm.engine.ArchSamplingHook'),
-        (SearchLoop, ArchSamplingHook),
+        ('pinas_mm.ArchTestLoop', 'pinas_mm.ArchSamplingHook'),
+        ('pinas_mm.engine.ArchTestLoop', 'pinas_mm.engine.ArchSamplingHook'),
+        (ArchTestLoop, ArchSamplingHook),
         (OwnLoop, OwnHook),
     ],
 )
@@ -305,4 +305,5 @@ def test_what_is_for_a_supernet_is_known_in_any_way_to_name_it(folder, loop, hoo
     given = Config.fromfile(CONFIGS / 'quickstart/search.py')
     given.test_cfg.type, given.custom_hooks = loop, [dict(type=hook), dict(type='EMAHook')]
     config, _ = subnet_classifier(given, folder / 'subnet.yaml', folder / 'subnet.pth')
-    assert config.test_cfg == {} and [hook.type for hook in config.custom_hooks] == ['EMAHook']
+    assert config.test_cfg == {} and 'search_loop' not in config
+    assert [hook.type for hook in config.custom_hooks] == ['EMAHook']

@@ -79,7 +79,7 @@ arch_evaluation = dict(calibration_dataloader=digits, calibration_batches=1)
 """
 SEARCH = """
 _base_ = './train.py'
-test_dataloader = dict(
+val_dataloader = dict(
     batch_size=20,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
@@ -87,21 +87,17 @@ test_dataloader = dict(
         type='pinas_mm.Digits', split='held_out', indices=20, pipeline=[dict(type='PackInputs')]
     ),
 )
-test_evaluator = dict(type='Accuracy')
-test_cfg = dict(
-    type='pinas_mm.SearchLoop',
-    searcher=dict(type='random'),
-    num_archs=4,
-    input_size=32,
-    **_base_.arch_evaluation,
-)
+val_evaluator, val_cfg = dict(type='Accuracy'), dict()
+test_dataloader, test_evaluator, test_cfg = val_dataloader, val_evaluator, dict()
+search_loop = dict(
+    type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=4, input_size=32)
 """
 # One process for the tools that read a config first. What each exits with is printed at the end.
 TOOLS = """
-import json, runpy, sys
+import json, os, runpy, sys
 codes = {}
 for tool, *arguments in json.loads(sys.argv[1]):
-    sys.argv = [tool, *arguments]
+    sys.argv, sys.path[0] = [tool, *arguments], os.path.dirname(tool)
     try:
         runpy.run_path(tool, run_name='__main__')
         codes[tool] = 0

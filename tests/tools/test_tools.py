@@ -333,7 +333,7 @@ def test_a_forecast_searches_nothing(tool, files, tmp_path, loop):
         files / 'supernet.pth',
         '--dry-run',
         '--cfg-options',
-        f'test_cfg.type={loop}',
+        f'search_loop.type={loop}',
     )
     assert code == 0 and not list(tmp_path.glob('work/*.jsonl'))
 
