@@ -1,3 +1,4 @@
+from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,6 +17,16 @@ yapf_api.FormatCode = lambda text, **style: (text, True)
 
 # Small tensors: one thread each, and pytest-xdist uses the cores.
 torch.set_num_threads(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Modules with the most slow tests come first: at the end no worker runs one of them alone."""
+    slow = Counter(module_of(item) for item in items if item.get_closest_marker('slow'))
+    items.sort(key=lambda item: -slow[module_of(item)])
+
+
+def module_of(item: pytest.Item) -> str:
+    return item.nodeid.partition('::')[0]
 
 
 @pytest.fixture

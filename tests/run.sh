@@ -14,5 +14,5 @@ fi
 .venv/bin/python -m ruff check .
 .venv/bin/python -m ruff format --check .
 .venv/bin/python -m mypy
-# By module: fixtures of a module are made once, not once per worker.
-.venv/bin/python -m pytest -q -n auto --dist loadscope "${tests[@]}" "$@"
+# By module: fixtures of a module are made once, not once per worker. tests/conftest.py orders them.
+.venv/bin/python -m pytest -q -n auto --dist loadscope --no-loadscope-reorder "${tests[@]}" "$@"

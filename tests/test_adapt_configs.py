@@ -21,6 +21,7 @@ from pinas_mm.search.searchers import build_searcher
 CONFIGS = names('adapt')
 
 
+@pytest.mark.slow
 def test_the_steps_of_a_config(tmp_path):
     def check(name):
         config = read(name)

@@ -203,6 +203,7 @@ print('searched')
 """
 
 
+@pytest.mark.slow
 def test_spaces_and_searchers_work_without_torch_and_mmengine(tmp_path):
     (tmp_path / 'search.py').write_text(WITHOUT_TORCH)
     run = subprocess.run(

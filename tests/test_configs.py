@@ -78,6 +78,7 @@ def test_there_are_configs():
     } <= set(CONFIGS)
 
 
+@pytest.mark.slow
 def test_the_model_builds_and_all_else_that_is_named_exists(tmp_path):
     def check(name):
         config = read(name)
@@ -122,6 +123,7 @@ def test_the_model_builds_and_all_else_that_is_named_exists(tmp_path):
     check_each(check, CONFIGS)
 
 
+@pytest.mark.slow
 def test_pipelines_run():
     def check(name):
         config = read(name)
@@ -148,6 +150,7 @@ def test_pipelines_run():
     check_each(check, CONFIGS)
 
 
+@pytest.mark.slow
 def test_learning_reads_four_views_and_nothing_held_out(tmp_path):
     def check(name):
         config = read(name)
@@ -214,6 +217,7 @@ def test_search_scores_on_held_out_samples_and_calibrates_on_others():
     check_each(check, [name for name in CONFIGS if 'search' in name])
 
 
+@pytest.mark.slow
 def test_the_linear_stage_trains_the_classifier_alone(tmp_path):
     def check(name):
         config = read(name)
@@ -248,6 +252,7 @@ def test_the_found_subnet_is_trained_whole(tmp_path):
     check_each(check, [name for name in CONFIGS if 'finetune' in name])
 
 
+@pytest.mark.slow
 def test_quick_start_data_need_no_download():
     def check(name):
         config = read(name)
@@ -418,6 +423,7 @@ def test_the_test_set_is_for_the_test_alone():
     check_each(check, [name for name in CONFIGS if 'arch_evaluation' in read(name)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'name', [name for name in CONFIGS if 'resnest50' in name and 'in1k' in name]
 )

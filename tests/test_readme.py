@@ -42,6 +42,7 @@ def folder(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'snippet, scope, model',
     zip(SNIPPETS, ('mmdet', 'mmseg'), ('FasterRCNN', 'EncoderDecoder'), strict=True),

@@ -24,6 +24,9 @@ from pinas_mm.models.backbones import SearchableResNeSt
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.version import __version__
 
+# A wheel is built for all of them.
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).parents[1]
 ARCH = '0030000200010003'
 SNIPPETS = re.findall(r'```python\n(.*?)```', (TOP / 'README.md').read_text(), re.DOTALL)

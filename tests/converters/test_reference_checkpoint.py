@@ -24,6 +24,7 @@ def published(tensors):
     return dict(tensors)
 
 
+@pytest.mark.slow
 def test_supernet_and_subnets_reproduce_the_published_outputs(published):
     weights = {
         key.removeprefix('backbone.'): value
@@ -45,6 +46,7 @@ def test_supernet_and_subnets_reproduce_the_published_outputs(published):
             assert np.abs(out - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('prefix', PREFIXES)
 def test_known_prefixes_and_other_modules(published, prefix):
     given = {f'{prefix}{key}': value for key, value in published.items()}

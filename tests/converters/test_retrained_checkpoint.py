@@ -14,6 +14,7 @@ def subnet():
     return SearchableResNeSt(ARCH, widen_factor=0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'layout',
     [
@@ -50,6 +51,7 @@ def test_a_classifier_is_kept_and_the_rest_of_a_detector_is_named(subnet, publis
     assert converted.keys() == {f'backbone.{key}' for key in subnet.state_dict()}
 
 
+@pytest.mark.slow
 def test_unknown_and_missing_keys_and_foreign_shapes_are_listed(subnet, published_names):
     state = published_names(subnet)
     extra = state | {

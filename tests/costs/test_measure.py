@@ -61,6 +61,7 @@ def test_published_costs(resnest, arch, macs, params):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'backbone',
     [SearchableMacroNet, SearchableResNeSt, SearchableNASBench201, SearchableShuffleNetV2],
@@ -80,6 +81,7 @@ def test_macs_are_mmengines_counts_of_convolutions_and_linear_layers(backbone):
         assert table.arch_costs(arch)['macs'] == counts['conv'] + counts.get('linear', 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'backbone, kwargs',
     [

@@ -21,6 +21,7 @@ def original_index(sample):
     return INDEX[np.rint(sample['img'][::4, ::4, 1] / 255 * 16).astype(int).tobytes()]
 
 
+@pytest.mark.slow
 def test_splits_are_disjoint_and_complete():
     assert len(INDEX) == 1797
     indices = {split: {original_index(sample) for sample in samples(split)} for split in SIZES}
@@ -35,6 +36,7 @@ def test_the_seed_alone_fixes_a_split():
     assert order() == order(split_seed=0) != order(split_seed=1)
 
 
+@pytest.mark.slow
 def test_samples_are_the_digits_enlarged():
     digits = load_digits()
     for sample in samples('held_out'):

@@ -97,6 +97,7 @@ def persons(tmp_path):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('seed', range(4))
 def test_nobody_is_in_both_parts(persons, seed):
     names = {

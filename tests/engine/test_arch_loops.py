@@ -110,6 +110,7 @@ def test_archs_are_drawn_by_seed(tiny):
     )
 
 
+@pytest.mark.slow
 def test_it_validates_a_training_run_and_saves_the_best(tiny):
     hooks = dict(
         checkpoint=dict(
@@ -236,6 +237,7 @@ def warnings_in_log(tiny):
     return [line for line in log.read_text().splitlines() if 'no single arch' in line]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'loop, norm, expected',
     [('ValLoop', 'BN', 1), ('ValLoop', 'GN', 0), ('pinas_mm.ArchValLoop', 'BN', 0)],

@@ -179,6 +179,7 @@ def test_stopped_and_resumed_it_ends_as_if_never_stopped(tiny, search, monkeypat
     )
 
 
+@pytest.mark.slow
 def test_the_log_says_once_what_was_counted_and_each_archs_costs(tiny, search, monkeypatch):
     def with_note(*args):
         table = measure_costs(*args)
@@ -196,6 +197,7 @@ def test_the_log_says_once_what_was_counted_and_each_archs_costs(tiny, search, m
     )
 
 
+@pytest.mark.slow
 def test_the_pareto_front_and_the_plots_are_written(tiny, search):
     search('front', searcher=SEARCHERS['nsga2'], save_pareto=True)
     folder = tiny.folder / 'front'
@@ -321,6 +323,7 @@ def test_another_search_is_not_mixed_in(tiny, search):
     assert history.read_bytes() == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'change', [dict(input_size=64), dict(autocast='bfloat16'), dict(held_out=48)]
 )
@@ -331,6 +334,7 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
         search('one', num_archs=8, resume=True, **change)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'change, message',
     [
@@ -381,6 +385,7 @@ def test_a_subnet_cannot_be_searched(tiny, search):
         search('one', model=tiny.classifier(arch='22222222'))
 
 
+@pytest.mark.slow
 def test_without_a_quick_score_nothing_is_scored_twice(tiny, search):
     runner = search('one', score_samples=None, num_archs=5)
     _, records = lines(tiny.folder / 'one')

@@ -125,6 +125,7 @@ def test_random_augmentation_resumes_too(tiny):
     assert all(torch.equal(value, expected[key]) for key, value in ours.items())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('indices, batches', [(40, 2)])
 def test_only_whole_batches_are_learned_from(tiny, indices, batches):
     runner = run(tiny, 'whole', tiny.four_views(indices=indices, drop_last=True))

@@ -111,6 +111,7 @@ def equal(a, b):
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
+@pytest.mark.slow
 def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(
     config, supernet, tmp_path
 ):
@@ -201,6 +202,7 @@ def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(
         adapt(config, supernet, seed=4)
 
 
+@pytest.mark.slow
 def test_the_adapted_subnet_learns_and_is_tested_on_the_test_set(config, supernet):
     config.optim_wrapper.optimizer.lr = 0.05
     config.train_cfg.max_epochs = 12
@@ -210,6 +212,7 @@ def test_the_adapted_subnet_learns_and_is_tested_on_the_test_set(config, superne
     assert report['rows'][JOINT]['metrics']['accuracy/top1'] > 30  # by chance 10
 
 
+@pytest.mark.slow
 def test_a_linear_head_on_a_frozen_supernet(config, supernet, tmp_path):
     """The unsupervised form: nothing of the backbone changes, and a pass costs a forward pass
     alone."""
@@ -229,6 +232,7 @@ def test_a_linear_head_on_a_frozen_supernet(config, supernet, tmp_path):
     assert not (tmp_path / 'adapt/subnet').exists()
 
 
+@pytest.mark.slow
 def test_what_is_frozen_and_slow_is_so_for_source_weights_alone(config, supernet, tmp_path):
     """As mm's configs freeze a pretrained backbone; and its BN statistics are of the source arch on
     the target, not the supernet's."""
@@ -267,6 +271,7 @@ def test_what_is_frozen_and_slow_is_so_for_source_weights_alone(config, supernet
         assert row['operations'] >= report['rows'][JOINT]['operations']
 
 
+@pytest.mark.slow
 def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
     whole = adapt(config, supernet, 'subnet')
     config.work_dir = str(tmp_path / 'stopped')
@@ -294,6 +299,7 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
     assert equal(weights(tmp_path / 'stopped/subnet'), weights(tmp_path / 'adapt/subnet'))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'change, expected',
     [
@@ -350,6 +356,7 @@ def test_wrong_input_is_named(config, supernet, change, expected):
     assert not list(Path(config.work_dir).rglob('*.pth')), 'before hours of training'
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('part, fault', [('train', 'learned from'), ('test', 'tested on')])
 def test_a_search_on_images_of_another_part_is_refused(config, supernet, tmp_path, part, fault):
     """Not only where the whole sets are the same."""
@@ -373,6 +380,7 @@ def test_a_search_on_images_of_another_part_is_refused(config, supernet, tmp_pat
     adapt(config, supernet, 'search')
 
 
+@pytest.mark.slow
 def test_images_without_labels_may_be_tested_on_but_not_learned_from(config, supernet, tmp_path):
     """As unsupervised domain adaptation is: tested on all of the target."""
     write_digit_domain(tmp_path / 'digits', 'grey', num_images=80)

@@ -161,6 +161,7 @@ def predicted_and_true(adaptation, report):
     return {task: np.array([sample[task] for sample in found]).T for task in found[0]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'layout, tasks, head, metrics, score',
     [

@@ -115,6 +115,7 @@ def same(first, second):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('alignment', ['CDAN', 'MMD'])
 def test_the_target_s_labels_change_no_bit_of_the_training(tiny, office, alignment):
     """The same images with their labels, shuffled ones, all the same, or none at all: the same
@@ -158,6 +159,7 @@ def test_training_logs_what_to_watch(tiny, office):
     )
 
 
+@pytest.mark.slow
 def test_a_resumed_training_ends_as_one_never_stopped(tiny, office):
     whole = trained(tiny, both_domains(office))
     saving = dict(checkpoint=dict(type='CheckpointHook', interval=2, by_epoch=False))
@@ -200,6 +202,7 @@ def test_a_strategy_of_several_passes(tiny, office):
     )
 
 
+@pytest.mark.slow
 def test_adaptation_search_and_fine_tuning(tiny, office):
     """Supernet, search by a score that needs no label, subnet from what it inherits, and accuracy
     on the target's test set."""

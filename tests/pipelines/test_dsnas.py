@@ -43,6 +43,7 @@ def same(first, second):
     )
 
 
+@pytest.mark.slow
 def test_both_stages(tiny, runners):
     result = run_stages(dsnas(tiny.folder))
     search, train = runners
@@ -74,6 +75,7 @@ def test_both_stages(tiny, runners):
     )
 
 
+@pytest.mark.slow
 def test_the_result_is_ready_to_deploy(tiny, runners):
     """In a plain mm config; its BN statistics are those of the training images, its accuracy the
     one reported."""
@@ -110,6 +112,7 @@ class StoppedError(Exception):
     """As if the machine went down."""
 
 
+@pytest.mark.slow
 def test_stopped_in_either_stage_it_ends_as_one_never_stopped(tiny, monkeypatch):
     kwargs = dict(wrapper=dict(fix_lead=0.2), epochs=4, search=2, warm_up=0)
     whole = run_stages(dsnas(tiny.folder / 'whole', **kwargs))
@@ -139,6 +142,7 @@ def test_stopped_in_either_stage_it_ends_as_one_never_stopped(tiny, monkeypatch)
     assert same(state(tiny.folder / 'parts'), state(tiny.folder / 'whole'))
 
 
+@pytest.mark.slow
 def test_resume_reads_its_own_checkpoints_also_where_weights_were_loaded(tiny, runners):
     net = MODELS.build(model())
     torch.save(net.state_dict(), tiny.folder / 'start.pth')
@@ -195,6 +199,7 @@ def test_what_second_stage_says_is_merged(tiny):
     assert second_stage_config(config, path).optim_wrapper.type == 'AmpOptimWrapper'
 
 
+@pytest.mark.slow
 def test_a_config_that_validates_a_supernet_trains_its_subnet_too(tiny):
     """As this project's own configs of supernets do."""
     held_out = tiny.digits('held_out', indices=16)
@@ -215,6 +220,7 @@ def test_a_config_that_validates_a_supernet_trains_its_subnet_too(tiny):
     assert set(result['metrics']) == {'accuracy/top1'} and (tiny.folder / 'run/subnet.pth').exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('iteration, stage', [(3, 'search'), (7, 'train')])
 def test_an_iteration_based_run_goes_on_from_its_stage_s_checkpoint(
     tiny, monkeypatch, iteration, stage
@@ -264,6 +270,7 @@ def test_an_iteration_based_run_goes_on_from_its_stage_s_checkpoint(
     )
 
 
+@pytest.mark.slow
 def test_averaged_weights_are_what_is_deployed(tiny, runners):
     config = dsnas(
         tiny.folder,
@@ -376,6 +383,7 @@ def test_hook_and_wrapper_may_be_named_in_any_way(tiny, hook, wrapper):
         check_dsnas_config(config)
 
 
+@pytest.mark.slow
 def test_stages_of_another_config_are_refused(tiny, monkeypatch):
     """Also where the first one is over: its hand-over is of other options."""
     config = dsnas(tiny.folder / 'run', epochs=2, search=1, warm_up=0)
@@ -428,6 +436,8 @@ def ranks(tmp_path_factory):
     return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
 
 
+@pytest.mark.distributed
+@pytest.mark.slow
 @pytest.mark.parametrize('run', ['own', 'shared', 'ddp', 'cells'])
 def test_two_ranks_learn_one_model_and_one_distribution(ranks, run):
     first, second = (rank[run] for rank in ranks)
@@ -444,6 +454,7 @@ def test_two_ranks_learn_one_model_and_one_distribution(ranks, run):
     assert same(first['weights'], second['weights'])
 
 
+@pytest.mark.distributed
 def test_both_model_wrappers_train_the_same(ranks):
     own, ddp = ranks[0]['own'], ranks[0]['ddp']
     assert own['archs'][:2] == ddp['archs'][:2]
@@ -455,6 +466,7 @@ def test_both_model_wrappers_train_the_same(ranks):
     )
 
 
+@pytest.mark.distributed
 def test_both_stages_on_two_ranks(ranks):
     first, second = (rank['stages'] for rank in ranks)
     assert (
@@ -464,6 +476,7 @@ def test_both_stages_on_two_ranks(ranks):
     )
 
 
+@pytest.mark.distributed
 def test_memory_of_the_supernet_is_released(ranks):
     """What the process has in memory falls by the other candidates, at the least: their gradients
     and momentum are gone too."""

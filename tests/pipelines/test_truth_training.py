@@ -54,6 +54,7 @@ def by_hand(config, arch, seed):
     return runner.test()['accuracy/top1']
 
 
+@pytest.mark.slow
 def test_an_accuracy_is_that_of_an_ordinary_training(config, tmp_path):
     trainer = TruthTrainer(from_scratch(config), seed=5)
     found = [trainer(SECOND, 0), trainer(FIRST, 1)]  # whatever was trained before
@@ -117,6 +118,7 @@ def test_configs_that_train_no_subnet(config, change, message):
         from_scratch(config)
 
 
+@pytest.mark.slow
 def test_frozen_stages_and_unknown_metrics_are_refused(config):
     with pytest.raises(
         InputError, match=r"the test gives no 'mIoU', but accuracy/top1: choose one with --score"

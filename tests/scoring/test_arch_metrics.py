@@ -162,6 +162,7 @@ class BehindALock(Accumulating):
         return float(self.seen)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'metric', [InTensor, InArray, InCounter, InNestedLists, InModule, Nested, InFile, BehindALock]
 )

@@ -6,6 +6,7 @@ import pytest
 
 from pinas_mm.scoring.distributed import evaluate_on_ranks
 
+pytestmark = pytest.mark.distributed
 ARCHS = [(2, 1), (0, 1), (2, 0), (0, 0), (1, 0)]
 # Each rank evaluates, and writes what it was given, and what it gets or raises.
 SCRIPT = """
@@ -69,6 +70,7 @@ def test_one_rank_evaluates_all():
     )
 
 
+@pytest.mark.slow
 def test_every_rank_gets_all_results_and_evaluates_neighbours(ranks):
     first, second = (rank['all'][0] for rank in ranks)
     assert first + second == [list(arch) for arch in sorted(ARCHS)] and len(first) == 3

@@ -78,6 +78,7 @@ def many(space, n=12):
     ]
 
 
+@pytest.mark.slow
 def test_many_archs_together_equal_each_alone(model, loaders):
     archs = many(model.backbone.space)
     together, log = evaluate(model, loaders, archs)
@@ -92,6 +93,7 @@ def test_many_archs_together_equal_each_alone(model, loaders):
     )
 
 
+@pytest.mark.slow
 def test_archs_of_cells_together_equal_each_alone(nets, loaders):
     """All cells read the same slots, so that archs share the stem only. The third arch gives a
     constant."""
@@ -147,6 +149,7 @@ class TwoScales(nn.Module):
         return (first.mean(dim=(2, 3)) + self.backbone(again)[0].mean(dim=(2, 3)),)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', ['in_place', 'in_place_stage', 'windows', 'mixed'])
 def test_any_use_of_the_backbone_is_exact(model, loaders, case, monkeypatch):
     model.neck = InPlace() if case.startswith('in_place') else nn.Identity()
@@ -181,6 +184,7 @@ def test_what_is_shared_runs_once_per_batch(model, loaders):
     )
 
 
+@pytest.mark.slow
 def test_an_arch_that_raises_fails_alone(model, loaders):
     archs = many(model.backbone.space)
     expected, _ = evaluate(model, loaders, archs)
@@ -224,6 +228,7 @@ def test_half_precision_is_near(model, loaders):
         assert 0 < difference.abs().max() < 0.1
 
 
+@pytest.mark.slow
 def test_folded_bn_is_equal_up_to_rounding_and_gone_afterwards(model, loaders):
     archs = many(model.backbone.space, 6)
     before, forwards = (
@@ -302,6 +307,7 @@ def test_layers_that_share_a_convolution_are_not_folded(model, loaders):
     assert not any('forward' in module.__dict__ for module in model.modules())
 
 
+@pytest.mark.slow
 def test_inputs_changed_in_place_are_those_of_no_other_arch(model, loaders):
     forward = model.backbone.stem[0].forward
     model.backbone.stem[0].forward = lambda x: forward(x.mul_(0.9))
@@ -339,6 +345,7 @@ class Scripted(Accuracy):
             self.results.append(dict(pred_score=score, gt_label=torch.tensor([int(right)])))
 
 
+@pytest.mark.slow
 def test_a_race_drops_losers_and_spares_the_rest(nets, model, loaders):
     """300 samples in batches of 50; those with first choice 2 are far ahead of those with 0."""
     scoring = whole_set_loader(nets.dataloader('held_out', 50), None, 0, shuffle=True)
@@ -367,6 +374,7 @@ def test_a_race_drops_losers_and_spares_the_rest(nets, model, loaders):
     assert 0 < raced[0]['accuracy/top1'] < 40
 
 
+@pytest.mark.slow
 def test_a_race_survives_an_arch_that_fails(nets, model, loaders):
     scoring = whole_set_loader(nets.dataloader('held_out', 50), None, 0, shuffle=True)
     archs = [(first, 0, 1, 2, 0, 1, 2, last) for first in (0, 1, 2) for last in (0, 2)]
@@ -445,6 +453,7 @@ def trained(nets, model, loader):
     return model
 
 
+@pytest.mark.slow
 def test_accuracy_is_that_of_the_plain_subnet(nets, model, loaders):
     trained(nets, model, loaders[0])
     metrics, _ = evaluate(model, loaders, ARCHS)
@@ -561,6 +570,7 @@ def test_data_is_read_with_its_own_batches_only(model, loaders):
     assert [len(images) for images in read] == [64, 60] and not read[0] & read[1]
 
 
+@pytest.mark.slow
 def test_too_small_calibration_batches_are_an_error(nets, model, loaders):
     small = calibration_loader(nets.dataloader('learning', 8), 4)
     before = nets.statistics(model)
@@ -575,6 +585,7 @@ def test_too_small_calibration_batches_are_an_error(nets, model, loaders):
     )
 
 
+@pytest.mark.slow
 def test_no_data_is_an_error(nets, model, loaders):
     empty = whole_set_loader(nets.dataloader('held_out', 100, drop_last=True), 60)
     with pytest.raises(

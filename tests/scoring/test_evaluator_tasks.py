@@ -158,6 +158,7 @@ def collate(items):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'scope, config',
     [('mmdet', retinanet), ('mmdet', faster_rcnn), ('mmseg', segmentor)],

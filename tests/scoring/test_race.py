@@ -71,6 +71,7 @@ def test_differences_are_paired():
     assert not any(race(np.stack([base, independent]), top_k=1)[0])
 
 
+@pytest.mark.slow
 def test_the_true_top_is_kept_as_often_as_promised():
     """Of 40 races between archs close to each other, at confidence 0.5 at least half keep the best;
     the union bound keeps nearly all."""

@@ -33,6 +33,7 @@ def test_disjoint_archs_differ_in_every_slot_and_are_uniform(space):
     assert max(abs(n / len(pairs) - 1 / len(seen)) for n in seen.values()) < 0.02
 
 
+@pytest.mark.slow
 def test_disjoint_archs_by_probabilities(space):
     rng, count = np.random.default_rng(0), space.num_candidates[0]
     weights = [0, 1, 3, 2, 2][:count]
@@ -50,6 +51,7 @@ def test_disjoint_archs_by_probabilities(space):
         space.sample_disjoint(rng, 2, space.slot_probabilities([0] * (count - 1) + [1]))
 
 
+@pytest.mark.slow
 def test_an_arch_by_probabilities(space):
     counts = space.num_candidates
     slots = space.slot_probabilities([[1.0] + [0.0] * (count - 2) + [3.0] for count in counts])

@@ -291,6 +291,7 @@ def by_hand(model, costs, lrs, passes, slot, mult):
     return copies(model)
 
 
+@pytest.mark.slow
 def test_every_pass_goes_with_its_own_lr_into_its_own_group(supernet, reference):
     other = copy.deepcopy(supernet)
     lrs = [LR * (1 - t / STEPS) for t in range(STEPS)]

@@ -142,6 +142,7 @@ torch.save(outputs, 'outputs.pt')
 """
 
 
+@pytest.mark.slow
 def test_programs_load_and_run_where_no_mm_package_can_be_imported(models, exported, tmp_path):
     batches = {
         name: [images(*shape, most=255 if name == 'classifier' else 1) for shape in SHAPES]
@@ -163,6 +164,7 @@ def test_programs_load_and_run_where_no_mm_package_can_be_imported(models, expor
             assert max((a - b).abs().max() for a, b in zip(outputs, expected)) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('name', ['resnest', 'shufflenet'])
 def test_onnxruntime_computes_the_same(name, models, exported, tmp_path):
     data = export_onnx(exported[name], ['stage0', 'stage1'], dict(arch=[0]))
@@ -194,6 +196,7 @@ def test_onnxruntime_computes_the_same(name, models, exported, tmp_path):
     assert largest_difference(onnx_runner(data), models[name], SHAPES) < 1e-4
 
 
+@pytest.mark.slow
 def test_a_classifier_takes_rgb_images_and_scores_as_mm_does(exported):
     model, run = classifier(), exported['classifier'].module()
     rgb = images(3, 40, 33, most=255).round()

@@ -38,6 +38,7 @@ def classifier(backbone, arch=None, seed=0, **kwargs):
     return model.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'backbone, kwargs',
     [

@@ -12,6 +12,9 @@ from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.costs import measure_costs
 from pinas_mm.spaces import get_space
 
+# Each test runs whole tools.
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).parents[2]
 
 
@@ -122,6 +125,7 @@ assert group() is None, 'its threads would abort Python as it shuts down'
 """
 
 
+@pytest.mark.distributed
 def test_two_ranks_adapt_one_network(arguments, tmp_path):
     command = [
         TOP / 'tools/adapt.py',

@@ -13,6 +13,9 @@ from PIL import Image
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import save_checkpoint
 
+# Each test runs whole tools.
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).parents[2]
 LINEAR = TOP / 'configs/quickstart/linear.py'
 

@@ -8,6 +8,9 @@ from mmengine.config import Config
 
 from pinas_mm.pipelines import dsnas as dsnas_stages
 
+# Each test runs whole tools.
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).parents[2]
 
 

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+# Each test runs whole tools.
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).parents[2]
 
 PACKAGE = {

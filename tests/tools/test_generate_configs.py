@@ -16,6 +16,9 @@ from our_configs import TOP, names, read
 import pinas_mm
 from pinas_mm.spaces.subnet_file import SubnetFile
 
+# Each test runs whole tools.
+pytestmark = pytest.mark.slow
+
 TOOL = runpy.run_path(str(TOP.parent / 'tools/generate_configs.py'))
 NAMES = names()
 BASES = dict(

@@ -13,6 +13,9 @@ from pinas_mm.pipelines import truth_training
 from pinas_mm.ranking.truth import TruthTable
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 
+# Each test runs whole tools.
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).parents[2]
 CONFIGS = TOP / 'configs/quickstart'
 

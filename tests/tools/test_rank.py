@@ -16,6 +16,9 @@ import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.spaces import get_space
 
+# Each test runs whole tools.
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).parents[2]
 LINEAR = TOP / 'configs/quickstart/linear.py'
 SPACE = get_space('nasbench_macro')

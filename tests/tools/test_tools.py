@@ -21,6 +21,9 @@ from pinas_mm.registry import LOOPS
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.subnets.state_dict import subnet_state_dict
 
+# Each test runs whole tools.
+pytestmark = pytest.mark.slow
+
 TOP = Path(__file__).parents[2]
 CONFIGS = TOP / 'configs/quickstart'
 LEARNED = 'model.backbone.init_cfg.checkpoint={}/supernet.pth'

@@ -47,6 +47,7 @@ def images():
     return torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.mark.slow
 def test_supernet_and_subnet_agree_at_every_stage(backbone, images, tmp_path):
     space = backbone.space
     stages = range(space.num_stages + bool(space.tail_channels))
@@ -378,6 +379,7 @@ def test_gates_of_one_change_nothing_else(backbone):
     ].keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('backbone', BACKBONES)
 def test_gates_and_checkpointed_positions_go_together(backbone):
     gradients = []

@@ -223,6 +223,7 @@ def mid_channels(net):
     return [net.layers[i]['0'].main[0].out_channels for i in range(20)]
 
 
+@pytest.mark.slow
 def test_middle_channels():
     half = [32] * 4 + [80] * 4 + [160] * 8 + [320] * 4
     scales = [0.2 * (i % 10 + 1) for i in range(20)]

@@ -27,6 +27,7 @@ def student_and_teacher(backbone_class):
     return student, teacher
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     'backbone_class',
     [SearchableMacroNet, SearchableResNeSt, SearchableNASBench201, SearchableShuffleNetV2],

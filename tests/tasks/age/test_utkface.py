@@ -54,6 +54,7 @@ def test_folders_of_it_and_names_that_lack_a_part(tmp_path, caplog):
     assert labels(tmp_path, 'age', data_prefix='part1') == {good[0]: 1}
 
 
+@pytest.mark.slow
 def test_a_test_set_and_a_held_out_part_by_nested_splits(tmp_path):
     rows = write_utkface(tmp_path, 40)
 

@@ -109,6 +109,7 @@ def people(rng, dims=6):
     return [samples[index] for index in rng.permutation(len(samples))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('distance', ['euclidean', 'cosine'])
 @pytest.mark.parametrize('memory', [64, 1e-3])  # MiB: all at once, and one query at a time
 def test_equals_the_definition(monkeypatch, distance, memory):
