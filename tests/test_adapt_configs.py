@@ -81,14 +81,14 @@ search_loop = dict(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    'name, metric, length, size, preprocessor',
+    'name, metric, length, size, preprocessor, until',
     [
-        ('detect', 'coco/bbox_mAP', 'max_epochs=1', 96, ''),
-        ('segment', 'mIoU', 'max_iters=2', 64, 'size=(64, 64)'),
+        ('detect', 'coco/bbox_mAP', 'max_epochs=1', 96, '', 'subnet'),
+        ('segment', 'mIoU', 'max_iters=2', 64, 'size=(64, 64)', 'compare'),
     ],
 )
 def test_dense_tasks_with_nothing_but_the_hook_and_the_search_loop(
-    tmp_path, monkeypatch, name, metric, length, size, preprocessor
+    tmp_path, monkeypatch, name, metric, length, size, preprocessor, until
 ):
     monkeypatch.chdir(tmp_path)
     write_digit_scenes(Path('data/digit_scenes'), dict(train=16, val=4, test=4), size)
@@ -105,8 +105,8 @@ def test_dense_tasks_with_nothing_but_the_hook_and_the_search_loop(
     Path('target.py').write_text(f'_base_ = {bases!r}\n{changes}')
     config = Config.fromfile('target.py')
     config.work_dir = 'adapt'
-    report = Adaptation(config, 'source.pth', '11111111').run()
-    assert len(report['rows']) == 4 and all(
+    report = Adaptation(config, 'source.pth', '11111111').run(until)
+    assert len(report['rows']) == dict(subnet=1, compare=4)[until] and all(
         0 <= row['metrics'][metric] <= 100 for row in report['rows'].values()
     )
     budget = report['rows'][JOINT]['operations']
