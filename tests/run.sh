@@ -14,5 +14,7 @@ fi
 .venv/bin/python -m ruff check .
 .venv/bin/python -m ruff format --check .
 .venv/bin/python -m mypy
+# One thread each: the workers use the cores.
+export OMP_NUM_THREADS=1
 # By module: fixtures of a module are made once, not once per worker. tests/conftest.py orders them.
 .venv/bin/python -m pytest -q -n auto --dist loadscope --no-loadscope-reorder "${tests[@]}" "$@"

@@ -1,8 +1,6 @@
 import json
 import math
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ import tiny_dsnas
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, init_default_scope
+from processes import finish, on_two_ranks, start
 from tiny_dsnas import ITERATIONS, dsnas, hand_over, model
 
 from pinas_mm.checkpoint import load_checkpoint
@@ -422,17 +421,7 @@ def test_stages_of_another_config_are_refused(tiny, monkeypatch):
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp('dsnas')
-    processes = [
-        subprocess.Popen(
-            [sys.executable, tiny_dsnas.__file__, str(folder), str(rank)], stdout=subprocess.DEVNULL
-        )
-        for rank in range(2)
-    ]
-    try:
-        assert [process.wait(timeout=240) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+    on_two_ranks(tiny_dsnas.train, folder, folder)
     return [torch.load(folder / f'{rank}.pth') for rank in range(2)]
 
 
@@ -477,12 +466,13 @@ def test_both_stages_on_two_ranks(ranks):
 
 
 @pytest.mark.distributed
-def test_memory_of_the_supernet_is_released(ranks):
+def test_memory_of_the_supernet_is_released(tmp_path):
     """What the process has in memory falls by the other candidates, at the least: their gradients
     and momentum are gone too."""
-    if ranks[0]['memory'] is None:
+    assert finish([start(tiny_dsnas.measure_memory, tmp_path, 'report', tmp_path)]) == [0]
+    if not (tmp_path / 'memory.pth').exists():
         pytest.skip('memory is read from /proc, and freed by glibc')
-    search, train = ranks[0]['memory']
+    search, train = torch.load(tmp_path / 'memory.pth')
     released = search['parameters'] - train['parameters']
     assert search['parameters'] > 140 and released > 50
     assert search['resident'] - train['resident'] > 0.8 * released

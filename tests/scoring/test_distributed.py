@@ -1,63 +1,19 @@
 import json
-import subprocess
-import sys
 
 import pytest
+import two_ranks_scoring
+from processes import on_two_ranks
 
 from pinas_mm.scoring.distributed import evaluate_on_ranks
 
 pytestmark = pytest.mark.distributed
 ARCHS = [(2, 1), (0, 1), (2, 0), (0, 0), (1, 0)]
-# Each rank evaluates, and writes what it was given, and what it gets or raises.
-SCRIPT = """
-import json, sys
-import torch.distributed as dist
-from pinas_mm.scoring.distributed import evaluate_on_ranks
-
-folder, rank = sys.argv[1], int(sys.argv[2])
-dist.init_process_group(
-    'gloo', init_method=f'file://{folder}/store', rank=rank, world_size=2
-)
-archs = [tuple(arch) for arch in json.loads(sys.argv[3])]
-
-def attempt(archs, raises=False):
-    given = []
-    def evaluate(share):
-        given.extend(share)
-        if raises:
-            raise ValueError('no memory')
-        return [dict(score=10 * first + second) for first, second in share]
-    try:
-        return given, evaluate_on_ranks(evaluate, archs)
-    except Exception as error:
-        return given, f'{type(error).__name__}: {error}'
-
-found = dict(
-    all=attempt(archs),
-    one=attempt(archs[:1]),
-    fails=attempt(archs, raises=rank == 1),
-    differ=attempt(archs if rank == 0 else archs[::-1]),
-    again=attempt(archs),
-)
-with open(f'{folder}/{rank}.json', 'w') as file:
-    json.dump(found, file)
-dist.destroy_process_group()
-"""
 
 
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
     folder = tmp_path_factory.mktemp('ranks')
-    started = [
-        subprocess.Popen(
-            [sys.executable, '-c', SCRIPT, str(folder), str(rank), json.dumps(ARCHS)],
-            stderr=subprocess.PIPE,
-        )
-        for rank in range(2)
-    ]
-    for process in started:
-        errors = process.communicate(timeout=300)[1]
-        assert process.returncode == 0, errors.decode()
+    on_two_ranks(two_ranks_scoring.evaluate, folder, folder, ARCHS)
     return [json.loads((folder / f'{rank}.json').read_text()) for rank in range(2)]
 
 

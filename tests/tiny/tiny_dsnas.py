@@ -1,14 +1,9 @@
-"""Small DSNAS configs: digits, nasbench_macro; and, as a script, what needs processes of its own.
-
-``python tiny_dsnas.py FOLDER RANK`` is one of two ranks and writes ``FOLDER/RANK.pth``. Rank 0
-measures its memory in a run of its own."""
+"""Small DSNAS configs: digits, nasbench_macro; and what test_dsnas.py runs in other processes."""
 
 import ctypes
-import sys
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.model import MMDistributedDataParallel
 from mmengine.registry import MODELS, init_default_scope
@@ -105,10 +100,8 @@ def steps(
     )
 
 
-def on_two_ranks(folder, rank):
-    dist.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2
-    )
+def train(rank, folder):
+    """One of two ranks: a few steps in every form, and both stages."""
     init_default_scope('mmpretrain')
     results = dict(
         own=steps('active', rank),
@@ -124,8 +117,6 @@ def on_two_ranks(folder, rank):
             model_wrapper_cfg=dict(type='pinas_mm.ActiveGradientDataParallel'),
         )
     )
-    dist.destroy_process_group()
-    results['memory'] = None if rank else measure_memory(folder)
     torch.save(results, folder / f'{rank}.pth')
 
 
@@ -142,9 +133,11 @@ def parameters(net):
 
 
 def measure_memory(folder):
-    """MB in memory at the end of both stages, and of their models' parameters."""
+    """Writes ``memory.pth``: MB in memory at the end of both stages, and of their models'
+    parameters; nothing where the C library cannot tell."""
     if not hasattr(ctypes.CDLL(None), 'malloc_trim'):
-        return None
+        return
+    init_default_scope('mmpretrain')
     found, build = [], dsnas_stages.build_runner
 
     def watched(config):
@@ -174,7 +167,7 @@ def measure_memory(folder):
         indices=16, pipeline=[dict(type='Resize', scale=8), dict(type='PackInputs')]
     )
     dsnas_stages.run_stages(config)
-    return found
+    torch.save(found, folder / 'memory.pth')
 
 
 def hand_over(path, arch=(2, 2, 1, 0, 1, 2, 0, 1), epoch=2, **meta):
@@ -195,12 +188,3 @@ def hand_over(path, arch=(2, 2, 1, 0, 1, 2, 0, 1), epoch=2, **meta):
     )
     save_checkpoint(path, net.state_dict(), meta)
     return net
-
-
-def main():
-    torch.set_num_threads(1)
-    on_two_ranks(Path(sys.argv[1]), int(sys.argv[2]))
-
-
-if __name__ == '__main__':
-    main()
