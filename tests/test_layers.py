@@ -51,5 +51,10 @@ def test_imports_point_downward():
     assert len(files) > 100
     found = {str(file): wrong((PACKAGE / file).read_text(), file) for file in files}
     assert not {file: names for file, names in found.items() if names}
+    # What stands below all rooms imports none of them.
+    for path in PACKAGE.glob('*.py'):
+        names = imported(path.read_text(), path.name)
+        rooms = {f'pinas_mm.{room}' for room in FLOORS}
+        assert not {name for name in names if '.'.join(name.split('.')[:2]) in rooms}, path.name
     folders = {path.name for path in PACKAGE.iterdir() if (path / '__init__.py').exists()}
     assert folders - {'configs'} == set(FLOORS)

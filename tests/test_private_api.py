@@ -1,5 +1,5 @@
-"""Each function against the installed mmengine and torch. CI runs this file with the oldest and the
-newest supported versions (``SUPPORTED`` of pinas_mm/compat.py)."""
+"""Each function against the installed mmengine and torch. Run this file first when one of them is
+upgraded."""
 
 import pytest
 import torch

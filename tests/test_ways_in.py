@@ -64,6 +64,10 @@ def its_test(file):
     return ROOT / 'tests' / path.relative_to('pinas_mm').with_name(f'test_{path.name}')
 
 
+def config_texts():
+    return [path.read_text() for path in (ROOT / 'configs').rglob('*.py')]
+
+
 @each('searcher', SEARCHER_CLASSES)
 def test_a_searcher_is_one_file_and_one_test(searcher, files_that_name):
     assert files_that_name(searcher.__name__) == {file_of(searcher)}
@@ -77,14 +81,14 @@ def test_a_space_is_one_space_file_one_backbone_file_and_their_tests(backbone, f
     assert SPACES[name] is backbone.space
     assert files_that_name(name.upper()) == {space_file, file_of(backbone)}
     assert files_that_name(backbone.__name__) == {file_of(backbone)}
+    assert any(f"'pinas_mm.{backbone.__name__}'" in config for config in config_texts())
     assert its_test(space_file).is_file() and its_test(file_of(backbone)).is_file()
 
 
 @each('strategy', STRATEGIES)
 def test_a_strategy_is_one_file_one_config_and_one_test(strategy, files_that_name):
-    configs = [path.read_text() for path in (ROOT / 'configs').rglob('*.py')]
     assert files_that_name(strategy.__name__) == {file_of(strategy)}
-    assert any(f"'pinas_mm.{strategy.__name__}'" in config for config in configs)
+    assert any(f"'pinas_mm.{strategy.__name__}'" in config for config in config_texts())
     assert its_test(file_of(strategy)).is_file()
 
 

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mmengine.config import Config
 
-# The module whose functions build objects from configs.
+# The functions that build objects from configs: all of the first module, and those of the second
+# that are called so (a Runner builds loaders and loops without a type by itself).
 REGISTRY = 'mmengine.registry.build_functions'
+RUNNER, BUILDER = 'mmengine.runner.runner', 'build_'
 
 
 def run_tool(main: Callable[[], None]) -> None:
@@ -65,7 +67,7 @@ def config_error(error: Exception) -> str | None:
     frame is the registry's own call of the class; or the class took the key as one of its
     ``**kwargs`` and passed it on to one that does not know it."""
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    calls = [i for i, frame in enumerate(frames) if frame.f_globals.get('__name__') == REGISTRY]
+    calls = [i for i, frame in enumerate(frames) if builds(frame)]
     if not calls:
         return None
     built, within = frames[calls[-1]], frames[calls[-1] + 1 :]
@@ -79,8 +81,15 @@ def config_error(error: Exception) -> str | None:
         unexpected and all(unexpected[1] in keywords(frame) for frame in within)
     ):
         cls = built.f_locals.get('obj_cls', built.f_locals.get('scheduler_cls'))
-        return f'wrong config key of {getattr(cls, "__name__", cls)}: {error}'
+        of_class = f' of {cls.__name__}' if isinstance(cls, type) else ''
+        return f'wrong config key{of_class}: {error}'
     return None
+
+
+def builds(frame: FrameType) -> bool:
+    """Whether a function of mmengine that builds an object from a config runs in a frame."""
+    module = frame.f_globals.get('__name__')
+    return module == REGISTRY or (module == RUNNER and frame.f_code.co_name.startswith(BUILDER))
 
 
 def keywords(frame: FrameType) -> dict[str, Any]:

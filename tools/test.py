@@ -20,8 +20,11 @@ def main() -> None:
     args = options.parse_args()
 
     from pinas_mm.checkpoint import load_strict
+    from pinas_mm.engine import ArchTestLoop
     from pinas_mm.engine.runner import build_runner
     from pinas_mm.errors import InputError
+    from pinas_mm.registry import LOOPS, class_of
+    from pinas_mm.unwrap import unwrapped
 
     config = read_config(args)
     config.load_from = None
@@ -34,7 +37,9 @@ def main() -> None:
             )
         config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=args.arch)
     runner = build_runner(config)
-    if not args.arch and getattr(getattr(runner.model, 'backbone', None), 'is_supernet', False):
+    supernet = getattr(getattr(unwrapped(runner.model), 'backbone', None), 'is_supernet', False)
+    loop = class_of(config.test_cfg, LOOPS, config.get('default_scope'))
+    if supernet and not issubclass(loop, ArchTestLoop):
         raise InputError(f'{args.config}: its model is a supernet; name an arch of it with --arch')
     load_strict(runner.model, args.checkpoint)
     runner.test()

@@ -80,8 +80,8 @@ def boxes_at_maximum(
             replaced.enter_context(_replaced(last, 'predict_by_feat', detect))
             yield (
                 f'MACs of the RoI head are of {proposals} proposals (test_cfg.rpn.max_per_img) and '
-                f'{detections} detections (test_cfg.rcnn.max_per_img) an image, the most it can '
-                f'have',
+                f'{detections} detections (test_cfg.rcnn.max_per_img) an image, the most its '
+                f'config lets through',
             )
         else:
             yield ()

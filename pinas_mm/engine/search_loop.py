@@ -187,7 +187,7 @@ class SearchLoop(BaseLoop):
             evaluator=evaluator,
             calibration_dataloader=settings['calibration_dataloader'],
             model=runner.cfg.get('model'),
-            latency_table=zlib.crc32(repr(self.costs.tables.get('latency')).encode()),
+            latency_table_checksum=zlib.crc32(repr(self.costs.tables.get('latency')).encode()),
         )
 
     def run(self) -> dict[str, float]:
@@ -241,9 +241,8 @@ class SearchLoop(BaseLoop):
                     )
         except KeyboardInterrupt:
             self.runner.logger.warning(
-                f'stopped; {history.path} has {len(history.records)} records; the same command '
-                f'goes on '
-                '(tools/search.py: with --resume)'
+                f'stopped; {history.path} has {len(history.records)} records; resume the search '
+                'with the same command (tools/search.py: with --resume)'
             )
             raise
         if not best:
@@ -267,7 +266,9 @@ class SearchLoop(BaseLoop):
         Raises:
             InputError: On every rank, where the first one cannot go on from the file.
         """
-        header = self.header | dict(supernet=weights_fingerprint(self.whole_evaluator.model))
+        header = self.header | dict(
+            supernet_checksum=weights_fingerprint(self.whole_evaluator.model)
+        )
         history = History(None, self.backbone.space, header)
         message: list[Any] = [None, None, None]
         if is_main_process():

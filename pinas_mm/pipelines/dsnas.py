@@ -58,7 +58,8 @@ def run_stages(config: Config) -> dict[str, Any]:
     check_dsnas_config(config)
     init_ranks(config)
     work_dir = Path(config.work_dir)
-    hand_over = Path(run_once(first_stage_config(config), work_dir / 'search', search)['hand_over'])
+    run_once(first_stage_config(config), work_dir / 'search', search)
+    hand_over = work_dir / 'search' / HAND_OVER  # here also where the work dir was moved
     result = run_once(
         second_stage_config(config, hand_over),
         work_dir / 'train',
@@ -105,19 +106,19 @@ def first_stage_config(config: Config) -> Config:
     return config
 
 
-def search(config: Config) -> dict[str, str]:
+def search(config: Config) -> dict[str, Any]:
     """The first stage: trains the supernet and its logits until ``hand_over.pth`` is written, and
     releases the memory of both."""
     build_runner(config).train()
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-    return dict(hand_over=str(Path(config.work_dir) / HAND_OVER))
+    return {}
 
 
 def second_stage_config(config: Config, hand_over: Path) -> Config:
     """The config of the second stage: the subnet, an ordinary optimiser wrapper with the same
-    settings, mm's own loops, and the hand-over.
+    settings, and mm's own loops.
 
     Args:
         config: The config of DSNAS.
@@ -136,13 +137,14 @@ def second_stage_config(config: Config, hand_over: Path) -> Config:
         for hook in config.get('custom_hooks') or []
         if not issubclass(class_of(hook, HOOKS, scope), DSNASHook)
     ]
-    config.custom_hooks.append(dict(type='pinas_mm.HandOverHook', checkpoint=str(hand_over)))
     return config
 
 
 def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
     """The second stage: trains the found arch to the end, recomputes its BN statistics, tests it,
     and writes the subnet to ``work_dir``."""
+    # Not in the stage's config, which is compared: a work dir may be moved.
+    config.custom_hooks.append(dict(type='pinas_mm.HandOverHook', checkpoint=str(hand_over)))
     runner = build_runner(config)
     # Built before training, so that what is wrong with it shows before.
     loader = bn_loader(config)

@@ -1,4 +1,4 @@
-"""The Pi-NAS method in four stages, and what the found subnet is used for."""
+"""The Pi-NAS method in four stages, and trainings of other configs with the found subnet."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ..errors import InputError
 from ..search.history import Record
 from ..search.search import ranked, to_record
 from ..spaces import Arch
-from .stages import into_folder, run_once
+from .stages import run_once
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
 # How far MACs of archs of equal cost may be from the found one's, and how many of them are drawn.
@@ -58,45 +58,52 @@ class Pipeline:
             'linear',
             {'model.backbone.init_cfg.checkpoint': learned, 'custom_hooks.0.seed': self.seed},
         )
+        rows = self.search(learned, linear, num_random)
+        for row in rows:
+            row['test'] = self.finetune(self.work_dir / 'search' / folder_of(row['name']))
+        return rows
+
+    def search(self, learned: str, linear: str, num_random: int) -> list[dict[str, Any]]:
+        """Searches and chooses archs of equal cost, unless that is done; writes a subnet for each.
+
+        Returns:
+            A row for each: its name, arch, costs and supernet score.
+        """
         print('--- search', flush=True)
-        config = self.config(
-            'search',
-            {
-                'search_loop.seed': self.seed,
-                'search_loop.resume': True,
-                'model.backbone.init_cfg.checkpoint': learned,
-            },
-        )
-        config = into_folder(search_config(config), self.work_dir / 'search', resume=False)
-        runner = build_runner(config)
-        load_strict(runner.model, linear)
-        runner.test()
-        loop: SearchLoop = runner.test_loop
+        changes = {
+            'search_loop.seed': self.seed,
+            'search_loop.resume': True,  # from the history, where there is one
+            'model.backbone.init_cfg.checkpoint': learned,
+            'random_archs': num_random,
+        }
+        config = search_config(self.config('search', changes))
+        for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+            config[key] = None
+
+        def search(config: Config) -> dict[str, Any]:
+            runner = build_runner(config)
+            load_strict(runner.model, linear)
+            runner.test()
+            loop: SearchLoop = runner.test_loop
+            rows = []
+            for name, record in self.chosen(loop, num_random).items():
+                loop.save_subnet(record, self.work_dir / 'search' / folder_of(name))
+                arch = loop.backbone.space.encode(record.arch)
+                rows.append(dict(name=name, arch=arch, **record.costs, score=record.score))
+            return dict(rows=rows)
+
+        return run_once(config, self.work_dir / 'search', search)['rows']
+
+    def chosen(self, loop: SearchLoop, num_random: int) -> dict[str, Record]:
+        """The archs to fine-tune by name: the found one, and of those of equal cost the
+        median-scored one and the first of the others."""
         drawn = self.equal_cost(loop, loop.winner)
         median = drawn[(len(drawn) - 1) // 2]
-        chosen = {'searched': loop.winner, 'median-scored': median}
-        drawn = sorted(
+        others = sorted(
             (record for record in drawn if record is not median), key=lambda record: record.index
         )
-        chosen |= {
-            f'random {i + 1}' if num_random > 1 else 'random': record
-            for i, record in enumerate(drawn[:num_random])
-        }
-        rows = []
-        for name, record in chosen.items():
-            folder = self.work_dir / 'search' / name.replace(' ', '_')
-            loop.save_subnet(record, folder)
-            accuracy = self.finetune(folder)
-            rows.append(
-                dict(
-                    name=name,
-                    arch=loop.backbone.space.encode(record.arch),
-                    **record.costs,
-                    score=record.score,
-                    test=accuracy,
-                )
-            )
-        return rows
+        names = [f'random {i + 1}' if num_random > 1 else 'random' for i in range(num_random)]
+        return {'searched': loop.winner, 'median-scored': median} | dict(zip(names, others))
 
     def config(self, stage: str, changes: dict[str, Any]) -> Config:
         """The stage's config with the seed, the overrides and ``changes``."""
@@ -146,13 +153,15 @@ class Pipeline:
 
     def finetune(self, folder: Path) -> float:
         """Fine-tunes a subnet from its inherited weights; returns its test accuracy in %."""
-        return self.put_to_use('finetune', folder, f'finetune/{folder.name}')['accuracy/top1']
+        return self.train_with_subnet('finetune', folder, f'finetune/{folder.name}')[
+            'accuracy/top1'
+        ]
 
     def transfer(self, stage: str) -> dict[str, float]:
         """Trains a config with the found subnet as its backbone; returns its test metrics."""
-        return self.put_to_use(stage, self.work_dir / 'search', stage)
+        return self.train_with_subnet(stage, self.work_dir / 'search', stage)
 
-    def put_to_use(self, stage: str, subnet: Path, folder: str) -> dict[str, float]:
+    def train_with_subnet(self, stage: str, subnet: Path, folder: str) -> dict[str, float]:
         """Trains a stage with a subnet and its inherited weights as backbone, unless it is done;
         returns its test metrics."""
         print(f'--- {folder}', flush=True)
@@ -172,3 +181,8 @@ class Pipeline:
             'model.backbone.arch': str(folder / 'subnet.yaml'),
             'model.backbone.init_cfg.checkpoint': str(folder / 'subnet.pth'),
         }
+
+
+def folder_of(name: str) -> str:
+    """The folder of an arch of the table."""
+    return name.replace(' ', '_')

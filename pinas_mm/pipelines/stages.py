@@ -25,7 +25,7 @@ def run_once(
     """Runs a stage, unless ``stage.json`` in its folder has its result.
 
     Args:
-        config: The stage's config; how its result came about, and kept beside it.
+        config: The stage's config. It is kept beside the result.
         folder: The stage's own folder.
         run: Takes the config, in its folder and set to go on from the checkpoint there, and returns
             the result: plain data.
@@ -34,14 +34,20 @@ def run_once(
         The result, of this run or of the one before.
 
     Raises:
-        InputError: The folder has the stage of another config; the message names the keys that
-            differ, with both values.
+        InputError: The folder has the stage of another config, and the message names the keys that
+            differ, with both values; or files of another run.
     """
     path = folder / STAGE
     wanted = plain_settings(config.to_dict())
     wanted.pop('work_dir', None)
     found = json.loads(path.read_text()) if path.exists() else None
+    foreign = found is None and folder.exists() and any(folder.iterdir())
     barrier()  # every rank has looked before one writes
+    if foreign:
+        raise InputError(
+            f'{folder}: has files, but no {STAGE} that says how they were made; choose another '
+            '--work-dir'
+        )
     if found is not None:
         if changes := changed_settings(found['config'], wanted):
             raise InputError(

@@ -308,7 +308,7 @@ def test_another_search_is_not_mixed_in(tiny, search):
     for change, message in (
         (dict(seed=1), 'seed was 0 and is 1'),
         (dict(constraints=dict(macs=3e6)), 'constraints was .*3.5e.06.* and is .*3e.06'),
-        (dict(seed_of_weights=1), r'supernet was \d+ and is \d+'),
+        (dict(seed_of_weights=1), r'supernet_checksum was \d+ and is \d+'),
         (
             dict(searcher=SEARCHERS['evolution']),
             "searcher.type was 'random' and is 'evolution'; searcher.population was not set and",
@@ -431,7 +431,7 @@ def test_a_checkpoint_is_loaded_before_the_search(tiny, search):
     runner._load_from = str(tiny.folder / 'supernet.pth')
     runner.test()
     assert (
-        lines(tiny.folder / 'loaded')[0]['supernet']
+        lines(tiny.folder / 'loaded')[0]['supernet_checksum']
         == weights_fingerprint(other)
         == weights_fingerprint(runner.model)
     )

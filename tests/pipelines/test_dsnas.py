@@ -184,7 +184,7 @@ def test_what_second_stage_says_is_merged(tiny):
         and second.model.head.type == 'LinearClsHead'
         and second.model.backbone.arch
     )
-    assert [hook['type'] for hook in second.custom_hooks] == ['EMAHook', 'pinas_mm.HandOverHook']
+    assert [hook['type'] for hook in second.custom_hooks] == ['EMAHook']
     assert second.optim_wrapper.to_dict() == dict(
         type='OptimWrapper',
         accumulative_counts=2,
@@ -375,11 +375,26 @@ def test_hook_and_wrapper_may_be_named_in_any_way(tiny, hook, wrapper):
     check_dsnas_config(config)
     hand_over(tiny.folder / 'hand_over.pth')
     second = second_stage_config(config, tiny.folder / 'hand_over.pth')
-    assert [hook['type'] for hook in second.custom_hooks] == ['pinas_mm.HandOverHook']
+    assert not second.custom_hooks
     assert second.optim_wrapper.type == 'OptimWrapper'
     config.custom_hooks.append(dict(type=OwnSamplingHook))
     with pytest.raises(InputError, match='custom_hooks has ArchSamplingHook'):
         check_dsnas_config(config)
+
+
+def test_a_moved_run_resumes(tiny, monkeypatch):
+    config = dsnas(tiny.folder / 'run', epochs=2, search=1, warm_up=0)
+    with monkeypatch.context() as patch, pytest.raises(StoppedError):
+        patch.setattr(dsnas_stages, 'train', stop)
+        run_stages(config)
+    (tiny.folder / 'run').rename(tiny.folder / 'moved')
+    config.work_dir = str(tiny.folder / 'moved')
+    assert run_stages(config)['search_epochs'] == 1
+    assert not (tiny.folder / 'run').exists()
+
+
+def stop(*unused):
+    raise StoppedError
 
 
 @pytest.mark.slow

@@ -55,6 +55,13 @@ def test_a_stage_of_another_config_is_refused(config, tmp_path, finished):
         run_once(config, tmp_path, run)
 
 
+def test_files_that_no_stage_made_are_not_mixed_in(config, tmp_path):
+    (tmp_path / 'one').mkdir()
+    (tmp_path / 'one/hand_over.pth').touch()
+    with pytest.raises(InputError, match='one: has files, but no stage.json that says how'):
+        run_once(config, tmp_path / 'one', lambda config: {})
+
+
 def test_a_stopped_stage_goes_on_from_its_checkpoint(config, tmp_path):
     def stop(config):
         assert not config.resume and config.load_from == 'start.pth'

@@ -1,0 +1,32 @@
+"""The rankers of tools/rank.py without a training; tests/tools/test_rank.py runs them all."""
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.errors import InputError
+from pinas_mm.pipelines.arch_ranking import check_ranking_config, dsnas_scores
+from pinas_mm.spaces import get_space
+from pinas_mm.strategies import ArchLogits
+
+SPACE = get_space('nasbench_macro')
+
+
+def test_a_config_that_does_not_say_how_archs_are_scored_is_named():
+    config = Config(dict(val_dataloader=dict(batch_size=1), val_evaluator=dict(type='Accuracy')))
+    with pytest.raises(InputError, match='no arch_evaluation: expected a config of a supernet'):
+        check_ranking_config(config)
+    check_ranking_config(Config(dict(config, arch_evaluation=dict(calibration_batches=1))))
+
+
+def test_what_dsnas_learned_scores_archs_by_their_probability(tmp_path):
+    logits = ArchLogits(SPACE)
+    with torch.no_grad():
+        logits.rows[0][2] = 5.0
+    state = dict(optimizer=dict(dsnas=dict(logits=logits.state_dict())), state_dict={})
+    torch.save(state, tmp_path / 'dsnas.pth')
+    likely, unlikely = dsnas_scores(tmp_path / 'dsnas.pth', SPACE, [(2,) * 8, (0,) * 8])
+    assert likely - unlikely == pytest.approx(5.0)
+    save_checkpoint(tmp_path / 'plain.pth', {}, {})
+    assert dsnas_scores(tmp_path / 'plain.pth', SPACE, [(0,) * 8]) is None

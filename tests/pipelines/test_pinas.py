@@ -1,0 +1,49 @@
+"""What the stages of tools/pinas.py are given; tests/tools/test_tools.py runs them all."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from pinas_mm.costs import measure_costs
+from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableMacroNet
+from pinas_mm.pipelines.pinas import EQUAL, Pipeline
+from pinas_mm.search.history import Record
+
+
+@pytest.fixture
+def loop():
+    """A search that scores an arch by its number of identities."""
+    backbone = SearchableMacroNet(widen_factor=0.125)
+    evaluator = SimpleNamespace(
+        evaluate=lambda archs: [dict(score=float(arch.count(0))) for arch in archs]
+    )
+    costs = measure_costs(backbone, 32)
+    return SimpleNamespace(backbone=backbone, costs=costs, whole_evaluator=evaluator, score='score')
+
+
+def winner(loop, arch):
+    return Record(0, arch, 1.0, {}, loop.costs.arch_costs(arch))
+
+
+def test_archs_of_equal_cost_come_best_first_and_without_the_winner(loop, tmp_path):
+    found = winner(loop, (1, 2, 0, 1, 2, 1, 0, 2))
+    archs = Pipeline({}, tmp_path, 0, {}).equal_cost(loop, found)
+    assert len(archs) == 9 and found.arch not in [record.arch for record in archs]
+    scores = [record.score for record in archs]
+    assert scores == sorted(scores, reverse=True)
+    for record in archs:
+        assert abs(record.costs['macs'] / found.costs['macs'] - 1) <= EQUAL
+
+
+def test_an_arch_that_is_alone_at_its_cost_is_named(loop, tmp_path):
+    with pytest.raises(InputError, match="no other arch within 5% of the found one's"):
+        Pipeline({}, tmp_path, 0, {}).equal_cost(loop, winner(loop, (0,) * 8))
+
+
+def test_overrides_are_for_the_stages_and_not_for_transfers(tmp_path):
+    (tmp_path / 'stage.py').write_text('a = 1')
+    configs = {'learn': tmp_path / 'stage.py', 'detect': tmp_path / 'stage.py'}
+    pipeline = Pipeline(configs, tmp_path, 3, dict(a=2))
+    learn, detect = (pipeline.config(name, dict(b=4)) for name in configs)
+    assert (learn.a, detect.a, learn.b, detect.randomness.seed) == (2, 1, 4, 3)
