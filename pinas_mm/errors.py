@@ -1,4 +1,4 @@
-"""The one exception for what a user can mend; the tools turn it into one line and exit code 2."""
+"""The one exception for user errors; the tools turn it into one line and exit code 2."""
 
 
 class InputError(ValueError):

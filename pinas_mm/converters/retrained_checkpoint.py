@@ -50,13 +50,13 @@ def convert_retrained(
         InputError: Not such a checkpoint, or a backbone with unknown or missing keys or a block
             that is no candidate; they are listed.
     """
-    bare = {key.removeprefix('module.'): value for key, value in state_dict.items()}
+    tensors = {key.removeprefix('module.'): value for key, value in state_dict.items()}
     prefix = next(
         (
             prefix
             for prefix in PREFIXES
             for stem in ('', 'stem.')
-            if f'{prefix}{stem}conv1.0.weight' in bare
+            if f'{prefix}{stem}conv1.0.weight' in tensors
         ),
         None,
     )
@@ -68,7 +68,7 @@ def convert_retrained(
     ours: dict[str, Tensor] = {}
     blocks: dict[int, dict[str, Tensor]] = {}
     unknown, others = [], []
-    for key, value in bare.items():
+    for key, value in tensors.items():
         name = key.removeprefix(prefix)
         if _FC.fullmatch(name) or _FC.fullmatch(key):
             kept, part = f'head.{name}', ours
@@ -88,9 +88,9 @@ def convert_retrained(
         part[kept] = value
 
     first = next(
-        bare[key]
+        tensors[key]
         for key in (f'{prefix}conv1.0.weight', f'{prefix}stem.conv1.0.weight')
-        if key in bare
+        if key in tensors
     )
     widen_factor = first.shape[0] * 2 / RESNEST50.stem_channels
     with torch.device('meta'):

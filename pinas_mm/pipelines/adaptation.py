@@ -195,7 +195,7 @@ class Adaptation:
 
     def fine_tune_supernet(self) -> dict[str, Any]:
         """Trains the source's supernet on the target with sampled archs; the target's neck and head
-        start anew."""
+        start from random weights."""
         config = self.training_config('supernet_stage', init_cfg=pretrained(self.supernet))
 
         def train(config: Config) -> dict[str, Any]:
@@ -272,9 +272,9 @@ class Adaptation:
         Args:
             name: ``'fixed'``: the source arch from the source's weights. ``'scratch'``: the found
                 arch from none. ``'other_weights'``: the found arch; what it shares with the source
-                arch starts from the source's weights, all else anew. The source's weights come with
-                BN statistics of the source arch on the search's calibration images, as a found
-                subnet's do.
+                arch starts from the source's weights, all else from random ones. The source's
+                weights come with BN statistics of the source arch on the search's calibration
+                images, as a found subnet's do.
             budget: Operations of the whole joint adaptation.
             joint: Result of :meth:`fine_tune_subnet`, whose schedule is lengthened to the budget.
         """

@@ -82,7 +82,7 @@ def into_folder(config: Config, folder: Path, resume: bool) -> Config:
         config.load_from = None  # mmengine would resume from that one
     elif resume and config.get('train_cfg'):
         print_log(
-            f'{folder}: no checkpoint to go on from, begins anew '
+            f'{folder}: no checkpoint to resume from, starts from the beginning '
             f'(default_hooks.checkpoint.interval)',
             'current',
         )

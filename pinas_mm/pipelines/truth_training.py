@@ -223,7 +223,7 @@ class TruthFile:
             self.trainings = {
                 arch: list(accuracies) for arch, accuracies in table.trainings.items()
             }
-        else:  # what was left by a command that finished no training binds nobody
+        else:  # without a finished training there is nothing to keep: the settings may change
             write_atomic(meta, lambda file: file.write(json.dumps(settings, indent=1).encode()))
 
     def left(self, archs: Sequence[Arch], repeats: int) -> list[Training]:

@@ -263,7 +263,7 @@ def _parameter_shift(
                 for parameter in _parameters(backbone, index, archs[a])
                 if parameter in other
             ]
-            first, second = (_joined(gradients[i], shared) for i in (a, b))
+            first, second = (_flattened(gradients[i], shared) for i in (a, b))
             if first.any() and second.any():
                 found.append(float(torch.cosine_similarity(first, second, dim=0)))
     return dict(
@@ -278,7 +278,7 @@ def _parameters(backbone: SearchableBackbone, index: int, arch: Arch) -> list[nn
     return list(dict.fromkeys(parameter for module in modules for parameter in module.parameters()))
 
 
-def _joined(gradients: dict[nn.Parameter, Tensor], parameters: list[nn.Parameter]) -> Tensor:
+def _flattened(gradients: dict[nn.Parameter, Tensor], parameters: list[nn.Parameter]) -> Tensor:
     return (
         torch.cat([gradients[parameter].flatten() for parameter in parameters]).double()
         if parameters

@@ -100,4 +100,4 @@ def test_a_stage_that_has_nothing_to_go_on_from_says_so(
     logger.addHandler(caplog.handler)
     config.train_cfg = train_cfg
     into_folder(config, tmp_path, resume=True)
-    assert ('no checkpoint to go on from, begins anew' in caplog.text) == said
+    assert ('no checkpoint to resume from, starts from the beginning' in caplog.text) == said

@@ -68,7 +68,7 @@ class HandOverHook(TrainingTimeHook):
         """Steps the schedulers as often as the first stage did: mmengine's compute each value from
         the one before.
 
-        One that waits for a metric to stand still begins anew.
+        A scheduler that waits for a metric (ReduceOnPlateau) starts again.
         """
         schedulers = runner.param_schedulers or []
         schedulers = (

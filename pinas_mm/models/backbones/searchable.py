@@ -29,7 +29,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     Without ``arch`` it is the supernet and :meth:`set_arch` chooses what runs. With ``arch`` only
     the chosen candidates exist, under the same parameter names, so that a subnet inherits from a
     supernet checkpoint with ``init_cfg=dict(type='Pretrained', checkpoint=...,
-    prefix='backbone.')``. That loading is strict for what the subnet has.
+    prefix='backbone.')``. Every tensor of the
+    subnet must be in the checkpoint, with the same shape; otherwise loading fails and names it.
 
     Args:
         arch: None for the supernet; for a subnet an arch as a list or as text, or a subnet file

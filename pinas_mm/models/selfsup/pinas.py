@@ -39,8 +39,8 @@ class PiNAS(BaseSelfSupervisor):
             that behaviour.
         probabilities: What the candidates' probabilities are proportional to, for one path after
             the other: one number per candidate, for all slots alike, or a list of them for every
-            slot. Uniform as published (None). Agreement with a path that can do little pulls the
-            other towards what that one can do: drawing candidates without weights less is ours.
+            slot. Uniform as published (None). A weak path drags its
+            partner down, so candidates without weights may be drawn less often; that is ours.
         data_preprocessor, init_cfg: As in every mmpretrain self-supervised model. Pretrained
             weights go into the backbone's ``init_cfg``.
 
