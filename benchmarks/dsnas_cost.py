@@ -21,7 +21,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 
 from pinas_mm.costs import measure_costs
-from pinas_mm.strategies import DSNAS
+from pinas_mm.strategies import DSNASMixin
 
 
 def main() -> None:
@@ -79,7 +79,7 @@ class Step:
             wrapper = dict(optimizer=wrapper['optimizer'])
         self.wrapper = build_optim_wrapper(self.model, wrapper)
         self.wrapper.initialize_count_status(self.model, 0, -1)
-        assert isinstance(self.wrapper, DSNAS) == search
+        assert isinstance(self.wrapper, DSNASMixin) == search
         size = (args.batch_size, 3, args.input_size, args.input_size)
         self.data = dict(
             inputs=list(torch.randint(0, 256, size, dtype=torch.uint8)),

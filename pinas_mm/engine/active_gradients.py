@@ -21,9 +21,9 @@ class ActiveGradientDataParallel(nn.Module):
     In a supernet, other parameters take part at every step. PyTorch's DistributedDataParallel then
     needs either ``static_graph`` (forbids that) or ``find_unused_parameters`` (walks the whole
     graph at every step, and fills in zero gradients that decay what did not run). Here every rank
-    runs the same archs (or, under :class:`~pinas_mm.strategies.DSNAS`, knows those of the others),
-    so the parameters with a gradient are the same on every rank: those are averaged after the
-    backward pass, in flat buckets, and the others keep ``.grad`` None.
+    runs the same archs (or, under :class:`~pinas_mm.strategies.DSNASMixin`, knows those of the
+    others), so the parameters with a gradient are the same on every rank: those are averaged after
+    the backward pass, in flat buckets, and the others keep ``.grad`` None.
 
     BN statistics stay per rank; parameters and buffers are made equal to rank 0's once, at the
     start.

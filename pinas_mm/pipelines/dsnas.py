@@ -26,7 +26,7 @@ from ..fileio import write_atomic
 from ..registry import HOOKS, OPTIM_WRAPPERS, class_of
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..spaces.subnet_file import SubnetFile
-from ..strategies import DSNAS
+from ..strategies import DSNASMixin
 from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
 from ..subnets.write import write_subnet
@@ -81,7 +81,7 @@ def check_dsnas_config(config: Config) -> None:
     name, scope = config.filename or 'config', config.get('default_scope')
     wrapper = config.get('optim_wrapper') or {}
     found = wrapper.get('type')
-    if not issubclass(class_of(wrapper, OPTIM_WRAPPERS, scope), DSNAS):
+    if not issubclass(class_of(wrapper, OPTIM_WRAPPERS, scope), DSNASMixin):
         raise InputError(
             f"{name}: optim_wrapper of type {found}: expected 'pinas_mm.DSNASOptimWrapper' or "
             f"'pinas_mm.DSNASAmpOptimWrapper'"

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from .arch_logits import ArchLogits
 from .base import PathOptimWrapper, Strategy
-from .dsnas import DSNAS, DSNASAmpOptimWrapper, DSNASOptimWrapper
+from .dsnas import DSNASAmpOptimWrapper, DSNASMixin, DSNASOptimWrapper
 
 # Every file of this folder is imported, and registers what configs name: a new strategy needs no
 # line here. The names below are those that other rooms use.
@@ -14,7 +14,7 @@ for _module in pkgutil.iter_modules(__path__):
     import_module(f'{__name__}.{_module.name}')
 
 __all__ = [
-    'DSNAS',
+    'DSNASMixin',
     'ArchLogits',
     'DSNASAmpOptimWrapper',
     'DSNASOptimWrapper',

@@ -41,7 +41,7 @@ else:
     _Wrapper = object
 
 
-class DSNAS(_Wrapper):
+class DSNASMixin(_Wrapper):
     """Mixed into an optimiser wrapper: draws an arch for every forward pass, and learns the logits
     it is drawn from.
 
@@ -378,18 +378,18 @@ class DSNAS(_Wrapper):
 
 
 @OPTIM_WRAPPERS.register_module()
-class DSNASOptimWrapper(DSNAS, OptimWrapper):
+class DSNASOptimWrapper(DSNASMixin, OptimWrapper):
     """DSNAS in one line on top of any config whose model has a supernet as its backbone::
 
         optim_wrapper = dict(
             type='pinas_mm.DSNASOptimWrapper', optimizer=dict(type='SGD', lr=0.5, momentum=0.9))
 
-    with ``DSNASHook`` for the warm-up and the hand-over to the second stage. See :class:`DSNAS`.
-    """
+    with ``DSNASHook`` for the warm-up and the hand-over to the second stage. See
+    :class:`DSNASMixin`."""
 
 
 @OPTIM_WRAPPERS.register_module()
-class DSNASAmpOptimWrapper(DSNAS, AmpOptimWrapper):
+class DSNASAmpOptimWrapper(DSNASMixin, AmpOptimWrapper):
     """The same in mixed precision."""
 
     def _gradient_scale(self) -> float:

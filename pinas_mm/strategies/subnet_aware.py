@@ -91,7 +91,7 @@ else:
     _Wrapper = object
 
 
-class SubnetAwareDynamics(_Wrapper):
+class SubnetAwareMixin(_Wrapper):
     """Mixed into an optimiser wrapper: CaLR and momentum separation for SGD.
 
     A strategy says which arch each pass belongs to; else it is the backbone's active arch when
@@ -317,13 +317,13 @@ class SubnetAwareDynamics(_Wrapper):
 
 
 class PendingUpdate:
-    """The gradients put aside by :class:`SubnetAwareDynamics`, in the shape of an optimiser: what
+    """The gradients put aside by :class:`SubnetAwareMixin`, in the shape of an optimiser: what
     clips gradients or scales losses reads ``param_groups`` and calls :meth:`step`.
 
     ``param_groups`` holds stand-ins, one for every gradient put aside, whose ``grad`` is that
     gradient."""
 
-    def __init__(self, dynamics: SubnetAwareDynamics) -> None:
+    def __init__(self, dynamics: SubnetAwareMixin) -> None:
         self.dynamics = dynamics
         self.optimizer: Optimizer = dynamics.optimizer
         stand_ins = []
@@ -371,16 +371,16 @@ class PendingUpdate:
 
 
 @OPTIM_WRAPPERS.register_module()
-class SubnetAwareOptimWrapper(SubnetAwareDynamics, OptimWrapper):
+class SubnetAwareOptimWrapper(SubnetAwareMixin, OptimWrapper):
     """Subnet-aware dynamics in one line on top of any config that trains a supernet with SGD::
 
         optim_wrapper = dict(type='pinas_mm.SubnetAwareOptimWrapper', input_size=32)
 
-    See :class:`SubnetAwareDynamics`.
+    See :class:`SubnetAwareMixin`.
     """
 
 
 @OPTIM_WRAPPERS.register_module()
-class SubnetAwareAmpOptimWrapper(SubnetAwareDynamics, AmpOptimWrapper):
+class SubnetAwareAmpOptimWrapper(SubnetAwareMixin, AmpOptimWrapper):
     """The same in mixed precision; if any gradient of an update overflows, the whole update is left
     out, as in AmpOptimWrapper."""

@@ -17,8 +17,8 @@ from ..errors import InputError
 from ..models.backbones import SearchableBackbone, backbone_type
 from ..registry import class_of
 from ..spaces.subnet_file import SubnetFile
-from ..strategies import DSNAS
-from ..strategies.subnet_aware import SubnetAwareDynamics
+from ..strategies import DSNASMixin
+from ..strategies.subnet_aware import SubnetAwareMixin
 
 # Parts of a config that refuse a subnet.
 SUPERNET_HOOKS = ('pinas_mm.ArchSamplingHook', 'pinas_mm.ArchSearchHook', 'pinas_mm.DSNASHook')
@@ -95,7 +95,7 @@ def ordinary_optim_wrapper(config: Mapping[str, Any]) -> dict[str, Any]:
     """mm's optimiser wrapper with the settings of a config's; what only a supernet needs is left
     out."""
     kind = class_of(config, OPTIM_WRAPPERS)
-    mixins = [cls for cls in (DSNAS, SubnetAwareDynamics) if issubclass(kind, cls)]
+    mixins = [cls for cls in (DSNASMixin, SubnetAwareMixin) if issubclass(kind, cls)]
     if not mixins:
         return dict(config)
     own = {name for cls in mixins for name in inspect.signature(cls.__init__).parameters}

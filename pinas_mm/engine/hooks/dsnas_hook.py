@@ -14,7 +14,7 @@ from ...errors import InputError
 from ...models.backbones import borrowed, supernet_of
 from ...registry import HOOKS
 from ...spaces import Arch
-from ...strategies import DSNAS
+from ...strategies import DSNASMixin
 from ...subnets.state_dict import subnet_state_dict
 from ...unwrap import unwrapped
 from .training_time_hook import TrainingTimeHook, training_seconds
@@ -61,7 +61,7 @@ class DSNASHook(TrainingTimeHook):
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
-        if not isinstance(runner.optim_wrapper, DSNAS):
+        if not isinstance(runner.optim_wrapper, DSNASMixin):
             raise InputError(
                 f'optim_wrapper of type {type(runner.optim_wrapper).__name__}: DSNASHook needs '
                 "dict(type='pinas_mm.DSNASOptimWrapper', ...)"
