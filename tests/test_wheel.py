@@ -56,6 +56,7 @@ model = dict(
 
 # What makes any mm config quick here, at a learning rate that leaves the weights near those given.
 QUICK = [
+    'randomness.seed=0',
     'train_dataloader.num_workers=0',
     'train_dataloader.persistent_workers=False',
     'train_dataloader.batch_size=2',

@@ -240,12 +240,11 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         """Warns once where BN in eval mode normalises by running statistics, which in a supernet
         are a mixture over archs."""
         modules = [module for part in self.path(self.arch) for module in part.modules()]
-        self._has_warned = True  # also where no BN is found: it is looked for once
-        found = any(
+        self._has_warned = any(
             isinstance(module, _BatchNorm) and module.track_running_stats and not module.training
             for module in modules
         )
-        if found:
+        if self._has_warned:
             print_log(
                 f'{type(self).__name__} is a supernet, and the BN statistics that it runs with in '
                 f'eval mode are of no single arch: scores are noise. Validate with '
