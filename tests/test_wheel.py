@@ -270,12 +270,13 @@ def test_the_config_of_the_readme_trains_the_found_network(elsewhere, scope):
     assert {key.partition('.')[0] for key in weights} - {'data_preprocessor'} == parts
     given = load_checkpoint(repo / 'subnet.pth')['state_dict']
     assert {key for key in weights if key.startswith('backbone.')} == given.keys()
-    # It started from the weights given: at this learning rate two steps change them, and little.
+    # It started from the weights given: at this learning rate two steps change them, and little
+    # (0.02 to 0.06 of their norm; other random weights are 1.4 of it away).
     kernels = [key for key, value in given.items() if value.dim() == 4]
     before, after = (
         torch.cat([tensors[key].flatten() for key in kernels]) for tensors in (given, weights)
     )
-    assert 0 < (after - before).norm() < 0.05 * before.norm()
+    assert 0 < (after - before).norm() < 0.1 * before.norm()
 
 
 PURE_PYTHON = """
