@@ -85,8 +85,8 @@ class TruthTrainer:
             ]:
                 runner.logger.removeHandler(handler)
                 handler.close()
-            # A runner is a cycle of references: what is left of it, its loaders' workers too, would
-            # be freed in a worker of the next one.
+            # A runner is a cycle of references. Without this, a worker of the next runner would
+            # free it, with the workers of its loaders.
             del runner
             gc.collect()
         if self.score not in metrics:

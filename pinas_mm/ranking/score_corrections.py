@@ -16,8 +16,7 @@ def smoothed(space: SearchSpace, archs: Sequence[Arch], scores: np.ndarray) -> n
 
 
 def macs_corrected(scores: np.ndarray, macs: np.ndarray) -> np.ndarray:
-    """What is left of scores ``(N, )`` after what the logarithm of MACs explains of them
-    linearly."""
+    """Scores ``(N, )`` minus their linear fit to the logarithm of MACs."""
     if np.ptp(macs) == 0:
         return scores
     fit = linregress(np.log(macs), scores)

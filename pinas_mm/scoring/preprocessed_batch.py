@@ -16,7 +16,7 @@ def preprocessed_once(preprocessor: BaseDataPreprocessor) -> Iterator[None]:
     """Within it a data preprocessor that is given the same batch again returns what it returned:
     the images, and fresh data samples.
 
-    An ordinary ``val_step`` stacks, normalises and moves the batch to the device anew for every
+    An ordinary ``val_step`` stacks, normalises and moves the batch to the device again for every
     arch. A batch whose images were changed in place is preprocessed again; one that is not a dict
     of images and data samples always is."""
     forward = preprocessor.forward
