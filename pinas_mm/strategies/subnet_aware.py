@@ -4,7 +4,7 @@ for groups of archs.
 Jeon et al., Subnet-Aware Dynamic Supernet Training for Neural Architecture Search, CVPR 2025 (arXiv
 2503.10740): CaLR, the complexity-aware LR scheduler, and MS, momentum separation. Of the paper only
 the abstract was at hand; what "the authors" stands for below is their code for NAS-Bench-201
-(github.com/cvlab-yonsei/DYNAS, train_spos.py and train_fairnas.py), read; nothing of it is copied."""
+(github.com/cvlab-yonsei/DYNAS, train_spos.py and train_fairnas.py). None of it is copied."""
 
 import math
 from collections import defaultdict
