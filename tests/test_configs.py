@@ -1,5 +1,6 @@
 import copy
 import inspect
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -499,6 +500,54 @@ def test_strategies_are_compared_at_equal_image_passes(tmp_path):
             model == uniform.model
             and config.optim_wrapper.optimizer == uniform.optim_wrapper.optimizer
         )
+
+
+def test_the_published_schedule_of_dsnas():
+    """Hu et al.'s code: 5 epochs up from 1e-4 to 0.5, a cosine over what is left of 240 epochs, of
+    which the search takes 80; then 160 epochs along another cosine, from the last rate down to 0.
+    """
+    config, length = read('dsnas/dsnas_shufflenetv2_8xb128-coslr-240e_in1k.py'), 100
+
+    def published(iteration, peak, first, last):
+        done = (iteration - first) / (last - first)
+        return peak * (1 + math.cos(math.pi * done)) / 2
+
+    expected = [1e-4 + (0.5 - 1e-4) * iteration / (5 * length) for iteration in range(5 * length)]
+    expected += [
+        published(iteration, 0.5, 5 * length, 240 * length)
+        for iteration in range(5 * length, 80 * length)
+    ]
+    reached = expected[-1]
+    expected += [
+        published(iteration, reached, 0, 160 * length) for iteration in range(160 * length)
+    ]
+
+    optimiser = torch.optim.SGD(
+        [torch.nn.Parameter(torch.zeros(1))], lr=config.optim_wrapper.optimizer.lr
+    )
+    schedulers = [
+        PARAM_SCHEDULERS.build(
+            scheduler.to_dict(), default_args=dict(optimizer=optimiser, epoch_length=length)
+        )
+        for scheduler in config.param_scheduler
+    ]
+    found = []
+    for _ in range(config.train_cfg.max_epochs * length):
+        found.append(optimiser.param_groups[0]['lr'])
+        optimiser.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    # mmengine's warm-up ends one iteration sooner.
+    np.testing.assert_allclose(found[: 5 * length], expected[: 5 * length], atol=1.1e-3)
+    np.testing.assert_allclose(found[5 * length :], expected[5 * length :], rtol=1e-4, atol=1e-7)
+    assert found[0] == pytest.approx(1e-4) and reached == pytest.approx(0.38458, abs=1e-4)
+
+    hook, wrapper = config.custom_hooks[0], config.optim_wrapper
+    assert (hook.search, hook.warm_up) == (80, 15)
+    assert (wrapper.macs_limit, wrapper.input_size) == (290e6, 224)
+    assert config.model.head.get('dropout', 0.1) == 0.1
+    assert config.second_stage.model.head.dropout == 0
+    assert config.model.backbone.norm_cfg == dict(type='BN', eps=1e-2)
 
 
 def test_the_published_supernet_of_shuffle_blocks(tmp_path):

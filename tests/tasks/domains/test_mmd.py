@@ -22,9 +22,7 @@ def by_loops(source, target, factors):
             for j, y in enumerate(ys):
                 if not (same and i == j):
                     squared = ((x - y) ** 2).sum()
-                    values.append(
-                        sum(math.exp(-squared / (factor * median)) for factor in factors)
-                    )
+                    values.append(sum(math.exp(-squared / (factor * median)) for factor in factors))
         return sum(values) / len(values)
 
     return (
