@@ -577,9 +577,30 @@ def test_the_published_supernet_of_shuffle_blocks(tmp_path):
         splits(config.train_dataloader.dataset)[0] == 'learning'
         and splits(config.val_dataloader.dataset)[0] == 'held_out'
     )
+    learned = config.train_dataloader.dataset.dataset.pipeline
+    assert [step.type for step in learned] == [
+        'LoadImageFromFile',
+        'RandomResizedCrop',
+        'ColorJitter',
+        'RandomFlip',
+        'PackInputs',
+    ]
+    assert learned[2] == dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4)
+    calibrated = config.arch_evaluation.calibration_dataloader.dataset.dataset
+    assert calibrated.pipeline == learned
+    assert 'ColorJitter' not in str(config.val_dataloader)
+    (hook,) = config.custom_hooks
+    assert hook.cost_bins == dict(macs=[290e6, 300e6, 310e6, 320e6, 330e6, 340e6, 350e6, 360e6])
+    assert hook.input_size == 224
 
     torch.manual_seed(0)
     model = build_model(config, tmp_path, 'cpu').train()
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    assert all(norm.weight is None and norm.bias is None for norm in norms) and len(norms) > 300
+    blue = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    blue[0] = 255  # mm reads BGR
+    seen = model.data_preprocessor(dict(inputs=[blue], data_samples=[DataSample()]))['inputs'][0]
+    assert torch.equal(seen, blue.float()), 'neither normalised nor turned to RGB'
     assert (
         model.backbone.is_supernet
         and model.backbone.mid_scales == (1.0,) * 20
