@@ -21,6 +21,8 @@ from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 
 from pinas_mm.costs import measure_costs
+from pinas_mm.engine.hooks.dsnas_hook import DSNASHook
+from pinas_mm.registry import HOOKS, class_of
 from pinas_mm.strategies import DSNASMixin
 
 
@@ -41,7 +43,11 @@ def main() -> None:
     args = options.parse_args()
     config = Config.fromfile(args.config)
     init_default_scope(config.default_scope)
-    (hook,) = (hook for hook in config.custom_hooks if 'DSNASHook' in hook.type)
+    (hook,) = 
+        hook
+        for hook in config.custom_hooks
+        if issubclass(class_of(hook, HOOKS, config.default_scope), DSNASHook)
+    
     epochs = dict(search=hook.search, train=config.train_cfg.max_epochs - hook.search)
     steps = {stage: Step(config, args, stage == 'search') for stage in epochs}
     seconds: dict[str, list[float]] = {stage: [] for stage in epochs}

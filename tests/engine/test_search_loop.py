@@ -9,10 +9,13 @@ from torch import nn
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.costs import measure_costs
+from pinas_mm.datasets import SeededSplit
 from pinas_mm.engine import search_loop
 from pinas_mm.engine.search_loop import SearchLoop, weights_fingerprint
 from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.scoring.evaluator import ArchEvaluator
+from pinas_mm.search.searchers.random import RandomSearcher
 from pinas_mm.search.search import Failure, TooManyFailuresError
 from pinas_mm.spaces.subnet_file import SubnetFile
 
@@ -438,3 +441,29 @@ def test_a_checkpoint_is_loaded_before_the_search(tiny, search):
     assert (
         isinstance(runner.test_loop, SearchLoop) and LOOPS.get('pinas_mm.SearchLoop') is SearchLoop
     )
+
+
+def test_a_search_resumes_whatever_way_its_types_are_written(search, tiny):
+    """A class was kept as its repr, and a function (SeededSplit) with its address in memory."""
+    held_out = tiny.digits('held_out')
+    loop = dict(num_archs=4, score_samples=None, top_k=1)
+
+    def run(searcher, dataset, backbone, resume=False):
+        split = dict(type=dataset, dataset=held_out['dataset'], held_out=20, part='learning')
+        runner = search(
+            'ways',
+            searcher=dict(type=searcher),
+            model=tiny.classifier(type=backbone),
+            calibration_dataloader=dict(tiny.digits(), dataset=split),
+            resume=resume,
+            **loop,
+        )
+        return runner.test_loop.out_dir / 'history.jsonl'
+
+    text = run('random', 'pinas_mm.SeededSplit', 'pinas_mm.SearchableMacroNet').read_text()
+    for ways in (
+        ('pinas_mm.search.searchers.random.RandomSearcher',
+         'pinas_mm.datasets.SeededSplit', 'pinas_mm.models.backbones.SearchableMacroNet'),
+        (RandomSearcher, SeededSplit, SearchableMacroNet),
+    ):
+        assert run(*ways, resume=True).read_text() == text

@@ -3,6 +3,7 @@ import re
 import numpy as np
 import pytest
 import torch
+from mmengine.model import PretrainedInit
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -188,10 +189,13 @@ def test_arch_from_a_file_with_its_width(backbone, tmp_path):
         other(arch=str(tmp_path / 'subnet.yaml'))
 
 
-def test_pretrained_is_strict(backbone, tmp_path):
+@pytest.mark.parametrize(
+    'kind', ['Pretrained', 'mmengine.model.PretrainedInit', PretrainedInit]
+)
+def test_pretrained_is_strict(backbone, tmp_path, kind):
     arch = (0,) * backbone.space.num_slots
     state = backbone(arch=arch, widen_factor=WIDTH).state_dict()
-    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'net.pth'), prefix='backbone.')
+    init = dict(type=kind, checkpoint=str(tmp_path / 'net.pth'), prefix='backbone.')
     removed = list(state)[-2]
     save_checkpoint(
         tmp_path / 'net.pth', {f'backbone.{k}': v for k, v in state.items() if k != removed}, {}
