@@ -289,9 +289,8 @@ def test_published_learning_stage(tmp_path):
         0.2,
         128,
     )
-    assert model.neck == dict(
-        type='MoCoV2Neck', in_channels=2048, hid_channels=2048, out_channels=128
-    )
+    assert (model.neck.type, model.neck.in_channels) == ('MoCoV2Neck', 2048)
+    assert (model.neck.hid_channels, model.neck.out_channels) == (2048, 128)
     assert optimiser == dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4)
     assert config.train_cfg.max_epochs == 100 and config.train_dataloader.batch_size == 24
     assert config.param_scheduler == [dict(type='CosineAnnealingLR', T_max=100, by_epoch=True)]
@@ -309,6 +308,24 @@ def test_published_learning_stage(tmp_path):
     ]
     assert net.teacher.momentum == 0.999 and not net.decay_inactive
     assert not any(parameter.requires_grad for parameter in net.teacher.parameters())
+
+
+def test_the_published_head_starts_as_kaiming_s():
+    """Normal with a variance of 2 / fan-in, biases of zero; torch's own start is uniform with a
+    variance of 1 / (3 fan-in)."""
+    torch.manual_seed(0)
+    neck = MODELS.build(read(PUBLISHED.format('_8xb24-coslr-100e')).model.neck)
+    neck.init_weights()
+    layers = [module for module in neck.modules() if isinstance(module, torch.nn.Linear)]
+    assert [layer.out_features for layer in layers] == [2048, 128]
+    for layer in layers:
+        weight = layer.weight.detach().double()
+        assert layer.bias.abs().max() == 0
+        standard = weight / math.sqrt(2 / 2048)
+        assert abs(standard.mean()) < 5 / math.sqrt(weight.numel())
+        assert standard.std().item() == pytest.approx(1, abs=0.01)
+        # The share within one deviation is 68 % of a normal distribution, 58 % of a uniform one.
+        assert (standard.abs() < 1).double().mean().item() == pytest.approx(0.6827, abs=0.005)
 
 
 def test_published_linear_stage():
