@@ -195,7 +195,7 @@ def numbers(metrics: Mapping[str, Any]) -> Metrics:
 def as_number(value: Any) -> float | None:
     """A number as a float, None for anything else."""
     if isinstance(value, Tensor):
-        value = value.numpy(force=True) if value.dtype.is_floating_point else value.cpu().numpy()
+        return float(value) if value.numel() == 1 and not value.is_complex() else None
     if isinstance(value, np.ndarray | np.generic):
         return float(value.item()) if value.size == 1 and value.dtype.kind in 'biuf' else None
     return float(value) if isinstance(value, int | float) else None
