@@ -8,9 +8,9 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmpretrain.models import ImageClassifier
 from torch.optim import SGD
 
+from pinas_mm.datasets import SeededSplit
 from pinas_mm.engine import ArchSamplingHook
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.datasets import SeededSplit
 from pinas_mm.registry import HOOKS, MODELS, class_of, with_type_names
 
 
@@ -62,10 +62,7 @@ class Unregistered:
 @pytest.mark.parametrize(
     'name, ways',
     [
-        (
-            'pinas_mm.ArchSamplingHook',
-            ['pinas_mm.engine.hooks.ArchSamplingHook', ArchSamplingHook],
-        ),
+        ('pinas_mm.ArchSamplingHook', ['pinas_mm.engine.hooks.ArchSamplingHook', ArchSamplingHook]),
         ('pinas_mm.SeededSplit', ['pinas_mm.datasets.SeededSplit', SeededSplit]),  # a function
         (
             'mmpretrain.ImageClassifier',

@@ -108,8 +108,8 @@ def test_a_stage_is_the_same_whatever_way_its_types_are_written(tmp_path):
     ways = ('SGD', 'mmengine.SGD', 'torch.optim.SGD', SGD)
     for kind in ways:
         config = Config(dict(optim_wrapper=dict(optimizer=dict(type=kind))))
-        assert run_once(config, tmp_path / 'one', lambda config: dict(first=kind)) == dict(
-            first='SGD'
-        )
+        assert run_once(
+            config, tmp_path / 'one', lambda config, kind=kind: dict(first=kind)
+        ) == dict(first='SGD')
     stage = json.loads((tmp_path / 'one/stage.json').read_text())
     assert stage['config']['optim_wrapper'] == dict(optimizer=dict(type='mmengine.SGD'))

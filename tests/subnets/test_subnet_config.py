@@ -179,9 +179,7 @@ def test_the_backbone_keeps_the_arguments_of_the_config(tmp_path, kind):
                     arch='elsewhere.yaml',
                     norm_cfg=dict(type='SyncBN'),
                     frozen_stages=1,
-                    init_cfg=dict(
-                        type=kind, checkpoint='elsewhere.pth', prefix='backbone.'
-                    ),
+                    init_cfg=dict(type=kind, checkpoint='elsewhere.pth', prefix='backbone.'),
                 ),
             )
         )
