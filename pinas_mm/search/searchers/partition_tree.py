@@ -5,9 +5,8 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
@@ -16,6 +15,9 @@ from ...errors import InputError
 from ...spaces import Arch
 from .base import POOL, Searcher
 from .registration import register_searcher
+
+if TYPE_CHECKING:
+    import lightgbm
 
 
 # What the published code has for an argument; published=True is all of it.
@@ -77,8 +79,10 @@ class Node:
         return worse, better
 
     @cached_property
-    def classifier(self) -> lightgbm.Booster:
+    def classifier(self) -> 'lightgbm.Booster':
         """Gives the probability of the better half."""
+        import lightgbm  # here, since everything else works without it
+
         classifier = lightgbm.LGBMClassifier(
             n_estimators=50,
             num_leaves=15,
@@ -104,13 +108,15 @@ class PublishedNode(Node):
         return super().better if better.all() else better
 
     @cached_property
-    def classifier(self) -> lightgbm.Booster:
+    def classifier(self) -> 'lightgbm.Booster':
         """Of ten LightGBM classifiers with drawn settings, the one with the least errors on a fifth
         of the archs, which also says where to stop adding trees.
 
         The published code asks hyperopt's TPE for ten settings, and that draws its first twenty at
         random. It fits them again while the error is above a half, but always with the same
         outcome."""
+        import lightgbm
+
         rng = np.random.default_rng(self.seed)
         features, held_out, labels, held_out_labels = train_test_split(
             self.features, self.better, test_size=0.2, random_state=1
@@ -273,10 +279,10 @@ class PartitionTreeSearcher(Searcher):
     def _features(self, archs: Sequence[Arch] | NDArray[np.int64]) -> NDArray[np.float32]:
         return np.asarray(archs, np.float32) if self.published else self.space.one_hot(archs)
 
-    def walk(self) -> list[tuple[lightgbm.Booster, bool]]:
+    def walk(self) -> list[tuple['lightgbm.Booster', bool]]:
         """The way to the most promising leaf: each classifier and whether its better half was
         taken."""
-        way: list[tuple[lightgbm.Booster, bool]] = []
+        way: list[tuple['lightgbm.Booster', bool]] = []
         assert self.root is not None, 'fit() comes first'
         node, taken = self.root, ''
         self.visits[taken] += 1
@@ -294,7 +300,7 @@ class PartitionTreeSearcher(Searcher):
         return way
 
     def _accepted(
-        self, way: list[tuple[lightgbm.Booster, bool]], n: int
+        self, way: list[tuple['lightgbm.Booster', bool]], n: int
     ) -> NDArray[np.int64]:
         """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest
         to being accepted."""
