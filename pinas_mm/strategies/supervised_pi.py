@@ -138,7 +138,7 @@ class SupervisedPiStrategy(ClassifierStrategy):
         ramp = self.ramp_steps
         if ramp is None:
             ramp = RAMP_SHARE * training_length(type(self).__name__)
-        share = min(1.0, int(self.step) / ramp) if ramp else 1.0
+        share = min(1.0, self.step / ramp) if ramp else 1.0
         return self.initial_consistency + share * (self.consistency - self.initial_consistency)
 
 

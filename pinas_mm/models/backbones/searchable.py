@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from os import PathLike
@@ -11,13 +11,15 @@ from typing import Any
 import torch
 from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmengine.logging import print_log
-from mmengine.model import BaseModule, constant_init
+from mmengine.model import BaseModule, PretrainedInit, constant_init
+from mmengine.registry import WEIGHT_INITIALIZERS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from ...checkpoint import load_strict
 from ...errors import InputError
+from ...registry import class_of
 from ...spaces import Arch, Candidate, Position, SearchSpace
 from ...spaces.subnet_file import read_arch
 
@@ -339,7 +341,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
                 shape for it, one of another subnet, or ``Pretrained`` among other entries.
         """
         configs = [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg
-        pretrained = [config for config in configs if config['type'] == 'Pretrained']
+        pretrained = [config for config in configs if is_pretrained(config)]
         if pretrained:
             if len(configs) > 1:
                 raise InputError(
@@ -431,6 +433,11 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
                 f'{type(self).__name__} was given {widen_factor}'
             )
         return arch, subnet.widen_factor
+
+
+def is_pretrained(init_cfg: Mapping[str, Any]) -> bool:
+    """Whether an entry of an ``init_cfg`` names a checkpoint, however its type is written."""
+    return issubclass(class_of(init_cfg, WEIGHT_INITIALIZERS), PretrainedInit)
 
 
 class _Gate(torch.autograd.Function):
