@@ -165,6 +165,7 @@ def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
                 space=meta['space'],
                 arch=arch,
                 widen_factor=meta['widen_factor'],
+                in_channels=model.backbone.in_channels,
                 scores=metrics,
                 costs=costs,
                 config=Path(config.filename or '').name,
