@@ -9,6 +9,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoint import load_strict
 from ..engine.config import load_config
+from ..engine.loader_settings import check_loaders
 from ..engine.runner import build_runner
 from ..engine.search_config import search_config
 from ..engine.search_loop import SearchLoop
@@ -53,6 +54,8 @@ class Pipeline:
             InputError: A config cannot be read, a stage was run under another config, or no arch
                 has the cost of the found one.
         """
+        for stage in self.configs:  # before the first of them takes hours
+            check_loaders(self.config(stage, {}))
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train(
             'linear',
