@@ -1,11 +1,16 @@
-"""The runner of the tools: mmengine's, with safe checkpoints and the layout that is fast here."""
+"""The runner of the tools: mmengine's, with safe checkpoints and the layout that is fast here; and
+a supernet of a config without a runner."""
 
+import copy
 import os
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
 from ..checkpoint import load_checkpoint, only_plain_tensors
@@ -84,3 +89,18 @@ def build_runner(config: Config) -> SafeRunner:
         # outputs follow the weights' layout.
         runner.model.to(memory_format=torch.channels_last)
     return runner
+
+
+def build_supernet(config: Config) -> BaseModel:
+    """The model of a config with a supernet as its backbone, untrained.
+
+    Raises:
+        InputError: A neck or head does not take the backbone's channels.
+    """
+    model_config = copy.deepcopy(config.model)
+    model_config.backbone.update(arch=None, init_cfg=None)
+    model_config.setdefault('data_preprocessor', config.get('data_preprocessor'))
+    # Its norms see one process's images; a synchronised one would not run on a CPU at all.
+    model = revert_sync_batchnorm(MODELS.build(model_config)).to(get_device())
+    check_channels(model)
+    return model

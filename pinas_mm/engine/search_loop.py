@@ -38,6 +38,8 @@ from ..visualization import plot_pareto, plot_search_curve
 from .forecast import Forecast, forecast
 from .loaders import arch_evaluation, calibration_loader, whole_set_loader
 
+SCORE = 'accuracy/top1'
+
 
 @LOOPS.register_module()
 class SearchLoop(BaseLoop):
@@ -100,7 +102,7 @@ class SearchLoop(BaseLoop):
         ask_size: int = 8,
         calibration_dataloader: dict | None = None,
         calibration_batches: int | None = None,
-        score: str = 'accuracy/top1',
+        score: str = SCORE,
         constraints: dict | None = None,
         latency_table: str | None = None,
         score_samples: int | None = None,
@@ -205,8 +207,9 @@ class SearchLoop(BaseLoop):
         Ctrl-C leaves the history complete up to the last asked batch and is passed on.
 
         Raises:
-            InputError: No arch could be evaluated.
+            InputError: The metrics cannot be computed, or no arch could be evaluated.
         """
+        self.check_metrics()
         history = self.open_history()
         if history.records:
             self.runner.logger.info(f'{history.path}: goes on after {len(history.records)} records')
@@ -253,8 +256,17 @@ class SearchLoop(BaseLoop):
             self.write_results(records, best[0])
         return best[0]
 
+    def check_metrics(self) -> None:
+        """Computes the metrics of one arch on two samples.
+
+        Raises:
+            InputError: They cannot be computed, or the score is not among them.
+        """
+        self.whole_evaluator.check(self.score)
+
     def forecast(self) -> Forecast:
         """What the search will cost, from a short probe; searches and writes nothing."""
+        self.check_metrics()
         archs = self.searcher.ask(min(self.ask_size, self.num_archs))
         rescored = (
             0 if self.quick_evaluator is self.whole_evaluator else min(self.top_k, self.num_archs)

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
@@ -30,12 +28,14 @@ from ..engine.hooks.label_range_hook import LabelRangeHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
 from ..engine.loader_settings import check_loaders
 from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
-from ..engine.runner import build_runner
+from ..engine.metric_check import check_metrics
+from ..engine.runner import build_runner, build_supernet
 from ..engine.search_config import search_config
+from ..engine.search_loop import SCORE
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..models.channels import check_channels
 from ..registry import HOOKS, class_of
+from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..search.history import read_history
 from ..search.searchers import build_searcher
@@ -173,6 +173,8 @@ class Adaptation:
             if part == 'train' or not isinstance(scored, UnlabelledDomain):
                 self.check_held_out(scored, other, part)
         self.calibration_loader()
+        check_metrics(self.config, 'val', loop.get('score', SCORE))
+        check_metrics(self.config, 'test')
         build_searcher(
             loop.get('searcher') or {},
             self.costs.space,
@@ -355,7 +357,7 @@ class Adaptation:
         """Trains a subnet and tests it on the test set, read for nothing else."""
         arch = unwrapped(runner.model).backbone.arch
         result = self.train(runner, lambda iteration: arch)
-        metrics = {key: float(value) for key, value in runner.test().items()}
+        metrics = numbers(runner.test())
         return result | dict(
             metrics=metrics, arch=self.costs.space.encode(arch), costs=self.costs.arch_costs(arch)
         )
@@ -363,7 +365,7 @@ class Adaptation:
     def write_source_weights(self, folder: Path, source: Arch) -> str:
         """Writes ``start.pth``: the backbone of the source arch with its weights. Another arch
         takes of it what it has too."""
-        model = self.build_supernet()
+        model = build_supernet(self.config)
         load_strict(model.backbone, self.supernet, 'backbone.')
         with recalibrated_bn(model, source, self.calibration_loader()):
             state = {
@@ -388,22 +390,12 @@ class Adaptation:
             settings['calibration_dataloader'], settings['calibration_batches']
         )
 
-    def build_supernet(self) -> BaseModel:
-        """The target's model with a supernet as its backbone, untrained."""
-        config = copy.deepcopy(self.config.model)
-        config.backbone.update(arch=None, init_cfg=None)
-        config.setdefault('data_preprocessor', self.config.get('data_preprocessor'))
-        # Its norms see one process's images; a synchronised one would not run on a CPU at all.
-        model = revert_sync_batchnorm(MODELS.build(config)).to(get_device())
-        check_channels(model)
-        return model
-
     # ----------------------------------------------------------------------------------------------
 
     @cached_property
     def costs(self) -> CostTable:
         """Costs of the archs in the target's model."""
-        costs = measure_costs(self.build_supernet(), self.stages['search_loop']['input_size'])
+        costs = measure_costs(build_supernet(self.config), self.stages['search_loop']['input_size'])
         for note in costs.notes:
             print_log(note, 'current')
         return costs

@@ -125,7 +125,7 @@ class SupervisedPiStrategy(ClassifierStrategy):
 
     def consistency_weight(self) -> float:
         """The weight of the consistency at the present step."""
-        share = min(1.0, int(self.step) / self.ramp_steps) if self.ramp_steps else 1.0
+        share = min(1.0, self.step / self.ramp_steps) if self.ramp_steps else 1.0
         return self.initial_consistency + share * (self.consistency - self.initial_consistency)
 
 

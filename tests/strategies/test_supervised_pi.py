@@ -95,7 +95,7 @@ def test_each_path_learns_from_labels_and_from_the_teacher_on_the_other_path(net
 
 def test_archs_are_a_function_of_seed_and_step(nets):
     strategy = nets.build('supervised_pi', arch_seed=3)
-    strategy.step.fill_(5)
+    strategy.step = 5
     assert (
         strategy.draw_archs()
         == strategy.space.sample_disjoint(arch_rng(3, 5), 2)
@@ -121,7 +121,7 @@ def test_archs_can_be_drawn_by_probabilities(nets):
 def test_the_weight_of_the_consistency_ramps_linearly(nets, arguments, weights):
     strategy, found = nets.build('supervised_pi', **arguments), []
     for step in (0, 1, 6):
-        strategy.step.fill_(step)
+        strategy.step = step
         found.append(strategy.consistency_weight())
     assert found == weights
 

@@ -4,15 +4,17 @@
 import math
 from collections import Counter
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
 from .base import POOL, Searcher
 from .registration import register_searcher
+
+if TYPE_CHECKING:
+    import lightgbm
 
 
 class Node:
@@ -58,8 +60,10 @@ class Node:
         return worse, better
 
     @cached_property
-    def classifier(self) -> lightgbm.LGBMClassifier:
+    def classifier(self) -> 'lightgbm.LGBMClassifier':
         """Gives the probability of the better half."""
+        import lightgbm  # here, since everything else works without it
+
         classifier = lightgbm.LGBMClassifier(
             n_estimators=50,
             num_leaves=15,
@@ -156,10 +160,10 @@ class PartitionTreeSearcher(Searcher):
         )
         self.fitted = count
 
-    def walk(self) -> list[tuple[lightgbm.LGBMClassifier, bool]]:
+    def walk(self) -> list[tuple['lightgbm.LGBMClassifier', bool]]:
         """The way to the most promising leaf: each classifier and whether its better half was
         taken."""
-        way: list[tuple[lightgbm.LGBMClassifier, bool]] = []
+        way: list[tuple['lightgbm.LGBMClassifier', bool]] = []
         assert self.root is not None, 'fit() comes first'
         node, taken = self.root, ''
         self.visits[taken] += 1
@@ -177,7 +181,7 @@ class PartitionTreeSearcher(Searcher):
         return way
 
     def _accepted(
-        self, way: list[tuple[lightgbm.LGBMClassifier, bool]], n: int
+        self, way: list[tuple['lightgbm.LGBMClassifier', bool]], n: int
     ) -> NDArray[np.int64]:
         """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest
         to being accepted."""
