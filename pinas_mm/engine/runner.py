@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from ..checkpoint import load_checkpoint, only_plain_tensors
 from ..errors import InputError
 from ..models.channels import check_channels
+from .loader_settings import check_loaders
 
 
 class SafeRunner(Runner):
@@ -62,9 +63,10 @@ def build_runner(config: Config) -> SafeRunner:
     silently wrong). ``channels_last = False`` (or True) in a config decides.
 
     Raises:
-        InputError: A neck or head does not take the backbone's channels, or channels-last is asked
-            for with operators of mmcv on a CPU.
+        InputError: A loader cannot be built, a neck or head does not take the backbone's channels,
+            or channels-last is asked for with operators of mmcv on a CPU.
     """
+    check_loaders(config)
     runner = SafeRunner.from_cfg(config)
     check_channels(runner.model)
     on_gpu = torch.cuda.is_available()
@@ -72,7 +74,8 @@ def build_runner(config: Config) -> SafeRunner:
         {
             type(module).__name__
             for module in runner.model.modules()
-            if type(module).__module__.startswith('mmcv.ops')
+            # Or of a class made from one, as mm's packages have them.
+            if any(cls.__module__.startswith('mmcv.ops') for cls in type(module).__mro__)
         }
     )
     if config.get('channels_last', not on_gpu and not operators):

@@ -26,6 +26,7 @@ from ..datasets.shared_images import shared_images
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.label_range_hook import LabelRangeHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
+from ..engine.loader_settings import check_loaders
 from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
 from ..engine.metric_check import check_metrics
 from ..engine.runner import build_runner, build_supernet
@@ -433,7 +434,8 @@ def check_adaptation_config(config: Config) -> None:
     """Whether a config says what each step needs.
 
     Raises:
-        InputError: A key or the sampling hook is missing, or the search's data are the test's.
+        InputError: A key or the sampling hook is missing, a loader of a stage cannot be built, or
+            the search's data are the test's.
     """
     name, scope = config.filename or 'config', config.get('default_scope')
     needed = (
@@ -459,6 +461,10 @@ def check_adaptation_config(config: Config) -> None:
             f'one path would be trained'
         )
     search_config(config)
+    for stage in ('supernet_stage', 'subnet_stage'):
+        merged = copy.deepcopy(config)
+        merged.merge_from_dict(merged.get(stage) or {})
+        check_loaders(merged)
     sets = [
         {
             key: value

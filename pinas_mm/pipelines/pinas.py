@@ -9,6 +9,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoint import load_strict
 from ..engine.config import load_config
+from ..engine.loader_settings import check_loaders
 from ..engine.metric_check import check_metrics
 from ..engine.runner import build_runner
 from ..engine.search_config import search_config
@@ -52,9 +53,12 @@ class Pipeline:
             in %.
 
         Raises:
-            InputError: A config cannot be read, its metrics cannot be computed, a stage was run
-                under another config, or no arch has the cost of the found one.
+            InputError: A config cannot be read, its loaders cannot be built or its metrics not be
+                computed, a stage was run under another config, or no arch has the cost of the found
+                one.
         """
+        for stage in self.configs:  # before the first of them takes hours
+            check_loaders(self.config(stage, {}))
         self.check_metrics()
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train(
