@@ -65,9 +65,14 @@ def use_amp(config: Config) -> None:
     """Makes the optimiser wrapper of a config the mixed-precision form of the same.
 
     Raises:
-        InputError: Its form is not known.
+        InputError: There is no wrapper, or its form is not known.
     """
-    wrapper = config.optim_wrapper
+    wrapper = config.get('optim_wrapper')
+    if not wrapper:
+        raise InputError(
+            f'--amp: {config.filename or "config"} has no optim_wrapper: expected a config that '
+            f'trains'
+        )
     kind = class_of(
         wrapper.get('type', 'OptimWrapper'), OPTIM_WRAPPERS, config.get('default_scope')
     )

@@ -67,7 +67,8 @@ def build_runner(config: Config) -> SafeRunner:
         {
             type(module).__name__
             for module in runner.model.modules()
-            if type(module).__module__.startswith('mmcv.ops')
+            # Or of a class made from one, as mm's packages have them.
+            if any(cls.__module__.startswith('mmcv.ops') for cls in type(module).__mro__)
         }
     )
     if config.get('channels_last', not on_gpu and not operators):

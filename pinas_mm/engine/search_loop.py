@@ -22,7 +22,7 @@ from ..costs.latency import read_latency
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import supernet_of
-from ..registry import LOOPS
+from ..registry import LOOPS, with_type_names
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import ArchEvaluator, build_arch_evaluator
 from ..scoring.race import Race
@@ -170,7 +170,7 @@ class SearchLoop(BaseLoop):
         self.quick_evaluator = self.whole_evaluator
         if score_samples is not None or racing is not None:
             self.quick_evaluator = arch_evaluator(score_samples, racing)
-        self.header = dict(
+        header = dict(
             config=Path(runner.cfg.filename or '').name,
             seed=seed,
             searcher=dict(searcher, type=searcher_name(searcher['type'])),
@@ -189,6 +189,7 @@ class SearchLoop(BaseLoop):
             model=runner.cfg.get('model'),
             latency_table_checksum=zlib.crc32(repr(self.costs.tables.get('latency')).encode()),
         )
+        self.header = with_type_names(header, runner.cfg.get('default_scope'))
 
     def run(self) -> dict[str, float]:
         """:meth:`search` between the hooks of a test; returns the winner's metrics."""
@@ -316,6 +317,7 @@ class SearchLoop(BaseLoop):
             space=self.backbone.space.name,
             arch=record.arch,
             widen_factor=self.backbone.widen_factor,
+            in_channels=self.backbone.in_channels,
             scores=record.metrics,
             costs=record.costs,
             seed=self.seed,

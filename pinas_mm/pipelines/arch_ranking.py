@@ -86,7 +86,8 @@ def supernet_scores(
         else [config.val_evaluator]
     )
     if isinstance(_mm_model(runner), BaseClassifier) and not any(
-        issubclass(class_of(metric, METRICS), LabelLikelihood) for metric in metrics
+        issubclass(class_of(metric, METRICS, config.get('default_scope')), LabelLikelihood)
+        for metric in metrics
     ):
         metrics = [*metrics, dict(type='pinas_mm.LabelLikelihood')]
     calibration = calibration_loader(

@@ -128,10 +128,10 @@ def second_stage_config(config: Config, hand_over: Path) -> Config:
     config.merge_from_dict(config.pop(SECOND_STAGE, None) or {})
     config.model.backbone.arch = list(load_checkpoint(hand_over)['meta']['arch'])
     config.load_from = None
-    config.optim_wrapper = ordinary_optim_wrapper(config.optim_wrapper)
     for loop, ordinary in ordinary_loops(config).items():
         config[loop] = ordinary  # update() would merge it
     scope = config.get('default_scope')
+    config.optim_wrapper = ordinary_optim_wrapper(config.optim_wrapper, scope)
     config.custom_hooks = [
         hook
         for hook in config.get('custom_hooks') or []
@@ -165,6 +165,7 @@ def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
                 space=meta['space'],
                 arch=arch,
                 widen_factor=meta['widen_factor'],
+                in_channels=model.backbone.in_channels,
                 scores=metrics,
                 costs=costs,
                 config=Path(config.filename or '').name,

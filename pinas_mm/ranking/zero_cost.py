@@ -33,7 +33,7 @@ def zero_cost_scores(
         backbone: A supernet; its weights are not read, a copy with fresh ones is scored.
         archs: The archs.
         costs: MACs and params of the archs.
-        images: One minibatch ``(N, 3, H, W)`` as the backbone gets it, for NASWOT; 128 images as
+        images: One minibatch ``(N, C, H, W)`` as the backbone gets it, for NASWOT; 128 images as
             published.
         repeats: Initialisations, seeded 0, 1, ..., over which synflow and NASWOT are averaged. One
             is enough: two of them order the archs of NAS-Bench-Macro at a tau of 0.98.
@@ -125,7 +125,7 @@ def synflow(linear: SearchableBackbone, arch: Arch, size: tuple[int, int]) -> fl
         size: Height and width of the input in pixels.
     """
     example = next(linear.parameters())
-    ones = torch.ones(1, 3, *size, dtype=example.dtype, device=example.device)
+    ones = torch.ones(1, linear.in_channels, *size, dtype=example.dtype, device=example.device)
     with borrowed(linear):  # BN is the identity, so there are no statistics to warn of
         linear.set_arch(arch)
         total = sum(feature.sum() for feature in linear(ones))
@@ -157,7 +157,7 @@ def naswot(fresh: SearchableBackbone, arch: Arch, images: Tensor) -> float:
     Args:
         fresh: A supernet at initialisation, BN in train mode.
         arch: The arch.
-        images: A minibatch ``(N, 3, H, W)``; the kernel is N by N.
+        images: A minibatch ``(N, C, H, W)``; the kernel is N by N.
     """
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
 

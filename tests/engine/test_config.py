@@ -80,3 +80,28 @@ def test_a_config_of_a_package_that_is_missing_says_what_to_install(tmp_path, mo
         'mmdet',
     ):
         load_config(tmp_path / 'detector.py', {})
+
+
+@pytest.fixture
+def lazy(tmp_path):
+    """Writes a config in mmengine's pure-Python dialect, which inherits an optimiser wrapper."""
+    (tmp_path / 'base.py').write_text(
+        'from torch.optim import SGD\n'
+        'from pinas_mm.strategies import DSNASOptimWrapper\n'
+        'optim_wrapper = dict(type=DSNASOptimWrapper, optimizer=dict(type=SGD, lr=0.1))\n'
+    )
+    (tmp_path / 'lazy.py').write_text(
+        'from mmengine.config import read_base\nwith read_base():\n    from .base import *\n'
+    )
+    return tmp_path / 'lazy.py'
+
+
+def test_the_form_for_mixed_precision_of_a_class_that_a_pure_python_config_inherits(lazy):
+    config = load_config(lazy, {})
+    use_amp(config)
+    assert config.optim_wrapper.type == 'pinas_mm.DSNASAmpOptimWrapper'
+
+
+def test_mixed_precision_needs_an_optimiser_wrapper():
+    with pytest.raises(InputError, match='--amp: config has no optim_wrapper: expected a config'):
+        use_amp(Config(dict(search_loop={})))

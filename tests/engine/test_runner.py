@@ -159,7 +159,5 @@ def test_a_neck_that_does_not_fit_is_told_the_right_channels(tiny):
     cfg.pop('model')
     cfg.update(model=faster_rcnn(), default_scope='mmdet', experiment_name='neck')
     cfg.model.neck.in_channels = [256, 512]
-    with pytest.raises(
-        InputError, match=r'in_channels=\[256, 512\] of the neck: .* gives \[32, 64\]'
-    ):
+    with pytest.raises(InputError, match=r'in_channels=\[256, 512\] of FPN: .* gives \[32, 64\]'):
         build_runner(cfg)

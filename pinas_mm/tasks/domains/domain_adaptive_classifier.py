@@ -64,7 +64,7 @@ class DomainAdaptiveClassifier(ImageClassifier):
         """The head's losses of the source's images, and the alignment's of all.
 
         Args:
-            inputs: Images ``(N, 3, H, W)`` of both domains, in any order.
+            inputs: Images ``(N, C, H, W)`` of both domains, in any order.
             data_samples: Their samples, as :class:`~pinas_mm.tasks.domains.DomainPair` marks them.
 
         Raises:
