@@ -219,20 +219,22 @@ class DSNASMixin(_Wrapper):
         Raises:
             FloatingPointError: The loss is not finite; no parameter was changed by it.
         """
-        share_of_loss = loss.item()
+        super().backward(loss, **kwargs)
+        # Not before it: checkpointed parts run again there.
+        gates, self.backbone.gates = self.backbone.gates, None
+        assert self.logits is not None and gates is not None  # optim_context has set them
+        gradient = torch.zeros_like(gates) if gates.grad is None else gates.grad
+        # Python waits for a GPU once a pass, here: for both together.
+        numbers = torch.cat([gradient, loss.detach().to(gradient)[None]]).cpu()
+        share_of_loss = numbers[-1].item()
         if not math.isfinite(share_of_loss):
+            self.zero_grad()
             raise FloatingPointError(
                 f'the loss of arch {self.backbone.space.encode(self.arch)} is {share_of_loss} at '
                 f'pass {self.passes}: '
                 'training has diverged; the last checkpoint is from before it'
             )
-        super().backward(loss, **kwargs)
-        # Not before it: checkpointed parts run again there.
-        gates, self.backbone.gates = self.backbone.gates, None
-        assert self.logits is not None and gates is not None  # optim_context has set them
-        costs = (
-            torch.zeros_like(gates) if gates.grad is None else gates.grad
-        ).cpu() / self._gradient_scale()
+        costs = numbers[:-1] / self._gradient_scale()
         self._watch_signal(costs.abs() / self._share)
         self._loss += share_of_loss
         if self.learning:
@@ -370,7 +372,16 @@ class DSNASMixin(_Wrapper):
     def _restore(self, loaded: dict[str, Any]) -> None:
         assert self.logits is not None  # the Runner has called initialize_count_status
         self.logits.load_state_dict(loaded['logits'])
-        self.logits_optimizer.load_state_dict(loaded['optimizer'])
+        # A resumed Runner loads all onto its GPU; Adam would leave its count of steps there.
+        optimizer = dict(loaded['optimizer'])
+        optimizer['state'] = {
+            row: {
+                key: value.cpu() if isinstance(value, Tensor) else value
+                for key, value in state.items()
+            }
+            for row, state in optimizer['state'].items()
+        }
+        self.logits_optimizer.load_state_dict(optimizer)
         self.passes, self.baseline, self.signal = (
             loaded['passes'],
             loaded['baseline'],
