@@ -59,3 +59,11 @@ def test_loaders_of_every_stage_are_checked_before_the_first_runs(tmp_path):
     with pytest.raises(InputError, match='^train_dataloader.persistent_workers=True'):
         Pipeline(configs, tmp_path / 'work', 0, {}).run(0)
     assert not (tmp_path / 'work').exists()
+
+
+def test_overrides_of_one_stage_beat_those_of_all(tmp_path):
+    (tmp_path / 'stage.py').write_text('a = dict(b=1, c=1)')
+    configs = dict.fromkeys(('learn', 'search'), tmp_path / 'stage.py')
+    pipeline = Pipeline(configs, tmp_path, 0, {'a.b': 2, 'a.c': 2}, dict(search={'a.c': 3}))
+    assert pipeline.config('learn', {}).a == dict(b=2, c=2)
+    assert pipeline.config('search', {}).a == dict(b=2, c=3)
