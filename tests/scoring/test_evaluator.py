@@ -641,10 +641,10 @@ def test_several_metrics_of_archs_against_their_logits(model, loaders, nets):
         assert metrics['score/margin'] == pytest.approx(np.mean(margins), rel=1e-4)
 
 
-class Failing(Accuracy):
+class Unready(Accuracy):
     """A metric that fails at some point, or needs some samples."""
 
-    default_prefix = 'failing'
+    default_prefix = 'unready'
 
     def __init__(self, place, at_least=0, error=AssertionError):
         super().__init__(topk=(1,))
@@ -664,16 +664,16 @@ class Failing(Accuracy):
 @pytest.mark.parametrize(
     'metric, score, message',
     [
-        (Failing('process'), None, r'it cannot take a sample: AssertionError: no annotations'),
+        (Unready('process'), None, r'it cannot take a sample: AssertionError: no annotations'),
         (
-            Failing('compute', at_least=61),
+            Unready('compute', at_least=61),
             None,
             'it cannot be computed on 60 samples: AssertionError: too few',
         ),
         (
-            Failing(None),
-            'failing/top5',
-            r"score='failing/top5' is not among the metrics evaluated: \['failing/top1'\]",
+            Unready(None),
+            'unready/top5',
+            r"score='unready/top5' is not among the metrics evaluated: \['unready/top1'\]",
         ),
     ],
 )
@@ -681,7 +681,7 @@ def test_a_metric_that_cannot_be_computed_is_named_before_anything_is_scored(
     model, loaders, metric, score, message
 ):
     evaluator = ArchEvaluator(model, *loaders, lambda: Evaluator([copy.deepcopy(metric)]))
-    with pytest.raises(InputError, match=r'^val_evaluator \(Failing\): ' + message):
+    with pytest.raises(InputError, match=r'^val_evaluator \(Unready\): ' + message):
         evaluator.check(score)
     with pytest.raises(InputError, match='^test_evaluator'):
         evaluator.check(score, 'test_evaluator')
@@ -705,11 +705,11 @@ def test_the_check_reads_two_samples_and_leaves_the_supernet_as_it_was(nets, mod
 @pytest.mark.parametrize(
     'metric',
     [
-        Failing('compute', at_least=40),  # which 64 samples have, and two have not
-        Failing('compute', at_least=10**6, error=TooFewSamplesError),
-        Failing('nothing'),
+        Unready('compute', at_least=40),  # which 64 samples have, and two have not
+        Unready('compute', at_least=10**6, error=TooFewSamplesError),
+        Unready('nothing'),
     ],
 )
 def test_a_metric_that_two_samples_say_nothing_about_is_not_refused(model, loaders, metric):
     evaluator = ArchEvaluator(model, *loaders, lambda: Evaluator([copy.deepcopy(metric)]))
-    evaluator.check('failing/top1')
+    evaluator.check('unready/top1')
