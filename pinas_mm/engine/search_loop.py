@@ -331,6 +331,7 @@ class SearchLoop(BaseLoop):
             space=self.backbone.space.name,
             arch=record.arch,
             widen_factor=self.backbone.widen_factor,
+            in_channels=self.backbone.in_channels,
             scores=record.metrics,
             costs=record.costs,
             seed=self.seed,

@@ -19,6 +19,7 @@ from ..costs import measure_costs
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.dsnas_hook import HAND_OVER, DSNASHook
 from ..engine.hooks.training_time_hook import training_seconds
+from ..engine.loader_settings import check_loaders
 from ..engine.loaders import arch_evaluation, calibration_loader
 from ..engine.metric_check import check_metrics
 from ..engine.runner import build_runner
@@ -79,8 +80,8 @@ def check_dsnas_config(config: Config) -> None:
     """Whether a config is one of DSNAS.
 
     Raises:
-        InputError: It has another optimiser wrapper, no hook that ends the first stage, or one that
-            draws archs too.
+        InputError: It has another optimiser wrapper, no hook that ends the first stage, one that
+            draws archs too, or a loader that cannot be built.
     """
     name, scope = config.filename or 'config', config.get('default_scope')
     wrapper = config.get('optim_wrapper') or {}
@@ -101,6 +102,10 @@ def check_dsnas_config(config: Config) -> None:
             f'{name}: custom_hooks has ArchSamplingHook, but {found} draws the archs itself: '
             f'leave the hook out'
         )
+    check_loaders(config)
+    second = copy.deepcopy(config)
+    second.merge_from_dict(second.pop(SECOND_STAGE, None) or {})
+    check_loaders(second)
 
 
 def first_stage_config(config: Config) -> Config:
@@ -169,6 +174,7 @@ def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
                 space=meta['space'],
                 arch=arch,
                 widen_factor=meta['widen_factor'],
+                in_channels=model.backbone.in_channels,
                 scores=metrics,
                 costs=costs,
                 config=Path(config.filename or '').name,

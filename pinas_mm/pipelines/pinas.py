@@ -1,5 +1,6 @@
 """The Pi-NAS method in four stages, and trainings of other configs with the found subnet."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoint import load_strict
 from ..engine.config import load_config
+from ..engine.loader_settings import check_loaders
 from ..engine.metric_check import check_metrics
 from ..engine.runner import build_runner
 from ..engine.search_config import search_config
@@ -33,12 +35,19 @@ class Pipeline:
         work_dir: Where the folders of the stages are.
         seed: Seed of all stages.
         overrides: Values by dotted key, for the configs of ``STAGES``.
+        stage_overrides: The same for the config of one stage, by its name.
     """
 
     def __init__(
-        self, configs: dict[str, Path], work_dir: Path, seed: int, overrides: dict[str, Any]
+        self,
+        configs: dict[str, Path],
+        work_dir: Path,
+        seed: int,
+        overrides: dict[str, Any],
+        stage_overrides: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         self.configs, self.work_dir, self.seed, self.overrides = configs, work_dir, seed, overrides
+        self.stage_overrides = stage_overrides or {}
 
     def run(self, num_random: int) -> list[dict[str, Any]]:
         """Runs the stages that are not done yet.
@@ -52,9 +61,12 @@ class Pipeline:
             in %.
 
         Raises:
-            InputError: A config cannot be read, its metrics cannot be computed, a stage was run
-                under another config, or no arch has the cost of the found one.
+            InputError: A config cannot be read, its loaders cannot be built or its metrics not be
+                computed, a stage was run under another config, or no arch has the cost of the found
+                one.
         """
+        for stage in self.configs:  # before the first of them takes hours
+            check_loaders(self.config(stage, {}))
         self.check_metrics()
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train(
@@ -120,7 +132,8 @@ class Pipeline:
 
     def config(self, stage: str, changes: dict[str, Any]) -> Config:
         """The stage's config with the seed, the overrides and ``changes``."""
-        config = load_config(self.configs[stage], self.overrides if stage in STAGES else {})
+        overrides = self.overrides | self.stage_overrides.get(stage, {}) if stage in STAGES else {}
+        config = load_config(self.configs[stage], overrides)
         config.merge_from_dict({'randomness.seed': self.seed} | changes)
         return config
 

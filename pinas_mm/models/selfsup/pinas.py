@@ -115,7 +115,7 @@ class PiNAS(BaseSelfSupervisor):
         """The Pi-NAS step.
 
         Args:
-            inputs: Four views of each image, q0, k0, q1, k1, each ``(N, 3, H, W)``.
+            inputs: Four views of each image, q0, k0, q1, k1, each ``(N, C, H, W)``.
             data_samples: Not used; there are no labels.
             archs: The two archs (tests, analysis). Defaults to a draw in which they differ in every
                 slot.
@@ -171,7 +171,7 @@ class PiNAS(BaseSelfSupervisor):
 
         Args:
             arch: The path.
-            query_view, key_view: Two views ``(N, 3, H, W)``.
+            query_view, key_view: Two views ``(N, C, H, W)``.
 
         Returns:
             Query and key ``(N, D)``, of unit length; no gradient reaches the key.

@@ -282,7 +282,7 @@ class PartitionTreeSearcher(Searcher):
     def walk(self) -> list[tuple['lightgbm.Booster', bool]]:
         """The way to the most promising leaf: each classifier and whether its better half was
         taken."""
-        way: list[tuple['lightgbm.Booster', bool]] = []
+        way: list[tuple[lightgbm.Booster, bool]] = []
         assert self.root is not None, 'fit() comes first'
         node, taken = self.root, ''
         self.visits[taken] += 1
