@@ -163,7 +163,7 @@ class PartitionTreeSearcher(Searcher):
     def walk(self) -> list[tuple['lightgbm.LGBMClassifier', bool]]:
         """The way to the most promising leaf: each classifier and whether its better half was
         taken."""
-        way: list[tuple['lightgbm.LGBMClassifier', bool]] = []
+        way: list[tuple[lightgbm.LGBMClassifier, bool]] = []
         assert self.root is not None, 'fit() comes first'
         node, taken = self.root, ''
         self.visits[taken] += 1
