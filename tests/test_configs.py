@@ -119,9 +119,34 @@ def test_the_model_builds_and_all_else_that_is_named_exists(tmp_path):
             inspect.signature(LOOPS.get(cfg.type)).bind(
                 runner=None, dataloader=None, evaluator=None, **arguments
             )
-            build_searcher(cfg.searcher.to_dict(), model.backbone.space, None, 0)
+            build_searcher(
+                cfg.searcher.to_dict(), model.backbone.space, None, 0, arguments['num_archs']
+            )
 
     check_each(check, CONFIGS)
+
+
+@pytest.mark.slow
+def test_no_search_is_a_random_draw_under_another_name():
+    """Over all shipped configs: the searcher proposes more than half of the archs. The searches of
+    ``benchmarks/adapt.py`` are of these configs, with 40 and with 16 archs."""
+    searches = {}
+
+    def check(name):
+        config = read(name)
+        loop = config.get('search_loop')
+        if not loop or loop.searcher.type == 'random':
+            return
+        space = MODELS.get(config.model.backbone.type).space
+        given = loop.num_archs
+        for num_archs in (given, 40, 16) if name.startswith('adapt/') else (given,):
+            searcher = build_searcher(loop.searcher.to_dict(), space, None, 0, num_archs)
+            assert 2 * searcher.num_initial < num_archs
+        searches[name] = given
+
+    check_each(check, names())
+    assert {'quickstart/search.py', PUBLISHED.format('-search')} < searches.keys()
+    assert sum(name.startswith('adapt/') for name in searches) >= 20 and min(searches.values()) <= 60
 
 
 @pytest.mark.slow
@@ -354,9 +379,10 @@ def test_published_search():
     assert arguments['score_samples'] is arguments['calibration_dataloader'] is None
     assert evaluation['calibration_dataloader']['batch_size'] == 128
     assert (evaluation['calibration_batches'], evaluation['autocast']) == (49, None)
-    searcher = build_searcher(arguments['searcher'], SearchableResNeSt.space, None, 0)
+    searcher = build_searcher(arguments['searcher'], SearchableResNeSt.space, None, 0, 1000)
+    assert searcher.published and not searcher.additive and searcher.exploration == 0
     assert (searcher.num_initial, searcher.refit_every, searcher.max_draws) == (80, 8, 200_000)
-    assert searcher.depth_thresholds == (400, 800, 1600, 3200)
+    assert searcher.depth == 1 and searcher.depth_thresholds == (400, 800, 1600, 3200)
 
 
 def test_the_held_out_part_of_imagenet():

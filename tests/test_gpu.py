@@ -6,8 +6,11 @@ import torch
 from fake_gpu import GPU, fake_gpu, numbers_made_up
 from mmengine.optim import OptimWrapper
 from mmengine.registry import MODELS
+from mmengine.utils import apply_to
 from mmpretrain.structures import DataSample
 
+from pinas_mm.engine.hooks.dsnas_hook import parameter_states
+from pinas_mm.engine.hooks.hand_over_hook import load_parameter_states
 from pinas_mm.evaluation import LabelLikelihood
 from pinas_mm.ranking.consistency import measure_consistency
 from pinas_mm.ranking.zero_cost import freshly_initialised, linearised, naswot, synflow
@@ -160,3 +163,42 @@ def test_baselines_and_shifts_are_measured_on_the_gpu(tiny):
         synflow(linear, archs[0], (32, 32))
     with fake_gpu(model), numbers_made_up(truth=True):  # the loss is finite
         measure_consistency(model, labelled(16), archs)
+
+
+def test_what_an_optimiser_keeps_comes_back_where_it_belongs():
+    """Adam counts its steps on the CPU: on the GPU it would read them at every step."""
+    net = torch.nn.Linear(2, 2)
+    with fake_gpu(net):
+        adam = torch.optim.Adam(net.parameters())
+        net(torch.zeros(1, 2, device=GPU)).sum().backward()
+        adam.step()
+        states = parameter_states(net, adam, ['weight', 'bias'])
+        assert {value.device.type for state in states.values() for value in state.values()} == {
+            'cpu'
+        }
+        again = torch.optim.Adam(net.parameters(), lr=0.5)
+        load_parameter_states(net, again, states)
+        assert {name: value.device.type for name, value in again.state[net.bias].items()} == dict(
+            step='cpu', exp_avg=GPU.type, exp_avg_sq=GPU.type
+        )
+        assert again.param_groups[0]['lr'] == 0.5
+
+
+def test_the_logits_resume_on_the_cpu(tiny):
+    """mmengine loads the checkpoint that it resumes from onto the GPU."""
+    model = MODELS.build(tiny.classifier())
+    with fake_gpu(model):
+        wrapper = sgd(model, DSNASOptimWrapper)
+        wrapper.initialize_count_status(model, 0, 4)
+        for row in wrapper.logits.rows:
+            row.grad = torch.zeros_like(row)
+        wrapper.logits_optimizer.step()
+        state = apply_to(
+            wrapper.state_dict(),
+            lambda value: isinstance(value, torch.Tensor),
+            lambda tensor: tensor.to(GPU),
+        )
+        wrapper.load_state_dict(state)
+    kept = wrapper.logits_optimizer.state.values()
+    assert {value.device.type for state in kept for value in state.values()} == {'cpu'}
+    assert {tensor.device.type for tensor in [*wrapper.logits.rows, wrapper.signal]} == {'cpu'}

@@ -294,13 +294,13 @@ class Stopwatch:
     marking does not wait for it."""
 
     def __init__(self, device: torch.device) -> None:
-        self.on_gpu = device.type == 'cuda'
+        self.device, self.on_gpu = device, device.type == 'cuda'
 
     def mark(self) -> Any:
         if not self.on_gpu:
             return time.perf_counter()
         event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))
         return event
 
     def milliseconds(self, start: Any, end: Any) -> float:

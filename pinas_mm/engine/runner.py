@@ -58,13 +58,13 @@ class SafeRunner(Runner):
 def build_runner(config: Config) -> SafeRunner:
     """The runner of a config.
 
-    Its model is in channels-last layout where there is no GPU, unless it has operators of mmcv: on
-    CPUs those read every input as if it were contiguous (RoIAlign of a channels-last map is
-    silently wrong). ``channels_last = False`` (or True) in a config decides.
+    Its model is in channels-last layout where there is no GPU, unless it has operators of mmcv:
+    those read every input as if it were contiguous, on CPUs and on GPUs (RoIAlign of a
+    channels-last map is silently wrong). ``channels_last = False`` (or True) in a config decides.
 
     Raises:
         InputError: A loader cannot be built, a neck or head does not take the backbone's channels,
-            or channels-last is asked for with operators of mmcv on a CPU.
+            or channels-last is asked for with operators of mmcv.
     """
     check_loaders(config)
     runner = SafeRunner.from_cfg(config)
@@ -79,11 +79,10 @@ def build_runner(config: Config) -> SafeRunner:
         }
     )
     if config.get('channels_last', not on_gpu and not operators):
-        if operators and not on_gpu:
+        if operators:
             raise InputError(
-                f"channels_last=True: on a CPU mmcv's {', '.join(operators)} would read such "
-                f'inputs as contiguous ones; leave '
-                'it out'
+                f"channels_last=True: mmcv's {', '.join(operators)} would read such inputs as "
+                f'contiguous ones; leave it out'
             )
         # Depthwise and grouped convolutions are 1.3 to 2.2 times as fast this way (docs/cpu.md);
         # outputs follow the weights' layout.

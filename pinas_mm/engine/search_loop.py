@@ -29,7 +29,7 @@ from ..scoring.race import Race
 from ..search.history import History, Record
 from ..search.pareto import pareto_front
 from ..search.search import Failure, ranked, rescore, search
-from ..search.searchers import build_searcher, searcher_name
+from ..search.searchers import NUM_ARCHS, build_searcher, searcher_name
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
@@ -98,7 +98,7 @@ class SearchLoop(BaseLoop):
         evaluator: dict | list,
         searcher: dict,
         input_size: int | tuple[int, int],
-        num_archs: int = 1000,
+        num_archs: int = NUM_ARCHS,
         ask_size: int = 8,
         calibration_dataloader: dict | None = None,
         calibration_batches: int | None = None,
@@ -126,7 +126,9 @@ class SearchLoop(BaseLoop):
                 runner.logger.warning(f'latency_table={latency_table}: {doubt}')
             self.costs.add('latency', latency.fixed, latency.arrays())
         self.constraints = Constraints(self.costs, **constraints or {})
-        self.searcher = build_searcher(searcher, self.backbone.space, self.constraints, seed)
+        self.searcher = build_searcher(
+            searcher, self.backbone.space, self.constraints, seed, num_archs
+        )
         self.objectives: tuple[str, ...] = getattr(self.searcher, 'objectives', ('macs',))
         self.num_archs, self.ask_size, self.score, self.top_k, self.seed = (
             num_archs,

@@ -39,7 +39,7 @@ from ..registry import HOOKS, class_of
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..search.history import read_history
-from ..search.searchers import build_searcher
+from ..search.searchers import NUM_ARCHS, build_searcher
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile, read_arch
 from ..subnets.state_dict import subnet_state_dict
@@ -185,6 +185,7 @@ class Adaptation:
             self.costs.space,
             Constraints(self.costs, **loop.get('constraints') or {}),
             0,
+            loop.get('num_archs', NUM_ARCHS),
         ).ask(1)
 
     def check_held_out(self, scored: Dataset, other: Dataset, part: str) -> None:

@@ -81,16 +81,17 @@ def depth(space: SearchSpace, archs: Sequence[Arch]) -> np.ndarray:
 
 def freshly_initialised(backbone: SearchableBackbone, seed: int) -> SearchableBackbone:
     """A copy with new weights, PyTorch's defaults as both papers have them: no residual branch
-    starts at zero. It is in train mode."""
-    fresh = copy.deepcopy(backbone)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    starts at zero. They are drawn on the CPU, so that a GPU gets the same. It is in train mode."""
+    device = next(backbone.parameters()).device
+    fresh = copy.deepcopy(backbone).cpu()
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
         for module in fresh.modules():
             if hasattr(module, 'reset_parameters'):
                 module.reset_parameters()
     for module in fresh.modules():
         module.training = True  # not train(): frozen_stages and norm_eval are for training
-    return fresh.requires_grad_(True)
+    return fresh.requires_grad_(True).to(device)
 
 
 def linearised(backbone: SearchableBackbone) -> SearchableBackbone:
@@ -135,10 +136,12 @@ def synflow(linear: SearchableBackbone, arch: Arch, size: tuple[int, int]) -> fl
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
     gradients = torch.autograd.grad(total, weights, allow_unused=True)
-    flow = sum(
-        float((weight.detach() * gradient).sum())
-        for weight, gradient in zip(weights, gradients)
-        if gradient is not None
+    flow = float(
+        sum(
+            (weight.detach() * gradient).sum()
+            for weight, gradient in zip(weights, gradients)
+            if gradient is not None
+        )
     )
     return float(np.log(flow)) if flow > 0 else -np.inf
 

@@ -61,12 +61,14 @@ class ImagesToLogits(nn.Module):
     preprocessor turns what it is given into RGB, else the order that the config's pipeline loads.
 
     Args:
-        classifier: The classifier; not a part of it is changed.
+        classifier: The classifier, on any device; not a part of it is changed, and the copy is on
+            the CPU.
     """
 
     def __init__(self, classifier: ImageClassifier) -> None:
         super().__init__()
-        self.classifier = copy.deepcopy(classifier)
+        # `cpu` of the mm model: it tells its data preprocessor, which moves images, where it is.
+        self.classifier = copy.deepcopy(classifier).cpu()
         self.classifier.data_preprocessor.to_rgb = False
 
     def forward(self, images: Tensor) -> Tensor:
@@ -183,7 +185,7 @@ def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgra
     larger than the total stride.
 
     Args:
-        model: The module; it is not changed.
+        model: The module, on any device; it is not changed. The program is of the CPU.
 
     Raises:
         InputError: The backbone is a supernet, or the head does not return one tensor.
@@ -196,7 +198,10 @@ def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgra
         )
     # Without gradients, so that no checkpointing of activations is traced.
     model = (
-        copy.deepcopy(model).eval().requires_grad_(False).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        copy.deepcopy(model)
+        .eval()
+        .requires_grad_(False)
+        .to('cpu', memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     )
     _replace_ceil_pools(model)
     batch, *size = TRACED_SHAPE

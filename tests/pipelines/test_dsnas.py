@@ -195,7 +195,7 @@ def test_what_second_stage_says_is_merged(tiny):
         'the config itself is left as it was'
     )
     config.optim_wrapper.type = 'pinas_mm.DSNASAmpOptimWrapper'
-    assert second_stage_config(config, path).optim_wrapper.type == 'AmpOptimWrapper'
+    assert second_stage_config(config, path).optim_wrapper.type == 'pinas_mm.AmpOptimWrapper'
 
 
 @pytest.mark.slow

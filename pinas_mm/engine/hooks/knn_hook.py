@@ -93,5 +93,5 @@ def features(model: BaseModel, loader: DataLoader) -> tuple[np.ndarray, np.ndarr
     for batch in loader:
         data = model.data_preprocessor(batch, False)
         pooled.append(model.backbone(data['inputs'])[-1].mean(dim=(2, 3)).cpu().numpy())
-        labels += [int(sample.gt_label) for sample in data['data_samples']]
+        labels += [int(sample.gt_label) for sample in batch['data_samples']]
     return np.concatenate(pooled), np.array(labels)

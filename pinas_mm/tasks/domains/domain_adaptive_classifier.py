@@ -81,14 +81,15 @@ class DomainAdaptiveClassifier(ImageClassifier):
                 f'model.alignment.in_channels, '
                 'and a neck that pools where there is none'
             )
-        losses = self.head.loss(
-            tuple(feat[source] for feat in feats), [data_samples[index] for index in source]
-        )
+        labelled = [data_samples[index] for index in source]
+        # Once: a list would go to the GPU each time it is used.
+        first, second = (torch.tensor(part, device=features.device) for part in (source, target))
+        losses = self.head.loss(tuple(feat[first] for feat in feats), labelled)
         scores = self.head(feats)
         with torch.autocast(features.device.type, enabled=False):
             features, scores = features.float(), scores.float()
             return losses | self.alignment.loss(
-                features[source], features[target], scores[source], scores[target]
+                features[first], features[second], scores[first], scores[second]
             )
 
 
