@@ -28,7 +28,7 @@ def main() -> None:
     )
     args = options.parse_args()
 
-    from pinas_mm.engine.config import use_amp
+    from pinas_mm.engine.config import use_amp, use_auto_scale_lr
     from pinas_mm.engine.runner import build_runner
 
     config = read_config(args)
@@ -38,7 +38,7 @@ def main() -> None:
     if args.amp:
         use_amp(config)
     if args.auto_scale_lr:
-        config.auto_scale_lr.enable = True
+        use_auto_scale_lr(config)
     build_runner(config).train()
 
 

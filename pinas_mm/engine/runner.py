@@ -1,16 +1,22 @@
-"""The runner of the tools: mmengine's, with safe checkpoints and the layout that is fast here."""
+"""The runner of the tools: mmengine's, with safe checkpoints and the layout that is fast here; and
+a supernet of a config without a runner."""
 
+import copy
 import os
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
 from ..checkpoint import load_checkpoint, only_plain_tensors
 from ..errors import InputError
 from ..models.channels import check_channels
+from .loader_settings import check_loaders
 
 
 class SafeRunner(Runner):
@@ -57,9 +63,10 @@ def build_runner(config: Config) -> SafeRunner:
     channels-last map is silently wrong). ``channels_last = False`` (or True) in a config decides.
 
     Raises:
-        InputError: A neck or head does not take the backbone's channels, or channels-last is asked
-            for with operators of mmcv.
+        InputError: A loader cannot be built, a neck or head does not take the backbone's channels,
+            or channels-last is asked for with operators of mmcv.
     """
+    check_loaders(config)
     runner = SafeRunner.from_cfg(config)
     check_channels(runner.model)
     on_gpu = torch.cuda.is_available()
@@ -81,3 +88,18 @@ def build_runner(config: Config) -> SafeRunner:
         # outputs follow the weights' layout.
         runner.model.to(memory_format=torch.channels_last)
     return runner
+
+
+def build_supernet(config: Config) -> BaseModel:
+    """The model of a config with a supernet as its backbone, untrained.
+
+    Raises:
+        InputError: A neck or head does not take the backbone's channels.
+    """
+    model_config = copy.deepcopy(config.model)
+    model_config.backbone.update(arch=None, init_cfg=None)
+    model_config.setdefault('data_preprocessor', config.get('data_preprocessor'))
+    # Its norms see one process's images; a synchronised one would not run on a CPU at all.
+    model = revert_sync_batchnorm(MODELS.build(model_config)).to(get_device())
+    check_channels(model)
+    return model

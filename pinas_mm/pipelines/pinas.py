@@ -1,5 +1,6 @@
 """The Pi-NAS method in four stages, and trainings of other configs with the found subnet."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,13 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoint import load_strict
 from ..engine.config import load_config
+from ..engine.loader_settings import check_loaders
+from ..engine.metric_check import check_metrics
 from ..engine.runner import build_runner
 from ..engine.search_config import search_config
-from ..engine.search_loop import SearchLoop
+from ..engine.search_loop import SCORE, SearchLoop
 from ..errors import InputError
+from ..scoring.arch_metrics import numbers
 from ..search.history import Record
 from ..search.search import ranked, to_record
 from ..spaces import Arch
@@ -31,12 +35,19 @@ class Pipeline:
         work_dir: Where the folders of the stages are.
         seed: Seed of all stages.
         overrides: Values by dotted key, for the configs of ``STAGES``.
+        stage_overrides: The same for the config of one stage, by its name.
     """
 
     def __init__(
-        self, configs: dict[str, Path], work_dir: Path, seed: int, overrides: dict[str, Any]
+        self,
+        configs: dict[str, Path],
+        work_dir: Path,
+        seed: int,
+        overrides: dict[str, Any],
+        stage_overrides: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         self.configs, self.work_dir, self.seed, self.overrides = configs, work_dir, seed, overrides
+        self.stage_overrides = stage_overrides or {}
 
     def run(self, num_random: int) -> list[dict[str, Any]]:
         """Runs the stages that are not done yet.
@@ -50,9 +61,13 @@ class Pipeline:
             in %.
 
         Raises:
-            InputError: A config cannot be read, a stage was run under another config, or no arch
-                has the cost of the found one.
+            InputError: A config cannot be read, its loaders cannot be built or its metrics not be
+                computed, a stage was run under another config, or no arch has the cost of the found
+                one.
         """
+        for stage in self.configs:  # before the first of them takes hours
+            check_loaders(self.config(stage, {}))
+        self.check_metrics()
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train(
             'linear',
@@ -62,6 +77,16 @@ class Pipeline:
         for row in rows:
             row['test'] = self.finetune(self.work_dir / 'search' / folder_of(row['name']))
         return rows
+
+    def check_metrics(self) -> None:
+        """Computes the metrics of every stage and transfer once, before hours of training."""
+        for stage in self.configs:
+            config = self.config(stage, {})
+            for phase in ('val', 'test'):
+                score = config.search_loop.get('score', SCORE) if stage == 'search' else None
+                # The search's own test set is read by nothing.
+                if (stage, phase) != ('search', 'test') and stage != 'learn':
+                    check_metrics(config, phase, score)
 
     def search(self, learned: str, linear: str, num_random: int) -> list[dict[str, Any]]:
         """Searches and chooses archs of equal cost, unless that is done; writes a subnet for each.
@@ -107,7 +132,8 @@ class Pipeline:
 
     def config(self, stage: str, changes: dict[str, Any]) -> Config:
         """The stage's config with the seed, the overrides and ``changes``."""
-        config = load_config(self.configs[stage], self.overrides if stage in STAGES else {})
+        overrides = self.overrides | self.stage_overrides.get(stage, {}) if stage in STAGES else {}
+        config = load_config(self.configs[stage], overrides)
         config.merge_from_dict({'randomness.seed': self.seed} | changes)
         return config
 
@@ -169,7 +195,7 @@ class Pipeline:
         def train_and_test(config: Config) -> dict[str, float]:
             runner = build_runner(config)
             runner.train()
-            return {key: float(value) for key, value in runner.test().items()}
+            return numbers(runner.test())
 
         return run_once(
             self.config(stage, self.with_subnet(subnet)), self.work_dir / folder, train_and_test

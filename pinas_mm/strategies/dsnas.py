@@ -75,9 +75,10 @@ class DSNASMixin(_Wrapper):
         macs_limit: Most MACs of the choice blocks (not of stem, tail and head), in units of one;
             published 290e6. None for no limit.
         macs_coef: Weight of ``sum over slots of p(chosen) * MACs(chosen)``, MACs in millions, in
-            steps whose arch is above the limit; 1e-6 as published. (There the task's part of the
-            logits' gradient is divided by the number of GPUs once more and this part multiplied by
-            it, so that with n of them the published one weighs as n * n * 1e-6 does here.)
+            steps whose arch is above the limit; 64e-6 weighs as much as the 1e-6 of the published
+            run on 8 GPUs. (The authors' code divides the task's part of the logits' gradient by the
+            number of GPUs twice and this part never, and sums both over the GPUs; here both are
+            means over the GPUs. So its coefficient counts for 8 * 8 times as much.)
         input_size: Height and width of the images whose MACs are counted, or one number for both;
             with ``macs_limit``.
         fix_lead: A slot is fixed once its likeliest candidate leads the second by so much
@@ -100,7 +101,7 @@ class DSNASMixin(_Wrapper):
         logits_optimizer: dict | None = None,
         reward: str = 'linear',
         macs_limit: float | None = None,
-        macs_coef: float = 1e-6,
+        macs_coef: float = 64e-6,
         input_size: int | tuple[int, int] | None = None,
         fix_lead: float = 0.3,
         arch_seed: int = 0,

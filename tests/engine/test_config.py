@@ -4,7 +4,7 @@ from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
 from mmengine.optim import OptimWrapper
 
 from pinas_mm import compat
-from pinas_mm.engine.config import load_config, option_values, use_amp
+from pinas_mm.engine.config import load_config, option_values, use_amp, use_auto_scale_lr
 from pinas_mm.errors import InputError
 from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper, amp
 
@@ -131,3 +131,20 @@ def test_a_processor_without_bfloat16_is_told_to_leave_it_out(monkeypatch):
 def test_mixed_precision_needs_an_optimiser_wrapper():
     with pytest.raises(InputError, match='--amp: config has no optim_wrapper: expected a config'):
         use_amp(Config(dict(search_loop={})))
+
+
+@pytest.mark.parametrize(
+    'scaling', [None, {}, dict(enable=False), dict(base_batch_size=0), dict(base_batch_size='256')]
+)
+def test_scaling_the_learning_rate_needs_the_batch_size_that_it_is_for(scaling):
+    config = Config({} if scaling is None else dict(auto_scale_lr=scaling))
+    with pytest.raises(
+        InputError, match=r'--auto-scale-lr: config has auto_scale_lr.base_batch_si'
+    ):
+        use_auto_scale_lr(config)
+
+
+def test_the_learning_rate_is_scaled():
+    config = Config(dict(auto_scale_lr=dict(base_batch_size=256)))
+    use_auto_scale_lr(config)
+    assert config.auto_scale_lr == dict(base_batch_size=256, enable=True)

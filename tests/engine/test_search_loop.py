@@ -375,7 +375,7 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
         (dict(score_samples=65), 'num_samples=65 of a dataset with 64'),
         (
             dict(calibration_dataloader=dict(batch_size=8)),
-            'a batch of 8 images for BN recalibration: expected at least 16',
+            'arch_evaluation.calibration_dataloader.batch_size=8: BN .* expected at least 16',
         ),
     ],
 )

@@ -342,6 +342,10 @@ def test_detectors_and_segmentors_learn_too(scope):
             'custom_hooks has ArchSamplingHook, but pinas_mm.DSNASOptimWrapper draws the archs '
             'itself',
         ),
+        (
+            dict(second_stage=dict(train_dataloader=dict(prefetch_factor=2))),
+            '^train_dataloader.prefetch_factor=2: expected train_dataloader.num_workers of at le',
+        ),
     ],
 )
 def test_a_config_that_is_none_of_dsnas_is_refused(tiny, changes, message):

@@ -57,7 +57,9 @@ class KNNHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         bank, query = self.configs
-        self.calibration = calibration_loader(bank, self.calibration_batches, self.seed)
+        self.calibration = calibration_loader(
+            bank, self.calibration_batches, self.seed, 'bank_dataloader of KNNHook'
+        )
         self.bank = whole_set_loader(bank, self.bank_samples, self.seed)
         self.query = whole_set_loader(query)
         rng = np.random.default_rng(self.seed)

@@ -27,7 +27,8 @@ class PiNAS(BaseSelfSupervisor):
     Args:
         backbone: A searchable backbone without ``arch``.
         neck: Projection head, ending in ``feat_dim`` channels; published: fc-ReLU-fc 2048-2048-128
-            without BN (``MoCoV2Neck``).
+            without BN (``MoCoV2Neck``), whose weights start normal by their fan-in (Kaiming) and
+            whose biases start at zero (its ``init_cfg``; torch's own start is another).
         head: The contrastive loss; published: InfoNCE at temperature 0.2 (``ContrastiveHead``).
         queue_len: Number of negatives K, 49,152 as published.
         feat_dim: Embedding size D, 128 as published.
@@ -36,8 +37,9 @@ class PiNAS(BaseSelfSupervisor):
         arch_seed: The archs of step t are a pure function of (arch_seed, t), the same on every rank
             and after a resume.
         decay_inactive: Candidates off both paths keep ``.grad`` None, so neither weight decay nor
-            momentum moves them. The published code filled in zero gradients, which did; True gives
-            that behaviour.
+            momentum moves them. So it is in the published code, whose optimiser hook sets gradients
+            that are all zero to None. True fills in zeros: weight decay and momentum then move
+            every candidate at every step.
         probabilities: What the candidates' probabilities are proportional to, for one path after
             the other: one number per candidate, for all slots alike, or a list of them for every
             slot. Uniform as published (None). A weak path drags its
