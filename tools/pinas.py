@@ -24,7 +24,7 @@ import json
 import time
 from pathlib import Path
 
-from command_line import add_overrides, plain_parser, run_tool
+from command_line import add_data_check, add_overrides, plain_parser, run_tool
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
 # What is shown of a transfer's metrics; results.json has all.
@@ -48,6 +48,7 @@ def main() -> None:
         help='configs that put the found subnet to use',
     )
     add_overrides(options, "overrides for all configs but the transfers'")
+    add_data_check(options)
     args = options.parse_args()
 
     from pinas_mm.engine.config import option_values
@@ -66,6 +67,8 @@ def main() -> None:
         )
     started = time.time()
     pipeline = Pipeline(configs, args.work_dir, args.seed, option_values(args.cfg_options))
+    if args.check_data:
+        pipeline.check_data()
     results = dict(
         seed=args.seed,
         configs={stage: str(path) for stage, path in configs.items()},

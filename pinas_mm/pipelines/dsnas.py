@@ -20,7 +20,7 @@ from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.dsnas_hook import HAND_OVER, DSNASHook
 from ..engine.hooks.training_time_hook import training_seconds
 from ..engine.loaders import arch_evaluation, calibration_loader
-from ..engine.runner import build_runner
+from ..engine.runner import build_runner, init_ranks
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..registry import HOOKS, OPTIM_WRAPPERS, class_of
@@ -31,7 +31,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
 from ..subnets.write import write_subnet
 from ..unwrap import unwrapped
-from .stages import init_ranks, run_once
+from .stages import run_once
 
 SECOND_STAGE = 'second_stage'
 

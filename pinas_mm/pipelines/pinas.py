@@ -9,6 +9,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoint import load_strict
 from ..engine.config import load_config
+from ..engine.data_check import check_data
 from ..engine.runner import build_runner
 from ..engine.search_config import search_config
 from ..engine.search_loop import SearchLoop
@@ -62,6 +63,14 @@ class Pipeline:
         for row in rows:
             row['test'] = self.finetune(self.work_dir / 'search' / folder_of(row['name']))
         return rows
+
+    def check_data(self) -> None:
+        """Reads every image of the configs of ``STAGES``.
+
+        Raises:
+            InputError: Some cannot be read; they are listed.
+        """
+        check_data(*(self.config(stage, {}) for stage in STAGES))
 
     def search(self, learned: str, linear: str, num_random: int) -> list[dict[str, Any]]:
         """Searches and chooses archs of equal cost, unless that is done; writes a subnet for each.
