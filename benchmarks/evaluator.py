@@ -357,7 +357,8 @@ def fixed_macs(setting: Macro | ResNeSt) -> tuple[float, float]:
         if isinstance(module, torch.nn.Conv2d)
     ]
     size = setting.input_size
-    setting.model.backbone.stem(torch.zeros(1, 3, size, size))
+    backbone = setting.model.backbone
+    backbone.stem(torch.zeros(1, backbone.in_channels, size, size))
     for handle in handles:
         handle.remove()
     return float(sum(macs)), float(measure_costs(setting.model, size).fixed['macs'] - sum(macs))

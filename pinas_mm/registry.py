@@ -1,9 +1,10 @@
 """The registries of scope ``pinas_mm``, children of mmengine's roots: configs name ours as
 ``pinas_mm.X``."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import mmengine.registry
 from mmengine.registry import DATA_SAMPLERS as ROOT_DATA_SAMPLERS
 from mmengine.registry import DATASETS as ROOT_DATASETS
 from mmengine.registry import HOOKS as ROOT_HOOKS
@@ -67,10 +68,73 @@ def class_of(
         The class; ``object`` where the config names none, so that it is a subclass of none of ours.
     """
     kind = config.get('type') if isinstance(config, Mapping) else config
-    if isinstance(kind, str):
-        with registry.switch_scope_and_registry(scope) as scoped:
-            try:
-                kind = scoped.get(kind)
-            except RuntimeError:  # mmengine's answer to a module path that leads nowhere
-                kind = None
+    with registry.switch_scope_and_registry(scope) as scoped:
+        kind = _found(kind, scoped)
     return kind if isinstance(kind, type) else object
+
+
+def with_type_names(settings: Any, scope: str | None = None) -> Any:
+    """Settings with every ``type`` as text, the same however a config writes it, for records of a
+    run that another one is compared with.
+
+    Args:
+        settings: Plain data, classes and functions; it is not changed.
+        scope: As in :func:`class_of`.
+
+    Returns:
+        A copy. A ``type`` that a registry knows, and any class or function, has its registered name
+        with its scope, such as ``'mmengine.SGD'``; one that is not registered has its dotted path.
+        Other text stays.
+    """
+    with ROOT_MODELS.switch_scope_and_registry(scope) as own:  # imports the scope's registries
+        scope = own.scope
+    registered = {
+        id(member): f'{registry.scope}.{name}'
+        for root in _roots()
+        for registry in _tree(root)
+        for name, member in reversed(registry.module_dict.items())
+    }
+
+    def named(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {
+                key: _type_name(entry) if key == 'type' and isinstance(entry, str) else named(entry)
+                for key, entry in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return type(value)(map(named, value))
+        return _name(value) if callable(value) else value
+
+    def _name(member: Any) -> str:
+        path = f'{getattr(member, "__module__", "")}.{getattr(member, "__qualname__", member)}'
+        return registered.get(id(member), path)
+
+    def _type_name(text: str) -> str:
+        if text not in known:
+            candidates = (_found(text, root.children.get(scope, root)) for root in _roots())
+            member = next((found for found in candidates if found is not None), None)
+            known[text] = text if member is None else _name(member)
+        return known[text]
+
+    known: dict[str, str] = {}
+    return named(settings)
+
+
+def _found(kind: Any, registry: Registry) -> Callable[..., Any] | None:
+    """What a ``type`` means; None where it means nothing that can be called."""
+    if isinstance(kind, str):
+        try:
+            kind = registry.get(kind)
+        except RuntimeError:  # mmengine's answer to a module path that leads nowhere
+            kind = None
+    return kind if callable(kind) else None
+
+
+def _roots() -> list[Registry]:
+    return [root for root in vars(mmengine.registry).values() if isinstance(root, Registry)]
+
+
+def _tree(registry: Registry) -> Iterator[Registry]:
+    yield registry
+    for child in registry.children.values():
+        yield from _tree(child)

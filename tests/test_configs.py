@@ -1,5 +1,6 @@
 import copy
 import inspect
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -118,9 +119,36 @@ def test_the_model_builds_and_all_else_that_is_named_exists(tmp_path):
             inspect.signature(LOOPS.get(cfg.type)).bind(
                 runner=None, dataloader=None, evaluator=None, **arguments
             )
-            build_searcher(cfg.searcher.to_dict(), model.backbone.space, None, 0)
+            build_searcher(
+                cfg.searcher.to_dict(), model.backbone.space, None, 0, arguments['num_archs']
+            )
 
     check_each(check, CONFIGS)
+
+
+@pytest.mark.slow
+def test_no_search_is_a_random_draw_under_another_name():
+    """Over all shipped configs: the searcher proposes more than half of the archs. The searches of
+    ``benchmarks/adapt.py`` are of these configs, with 40 and with 16 archs."""
+    searches = {}
+
+    def check(name):
+        config = read(name)
+        loop = config.get('search_loop')
+        if not loop or loop.searcher.type == 'random':
+            return
+        space = MODELS.get(config.model.backbone.type).space
+        given = loop.num_archs
+        for num_archs in (given, 40, 16) if name.startswith('adapt/') else (given,):
+            searcher = build_searcher(loop.searcher.to_dict(), space, None, 0, num_archs)
+            assert 2 * searcher.num_initial < num_archs
+        searches[name] = given
+
+    check_each(check, names())
+    assert {'quickstart/search.py', PUBLISHED.format('-search')} < searches.keys()
+    assert (
+        sum(name.startswith('adapt/') for name in searches) >= 20 and min(searches.values()) <= 60
+    )
 
 
 @pytest.mark.slow
@@ -288,9 +316,8 @@ def test_published_learning_stage(tmp_path):
         0.2,
         128,
     )
-    assert model.neck == dict(
-        type='MoCoV2Neck', in_channels=2048, hid_channels=2048, out_channels=128
-    )
+    assert (model.neck.type, model.neck.in_channels) == ('MoCoV2Neck', 2048)
+    assert (model.neck.hid_channels, model.neck.out_channels) == (2048, 128)
     assert optimiser == dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4)
     assert config.train_cfg.max_epochs == 100 and config.train_dataloader.batch_size == 24
     assert config.param_scheduler == [dict(type='CosineAnnealingLR', T_max=100, by_epoch=True)]
@@ -308,6 +335,24 @@ def test_published_learning_stage(tmp_path):
     ]
     assert net.teacher.momentum == 0.999 and not net.decay_inactive
     assert not any(parameter.requires_grad for parameter in net.teacher.parameters())
+
+
+def test_the_published_head_starts_as_kaiming_s():
+    """Normal with a variance of 2 / fan-in, biases of zero; torch's own start is uniform with a
+    variance of 1 / (3 fan-in)."""
+    torch.manual_seed(0)
+    neck = MODELS.build(read(PUBLISHED.format('_8xb24-coslr-100e')).model.neck)
+    neck.init_weights()
+    layers = [module for module in neck.modules() if isinstance(module, torch.nn.Linear)]
+    assert [layer.out_features for layer in layers] == [2048, 128]
+    for layer in layers:
+        weight = layer.weight.detach().double()
+        assert layer.bias.abs().max() == 0
+        standard = weight / math.sqrt(2 / 2048)
+        assert abs(standard.mean()) < 5 / math.sqrt(weight.numel())
+        assert standard.std().item() == pytest.approx(1, abs=0.01)
+        # The share within one deviation is 68 % of a normal distribution, 58 % of a uniform one.
+        assert (standard.abs() < 1).double().mean().item() == pytest.approx(0.6827, abs=0.005)
 
 
 def test_published_linear_stage():
@@ -336,9 +381,10 @@ def test_published_search():
     assert arguments['score_samples'] is arguments['calibration_dataloader'] is None
     assert evaluation['calibration_dataloader']['batch_size'] == 128
     assert (evaluation['calibration_batches'], evaluation['autocast']) == (49, None)
-    searcher = build_searcher(arguments['searcher'], SearchableResNeSt.space, None, 0)
+    searcher = build_searcher(arguments['searcher'], SearchableResNeSt.space, None, 0, 1000)
+    assert searcher.published and not searcher.additive and searcher.exploration == 0
     assert (searcher.num_initial, searcher.refit_every, searcher.max_draws) == (80, 8, 200_000)
-    assert searcher.depth_thresholds == (400, 800, 1600, 3200)
+    assert searcher.depth == 1 and searcher.depth_thresholds == (400, 800, 1600, 3200)
 
 
 def test_the_held_out_part_of_imagenet():
@@ -501,6 +547,54 @@ def test_strategies_are_compared_at_equal_image_passes(tmp_path):
         )
 
 
+def test_the_published_schedule_of_dsnas():
+    """Hu et al.'s code: 5 epochs up from 1e-4 to 0.5, a cosine over what is left of 240 epochs, of
+    which the search takes 80; then 160 epochs along another cosine, from the last rate down to 0.
+    """
+    config, length = read('dsnas/dsnas_shufflenetv2_8xb128-coslr-240e_in1k.py'), 100
+
+    def published(iteration, peak, first, last):
+        done = (iteration - first) / (last - first)
+        return peak * (1 + math.cos(math.pi * done)) / 2
+
+    expected = [1e-4 + (0.5 - 1e-4) * iteration / (5 * length) for iteration in range(5 * length)]
+    expected += [
+        published(iteration, 0.5, 5 * length, 240 * length)
+        for iteration in range(5 * length, 80 * length)
+    ]
+    reached = expected[-1]
+    expected += [
+        published(iteration, reached, 0, 160 * length) for iteration in range(160 * length)
+    ]
+
+    optimiser = torch.optim.SGD(
+        [torch.nn.Parameter(torch.zeros(1))], lr=config.optim_wrapper.optimizer.lr
+    )
+    schedulers = [
+        PARAM_SCHEDULERS.build(
+            scheduler.to_dict(), default_args=dict(optimizer=optimiser, epoch_length=length)
+        )
+        for scheduler in config.param_scheduler
+    ]
+    found = []
+    for _ in range(config.train_cfg.max_epochs * length):
+        found.append(optimiser.param_groups[0]['lr'])
+        optimiser.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    # mmengine's warm-up ends one iteration sooner.
+    np.testing.assert_allclose(found[: 5 * length], expected[: 5 * length], atol=1.1e-3)
+    np.testing.assert_allclose(found[5 * length :], expected[5 * length :], rtol=1e-4, atol=1e-7)
+    assert found[0] == pytest.approx(1e-4) and reached == pytest.approx(0.38458, abs=1e-4)
+
+    hook, wrapper = config.custom_hooks[0], config.optim_wrapper
+    assert (hook.search, hook.warm_up) == (80, 15)
+    assert (wrapper.macs_limit, wrapper.input_size) == (290e6, 224)
+    assert config.model.head.get('dropout', 0.1) == 0.1
+    assert config.second_stage.model.head.dropout == 0
+    assert config.model.backbone.norm_cfg == dict(type='BN', eps=1e-2)
+
+
 def test_the_published_supernet_of_shuffle_blocks(tmp_path):
     """Guo et al., ECCV 2020: 120 epochs of 1,024 images, weight decay on weights of layers alone;
     and one step at full width."""
@@ -528,9 +622,30 @@ def test_the_published_supernet_of_shuffle_blocks(tmp_path):
         splits(config.train_dataloader.dataset)[0] == 'learning'
         and splits(config.val_dataloader.dataset)[0] == 'held_out'
     )
+    learned = config.train_dataloader.dataset.dataset.pipeline
+    assert [step.type for step in learned] == [
+        'LoadImageFromFile',
+        'RandomResizedCrop',
+        'ColorJitter',
+        'RandomFlip',
+        'PackInputs',
+    ]
+    assert learned[2] == dict(type='ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4)
+    calibrated = config.arch_evaluation.calibration_dataloader.dataset.dataset
+    assert calibrated.pipeline == learned
+    assert 'ColorJitter' not in str(config.val_dataloader)
+    (hook,) = config.custom_hooks
+    assert hook.cost_bins == dict(macs=[290e6, 300e6, 310e6, 320e6, 330e6, 340e6, 350e6, 360e6])
+    assert hook.input_size == 224
 
     torch.manual_seed(0)
     model = build_model(config, tmp_path, 'cpu').train()
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    assert all(norm.weight is None and norm.bias is None for norm in norms) and len(norms) > 300
+    blue = torch.zeros(3, 8, 8, dtype=torch.uint8)
+    blue[0] = 255  # mm reads BGR
+    seen = model.data_preprocessor(dict(inputs=[blue], data_samples=[DataSample()]))['inputs'][0]
+    assert torch.equal(seen, blue.float()), 'neither normalised nor turned to RGB'
     assert (
         model.backbone.is_supernet
         and model.backbone.mid_scales == (1.0,) * 20

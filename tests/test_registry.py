@@ -2,13 +2,16 @@ import functools
 
 import pytest
 from mmengine.config import ConfigDict
+from mmengine.dataset import pseudo_collate
 from mmengine.registry import HOOKS as ROOT_HOOKS
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmpretrain.models import ImageClassifier
+from torch.optim import SGD
 
+from pinas_mm.datasets import SeededSplit
 from pinas_mm.engine import ArchSamplingHook
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.registry import HOOKS, MODELS, class_of
+from pinas_mm.registry import HOOKS, MODELS, class_of, with_type_names
 
 
 @pytest.mark.parametrize('registry', [HOOKS, ROOT_HOOKS])
@@ -50,3 +53,34 @@ def test_text_without_a_scope_is_of_the_default_scope():
 )
 def test_what_names_no_class_is_no_class_of_ours(config):
     assert class_of(config, HOOKS, 'mmpretrain') is object
+
+
+class Unregistered:
+    pass
+
+
+@pytest.mark.parametrize(
+    'name, ways',
+    [
+        ('pinas_mm.ArchSamplingHook', ['pinas_mm.engine.hooks.ArchSamplingHook', ArchSamplingHook]),
+        ('pinas_mm.SeededSplit', ['pinas_mm.datasets.SeededSplit', SeededSplit]),  # a function
+        (
+            'mmpretrain.ImageClassifier',
+            ['ImageClassifier', 'mmpretrain.models.ImageClassifier', ImageClassifier],
+        ),
+        ('mmengine.SGD', ['SGD', 'torch.optim.SGD', 'torch.optim.sgd.SGD', SGD]),
+        (f'{__name__}.Unregistered', [Unregistered]),
+        ('evolution', []),  # a searcher: of no registry
+    ],
+)
+def test_a_type_has_one_name_in_records_however_it_is_written(name, ways):
+    for kind in (name, *ways):
+        settings = dict(a=[dict(type=kind, lr=0.1)], b=(1, ConfigDict(type=kind)), c=None)
+        before = dict(settings)
+        assert with_type_names(settings, 'mmpretrain') == dict(
+            a=[dict(type=name, lr=0.1)], b=(1, dict(type=name)), c=None
+        )
+        assert settings == before
+    assert with_type_names(dict(collate_fn=pseudo_collate)) == dict(
+        collate_fn='mmengine.pseudo_collate'
+    )

@@ -149,7 +149,10 @@ def export(
     )
     backbone = model.classifier.backbone if part == 'classifier' else model
     with torch.no_grad():
-        if size < 2 or min(backbone(torch.zeros(1, 3, size, size))[-1].shape[-2:]) < 2:
+        if (
+            size < 2
+            or min(backbone(torch.zeros(1, backbone.in_channels, size, size))[-1].shape[-2:]) < 2
+        ):
             raise InputError(
                 f'--input-size {size}: the last feature map is smaller than 2 x 2; choose a '
                 f'larger one'
@@ -164,7 +167,9 @@ def export(
         kind: str, suffix: str, run: 'Callable[[Tensor], Any]', write: Callable[[BinaryIO], Any]
     ) -> None:
         path = out / f'{part}.{suffix}'
-        differences[kind] = programs.largest_difference(run, model, shapes, most)
+        differences[kind] = programs.largest_difference(
+            run, model, shapes, backbone.in_channels, most
+        )
         print(f'{path}: largest difference {differences[kind]:.1e} on images {shapes}')
         if differences[kind] > TOLERANCES[kind]:
             raise RuntimeError(

@@ -29,7 +29,7 @@ def main() -> None:
     add_data_check(options)
     args = options.parse_args()
 
-    from pinas_mm.engine.config import use_amp
+    from pinas_mm.engine.config import use_amp, use_auto_scale_lr
     from pinas_mm.engine.data_check import check_data
     from pinas_mm.engine.runner import build_runner
 
@@ -40,7 +40,7 @@ def main() -> None:
     if args.amp:
         use_amp(config)
     if args.auto_scale_lr:
-        config.auto_scale_lr.enable = True
+        use_auto_scale_lr(config)
     if args.check_data:
         check_data(config)
     build_runner(config).train()

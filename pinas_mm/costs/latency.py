@@ -102,7 +102,7 @@ def measure_latency(
 
     Args:
         model: A supernet, or an mm model with one as ``backbone``.
-        images: A batch ``(N, 3, H, W)``, of the size to be served.
+        images: A batch ``(N, C, H, W)``, of the size to be served.
         dtype: ``torch.float32``, or another one to autocast to.
         rounds: Timings per entry. With parallel positions no fewer than the default on a busy
             machine: a round has no more archs than a slot has candidates, and a regression has all
@@ -112,12 +112,19 @@ def measure_latency(
         on_progress: Called as ``on_progress(done, total)`` after every round.
 
     Raises:
-        InputError: The model has no searchable backbone, or it is a subnet.
+        InputError: The model has no searchable backbone, it is a subnet, or the images have other
+            channels than it reads.
     """
     # Here, since it looks for a CUDA compiler when it is imported, and warns where there is none.
     from torch.utils.benchmark import Timer
 
     model, backbone = unwrapped(model), supernet_of(model)
+    if images.shape[1] != backbone.in_channels:
+        raise InputError(
+            f'images of shape {tuple(images.shape)}: model.backbone reads '
+            f'in_channels={backbone.in_channels}: expected '
+            f'{len(images), backbone.in_channels, *images.shape[2:]}'
+        )
     space, rng = backbone.space, np.random.default_rng(seed)
     whole = (
         model
@@ -269,13 +276,13 @@ class Stopwatch:
     marking does not wait for it."""
 
     def __init__(self, device: torch.device) -> None:
-        self.on_gpu = device.type == 'cuda'
+        self.device, self.on_gpu = device, device.type == 'cuda'
 
     def mark(self) -> Any:
         if not self.on_gpu:
             return time.perf_counter()
         event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))
         return event
 
     def milliseconds(self, start: Any, end: Any) -> float:

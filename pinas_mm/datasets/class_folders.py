@@ -7,9 +7,8 @@ from typing import Any
 
 from mmpretrain.datasets import CustomDataset
 
-from ..errors import InputError
+from ..errors import InputError, warn_once
 from ..registry import DATASETS
-from ..warn_once import warn_once
 
 # What OpenCV decodes. mmpretrain's own list leaves out WebP and two spellings.
 EXTENSIONS = (

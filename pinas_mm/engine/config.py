@@ -63,13 +63,36 @@ def option_values(options: Sequence[str]) -> dict[str, Any]:
     return found.values
 
 
+def use_auto_scale_lr(config: Config) -> None:
+    """Lets mmengine scale the learning rate to the actual total batch size.
+
+    Raises:
+        InputError: The config does not say for which batch size its learning rate is.
+    """
+    scaling = config.get('auto_scale_lr') or {}
+    base = scaling.get('base_batch_size')
+    if isinstance(base, bool) or not isinstance(base, int) or base < 1:
+        raise InputError(
+            f'--auto-scale-lr: {config.filename or "config"} has '
+            f'auto_scale_lr.base_batch_size={base!r}: expected '
+            'auto_scale_lr=dict(base_batch_size=256), the total batch size that its learning rate '
+            'is for'
+        )
+    config.auto_scale_lr.enable = True
+
+
 def use_amp(config: Config) -> None:
     """Makes the optimiser wrapper of a config the mixed-precision form of the same.
 
     Raises:
-        InputError: Its form is not known.
+        InputError: There is no wrapper, or its form is not known.
     """
-    wrapper = config.optim_wrapper
+    wrapper = config.get('optim_wrapper')
+    if not wrapper:
+        raise InputError(
+            f'--amp: {config.filename or "config"} has no optim_wrapper: expected a config that '
+            f'trains'
+        )
     kind = class_of(
         wrapper.get('type', 'OptimWrapper'), OPTIM_WRAPPERS, config.get('default_scope')
     )

@@ -11,9 +11,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..datasets import SeededSamples
 from ..datasets.named_loading import name_unreadable_files
-from ..errors import InputError
-from ..scoring.bn_recalibration import CALIBRATION_BATCHES, MIN_CALIBRATION_BATCH
-from ..warn_once import warn_once
+from ..errors import InputError, warn_once
+from ..scoring.bn_recalibration import (
+    CALIBRATION_BATCHES,
+    MIN_CALIBRATION_BATCH,
+    MIN_CALIBRATION_IMAGES,
+)
 
 
 def build_loader(
@@ -135,13 +138,54 @@ def calibration_config(train_dataloader: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def calibration_loader(config: dict[str, Any], num_batches: int, seed: int = 0) -> DataLoader:
+def calibration_loader(
+    config: dict[str, Any],
+    num_batches: int,
+    seed: int = 0,
+    key: str = 'arch_evaluation.calibration_dataloader',
+) -> DataLoader:
+    """A loader of the batches that BN is recalibrated with: those of :func:`seeded_loader`.
+
+    Warns once where there are fewer than asked for, or so few images that their statistics say
+    little.
+
+    Args:
+        config, num_batches, seed: As in :func:`seeded_loader`.
+        key: Where the config stands.
+
+    Raises:
+        InputError: Too small a batch, or none.
+    """
+    size = config.get('batch_size', 1)
+    if size < MIN_CALIBRATION_BATCH:
+        raise InputError(
+            f'{key}.batch_size={size}: BN statistics of so few images say too little; expected at '
+            f'least {MIN_CALIBRATION_BATCH}'
+        )
+    loader = seeded_loader(config, num_batches, seed, key)
+    size = loader.batch_size or size  # capped where the dataset is smaller
+    batches, images = len(loader), len(loader) * size
+    dataset: Any = loader.dataset
+    asked = f'{key} has {len(dataset)} images, {batches} whole batches of {size}'
+    if batches < num_batches:
+        asked += f', and calibration_batches={num_batches}'
+    if images < MIN_CALIBRATION_IMAGES:
+        asked += f'; of fewer than {MIN_CALIBRATION_IMAGES} images the scores are unsure'
+    if batches < num_batches or images < MIN_CALIBRATION_IMAGES:
+        warn_once(f'BN is recalibrated with {images} images: {asked}')
+    return loader
+
+
+def seeded_loader(
+    config: dict[str, Any], num_batches: int, seed: int = 0, key: str = 'dataloader'
+) -> DataLoader:
     """A loader of whole batches whose samples and augmentation are fixed by ``seed``.
 
     Args:
         config: An mm dataloader config, such as the training one; its sampler is replaced.
-        num_batches: Batches to calibrate with; fewer where the dataset has fewer whole ones.
+        num_batches: Most batches; fewer where the dataset has fewer whole ones.
         seed: Seed of the draw and of each sample's augmentation.
+        key: Where the config stands.
 
     Raises:
         InputError: The dataset has not even one whole batch.
@@ -151,15 +195,15 @@ def calibration_loader(config: dict[str, Any], num_batches: int, seed: int = 0) 
     size = len(dataset)
     if MIN_CALIBRATION_BATCH <= size < config['batch_size']:
         warn_once(
-            f'batch_size={config["batch_size"]} of calibration_dataloader: '
+            f'{key}.batch_size={config["batch_size"]}: '
             f'{type(dataset).__name__} has {size} samples, so the batch is {size}'
         )
         config['batch_size'] = size
     batches = min(num_batches, size // config['batch_size'])
     if batches < 1:
         raise InputError(
-            f'calibration_dataloader: no whole batch of {config["batch_size"]} in {size} samples '
-            f'(num_batches={num_batches})'
+            f'{key}: no whole batch of {config["batch_size"]} in {size} samples '
+            f'(num_batches={num_batches}): expected a smaller batch_size'
         )
     return whole_set_loader(
         config | dict(dataset=SeededSamples(dataset, seed), drop_last=True),

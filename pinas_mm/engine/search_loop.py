@@ -22,14 +22,14 @@ from ..costs.latency import read_latency
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import supernet_of
-from ..registry import LOOPS
+from ..registry import LOOPS, with_type_names
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import ArchEvaluator, build_arch_evaluator
 from ..scoring.race import Race
 from ..search.history import History, Record
 from ..search.pareto import pareto_front
 from ..search.search import Failure, ranked, rescore, search
-from ..search.searchers import build_searcher, searcher_name
+from ..search.searchers import NUM_ARCHS, build_searcher, searcher_name
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
@@ -37,6 +37,8 @@ from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
 from .forecast import Forecast, forecast
 from .loaders import arch_evaluation, calibration_loader, capped, whole_set_loader
+
+SCORE = 'accuracy/top1'
 
 
 @LOOPS.register_module()
@@ -96,11 +98,11 @@ class SearchLoop(BaseLoop):
         evaluator: dict | list,
         searcher: dict,
         input_size: int | tuple[int, int],
-        num_archs: int = 1000,
+        num_archs: int = NUM_ARCHS,
         ask_size: int = 8,
         calibration_dataloader: dict | None = None,
         calibration_batches: int | None = None,
-        score: str = 'accuracy/top1',
+        score: str = SCORE,
         constraints: dict | None = None,
         latency_table: str | None = None,
         score_samples: int | None = None,
@@ -122,7 +124,9 @@ class SearchLoop(BaseLoop):
             latency = read_latency(latency_table, self.backbone)
             self.costs.add('latency', latency.fixed, latency.arrays())
         self.constraints = Constraints(self.costs, **constraints or {})
-        self.searcher = build_searcher(searcher, self.backbone.space, self.constraints, seed)
+        self.searcher = build_searcher(
+            searcher, self.backbone.space, self.constraints, seed, num_archs
+        )
         self.objectives: tuple[str, ...] = getattr(self.searcher, 'objectives', ('macs',))
         self.num_archs, self.ask_size, self.score, self.top_k, self.seed = (
             num_archs,
@@ -171,7 +175,7 @@ class SearchLoop(BaseLoop):
         num_samples = capped('score_samples', score_samples, self.whole_evaluator.loader.dataset)
         if num_samples is not None or racing is not None:
             self.quick_evaluator = arch_evaluator(num_samples, racing)
-        self.header = dict(
+        header = dict(
             config=Path(runner.cfg.filename or '').name,
             seed=seed,
             searcher=dict(searcher, type=searcher_name(searcher['type'])),
@@ -190,6 +194,7 @@ class SearchLoop(BaseLoop):
             model=runner.cfg.get('model'),
             latency_table_checksum=zlib.crc32(repr(self.costs.tables.get('latency')).encode()),
         )
+        self.header = with_type_names(header, runner.cfg.get('default_scope'))
 
     def run(self) -> dict[str, float]:
         """:meth:`search` between the hooks of a test; returns the winner's metrics."""
@@ -205,8 +210,9 @@ class SearchLoop(BaseLoop):
         Ctrl-C leaves the history complete up to the last asked batch and is passed on.
 
         Raises:
-            InputError: No arch could be evaluated.
+            InputError: The metrics cannot be computed, or no arch could be evaluated.
         """
+        self.check_metrics()
         history = self.open_history()
         if history.records:
             self.runner.logger.info(f'{history.path}: goes on after {len(history.records)} records')
@@ -253,8 +259,17 @@ class SearchLoop(BaseLoop):
             self.write_results(records, best[0])
         return best[0]
 
+    def check_metrics(self) -> None:
+        """Computes the metrics of one arch on two samples.
+
+        Raises:
+            InputError: They cannot be computed, or the score is not among them.
+        """
+        self.whole_evaluator.check(self.score)
+
     def forecast(self) -> Forecast:
         """What the search will cost, from a short probe; searches and writes nothing."""
+        self.check_metrics()
         archs = self.searcher.ask(min(self.ask_size, self.num_archs))
         rescored = (
             0 if self.quick_evaluator is self.whole_evaluator else min(self.top_k, self.num_archs)
@@ -317,6 +332,7 @@ class SearchLoop(BaseLoop):
             space=self.backbone.space.name,
             arch=record.arch,
             widen_factor=self.backbone.widen_factor,
+            in_channels=self.backbone.in_channels,
             scores=record.metrics,
             costs=record.costs,
             seed=self.seed,

@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
@@ -28,16 +26,19 @@ from ..datasets.shared_images import shared_images
 from ..engine.data_settings import complete
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
+from ..engine.loader_settings import check_loaders
 from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
-from ..engine.runner import build_runner, init_ranks
+from ..engine.metric_check import check_metrics
+from ..engine.runner import build_runner, build_supernet, init_ranks
 from ..engine.search_config import search_config
+from ..engine.search_loop import SCORE
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..models.channels import check_channels
 from ..registry import HOOKS, class_of
+from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..search.history import read_history
-from ..search.searchers import build_searcher
+from ..search.searchers import NUM_ARCHS, build_searcher
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile, read_arch
 from ..subnets.state_dict import subnet_state_dict
@@ -175,11 +176,14 @@ class Adaptation:
             if part == 'train' or not isinstance(scored, UnlabelledDomain):
                 self.check_held_out(scored, other, part)
         self.calibration_loader()
+        check_metrics(self.config, 'val', loop.get('score', SCORE))
+        check_metrics(self.config, 'test')
         build_searcher(
             loop.get('searcher') or {},
             self.costs.space,
             Constraints(self.costs, **loop.get('constraints') or {}),
             0,
+            loop.get('num_archs', NUM_ARCHS),
         ).ask(1)
 
     def check_held_out(self, scored: Dataset, other: Dataset, part: str) -> None:
@@ -356,7 +360,7 @@ class Adaptation:
         """Trains a subnet and tests it on the test set, read for nothing else."""
         arch = unwrapped(runner.model).backbone.arch
         result = self.train(runner, lambda iteration: arch)
-        metrics = {key: float(value) for key, value in runner.test().items()}
+        metrics = numbers(runner.test())
         return result | dict(
             metrics=metrics, arch=self.costs.space.encode(arch), costs=self.costs.arch_costs(arch)
         )
@@ -364,7 +368,7 @@ class Adaptation:
     def write_source_weights(self, folder: Path, source: Arch) -> str:
         """Writes ``start.pth``: the backbone of the source arch with its weights. Another arch
         takes of it what it has too."""
-        model = self.build_supernet()
+        model = build_supernet(self.config)
         load_strict(model.backbone, self.supernet, 'backbone.')
         with recalibrated_bn(model, source, self.calibration_loader()):
             state = {
@@ -389,22 +393,12 @@ class Adaptation:
             settings['calibration_dataloader'], settings['calibration_batches']
         )
 
-    def build_supernet(self) -> BaseModel:
-        """The target's model with a supernet as its backbone, untrained."""
-        config = copy.deepcopy(self.config.model)
-        config.backbone.update(arch=None, init_cfg=None)
-        config.setdefault('data_preprocessor', self.config.get('data_preprocessor'))
-        # Its norms see one process's images; a synchronised one would not run on a CPU at all.
-        model = revert_sync_batchnorm(MODELS.build(config)).to(get_device())
-        check_channels(model)
-        return model
-
     # ----------------------------------------------------------------------------------------------
 
     @cached_property
     def costs(self) -> CostTable:
         """Costs of the archs in the target's model."""
-        costs = measure_costs(self.build_supernet(), self.stages['search_loop']['input_size'])
+        costs = measure_costs(build_supernet(self.config), self.stages['search_loop']['input_size'])
         for note in costs.notes:
             print_log(note, 'current')
         return costs
@@ -442,7 +436,8 @@ def check_adaptation_config(config: Config) -> None:
     """Whether a config says what each step needs.
 
     Raises:
-        InputError: A key or the sampling hook is missing, or the search's data are the test's.
+        InputError: A key or the sampling hook is missing, a loader of a stage cannot be built, or
+            the search's data are the test's.
     """
     name, scope = config.filename or 'config', config.get('default_scope')
     needed = (
@@ -468,6 +463,10 @@ def check_adaptation_config(config: Config) -> None:
             f'one path would be trained'
         )
     search_config(config)
+    for stage in ('supernet_stage', 'subnet_stage'):
+        merged = copy.deepcopy(config)
+        merged.merge_from_dict(merged.get(stage) or {})
+        check_loaders(merged)
     sets = [
         {
             key: value

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..checkpoint import load_checkpoint
 from ..costs import CostTable, measure_costs
-from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
+from ..engine.loaders import arch_evaluation, calibration_loader, seeded_loader, whole_set_loader
 from ..errors import InputError
 from ..evaluation import LabelLikelihood
 from ..models.backbones import supernet_of
@@ -86,7 +86,8 @@ def supernet_scores(
         else [config.val_evaluator]
     )
     if isinstance(_mm_model(runner), BaseClassifier) and not any(
-        issubclass(class_of(metric, METRICS), LabelLikelihood) for metric in metrics
+        issubclass(class_of(metric, METRICS, config.get('default_scope')), LabelLikelihood)
+        for metric in metrics
     ):
         metrics = [*metrics, dict(type='pinas_mm.LabelLikelihood')]
     calibration = calibration_loader(
@@ -242,7 +243,7 @@ def _advance(
 
 @torch.no_grad()
 def _minibatch(runner: Runner, seed: int) -> Tensor:
-    loader = calibration_loader(arch_evaluation(runner.cfg)['calibration_dataloader'], 1, seed)
+    loader = seeded_loader(arch_evaluation(runner.cfg)['calibration_dataloader'], 1, seed)
     return _mm_model(runner).data_preprocessor(next(iter(loader)), False)['inputs'][:MINIBATCH]
 
 

@@ -10,10 +10,13 @@ from mmengine.runner import find_latest_checkpoint
 from ..checkpoint import load_strict
 from ..engine.config import load_config
 from ..engine.data_check import check_data
+from ..engine.loader_settings import check_loaders
+from ..engine.metric_check import check_metrics
 from ..engine.runner import build_runner
 from ..engine.search_config import search_config
-from ..engine.search_loop import SearchLoop
+from ..engine.search_loop import SCORE, SearchLoop
 from ..errors import InputError
+from ..scoring.arch_metrics import numbers
 from ..search.history import Record
 from ..search.search import ranked, to_record
 from ..spaces import Arch
@@ -51,9 +54,13 @@ class Pipeline:
             in %.
 
         Raises:
-            InputError: A config cannot be read, a stage was run under another config, or no arch
-                has the cost of the found one.
+            InputError: A config cannot be read, its loaders cannot be built or its metrics not be
+                computed, a stage was run under another config, or no arch has the cost of the found
+                one.
         """
+        for stage in self.configs:  # before the first of them takes hours
+            check_loaders(self.config(stage, {}))
+        self.check_metrics()
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train(
             'linear',
@@ -71,6 +78,16 @@ class Pipeline:
             InputError: Some cannot be read; they are listed.
         """
         check_data(*(self.config(stage, {}) for stage in STAGES))
+
+    def check_metrics(self) -> None:
+        """Computes the metrics of every stage and transfer once, before hours of training."""
+        for stage in self.configs:
+            config = self.config(stage, {})
+            for phase in ('val', 'test'):
+                score = config.search_loop.get('score', SCORE) if stage == 'search' else None
+                # The search's own test set is read by nothing.
+                if (stage, phase) != ('search', 'test') and stage != 'learn':
+                    check_metrics(config, phase, score)
 
     def search(self, learned: str, linear: str, num_random: int) -> list[dict[str, Any]]:
         """Searches and chooses archs of equal cost, unless that is done; writes a subnet for each.
@@ -178,7 +195,7 @@ class Pipeline:
         def train_and_test(config: Config) -> dict[str, float]:
             runner = build_runner(config)
             runner.train()
-            return {key: float(value) for key, value in runner.test().items()}
+            return numbers(runner.test())
 
         return run_once(
             self.config(stage, self.with_subnet(subnet)), self.work_dir / folder, train_and_test

@@ -14,6 +14,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..errors import InputError
 from ..fileio import write_atomic
+from ..registry import with_type_names
 from ..settings import changed_settings, plain_settings
 
 STAGE = 'stage.json'
@@ -38,7 +39,8 @@ def run_once(
             differ, with both values; or files of another run.
     """
     path = folder / STAGE
-    wanted = plain_settings(config.to_dict())
+    scope = config.get('default_scope')
+    wanted = plain_settings(with_type_names(config.to_dict(), scope))
     wanted.pop('work_dir', None)
     found = json.loads(path.read_text()) if path.exists() else None
     foreign = found is None and folder.exists() and any(folder.iterdir())

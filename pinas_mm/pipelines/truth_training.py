@@ -26,7 +26,7 @@ from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
 from ..private_api import loader_configs
 from ..ranking.truth import TruthTable
-from ..registry import HOOKS, MODELS, class_of
+from ..registry import HOOKS, MODELS, class_of, with_type_names
 from ..settings import changed_settings, plain_settings
 from ..spaces import Arch, SearchSpace
 
@@ -201,7 +201,7 @@ class TruthFile:
         settings = {
             key: value for key, value in config.to_dict().items() if key not in INCIDENTAL
         } | settings
-        settings = plain_settings(settings)
+        settings = plain_settings(with_type_names(settings, config.get('default_scope')))
         self.trainings: dict[Arch, list[float]] = {}
         if self.path.exists():
             if not meta.exists():

@@ -74,9 +74,10 @@ class DSNASMixin(_Wrapper):
         macs_limit: Most MACs of the choice blocks (not of stem, tail and head), in units of one;
             published 290e6. None for no limit.
         macs_coef: Weight of ``sum over slots of p(chosen) * MACs(chosen)``, MACs in millions, in
-            steps whose arch is above the limit; 1e-6 as published. (There the task's part of the
-            logits' gradient is divided by the number of GPUs once more and this part multiplied by
-            it, so that with n of them the published one weighs as n * n * 1e-6 does here.)
+            steps whose arch is above the limit; 64e-6 weighs as much as the 1e-6 of the published
+            run on 8 GPUs. (The authors' code divides the task's part of the logits' gradient by the
+            number of GPUs twice and this part never, and sums both over the GPUs; here both are
+            means over the GPUs. So its coefficient counts for 8 * 8 times as much.)
         input_size: Height and width of the images whose MACs are counted, or one number for both;
             with ``macs_limit``.
         fix_lead: A slot is fixed once its likeliest candidate leads the second by so much
@@ -99,7 +100,7 @@ class DSNASMixin(_Wrapper):
         logits_optimizer: dict | None = None,
         reward: str = 'linear',
         macs_limit: float | None = None,
-        macs_coef: float = 1e-6,
+        macs_coef: float = 64e-6,
         input_size: int | tuple[int, int] | None = None,
         fix_lead: float = 0.3,
         arch_seed: int = 0,
@@ -218,20 +219,22 @@ class DSNASMixin(_Wrapper):
         Raises:
             FloatingPointError: The loss is not finite; no parameter was changed by it.
         """
-        share_of_loss = loss.item()
+        super().backward(loss, **kwargs)
+        # Not before it: checkpointed parts run again there.
+        gates, self.backbone.gates = self.backbone.gates, None
+        assert self.logits is not None and gates is not None  # optim_context has set them
+        gradient = torch.zeros_like(gates) if gates.grad is None else gates.grad
+        # Python waits for a GPU once a pass, here: for both together.
+        numbers = torch.cat([gradient, loss.detach().to(gradient)[None]]).cpu()
+        share_of_loss = numbers[-1].item()
         if not math.isfinite(share_of_loss):
+            self.zero_grad()
             raise FloatingPointError(
                 f'the loss of arch {self.backbone.space.encode(self.arch)} is {share_of_loss} at '
                 f'pass {self.passes}: '
                 'training has diverged; the last checkpoint is from before it'
             )
-        super().backward(loss, **kwargs)
-        # Not before it: checkpointed parts run again there.
-        gates, self.backbone.gates = self.backbone.gates, None
-        assert self.logits is not None and gates is not None  # optim_context has set them
-        costs = (
-            torch.zeros_like(gates) if gates.grad is None else gates.grad
-        ).cpu() / self._gradient_scale()
+        costs = numbers[:-1] / self._gradient_scale()
         self._watch_signal(costs.abs() / self._share)
         self._loss += share_of_loss
         if self.learning:
@@ -369,7 +372,16 @@ class DSNASMixin(_Wrapper):
     def _restore(self, loaded: dict[str, Any]) -> None:
         assert self.logits is not None  # the Runner has called initialize_count_status
         self.logits.load_state_dict(loaded['logits'])
-        self.logits_optimizer.load_state_dict(loaded['optimizer'])
+        # A resumed Runner loads all onto its GPU; Adam would leave its count of steps there.
+        optimizer = dict(loaded['optimizer'])
+        optimizer['state'] = {
+            row: {
+                key: value.cpu() if isinstance(value, Tensor) else value
+                for key, value in state.items()
+            }
+            for row, state in optimizer['state'].items()
+        }
+        self.logits_optimizer.load_state_dict(optimizer)
         self.passes, self.baseline, self.signal = (
             loaded['passes'],
             loaded['baseline'],

@@ -15,6 +15,7 @@ from mmpretrain.models import ImageClassifier
 from ..checkpoint import load_checkpoint, load_strict
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone, backbone_type
+from ..models.backbones.searchable import is_pretrained
 from ..registry import class_of
 from ..spaces.subnet_file import SubnetFile
 from ..strategies import DSNASMixin
@@ -52,8 +53,8 @@ def subnet_classifier(
     data = config.to_dict()
     init_default_scope(data.get('default_scope') or 'mmpretrain')
     backbone = _searchable(data, config)
-    kind = data['model'].get('type')
-    if not issubclass(class_of(kind, MODELS), ImageClassifier):
+    kind, scope = data['model'].get('type'), data.get('default_scope')
+    if not issubclass(class_of(kind, MODELS, scope), ImageClassifier):
         raise InputError(
             f'{config.filename}: its model is a {kind}, expected an ImageClassifier; of any '
             f'other, the backbone alone '
@@ -64,21 +65,29 @@ def subnet_classifier(
     preprocessor = model.get('data_preprocessor') or data.get('data_preprocessor')
     built = MODELS.build(model | {'data_preprocessor': preprocessor})
     _load_subnet(built, built.backbone, checkpoint, 'backbone.')
-    backbone |= dict(arch=list(built.backbone.arch), widen_factor=built.backbone.widen_factor)
+    backbone |= built_as(built.backbone)
 
     data['model'] = model
     data['custom_imports'] = custom_imports(data.get('custom_imports'), built.backbone)
     data['custom_hooks'] = [
         hook
         for hook in data.get('custom_hooks') or []
-        if not issubclass(class_of(hook, HOOKS), _classes(SUPERNET_HOOKS, HOOKS))
+        if not issubclass(class_of(hook, HOOKS, scope), _classes(SUPERNET_HOOKS, HOOKS))
     ]
     data |= ordinary_loops(data)
     if data.get('optim_wrapper'):
-        data['optim_wrapper'] = ordinary_optim_wrapper(data['optim_wrapper'])
+        data['optim_wrapper'] = ordinary_optim_wrapper(data['optim_wrapper'], scope)
     for key in ('arch_evaluation', 'search_loop', 'second_stage', 'work_dir', 'launcher'):
         data.pop(key, None)
     return Config(data | dict(load_from=None, resume=False)), built
+
+
+def built_as(backbone: SearchableBackbone) -> dict[str, Any]:
+    """The arguments that a subnet file would give a backbone; channels where they are not 3."""
+    channels = backbone.in_channels
+    return dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor) | (
+        dict(in_channels=channels) if channels != SubnetFile.in_channels else {}
+    )
 
 
 def ordinary_loops(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,10 +100,15 @@ def ordinary_loops(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def ordinary_optim_wrapper(config: Mapping[str, Any]) -> dict[str, Any]:
+def ordinary_optim_wrapper(config: Mapping[str, Any], scope: str | None) -> dict[str, Any]:
     """mm's optimiser wrapper with the settings of a config's; what only a supernet needs is left
-    out."""
-    kind = class_of(config, OPTIM_WRAPPERS)
+    out.
+
+    Args:
+        config: ``optim_wrapper`` of a config.
+        scope: Its ``default_scope``.
+    """
+    kind = class_of(config, OPTIM_WRAPPERS, scope)
     mixins = [cls for cls in (DSNASMixin, SubnetAwareMixin) if issubclass(kind, cls)]
     if not mixins:
         return dict(config)
@@ -133,7 +147,8 @@ def subnet_backbone(
     else:
         arguments = _without_pretrained(_searchable(config.to_dict(), config))
     arguments['arch'] = Path(subnet)
-    space = class_of(arguments, MODELS).space  # type: ignore[attr-defined]  # of a backbone
+    scope = config.get('default_scope') if config else None
+    space = class_of(arguments, MODELS, scope).space  # type: ignore[attr-defined]  # of a backbone
     stages = space.num_stages + bool(space.tail_channels)
     arguments['out_indices'] = list(range(stages) if out_indices is None else out_indices)
     backbone = MODELS.build(arguments)
@@ -143,7 +158,7 @@ def subnet_backbone(
         else ''
     )
     _load_subnet(backbone, backbone, checkpoint, prefix)
-    arguments |= dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor)
+    arguments |= built_as(backbone)
     imports = custom_imports(config.get('custom_imports') if config else None, backbone)
     return Config(dict(custom_imports=imports, model=arguments)), backbone
 
@@ -153,7 +168,7 @@ def _searchable(data: dict, config: Config) -> dict:
     classifier: frozen stages."""
     backbone = (data.get('model') or {}).get('backbone') or {}
     kind = backbone.get('type')
-    if not issubclass(class_of(kind, MODELS), SearchableBackbone):
+    if not issubclass(class_of(kind, MODELS, data.get('default_scope')), SearchableBackbone):
         raise InputError(
             f'{config.filename}: its model.backbone is {kind!r}, expected a searchable backbone, '
             f"one of 'pinas_mm' or of a package that its custom_imports names"
@@ -192,7 +207,7 @@ def _without_pretrained(config: Any) -> Any:
         }
         init = config.get('init_cfg')
         if any(
-            isinstance(entry, dict) and entry.get('type') == 'Pretrained'
+            isinstance(entry, dict) and is_pretrained(entry)
             for entry in (init if isinstance(init, list) else [init])
         ):
             del config['init_cfg']

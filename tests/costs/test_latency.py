@@ -71,6 +71,16 @@ def known(measure_known):
     )
 
 
+def test_latency_of_images_with_other_channels():
+    backbone = SearchableMacroNet(widen_factor=0.125, in_channels=1)
+    latency = measure_latency(backbone, torch.zeros(1, 1, 32, 32), rounds=1, num_check=3)
+    assert latency.setting['images'] == [1, 1, 32, 32]
+    with pytest.raises(
+        InputError, match=r'images of shape \(1, 3, 32, 32\): .* in_channels=1: expected \(1, 1, 32'
+    ):
+        measure_latency(backbone, IMAGES, rounds=1, num_check=3)
+
+
 def test_known_times_are_found(known):
     """In ms."""
     np.testing.assert_allclose(known.tables, 1000 * KNOWN, rtol=0.05)

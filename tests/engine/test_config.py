@@ -3,7 +3,7 @@ from mmengine.config import Config
 from mmengine.optim import OptimWrapper
 
 from pinas_mm import compat
-from pinas_mm.engine.config import load_config, option_values, use_amp
+from pinas_mm.engine.config import load_config, option_values, use_amp, use_auto_scale_lr
 from pinas_mm.errors import InputError
 from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper
 
@@ -80,3 +80,45 @@ def test_a_config_of_a_package_that_is_missing_says_what_to_install(tmp_path, mo
         'mmdet',
     ):
         load_config(tmp_path / 'detector.py', {})
+
+
+@pytest.fixture
+def lazy(tmp_path):
+    """Writes a config in mmengine's pure-Python dialect, which inherits an optimiser wrapper."""
+    (tmp_path / 'base.py').write_text(
+        'from torch.optim import SGD\n'
+        'from pinas_mm.strategies import DSNASOptimWrapper\n'
+        'optim_wrapper = dict(type=DSNASOptimWrapper, optimizer=dict(type=SGD, lr=0.1))\n'
+    )
+    (tmp_path / 'lazy.py').write_text(
+        'from mmengine.config import read_base\nwith read_base():\n    from .base import *\n'
+    )
+    return tmp_path / 'lazy.py'
+
+
+def test_the_form_for_mixed_precision_of_a_class_that_a_pure_python_config_inherits(lazy):
+    config = load_config(lazy, {})
+    use_amp(config)
+    assert config.optim_wrapper.type == 'pinas_mm.DSNASAmpOptimWrapper'
+
+
+def test_mixed_precision_needs_an_optimiser_wrapper():
+    with pytest.raises(InputError, match='--amp: config has no optim_wrapper: expected a config'):
+        use_amp(Config(dict(search_loop={})))
+
+
+@pytest.mark.parametrize(
+    'scaling', [None, {}, dict(enable=False), dict(base_batch_size=0), dict(base_batch_size='256')]
+)
+def test_scaling_the_learning_rate_needs_the_batch_size_that_it_is_for(scaling):
+    config = Config({} if scaling is None else dict(auto_scale_lr=scaling))
+    with pytest.raises(
+        InputError, match=r'--auto-scale-lr: config has auto_scale_lr.base_batch_si'
+    ):
+        use_auto_scale_lr(config)
+
+
+def test_the_learning_rate_is_scaled():
+    config = Config(dict(auto_scale_lr=dict(base_batch_size=256)))
+    use_auto_scale_lr(config)
+    assert config.auto_scale_lr == dict(base_batch_size=256, enable=True)

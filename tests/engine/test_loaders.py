@@ -4,16 +4,17 @@ import random
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
 
+from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.engine.loaders import (
     arch_evaluation,
     build_loader,
     calibration_loader,
     whole_set_loader,
 )
-from pinas_mm.errors import InputError
+from pinas_mm.errors import InputError, warn_once
 
 CROP = [dict(type='RandomCrop', crop_size=32, padding=8), dict(type='RandomFlip', prob=0.5)]
 
@@ -94,9 +95,97 @@ def test_only_whole_batches(tiny):
         with pytest.raises(
             InputError,
             match=rf'calibration_dataloader: no whole batch .* {indices} samples '
-            rf'\(num_batches={batches}\)',
+            rf'\(num_batches={batches}\): expected a smaller batch_size',
         ):
             calibration_loader(tiny.digits(indices=indices), batches)
+
+
+@pytest.fixture
+def said(monkeypatch):
+    messages = []
+
+    def print_log(message, **kwargs):
+        if message.startswith('BN is recalibrated'):
+            messages.append(message)
+
+    monkeypatch.setattr('mmengine.logging.print_log', print_log)
+    warn_once.cache_clear()
+    return messages
+
+
+def test_too_few_calibration_images_are_said_once_or_refused(tiny, said):
+    key = 'arch_evaluation.calibration_dataloader'
+    for _ in range(2):
+        calibration_loader(tiny.digits(indices=64), 4)
+        assert said == []
+    for _ in range(2):
+        calibration_loader(tiny.digits(indices=60), 8)
+    assert said == [
+        f'BN is recalibrated with 48 images: {key} has 60 images, 3 whole batches of 16, and '
+        'calibration_batches=8; of fewer than 64 images the scores are unsure'
+    ]
+    calibration_loader(tiny.digits(indices=64, batch_size=32), 1)
+    assert 'with 32 images' in said[1] and 'calibration_batches' not in said[1]
+    with pytest.raises(InputError, match=rf'{key}.batch_size=8: .* expected at least 16'):
+        calibration_loader(tiny.digits(batch_size=8), 4)
+    with pytest.raises(InputError, match='bank_dataloader of KNNHook.batch_size=8: .*'):
+        calibration_loader(tiny.digits(batch_size=8), 4, key='bank_dataloader of KNNHook')
+    assert len(said) == 2
+
+
+def cached_transforms(place):
+    """RTMDet's kind of training pipeline: transforms that mix an image with those that came before
+    it."""
+    return dict(
+        type='mmdet.CocoDataset',
+        data_root=str(place / 'coco'),
+        ann_file='annotations/instances_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        metainfo=dict(classes=tuple('0123456789')),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='mmdet.LoadAnnotations', with_bbox=True),
+            dict(type='mmdet.CachedMosaic', img_scale=(48, 48), max_cached_images=8),
+            dict(type='mmdet.Resize', scale=(48, 48), keep_ratio=False),
+            dict(type='mmdet.CachedMixUp', img_scale=(48, 48), max_cached_images=4),
+            dict(type='mmdet.PackDetInputs', meta_keys=('img_id',)),
+        ],
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('wrapped', [False, True])
+@pytest.mark.parametrize('workers', [0, 2])
+def test_transforms_that_remember_samples_give_the_same_at_every_pass(tmp_path, workers, wrapped):
+    init_default_scope('mmdet')
+    write_digit_scenes(tmp_path / 'scenes', dict(train=40), 48)
+    dataset = cached_transforms(tmp_path / 'scenes')
+    if wrapped:
+        dataset = dict(
+            type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=1, dataset=dataset)]
+        )
+    config = dict(
+        batch_size=16,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        dataset=dataset,
+        sampler=None,
+    )
+
+    def images(loader):
+        return [torch.stack(batch['inputs']) for batch in loader]
+
+    loader = calibration_loader(config, 2)
+    first, second = images(loader), images(loader)
+    other = images(calibration_loader(config | dict(num_workers=0, persistent_workers=False), 2))
+    assert len(first) == 2
+    for again in (second, other):
+        assert all(map(torch.equal, first, again))
+    # They do mix: an image after the first four is not what is on the disk.
+    plain = cached_transforms(tmp_path / 'scenes')
+    del plain['pipeline'][2], plain['pipeline'][3]
+    unmixed = images(calibration_loader(config | dict(dataset=plain), 2))
+    assert not any(map(torch.equal, first[0][5:], unmixed[0][5:]))
 
 
 @pytest.mark.parametrize(
@@ -132,41 +221,42 @@ def test_a_part_of_the_whole_set_is_drawn_by_seed(tiny):
 
 
 @pytest.fixture
-def said(monkeypatch):
+def warned(monkeypatch):
     """What is said once."""
     texts = []
     monkeypatch.setattr('pinas_mm.engine.loaders.warn_once', texts.append)
     return texts
 
 
-def test_counts_are_at_most_what_there_is(tiny, said):
+def test_counts_are_at_most_what_there_is(tiny, warned):
     config = indexed(tiny.digits())
     loader = whole_set_loader(config, 65, key='bank_samples')
     assert [index for _, indices in read(loader) for index in indices] == digits(tiny)
-    assert said == ['bank_samples=65: Digits has 64 samples, all are used']
+    assert warned == ['bank_samples=65: Digits has 64 samples, all are used']
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-def test_a_last_batch_that_would_be_the_only_one_is_not_dropped(tiny, said, workers):
+def test_a_last_batch_that_would_be_the_only_one_is_not_dropped(tiny, warned, workers):
     """mmengine's training would end at once, without a step."""
     config = indexed(tiny.digits(indices=20, batch_size=32, drop_last=True, num_workers=workers))
     assert len(Runner.build_dataloader(copy.deepcopy(config))) == 0
     assert [len(indices) for _, indices in read(build_loader(config, seed=0))] == [20]
-    (text,) = said
+    (text,) = warned
     assert text.startswith('batch_size=32 with drop_last: Digits has 20 samples for a process')
-    said.clear()
+    warned.clear()
     endless = config | dict(sampler=dict(type='InfiniteSampler', shuffle=False))
     assert len(next(iter(build_loader(endless)))['inputs']) == 32, 'goes on with the first'
     whole = indexed(tiny.digits(indices=20, batch_size=16, drop_last=True))
     assert [len(indices) for _, indices in read(build_loader(whole))] == [16]
-    assert said == []
+    assert warned == []
 
 
-def test_a_calibration_batch_is_at_most_the_dataset(tiny, said):
+def test_a_calibration_batch_is_at_most_the_dataset(tiny, warned):
     loader = calibration_loader(indexed(tiny.digits(indices=20, batch_size=32)), 3)
     assert [len(indices) for _, indices in read(loader)] == [20]
-    (text,) = said
-    assert text.startswith('batch_size=32 of calibration_dataloader: Digits has 20 samples')
+    key = 'arch_evaluation.calibration_dataloader'
+    assert warned[0] == f'{key}.batch_size=32: Digits has 20 samples, so the batch is 20'
+    assert warned[1].startswith(f'BN is recalibrated with 20 images: {key} has 20 images, 1 whole')
 
 
 def test_how_archs_are_evaluated_is_written_out():

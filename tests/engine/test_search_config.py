@@ -3,6 +3,8 @@ import copy
 import pytest
 from mmengine.config import Config
 
+from pinas_mm.engine import SearchLoop
+from pinas_mm.engine.config import load_config
 from pinas_mm.engine.search_config import search_config
 from pinas_mm.errors import InputError
 
@@ -58,3 +60,33 @@ def test_what_is_no_search_config_is_named(config, change, message):
     config.merge_from_dict(change)
     with pytest.raises(InputError, match=message):
         search_config(config)
+
+
+@pytest.mark.parametrize(
+    'kind',
+    [
+        'pinas_mm.SearchLoop',
+        'pinas_mm.engine.SearchLoop',
+        'pinas_mm.engine.search_loop.SearchLoop',
+        SearchLoop,
+    ],
+)
+def test_the_loop_may_be_named_in_every_way_that_mm_has(config, kind):
+    config.search_loop.type = kind
+    assert search_config(config).test_cfg.type == kind
+    config.test_cfg = config.search_loop
+    with pytest.raises(InputError, match='test_cfg=.*: expected the same as search_loop='):
+        search_config(config)
+
+
+def test_a_search_in_the_pure_python_dialect(tmp_path):
+    (tmp_path / 'base.py').write_text(
+        'from pinas_mm.engine import SearchLoop\n'
+        'search_loop = dict(type=SearchLoop, input_size=32)\n'
+        'val_dataloader = dict(dataset=dict(type="pinas_mm.Digits"))\n'
+        'val_evaluator = dict(type="mmpretrain.Accuracy")\n'
+    )
+    (tmp_path / 'lazy.py').write_text(
+        'from mmengine.config import read_base\nwith read_base():\n    from .base import *\n'
+    )
+    assert search_config(load_config(tmp_path / 'lazy.py', {})).test_cfg.type is SearchLoop

@@ -3,18 +3,23 @@ import json
 
 import pytest
 import torch
-from mmengine.registry import LOOPS
+from mmcv.transforms import BaseTransform
+from mmengine.registry import LOOPS, TRANSFORMS
 from mmengine.runner import Runner
 from torch import nn
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.costs import measure_costs
+from pinas_mm.datasets import SeededSplit
 from pinas_mm.engine import search_loop
 from pinas_mm.engine.search_loop import SearchLoop, weights_fingerprint
 from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.search.search import Failure, TooManyFailuresError
+from pinas_mm.search.searchers.random import RandomSearcher
 from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
 
 SEARCHERS = dict(
     random=dict(type='random'),
@@ -49,7 +54,9 @@ def search(tiny):
             model=model or tiny.classifier(),
             work_dir=str(tiny.folder / name),
             search_loop=loop,
-            val_dataloader=tiny.digits('held_out', indices=held_out),
+            val_dataloader=dict(tiny.digits(), dataset=held_out)
+            if isinstance(held_out, dict)
+            else tiny.digits('held_out', indices=held_out),
             val_evaluator=dict(type='Accuracy', topk=(1,)),
         )
         tiny.randomise(runner.model, seed_of_weights)
@@ -368,7 +375,7 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
         (dict(score_samples=0), 'num_samples=0 of a dataset with 64'),
         (
             dict(calibration_dataloader=dict(batch_size=8)),
-            'a batch of 8 images for BN recalibration: expected at least 16',
+            'arch_evaluation.calibration_dataloader.batch_size=8: BN .* expected at least 16',
         ),
     ],
 )
@@ -448,3 +455,80 @@ def test_a_checkpoint_is_loaded_before_the_search(tiny, search):
     assert (
         isinstance(runner.test_loop, SearchLoop) and LOOPS.get('pinas_mm.SearchLoop') is SearchLoop
     )
+
+
+def test_a_search_resumes_whatever_way_its_types_are_written(search, tiny):
+    """A class was kept as its repr, and a function (SeededSplit) with its address in memory."""
+    held_out = tiny.digits('held_out')
+    loop = dict(num_archs=4, score_samples=None, top_k=1)
+
+    def run(searcher, dataset, backbone, resume=False):
+        split = dict(type=dataset, dataset=held_out['dataset'], held_out=20, part='learning')
+        runner = search(
+            'ways',
+            searcher=dict(type=searcher),
+            model=tiny.classifier(type=backbone),
+            calibration_dataloader=dict(tiny.digits(), dataset=split),
+            resume=resume,
+            **loop,
+        )
+        return runner.test_loop.out_dir / 'history.jsonl'
+
+    text = run('random', 'pinas_mm.SeededSplit', 'pinas_mm.SearchableMacroNet').read_text()
+    for ways in (
+        (
+            'pinas_mm.search.searchers.random.RandomSearcher',
+            'pinas_mm.datasets.SeededSplit',
+            'pinas_mm.models.backbones.SearchableMacroNet',
+        ),
+        (RandomSearcher, SeededSplit, SearchableMacroNet),
+    ):
+        assert run(*ways, resume=True).read_text() == text
+
+
+@TRANSFORMS.register_module()
+class OtherChannels(BaseTransform):
+    """An image with another number of channels, made of its first."""
+
+    def __init__(self, channels):
+        self.channels = channels
+
+    def transform(self, results):
+        results['img'] = results['img'][..., :1].repeat(self.channels, axis=-1)
+        return results
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_images_with_other_channels_are_trained_searched_and_handed_over(
+    search, tiny, channels, tmp_path
+):
+    model = tiny.classifier(in_channels=channels)
+    model['data_preprocessor'] = dict(
+        num_classes=10, mean=[127.5] * channels, std=[127.5] * channels, to_rgb=False
+    )
+    loader = tiny.digits(pipeline=[dict(type='OtherChannels', channels=channels)])
+    tiny.training(
+        model=model,
+        loader=loader,
+        custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
+        work_dir=str(tmp_path / 'train'),
+    ).train()
+    runner = search(
+        'searched',
+        model=model,
+        calibration_dataloader=loader,
+        held_out=loader['dataset'],
+        num_archs=2,
+        ask_size=2,
+        top_k=1,
+    )
+    folder = runner.test_loop.out_dir
+    subnet = SubnetFile.read(folder / 'subnet.yaml')
+    assert subnet.in_channels == channels
+    exported, backbone = subnet_backbone(folder / 'subnet.yaml', folder / 'subnet.pth')
+    assert exported.model.in_channels == backbone.in_channels == channels
+    exported, classifier = subnet_classifier(
+        runner.cfg, folder / 'subnet.yaml', folder / 'subnet.pth'
+    )
+    assert exported.model.backbone.in_channels == classifier.backbone.in_channels == channels
+    assert subnet.costs['params'] == sum(parameter.numel() for parameter in classifier.parameters())

@@ -4,6 +4,7 @@ import time
 import pytest
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from torch.optim import SGD
 
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines.stages import into_folder, run_once
@@ -101,3 +102,14 @@ def test_a_stage_that_has_nothing_to_go_on_from_says_so(
     config.train_cfg = train_cfg
     into_folder(config, tmp_path, resume=True)
     assert ('no checkpoint to resume from, starts from the beginning' in caplog.text) == said
+
+
+def test_a_stage_is_the_same_whatever_way_its_types_are_written(tmp_path):
+    ways = ('SGD', 'mmengine.SGD', 'torch.optim.SGD', SGD)
+    for kind in ways:
+        config = Config(dict(optim_wrapper=dict(optimizer=dict(type=kind))))
+        assert run_once(
+            config, tmp_path / 'one', lambda config, kind=kind: dict(first=kind)
+        ) == dict(first='SGD')
+    stage = json.loads((tmp_path / 'one/stage.json').read_text())
+    assert stage['config']['optim_wrapper'] == dict(optimizer=dict(type='mmengine.SGD'))

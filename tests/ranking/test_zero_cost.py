@@ -161,3 +161,11 @@ def test_a_network_through_which_nothing_flows_is_last(net):
 def test_other_spaces_have_depths_too():
     assert depth(SearchableResNeSt.space, [(0, 1, 2, 3) * 4, (0,) * 16]).tolist() == [16, 16]
     assert depth(SearchableShuffleNetV2.space, [(0, 1, 2, 3) * 5]).tolist() == [20]
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_networks_that_read_other_channels_than_three_are_scored(channels):
+    backbone = SearchableMacroNet(widen_factor=0.125, in_channels=channels)
+    images = torch.randn(4, channels, 8, 8)
+    found = zero_cost_scores(backbone, [(1,) * 8], measure_costs(backbone, 8), images)
+    assert all(np.isfinite(values).all() for values in found.values())

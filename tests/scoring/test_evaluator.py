@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
-from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
+from pinas_mm.engine.loaders import calibration_loader, seeded_loader, whole_set_loader
 from pinas_mm.errors import InputError
 from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn
 from pinas_mm.scoring.evaluator import ArchEvaluator
@@ -572,7 +572,7 @@ def test_data_is_read_with_its_own_batches_only(model, loaders):
 
 @pytest.mark.slow
 def test_too_small_calibration_batches_are_an_error(nets, model, loaders):
-    small = calibration_loader(nets.dataloader('learning', 8), 4)
+    small = seeded_loader(nets.dataloader('learning', 8), 4)
     before = nets.statistics(model)
     with pytest.raises(
         InputError, match='a batch of 8 images for BN recalibration: expected at least 16'

@@ -20,7 +20,7 @@ from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableBackbone
 from pinas_mm.spaces import Candidate, Position, SearchSpace
-from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper, dsnas
+from pinas_mm.strategies import ArchLogits, DSNASAmpOptimWrapper, DSNASOptimWrapper, dsnas
 
 # The toy: two slots, whose candidates are factors.
 
@@ -367,6 +367,31 @@ def test_the_macs_term_is_of_choice_blocks_in_steps_above_the_limit(supernet, li
         torch.testing.assert_close(
             gradient - before[slot], leaf.grad if applies else torch.zeros(3), rtol=1e-3, atol=1e-6
         )
+
+
+def test_by_default_the_macs_weigh_as_in_the_published_run_on_eight_gpus():
+    """Hu et al.'s code divides the task's part of the logits' gradient by the number of GPUs twice
+    (loss and ``ln p``), the MACs' part (1e-6) never, and then sums both over the GPUs."""
+    gpus, space = 8, ToyBackbone.space
+    rng, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    macs = [10 * torch.rand(len(slot), generator=generator) for slot in FACTORS]
+    published = [torch.tensor(values).log().requires_grad_() for values in PROBABILITIES]
+    ours = ArchLogits(space)
+    for row, values in zip(ours.rows, PROBABILITIES):
+        row.data.copy_(torch.from_numpy(values).log())
+    _, wrapper = toy()
+    for _ in range(gpus):
+        arch = space.sample(rng)
+        # d loss / d gate of this GPU's images: so small that either part counts.
+        slopes = 1e-4 * torch.randn(2, generator=generator)
+        for slot, (row, choice) in enumerate(zip(published, arch)):
+            chance = row.softmax(dim=0)[choice]
+            task = chance.log() / gpus * (slopes[slot] / gpus)
+            (task + 1e-6 * chance * macs[slot][choice]).backward()
+        chosen = torch.stack([table[choice] for table, choice in zip(macs, arch)])
+        ours.add_gradients(arch, slopes / gpus, wrapper.macs_coef * chosen / gpus)
+    for theirs, row in zip(published, ours.rows):
+        torch.testing.assert_close(row.grad, theirs.grad.float() * gpus, rtol=1e-3, atol=1e-8)
 
 
 def test_macs_of_shared_slots_count_every_cell():

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model import PretrainedInit
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -156,7 +157,8 @@ def test_the_backbone_alone_returns_every_stage(supernet, folder, tmp_path, monk
     assert torch.equal(found, expected[1])
 
 
-def test_the_backbone_keeps_the_arguments_of_the_config(tmp_path):
+@pytest.mark.parametrize('kind', ['Pretrained', PretrainedInit])
+def test_the_backbone_keeps_the_arguments_of_the_config(tmp_path, kind):
     torch.manual_seed(0)
     source = SearchableMacroNet(arch=ARCH, widen_factor=0.125)
     save_checkpoint(
@@ -177,9 +179,7 @@ def test_the_backbone_keeps_the_arguments_of_the_config(tmp_path):
                     arch='elsewhere.yaml',
                     norm_cfg=dict(type='SyncBN'),
                     frozen_stages=1,
-                    init_cfg=dict(
-                        type='Pretrained', checkpoint='elsewhere.pth', prefix='backbone.'
-                    ),
+                    init_cfg=dict(type=kind, checkpoint='elsewhere.pth', prefix='backbone.'),
                 ),
             )
         )

@@ -51,7 +51,8 @@ val_dataloader = dict(
     ),
 )
 val_evaluator = dict(type='pinas_mm.InformationMaximisation')
-# As published: all of the target, with the labels that nothing else has read.
+# As published, all of the target, with the labels that nothing else has read; of each image one
+# crop (CDAN's code takes the mean of ten).
 test_dataloader = dict(
     batch_size=128,
     num_workers=8,

@@ -57,7 +57,9 @@ class KNNHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         bank, query = self.configs
-        self.calibration = calibration_loader(bank, self.calibration_batches, self.seed)
+        self.calibration = calibration_loader(
+            bank, self.calibration_batches, self.seed, 'bank_dataloader of KNNHook'
+        )
         self.bank = whole_set_loader(bank, self.bank_samples, self.seed, key='bank_samples')
         self.query = whole_set_loader(query)
         rng = np.random.default_rng(self.seed)
@@ -91,5 +93,5 @@ def features(model: BaseModel, loader: DataLoader) -> tuple[np.ndarray, np.ndarr
     for batch in loader:
         data = model.data_preprocessor(batch, False)
         pooled.append(model.backbone(data['inputs'])[-1].mean(dim=(2, 3)).cpu().numpy())
-        labels += [int(sample.gt_label) for sample in data['data_samples']]
+        labels += [int(sample.gt_label) for sample in batch['data_samples']]
     return np.concatenate(pooled), np.array(labels)

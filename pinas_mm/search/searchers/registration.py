@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ...errors import InputError
 from ...spaces import SearchSpace
-from .base import Feasible, Searcher
+from .base import NUM_ARCHS, Feasible, Searcher
 
 SEARCHERS: dict[str, type[Searcher]] = {}
 
@@ -79,8 +79,25 @@ def _path(cls: type) -> str:
     return f'{cls.__module__}.{cls.__qualname__}'
 
 
+def known_arguments(cls: type[Searcher]) -> list[str]:
+    """The arguments that a config may give a searcher."""
+    known: dict[str, None] = {}
+    for base in cls.__mro__:
+        parameters = inspect.signature(vars(base).get('__init__', object.__init__)).parameters
+        known |= {
+            key: None
+            for key, p in parameters.items()
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        }
+    return [key for key in known if key not in ('self', 'space', 'feasible', 'seed', 'budget')]
+
+
 def build_searcher(
-    config: Mapping[str, Any], space: SearchSpace, feasible: Feasible | None, seed: int
+    config: Mapping[str, Any],
+    space: SearchSpace,
+    feasible: Feasible | None,
+    seed: int,
+    budget: int = NUM_ARCHS,
 ) -> Searcher:
     """Builds a searcher from its config.
 
@@ -90,6 +107,7 @@ def build_searcher(
         space: What to search.
         feasible: The limits, such as :class:`pinas_mm.costs.Constraints`; None for no limits.
         seed: Seed of the searcher's generator.
+        budget: Archs that the whole search will evaluate.
 
     Raises:
         InputError: An unknown type or argument; the message lists the known ones.
@@ -97,18 +115,9 @@ def build_searcher(
     arguments = dict(config)
     name = arguments.pop('type', None)
     cls = get_searcher(name)
-    known: dict[str, None] = {}
-    for base in cls.__mro__:
-        parameters = inspect.signature(vars(base).get('__init__', object.__init__)).parameters
-        known |= {
-            key: None
-            for key, p in parameters.items()
-            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        }
-    known = {key: None for key in known if key not in ('self', 'space', 'feasible', 'seed')}
-    unknown = sorted(arguments.keys() - known.keys())
-    if unknown:
+    known = known_arguments(cls)
+    if unknown := sorted(arguments.keys() - set(known)):
         raise InputError(
-            f'searcher {name!r}: unknown argument(s) {unknown}, expected some of {list(known)}'
+            f'searcher {name!r}: unknown argument(s) {unknown}, expected some of {known}'
         )
-    return cls(space, feasible, seed=seed, **arguments)
+    return cls(space, feasible, seed=seed, budget=budget, **arguments)

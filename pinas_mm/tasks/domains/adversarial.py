@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from ...errors import InputError
 from ...registry import MODELS
+from ...training_length import training_length
 from .alignment import Alignment
 
 
@@ -91,7 +91,9 @@ class AdversarialAlignment(Alignment):
 
     def sample_weights(self, scores: Tensor) -> Tensor:
         """How much each image counts within its domain: class scores ``(N, K)`` to ``(N, )``, not
-        normalised. All the same here."""
+        normalised. All the same here.
+
+        A gradient that goes back through them is reversed, as that of the features is."""
         return scores.new_ones(len(scores))
 
     def reversal_weight(self) -> Tensor:
@@ -100,12 +102,7 @@ class AdversarialAlignment(Alignment):
         Raises:
             InputError: No ``ramp_steps``, and no run that could tell its length.
         """
-        steps = self.ramp_steps or MessageHub.get_current_instance().get_info('max_iters')
-        if not steps:
-            raise InputError(
-                f'{type(self).__name__}: the length of the training is unknown outside of a '
-                f"Runner's; give ramp_steps"
-            )
+        steps = self.ramp_steps or training_length(type(self).__name__)
         return 2 * torch.sigmoid(10 * (self.step / steps).clamp(max=1)) - 1
 
     def loss(
@@ -121,7 +118,7 @@ class AdversarialAlignment(Alignment):
         logits = self.discriminator(reverse_gradient(joint, weight)).squeeze(1)
         is_source = (torch.arange(len(logits), device=logits.device) < len(source)).to(logits)
         shares = [
-            weights / weights.sum()
+            reverse_gradient(weights, weight) / weights.detach().sum()
             for weights in map(self.sample_weights, (source_scores, target_scores))
         ]
         loss = (
@@ -163,7 +160,7 @@ class CDAN(AdversarialAlignment):
     feature with every class probability (multilinear conditioning, section 3). Where these are too
     many, the randomised map: ``(R_f f) * (R_g g) / sqrt(d)``, elementwise, with matrices of
     standard normal numbers drawn once and kept in the checkpoint. As in the published code, no
-    gradient goes back through the probabilities.
+    gradient goes back through the probabilities of these products.
 
     Args:
         in_channels, num_classes: See :class:`Alignment`.
@@ -173,6 +170,11 @@ class CDAN(AdversarialAlignment):
         entropy_weighting: Whether images with a certain prediction count for more, by ``1 +
             exp(-H)`` with the prediction's entropy H in nats, normalised within each domain:
             CDAN+E.
+        entropy_gradient: Whether these weights pass a gradient back to the class scores, reversed
+            as that of the features is; the sums they are normalised by are constants. As published
+            (the minimax objective, and the authors' code): predictions become more certain, most of
+            all where the discriminator errs. False takes the weights as given, as later libraries
+            do.
         kwargs: See :class:`AdversarialAlignment`.
     """
 
@@ -183,12 +185,14 @@ class CDAN(AdversarialAlignment):
         max_product: int = 4096,
         randomised_channels: int = 1024,
         entropy_weighting: bool = False,
+        entropy_gradient: bool = True,
         **kwargs: Any,
     ) -> None:
         randomised = in_channels * num_classes > max_product
         joint_channels = randomised_channels if randomised else in_channels * num_classes
         super().__init__(in_channels, num_classes, joint_channels, **kwargs)
         self.entropy_weighting = entropy_weighting
+        self.entropy_gradient = entropy_gradient
         self.register_buffer(
             'feature_map', torch.randn(in_channels, randomised_channels) if randomised else None
         )
@@ -209,5 +213,6 @@ class CDAN(AdversarialAlignment):
     def sample_weights(self, scores: Tensor) -> Tensor:
         if not self.entropy_weighting:
             return super().sample_weights(scores)
-        scores = scores.detach()
+        if not self.entropy_gradient:
+            scores = scores.detach()
         return 1 + torch.exp((scores.softmax(dim=1) * scores.log_softmax(dim=1)).sum(dim=1))

@@ -16,12 +16,13 @@ class MMD(Alignment):
     Transferable Features with Deep Adaptation Networks", ICML 2015 (DAN), section 3.1, on the
     features that the classifier sees.
 
-    The kernel is the mean of Gaussian ones, ``exp(-|x - y|^2 / (factor * median))``, where the
+    The kernel is the sum of Gaussian ones, ``exp(-|x - y|^2 / (factor * median))``, where the
     median is that of the squared distances between the batch's images of both domains (the median
     heuristic); no gradient goes through it. DAN spans factors of 2^-8 to 2^8 and learns the
     kernels' weights; with equal weights the far ends only add constants, so the default keeps the
-    middle. The estimate is Gretton et al.'s unbiased one over all pairs (JMLR 2012, equation 3):
-    around 0, also below it, where the domains are alike.
+    middle, as the published code does (Long et al.'s, also in their Transfer Learning Library, with
+    the mean in the median's place). The estimate is Gretton et al.'s unbiased one over all pairs
+    (JMLR 2012, equation 3): around 0, also below it, where the domains are alike.
 
     Args:
         in_channels, num_classes, loss_weight: See :class:`Alignment`.
@@ -67,7 +68,7 @@ class MMD(Alignment):
         )  # 0 where all features are equal
         kernel = torch.stack(
             [torch.exp(-distances / (factor * median)) for factor in self.factors]
-        ).mean(dim=0)
+        ).sum(dim=0)
         within = sum(
             (block.sum() - block.diagonal().sum()) / (len(block) * (len(block) - 1))
             for block in (kernel[:n, :n], kernel[n:, n:])

@@ -146,14 +146,44 @@ def test_randomised_products_keep_inner_products():
     torch.testing.assert_close(estimated @ estimated.T, exact @ exact.T, rtol=0.05, atol=0.05)
 
 
-def test_no_gradient_goes_through_cdan_s_probabilities():
+@pytest.mark.parametrize('settings', [{}, dict(entropy_weighting=True, entropy_gradient=False)])
+def test_no_gradient_goes_through_cdan_s_probabilities(settings):
     values = batch()
     for value in values:
         value.requires_grad_()
-    cdan = CDAN(C, K, hidden_channels=4, ramp_steps=10, entropy_weighting=True)
+    cdan = CDAN(C, K, hidden_channels=4, ramp_steps=10, **settings)
     cdan.step += 5
     cdan.loss(*values)['loss_alignment'].backward()
     assert [value.grad is None for value in values] == [False, False, True, True]
+
+
+def test_the_entropy_s_gradient_is_reversed_as_published():
+    """By hand: the weights' sums count as constants, and the scores get ``-reversal`` times the
+    gradient that the weights have."""
+    weight = np.linspace(-1, 1, C * K).astype(np.float32)
+    cdan = linear(CDAN(C, K, ramp_steps=10, entropy_weighting=True), weight, 0.1)
+    cdan.step += 3
+    values = batch()
+    for value in values:
+        value.requires_grad_()
+    cdan.loss(*values)['loss_alignment'].backward()
+
+    reversal = 2 / (1 + math.exp(-10 * 0.3)) - 1
+    source, target, source_scores, target_scores = numpy(values)
+    for features, scores, found, is_source in (
+        (source, source_scores, values[2].grad, True),
+        (target, target_scores, values[3].grad, False),
+    ):
+        rows, weights = [], []
+        for f, p in zip(features, softmax(scores)):
+            logit = np.outer(f, p).ravel() @ weight + 0.1
+            cross_entropy = math.log1p(math.exp(-logit if is_source else logit))
+            entropy = -sum(p * np.log(p))
+            weights.append(1 + math.exp(-entropy))
+            # d entropy / d score k is -p_k (ln p_k + entropy).
+            rows.append(cross_entropy * math.exp(-entropy) * p * (np.log(p) + entropy))
+        expected = -reversal * np.array(rows) / sum(weights) / 2
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-4, atol=1e-7)
 
 
 def test_entropy_weights():

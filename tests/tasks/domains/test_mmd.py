@@ -9,31 +9,26 @@ from pinas_mm.tasks.domains import MMD
 
 
 def by_loops(source, target, factors):
-    """The unbiased estimate, pair by pair."""
+    """The unbiased estimate, pair by pair; the kernels add up."""
     everything = [*source, *target]
     squared = sorted(
         ((x - y) ** 2).sum() for i, x in enumerate(everything) for y in everything[i + 1 :]
     )
     median = squared[(len(squared) - 1) // 2]  # torch's: the lower one of two
 
-    def mean_kernel(xs, ys, same):
+    def summed_kernel(xs, ys, same):
         values = []
         for i, x in enumerate(xs):
             for j, y in enumerate(ys):
                 if not (same and i == j):
-                    values.append(
-                        sum(
-                            math.exp(-((x - y) ** 2).sum() / (factor * median))
-                            for factor in factors
-                        )
-                        / len(factors)
-                    )
+                    squared = ((x - y) ** 2).sum()
+                    values.append(sum(math.exp(-squared / (factor * median)) for factor in factors))
         return sum(values) / len(values)
 
     return (
-        mean_kernel(source, source, True)
-        + mean_kernel(target, target, True)
-        - 2 * mean_kernel(source, target, False)
+        summed_kernel(source, source, True)
+        + summed_kernel(target, target, True)
+        - 2 * summed_kernel(source, target, False)
     )
 
 
@@ -54,6 +49,15 @@ def test_mmd_by_loops(n, m, shift, factors):
         mmd, *(torch.tensor(features, dtype=torch.float32) for features in (source, target))
     ).item()
     assert found == pytest.approx(0.5 * by_loops(source, target, factors), rel=1e-4, abs=1e-6)
+
+
+def test_kernels_add_up_as_in_the_published_code():
+    """Five kernels, each twice as wide as the one before: a loss five times that of their mean."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(2, 8, 4, generator=generator).unbind()
+    single = [loss(MMD(4, 3, (factor,)), *features) for factor in MMD(4, 3).factors]
+    assert MMD(4, 3).factors == (0.25, 0.5, 1, 2, 4)
+    torch.testing.assert_close(loss(MMD(4, 3), *features), torch.stack(single).sum())
 
 
 def test_no_bias():
