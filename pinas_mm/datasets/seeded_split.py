@@ -47,8 +47,8 @@ def SeededSplit(  # noqa: N802
         An ordinary mm dataset, or of a wrapper the chosen samples.
 
     Raises:
-        InputError: An unknown part, images that cannot be read, a file name without ``group``, or
-            no sample left in one of the parts.
+        InputError: An unknown part, images that cannot be read, a file name without ``group``, no
+            sample left in one of the parts, or a wrapper that mixes images.
     """
     if part not in ('learning', 'held_out'):
         raise InputError(f"SeededSplit: part={part!r}, expected 'learning' or 'held_out'")
@@ -65,6 +65,12 @@ def SeededSplit(  # noqa: N802
         raise InputError(
             f'SeededSplit: {dataset.get("type")} of {dataset.get("data_root")!r}: {error}'
         ) from error
+    if not isinstance(whole, BaseDataset) and hasattr(whole, 'pipeline'):
+        name = type(whole).__name__
+        raise InputError(
+            f'SeededSplit around {name}, which mixes images, those of both parts too: expected '
+            f"dict(type={name!r}, dataset=dict(type='pinas_mm.SeededSplit', ...), ...)"
+        )
     count = _count(held_out, len(whole), type(whole).__name__)
     names = _images(whole) if group is None else _groups(whole, re.compile(group))
     members: dict[Any, list[int]] = {}

@@ -180,3 +180,13 @@ def test_wrappers_are_looked_into(dataset, size):
     assert parts['learning'].metainfo['classes'] == Digits.METAINFO['classes']
     labels = [parts['held_out'].get_data_info(index)['gt_label'] for index in range(size // 4)]
     assert labels == [parts['held_out'][index]['gt_label'] for index in range(size // 4)]
+
+
+def test_a_wrapper_that_mixes_images_is_refused():
+    """Its mosaics would show held-out images while learning."""
+    with pytest.raises(
+        InputError,
+        match=r'around MultiImageMixDataset, which mixes images, .*: expected dict\('
+        r"type='MultiImageMixDataset', dataset=dict\(type='pinas_mm.SeededSplit', ...\), ...\)",
+    ):
+        split('learning', dataset=wrapped('mmdet.MultiImageMixDataset', pipeline=[]))
