@@ -5,6 +5,7 @@ private and overridden: ``Runner._init_model_weights`` (engine/runner.py) and
 ``nn.Conv2d._conv_forward`` (models/strided_pointwise_conv.py)."""
 
 import operator
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -57,6 +58,14 @@ def fresh_element(element: BaseDataElement) -> BaseDataElement:
 
 
 # torch.
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16. torch computes with it on any, slowly
+    where they are missing."""
+    if platform.machine() in ('aarch64', 'arm64'):
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def lerp_each(tensors: list[Tensor], ends: list[Tensor], weight: float) -> None:

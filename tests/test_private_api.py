@@ -1,6 +1,9 @@
 """Each function against the installed mmengine and torch. Run this file first when one of them is
 upgraded."""
 
+import platform
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -74,6 +77,14 @@ def test_a_fresh_element_shares_its_values_and_takes_others():
     copy.set_metainfo(dict(seen=True))
     assert {'pred_label', 'seen'}.isdisjoint(sample.all_keys())
     assert sample.gt.keys() == ['boxes'] and 'pred_label' in copy
+
+
+def test_a_processor_says_whether_it_has_bfloat16():
+    flags = Path('/proc/cpuinfo')
+    if platform.machine() != 'x86_64' or not flags.exists():
+        pytest.skip('Linux on x86 tells its features')
+    known = {'avx512_bf16', 'amx_tile'} & set(flags.read_text().split())
+    assert private_api.computes_in_bfloat16() == bool(known)
 
 
 def test_many_tensors_move_towards_others():

@@ -7,18 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.device import get_device
+from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
+from mmengine.optim import OptimWrapper
 
 from ..compat import SUPPORTED, require
 from ..errors import InputError
 from ..registry import OPTIM_WRAPPERS, class_of
-from ..strategies import DSNASOptimWrapper
+from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
+from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper
 from .data_settings import complete
 
 # The mixed-precision form of each optimiser wrapper.
 AMP_FORMS = {
-    OptimWrapper: 'AmpOptimWrapper',
+    OptimWrapper: 'pinas_mm.AmpOptimWrapper',
+    GPUAmpOptimWrapper: 'pinas_mm.AmpOptimWrapper',
     DSNASOptimWrapper: 'pinas_mm.DSNASAmpOptimWrapper',
     SubnetAwareOptimWrapper: 'pinas_mm.SubnetAwareAmpOptimWrapper',
 }
@@ -85,8 +89,10 @@ def use_amp(config: Config) -> None:
     """Makes the optimiser wrapper of a config the mixed-precision form of the same.
 
     Raises:
-        InputError: There is no wrapper, or its form is not known.
+        InputError: There is no wrapper, its form is not known, or see
+            :func:`~pinas_mm.strategies.amp.require_mixed_precision`.
     """
+    require_mixed_precision()
     wrapper = config.get('optim_wrapper')
     if not wrapper:
         raise InputError(
@@ -96,12 +102,14 @@ def use_amp(config: Config) -> None:
     kind = class_of(
         wrapper.get('type', 'OptimWrapper'), OPTIM_WRAPPERS, config.get('default_scope')
     )
-    if not issubclass(kind, AmpOptimWrapper):
-        if kind not in AMP_FORMS:
-            raise InputError(
-                f'--amp: optim_wrapper of type {wrapper.type!r}: its form for mixed precision is '
-                f'not known; expected {" or ".join(cls.__name__ for cls in AMP_FORMS)}, or a '
-                f'subclass of AmpOptimWrapper'
-            )
-        wrapper.type = AMP_FORMS[kind]
+    form = AMP_FORMS.get(kind)
+    if form is not None:
+        wrapper.type = form
+    # A form of the user's own; mmengine's wrapper refuses a CPU.
+    elif not issubclass(kind, AmpOptimWrapper if get_device() == 'cpu' else GPUAmpOptimWrapper):
+        raise InputError(
+            f'--amp: optim_wrapper of type {wrapper.type!r}: its form for mixed precision is not '
+            f'known; expected {" or ".join(cls.__name__ for cls in AMP_FORMS)}, or a subclass of '
+            f'pinas_mm.AmpOptimWrapper'
+        )
     wrapper.setdefault('loss_scale', 'dynamic')

@@ -20,7 +20,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
-from ..checkpoint import load_strict, save_checkpoint
+from ..checkpoint import load_checkpoint, load_strict, save_checkpoint
 from ..costs import Constraints, CostTable, measure_costs
 from ..datasets.shared_images import shared_images
 from ..engine.data_settings import complete
@@ -34,6 +34,7 @@ from ..engine.search_config import search_config
 from ..engine.search_loop import SCORE
 from ..errors import InputError
 from ..fileio import write_atomic
+from ..models.backbones import SearchableBackbone
 from ..registry import HOOKS, class_of
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
@@ -122,8 +123,12 @@ class Adaptation:
             metrics and costs.
 
         Raises:
-            InputError: A supernet of another space, or no source arch to compare with.
+            InputError: No supernet, or one of another space, or no source arch to compare with;
+                before anything is written.
         """
+        config = copy.deepcopy(self.config)
+        config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
+        self.load_supernet(build_supernet(config).backbone)
         if until == 'compare' and self.source_arch is None:
             raise InputError(
                 "the comparison needs the source's best arch (--source-arch): the subnet.yaml of "
@@ -207,13 +212,7 @@ class Adaptation:
 
         def train(config: Config) -> dict[str, Any]:
             runner = build_runner(config)
-            try:
-                load_strict(unwrapped(runner.model).backbone, self.supernet, 'backbone.')
-            except InputError as error:
-                raise InputError(
-                    f'--supernet: expected space {self.costs.space.name!r}, as wide as in '
-                    f'{self.name}: {error}'
-                ) from error
+            self.load_supernet(unwrapped(runner.model).backbone)
             hook = HOOKS.build(sampling_hooks(config.custom_hooks)[0])
             return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
 
@@ -369,7 +368,7 @@ class Adaptation:
         """Writes ``start.pth``: the backbone of the source arch with its weights. Another arch
         takes of it what it has too."""
         model = build_supernet(self.config)
-        load_strict(model.backbone, self.supernet, 'backbone.')
+        self.load_supernet(model.backbone)
         with recalibrated_bn(model, source, self.calibration_loader()):
             state = {
                 key: value
@@ -392,6 +391,30 @@ class Adaptation:
         return calibration_loader(
             settings['calibration_dataloader'], settings['calibration_batches']
         )
+
+    def load_supernet(self, backbone: SearchableBackbone) -> None:
+        """Gives a backbone the weights of the source's supernet.
+
+        Raises:
+            InputError: There is no such checkpoint, it has no backbone, or one of another space or
+                width.
+        """
+        try:
+            state = load_checkpoint(self.supernet)['state_dict']
+        except InputError as error:
+            raise InputError(f'--supernet: {error}') from error
+        if not any(key.startswith('backbone.') for key in state):
+            raise InputError(
+                f'--supernet: {self.supernet}: none of its {len(state)} tensors is below '
+                f"'backbone.': expected a checkpoint of a training of the source's supernet"
+            )
+        try:
+            load_strict(backbone, self.supernet, 'backbone.')
+        except InputError as error:
+            raise InputError(
+                f'--supernet: expected space {backbone.space.name!r}, as wide as in {self.name}: '
+                f'{error}'
+            ) from error
 
     # ----------------------------------------------------------------------------------------------
 

@@ -1,5 +1,6 @@
 """The Pi-NAS method in four stages, and trainings of other configs with the found subnet."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,12 +36,19 @@ class Pipeline:
         work_dir: Where the folders of the stages are.
         seed: Seed of all stages.
         overrides: Values by dotted key, for the configs of ``STAGES``.
+        stage_overrides: The same for the config of one stage, by its name.
     """
 
     def __init__(
-        self, configs: dict[str, Path], work_dir: Path, seed: int, overrides: dict[str, Any]
+        self,
+        configs: dict[str, Path],
+        work_dir: Path,
+        seed: int,
+        overrides: dict[str, Any],
+        stage_overrides: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         self.configs, self.work_dir, self.seed, self.overrides = configs, work_dir, seed, overrides
+        self.stage_overrides = stage_overrides or {}
 
     def run(self, num_random: int) -> list[dict[str, Any]]:
         """Runs the stages that are not done yet.
@@ -133,7 +141,8 @@ class Pipeline:
 
     def config(self, stage: str, changes: dict[str, Any]) -> Config:
         """The stage's config with the seed, the overrides and ``changes``."""
-        config = load_config(self.configs[stage], self.overrides if stage in STAGES else {})
+        overrides = self.overrides | self.stage_overrides.get(stage, {}) if stage in STAGES else {}
+        config = load_config(self.configs[stage], overrides)
         config.merge_from_dict({'randomness.seed': self.seed} | changes)
         return config
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.logging import print_log
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -23,6 +23,7 @@ from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
 from ..spaces import Arch, arch_rng
 from ..unwrap import unwrapped
+from .amp import AmpOptimWrapper
 from .arch_logits import ArchLogits
 from .base import Strategy
 

@@ -135,7 +135,7 @@ class SupervisedPiStrategy(ClassifierStrategy):
         Raises:
             InputError: No ``ramp_steps``, and no run that could tell its length.
         """
-        ramp = self.ramp_steps
+        ramp: float | None = self.ramp_steps
         if ramp is None:
             ramp = RAMP_SHARE * training_length(type(self).__name__)
         share = min(1.0, self.step / ramp) if ramp else 1.0

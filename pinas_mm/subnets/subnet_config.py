@@ -114,7 +114,7 @@ def ordinary_optim_wrapper(config: Mapping[str, Any], scope: str | None) -> dict
         return dict(config)
     own = {name for cls in mixins for name in inspect.signature(cls.__init__).parameters}
     return {key: value for key, value in config.items() if key not in own} | dict(
-        type='AmpOptimWrapper' if issubclass(kind, AmpOptimWrapper) else 'OptimWrapper'
+        type='pinas_mm.AmpOptimWrapper' if issubclass(kind, AmpOptimWrapper) else 'OptimWrapper'
     )
 
 

@@ -1,11 +1,12 @@
 import pytest
 from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
 from mmengine.optim import OptimWrapper
 
 from pinas_mm import compat
 from pinas_mm.engine.config import load_config, option_values, use_amp, use_auto_scale_lr
 from pinas_mm.errors import InputError
-from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper
+from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper, amp
 
 
 def test_options_have_the_values_that_mmengine_reads():
@@ -28,6 +29,12 @@ def test_overrides_are_merged(tmp_path):
     )
 
 
+@pytest.fixture(autouse=True)
+def bfloat16(monkeypatch):
+    """A processor that has it."""
+    monkeypatch.setattr(amp, 'computes_in_bfloat16', lambda: True)
+
+
 class OwnAmpOptimWrapper(DSNASAmpOptimWrapper):
     """As a user derives it."""
 
@@ -39,14 +46,14 @@ class OwnOptimWrapper(DSNASOptimWrapper):
 @pytest.mark.parametrize(
     'name, expected',
     [
-        ('OptimWrapper', 'AmpOptimWrapper'),
-        (None, 'AmpOptimWrapper'),
-        ('AmpOptimWrapper', 'AmpOptimWrapper'),
+        ('OptimWrapper', 'pinas_mm.AmpOptimWrapper'),
+        (None, 'pinas_mm.AmpOptimWrapper'),
+        ('AmpOptimWrapper', 'pinas_mm.AmpOptimWrapper'),
         ('pinas_mm.DSNASOptimWrapper', 'pinas_mm.DSNASAmpOptimWrapper'),
         ('pinas_mm.SubnetAwareOptimWrapper', 'pinas_mm.SubnetAwareAmpOptimWrapper'),
         ('pinas_mm.SubnetAwareAmpOptimWrapper', 'pinas_mm.SubnetAwareAmpOptimWrapper'),
-        ('mmengine.optim.OptimWrapper', 'AmpOptimWrapper'),
-        (OptimWrapper, 'AmpOptimWrapper'),
+        ('mmengine.optim.OptimWrapper', 'pinas_mm.AmpOptimWrapper'),
+        (OptimWrapper, 'pinas_mm.AmpOptimWrapper'),
         ('pinas_mm.strategies.DSNASOptimWrapper', 'pinas_mm.DSNASAmpOptimWrapper'),
         (DSNASOptimWrapper, 'pinas_mm.DSNASAmpOptimWrapper'),
         (OwnAmpOptimWrapper, OwnAmpOptimWrapper),
@@ -100,6 +107,25 @@ def test_the_form_for_mixed_precision_of_a_class_that_a_pure_python_config_inher
     config = load_config(lazy, {})
     use_amp(config)
     assert config.optim_wrapper.type == 'pinas_mm.DSNASAmpOptimWrapper'
+
+
+class OwnGPUOptimWrapper(GPUAmpOptimWrapper):
+    pass
+
+
+def test_a_form_of_mmengines_that_refuses_a_cpu_is_refused_at_once(monkeypatch):
+    config = Config(dict(optim_wrapper=dict(type=OwnGPUOptimWrapper)))
+    with pytest.raises(InputError, match='a subclass of pinas_mm.AmpOptimWrapper'):
+        use_amp(config)
+    monkeypatch.setattr('pinas_mm.engine.config.get_device', lambda: 'cuda')
+    use_amp(config)
+    assert config.optim_wrapper.type is OwnGPUOptimWrapper
+
+
+def test_a_processor_without_bfloat16_is_told_to_leave_it_out(monkeypatch):
+    monkeypatch.setattr(amp, 'computes_in_bfloat16', lambda: False)
+    with pytest.raises(InputError, match='no GPU, .*does not compute in bfloat16.*leave --amp out'):
+        use_amp(Config(dict(optim_wrapper={})))
 
 
 def test_mixed_precision_needs_an_optimiser_wrapper():

@@ -430,6 +430,40 @@ def test_a_source_arch_that_does_not_fit_is_named(
     assert config.to_dict() == before
 
 
+@pytest.mark.parametrize(
+    'kind, expected',
+    [
+        ('missing', '--supernet: no.pth: no such checkpoint'),
+        ('text', '--supernet: no.pth: not loadable as a checkpoint of plain tensors'),
+        ('head', "no.pth: none of its 1 tensors is below 'backbone.': expected a checkpoint of"),
+        (
+            'space',
+            "expected space 'nasbench_macro', as wide as in config: no.pth: does not fit this",
+        ),
+    ],
+)
+def test_a_supernet_that_does_not_fit_is_named_before_anything_else(
+    config, tmp_path, monkeypatch, kind, expected
+):
+    monkeypatch.chdir(tmp_path)
+    if kind == 'text':
+        Path('no.pth').write_text('no checkpoint')
+    elif kind != 'missing':
+        tensors = dict(head='head.fc.weight', space='backbone.layers.0.0.conv1.weight')
+        save_checkpoint('no.pth', {tensors[kind]: torch.zeros(1)}, {})
+    config.test_dataloader.dataset.split = 'tset'  # wrong too, and found later
+    with pytest.raises(InputError) as error:
+        adapt(config, 'no.pth', source_arch='22')
+    assert expected in str(error.value) and not (tmp_path / 'adapt').exists()
+
+
+@pytest.mark.parametrize('stage', ['supernet_stage', 'subnet_stage'])
+def test_a_loader_that_a_stage_makes_impossible_is_named(config, stage):
+    config[stage].train_dataloader = dict(persistent_workers=True)
+    with pytest.raises(InputError, match='^train_dataloader.persistent_workers=True'):
+        check_adaptation_config(config)
+
+
 class OwnSamplingHook(ArchSamplingHook):
     """As a user derives it."""
 

@@ -195,7 +195,7 @@ def test_what_second_stage_says_is_merged(tiny):
         'the config itself is left as it was'
     )
     config.optim_wrapper.type = 'pinas_mm.DSNASAmpOptimWrapper'
-    assert second_stage_config(config, path).optim_wrapper.type == 'AmpOptimWrapper'
+    assert second_stage_config(config, path).optim_wrapper.type == 'pinas_mm.AmpOptimWrapper'
 
 
 @pytest.mark.slow
@@ -341,6 +341,10 @@ def test_detectors_and_segmentors_learn_too(scope):
             ),
             'custom_hooks has ArchSamplingHook, but pinas_mm.DSNASOptimWrapper draws the archs '
             'itself',
+        ),
+        (
+            dict(second_stage=dict(train_dataloader=dict(prefetch_factor=2))),
+            '^train_dataloader.prefetch_factor=2: expected train_dataloader.num_workers of at le',
         ),
     ],
 )

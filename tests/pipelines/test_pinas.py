@@ -47,3 +47,23 @@ def test_overrides_are_for_the_stages_and_not_for_transfers(tmp_path):
     pipeline = Pipeline(configs, tmp_path, 3, dict(a=2))
     learn, detect = (pipeline.config(name, dict(b=4)) for name in configs)
     assert (learn.a, detect.a, learn.b, detect.randomness.seed) == (2, 1, 4, 3)
+
+
+def test_loaders_of_every_stage_are_checked_before_the_first_runs(tmp_path):
+    loader = 'train_dataloader = dict(dataset=dict(type="D"), sampler=dict(), {})'
+    configs = {}
+    for name in ('learn', 'linear', 'search', 'finetune'):
+        configs[name] = tmp_path / f'{name}.py'
+        last = 'persistent_workers=True' if name == 'finetune' else ''
+        configs[name].write_text(loader.format(last))
+    with pytest.raises(InputError, match='^train_dataloader.persistent_workers=True'):
+        Pipeline(configs, tmp_path / 'work', 0, {}).run(0)
+    assert not (tmp_path / 'work').exists()
+
+
+def test_overrides_of_one_stage_beat_those_of_all(tmp_path):
+    (tmp_path / 'stage.py').write_text('a = dict(b=1, c=1)')
+    configs = dict.fromkeys(('learn', 'search'), tmp_path / 'stage.py')
+    pipeline = Pipeline(configs, tmp_path, 0, {'a.b': 2, 'a.c': 2}, dict(search={'a.c': 3}))
+    assert pipeline.config('learn', {}).a == dict(b=2, c=2)
+    assert pipeline.config('search', {}).a == dict(b=2, c=3)

@@ -130,7 +130,7 @@ def test_what_trains_a_supernet_alone_is_gone(folder, name, amp):
     config, _ = subnet_classifier(given, folder / 'subnet.yaml', folder / 'subnet.pth')
     assert config.custom_hooks == [] and 'second_stage' not in config
     assert config.optim_wrapper.to_dict() == dict(
-        type=f'{amp}OptimWrapper',
+        type='pinas_mm.AmpOptimWrapper' if amp else 'OptimWrapper',
         accumulative_counts=2,
         optimizer=given.optim_wrapper.optimizer.to_dict(),
     )
