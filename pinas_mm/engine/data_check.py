@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator, Sequence
-from itertools import chain
 from typing import Any
 
 from mmengine.config import Config
@@ -56,15 +55,13 @@ def check_data(*configs: Config) -> None:
     output those that cannot be read. Ranks share the images.
 
     Args:
-        configs: Complete ones (:func:`~pinas_mm.engine.data_settings.complete`), of one launcher
-            and scope.
+        configs: Complete ones (:func:`~pinas_mm.engine.data_settings.complete`), of one launcher.
 
     Raises:
         InputError: Some cannot be read.
     """
     init_ranks(configs[0])
-    with DefaultScope.overwrite_default_scope(configs[0].get('default_scope')):
-        samples = list(distinct_samples(configs))
+    samples = list(distinct_samples(configs))
     rank, world_size = get_dist_info()
     loader = DataLoader(
         ReadOnce(samples[rank::world_size]),
@@ -95,16 +92,19 @@ def check_data(*configs: Config) -> None:
 def distinct_samples(configs: Sequence[Config]) -> Iterator[tuple[Any, int]]:
     """Every sample of every dataset of some configs, as a plain dataset and an index in it; an
     image that several datasets share, once."""
-    seen = set()
-    for dataset_config in chain.from_iterable(map(dataset_configs, configs)):
-        dataset = built_dataset(dataset_config)
-        name_unreadable_files(dataset)
-        for plain in plain_datasets(dataset):
-            if not hasattr(plain, 'prepare_data'):
-                continue
-            for index in range(len(plain)):
-                path = plain.get_data_info(index).get('img_path')
-                key = (repr(dataset_config), index) if path is None else os.path.realpath(path)
-                if key not in seen:
-                    seen.add(key)
-                    yield plain, index
+    seen: set[Any] = set()
+    for config in configs:
+        for dataset_config in dataset_configs(config):
+            with DefaultScope.overwrite_default_scope(config.get('default_scope')):
+                dataset = built_dataset(dataset_config)
+            name_unreadable_files(dataset)
+            for number, plain in enumerate(plain_datasets(dataset)):
+                if not hasattr(plain, 'prepare_data'):
+                    continue
+                for index in range(len(plain)):
+                    path = plain.get_data_info(index).get('img_path')
+                    place = repr(dataset_config), number, index
+                    key = place if path is None else os.path.realpath(path)
+                    if key not in seen:
+                        seen.add(key)
+                        yield plain, index

@@ -80,12 +80,12 @@ class Pipeline:
         return rows
 
     def check_data(self) -> None:
-        """Reads every image of the configs of ``STAGES``.
+        """Reads every image of the configs of all stages and transfers.
 
         Raises:
             InputError: Some cannot be read; they are listed.
         """
-        check_data(*(self.config(stage, {}) for stage in STAGES))
+        check_data(*(self.config(stage, {}) for stage in self.configs))
 
     def check_metrics(self) -> None:
         """Computes the metrics of every stage and transfer once, before hours of training."""
