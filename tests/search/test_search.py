@@ -79,9 +79,11 @@ def test_stopped_anywhere_and_resumed_it_is_the_same_search(make, tmp_path, stop
         with pytest.raises(KeyboardInterrupt):
             run(path, make(), Evaluate(stop), resume=number > 0)
         done += stop // ASK * ASK
-        assert [record.arch for record in read_history(path, SPACE)[1]] == [
-            record.arch for record in expected[:done]
-        ], 'whole batches'
+        found = read_history(path, SPACE)[1] if path.exists() else []
+        assert [record.arch for record in found] == [record.arch for record in expected[:done]], (
+            'whole batches'
+        )
+        assert path.exists() == (done > 0), 'nothing is written before the first batch'
     evaluate, seen = Evaluate(), []
     records, _ = run(path, make(), evaluate, resume=True, on_record=seen.append)
     assert records == seen == expected and ranked(records)[0] == ranked(expected)[0]
@@ -246,3 +248,16 @@ def test_an_unknown_score_is_named(tmp_path):
     ):
         search(build('random', SPACE), Evaluate(), history, 4, 'accuracy/top1')
     assert history.records == []
+
+
+def test_an_arch_whose_metrics_computed_nothing_has_failed(tmp_path):
+    """mmdet's metrics are empty where nothing was detected."""
+    history = History(tmp_path / 'history.jsonl', SPACE, {})
+    searcher = build('random', SPACE)
+
+    def evaluate(archs):
+        return [{} if index == 1 else dict(top1=float(index)) for index in range(len(archs))]
+
+    records = search(searcher, evaluate, history, 4, 'top1', ask_size=4)
+    assert [record.score for record in records] == [0.0, None, 2.0, 3.0]
+    assert records[1].error == 'the metrics computed nothing'

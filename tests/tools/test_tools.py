@@ -597,3 +597,19 @@ def test_a_missing_package_is_named(tool, found, monkeypatch):
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     code, stderr = tool('export.py', found / 'subnet.yaml')
     assert code == 2 and 'needs onnx, onnxscript, onnxruntime: pip install' in stderr
+
+
+def test_archs_are_tested_with_test_time_augmentation(tool, files, capsys):
+    (files / 'tta.py').write_text("""_base_ = './linear.py'
+model = dict(
+    _delete_=True, type='AverageClsScoreTTA',
+    module=dict(_base_.model, backbone=dict(_base_.model.backbone, init_cfg=None)))
+test_dataloader = dict(dataset=dict(pipeline=[dict(
+    type='TestTimeAug', transforms=[[dict(type='RandomFlip', prob=1.0)], [dict(type='PackInputs')]]
+)]))
+""")
+    arguments = ['test.py', files / 'tta.py', files / 'supernet.pth']
+    code, stderr = tool(*arguments, '--arch', ARCHS[0])
+    assert code == 0, stderr
+    code, stderr = tool(*arguments)
+    assert code == 2 and 'its model is a supernet; name an arch of it with --arch' in stderr
