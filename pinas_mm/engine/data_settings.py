@@ -100,10 +100,7 @@ def count_classes(config: Config) -> None:
             f'{name} is left to the data, but the config has none: --cfg-options {options}'
         )
     with DefaultScope.overwrite_default_scope(config.get('default_scope')):
-        try:
-            dataset = built_dataset(config[key].dataset)
-        except InputError as error:
-            raise InputError(f'{error} ({name} is read from {key})') from error
+        dataset = built_dataset(config[key].dataset)
     classes = metainfo(dataset).get('classes')
     if classes is None:
         raise InputError(
