@@ -146,7 +146,9 @@ def test_no_search_is_a_random_draw_under_another_name():
 
     check_each(check, names())
     assert {'quickstart/search.py', PUBLISHED.format('-search')} < searches.keys()
-    assert sum(name.startswith('adapt/') for name in searches) >= 20 and min(searches.values()) <= 60
+    assert (
+        sum(name.startswith('adapt/') for name in searches) >= 20 and min(searches.values()) <= 60
+    )
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
 from .forecast import Forecast, forecast
-from .loaders import arch_evaluation, calibration_loader, whole_set_loader
+from .loaders import arch_evaluation, calibration_loader, capped, whole_set_loader
 
 SCORE = 'accuracy/top1'
 
@@ -71,7 +71,7 @@ class SearchLoop(BaseLoop):
             ``latency`` in ms where there is a table of it.
         latency_table: A file that ``tools/latency.py`` wrote.
         score_samples: While searching, score on only so many of the held-out samples, drawn by
-            ``seed``, each class in proportion. Defaults to all.
+            ``seed``, each class in proportion. Defaults to all, also where there are not so many.
         top_k: So many of the best are scored again on the whole held-out split before the winner is
             named.
         race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes
@@ -174,8 +174,9 @@ class SearchLoop(BaseLoop):
         self.whole_evaluator = arch_evaluator(None, None)
         super().__init__(runner, self.whole_evaluator.loader)
         self.quick_evaluator = self.whole_evaluator
-        if score_samples is not None or racing is not None:
-            self.quick_evaluator = arch_evaluator(score_samples, racing)
+        num_samples = capped('score_samples', score_samples, self.whole_evaluator.loader.dataset)
+        if num_samples is not None or racing is not None:
+            self.quick_evaluator = arch_evaluator(num_samples, racing)
         header = dict(
             config=Path(runner.cfg.filename or '').name,
             seed=seed,

@@ -374,7 +374,7 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
         (dict(race=dict(top_k=0)), 'Race: top_k=0'),
         (dict(autocast='fp16'), "autocast='fp16', expected 'bfloat16', 'float16' or None"),
         (dict(latency_table='none.json'), 'none.json: not a latency table'),
-        (dict(score_samples=65), 'num_samples=65 of a dataset with 64'),
+        (dict(score_samples=0), 'num_samples=0 of a dataset with 64'),
         (
             dict(calibration_dataloader=dict(batch_size=8)),
             'arch_evaluation.calibration_dataloader.batch_size=8: BN .* expected at least 16',
@@ -387,6 +387,16 @@ def test_what_cannot_be_searched_is_named(tiny, search, change, message):
     with pytest.raises(InputError, match=message):
         search('one', **change)
     assert not (tiny.folder / 'one' / 'subnet.yaml').exists()
+
+
+def test_more_samples_than_are_held_out_are_all_of_them(search, monkeypatch):
+    """Said once; and no arch is scored a second time on the same images."""
+    said = []
+    monkeypatch.setattr('pinas_mm.engine.loaders.warn_once', said.append)
+    loop = search('one', score_samples=65, num_archs=3).test_loop
+    assert said[-1:] == ['score_samples=65: Digits has 64 samples, all are used']
+    records = (loop.out_dir / 'history.jsonl').read_text()
+    assert loop.quick_evaluator is loop.whole_evaluator and '"final"' not in records
 
 
 def test_a_subnet_cannot_be_searched(tiny, search):
