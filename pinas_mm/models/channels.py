@@ -56,13 +56,13 @@ def check_channels(model: nn.Module) -> None:
     heads = [(name, getattr(model, name, None)) for name in HEADS]
     if not any(isinstance(part, nn.Module) for part in (neck, *(head for _, head in heads))):
         return
-    device = next(backbone.parameters()).device
-    devices = [device] if device.type == 'cuda' else []
+    weight = next(backbone.parameters())
+    devices = [weight.device] if weight.is_cuda else []
     with borrowed(model), torch.no_grad(), torch.random.fork_rng(devices):
         model.eval()
         if backbone.is_supernet:
             backbone.set_arch((0,) * backbone.space.num_slots)
-        maps = backbone(torch.zeros(1, backbone.in_channels, SIZE, SIZE, device=device))
+        maps = backbone(weight.new_zeros(1, backbone.in_channels, SIZE, SIZE))
         giver = (
             f'{type(backbone).__name__} with out_indices={backbone.out_indices} and '
             f'widen_factor={backbone.widen_factor:g}'

@@ -1,7 +1,7 @@
 import pytest
 import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel, ImgDataPreprocessor
-from mmengine.registry import DefaultScope
+from mmengine.registry import init_default_scope
 from mmpretrain.models import (
     ClsBatchNormNeck,
     GeneralizedMeanPooling,
@@ -41,12 +41,16 @@ def refused(message, *args, **parts):
         check_channels(model(*args, **parts))
 
 
-@pytest.fixture(scope='module')
-def det():
+@pytest.fixture(autouse=True)
+def scope():
+    init_default_scope('mmpretrain')
+
+
+@pytest.fixture
+def det(scope):
     models = pytest.importorskip('mmdet.models')
-    # Heads build coders and losses by name, in the scope that the test before has left.
-    with DefaultScope.overwrite_default_scope('mmdet'):
-        yield models
+    init_default_scope('mmdet')
+    return models
 
 
 def fpn(necks, channels):
@@ -147,9 +151,11 @@ def test_a_head_that_needs_more_than_maps_is_left_alone(det):
     check_channels(model(neck=fpn(det, MAPS), bbox_head=Queries()))
 
 
-@pytest.fixture(scope='module')
-def seg():
-    return pytest.importorskip('mmseg.models')
+@pytest.fixture
+def seg(scope):
+    models = pytest.importorskip('mmseg.models')
+    init_default_scope('mmseg')
+    return models
 
 
 def fcn(seg, in_channels, in_index, **kwargs):
