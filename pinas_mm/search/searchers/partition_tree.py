@@ -299,9 +299,7 @@ class PartitionTreeSearcher(Searcher):
             self.visits[taken] += 1
         return way
 
-    def _accepted(
-        self, way: list[tuple['lightgbm.Booster', bool]], n: int
-    ) -> NDArray[np.int64]:
+    def _accepted(self, way: list[tuple['lightgbm.Booster', bool]], n: int) -> NDArray[np.int64]:
         """Draws archs in batches until ``n`` new feasible ones are accepted; else also the nearest
         to being accepted."""
         pools, probabilities, found = [], [], 0
