@@ -93,7 +93,9 @@ class ArchValLoop(BaseLoop):
                 + '  '.join(f'{name}: {value:.4f}' for name, value in metrics.items())
             )
             scores.append(metrics)
-        mean = {name: float(np.mean([metrics[name] for metrics in scores])) for name in scores[0]}
+        # An arch that detects nothing has no metrics of mmdet's.
+        shared = [name for name in scores[0] if all(name in metrics for metrics in scores)]
+        mean = {name: float(np.mean([metrics[name] for metrics in scores])) for name in shared}
         runner.call_hook(f'after_{self.phase}_epoch', metrics=mean)
         runner.call_hook(f'after_{self.phase}')
         return mean

@@ -19,6 +19,7 @@ from ..search.searchers import searcher_name, unknown_arguments
 from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
 from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper
+from .data_settings import complete
 
 # The mixed-precision form of each optimiser wrapper.
 AMP_FORMS = {
@@ -30,7 +31,7 @@ AMP_FORMS = {
 
 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
-    """A config file with overrides.
+    """A config file with overrides, and with what it leaves to its data (:func:`complete`).
 
     A searcher whose type alone is changed keeps none of the arguments of the one it replaces
     (:func:`drop_inherited`).
@@ -40,7 +41,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
         overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: It cannot be read, or what :func:`complete` raises.
     """
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
@@ -53,6 +54,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
     # A config is the user's own code: whatever it raises, the user can correct.
     except Exception as error:
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
+    complete(config)
     return config
 
 

@@ -184,6 +184,8 @@ def to_record(
     """
     if isinstance(result, Failure):
         return Record(index, arch, None, {}, costs, stage, result.error)
+    if not result:  # as mmdet's metrics, where an arch detects nothing
+        return Record(index, arch, None, {}, costs, stage, 'the metrics computed nothing')
     if score not in result:
         raise InputError(f'score={score!r} is not among the metrics evaluated: {sorted(result)}')
     metrics = {name: value for name, value in result.items() if math.isfinite(value)}

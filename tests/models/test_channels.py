@@ -1,6 +1,7 @@
 import pytest
 import torch
-from mmengine.model import BaseDataPreprocessor, ImgDataPreprocessor
+from mmengine.model import BaseDataPreprocessor, BaseModel, ImgDataPreprocessor
+from mmengine.registry import DefaultScope
 from mmpretrain.models import (
     ClsBatchNormNeck,
     GeneralizedMeanPooling,
@@ -20,8 +21,15 @@ from pinas_mm.models.channels import check_channels
 MAPS = [32, 64, 128]
 
 
+class Holder(BaseModel):
+    """A model of parts."""
+
+    def forward(self, inputs):
+        raise NotImplementedError
+
+
 def model(backbone=None, **parts):
-    result = nn.Module()
+    result = Holder()
     result.backbone = backbone or SearchableMacroNet('1' * 8, 0.5, out_indices=(0, 1, 2))
     for name, part in parts.items():
         setattr(result, name, part)
@@ -35,7 +43,10 @@ def refused(message, *args, **parts):
 
 @pytest.fixture(scope='module')
 def det():
-    return pytest.importorskip('mmdet.models')
+    models = pytest.importorskip('mmdet.models')
+    # Heads build coders and losses by name, in the scope that the test before has left.
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield models
 
 
 def fpn(necks, channels):

@@ -10,7 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from pinas_mm.engine.loaders import calibration_loader, seeded_loader, whole_set_loader
-from pinas_mm.errors import InputError
+from pinas_mm.errors import InputError, TooFewSamplesError
 from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.scoring.race import Race
@@ -639,3 +639,77 @@ def test_several_metrics_of_archs_against_their_logits(model, loaders, nets):
                 ).tolist()
         assert metrics['score/neg_loss'] == pytest.approx(-np.mean(losses), rel=1e-4)
         assert metrics['score/margin'] == pytest.approx(np.mean(margins), rel=1e-4)
+
+
+class Unready(Accuracy):
+    """A metric that fails at some point, or needs some samples."""
+
+    default_prefix = 'unready'
+
+    def __init__(self, place, at_least=0, error=AssertionError):
+        super().__init__(topk=(1,))
+        self.place, self.at_least, self.error = place, at_least, error
+
+    def process(self, data_batch, data_samples):
+        if self.place == 'process':
+            raise self.error('no annotations')
+        super().process(data_batch, data_samples)
+
+    def compute_metrics(self, results):
+        if self.place == 'compute' and len(results) < self.at_least:
+            raise self.error('too few')
+        return {} if self.place == 'nothing' else super().compute_metrics(results)
+
+
+@pytest.mark.parametrize(
+    'metric, score, message',
+    [
+        (Unready('process'), None, r'it cannot take a sample: AssertionError: no annotations'),
+        (
+            Unready('compute', at_least=61),
+            None,
+            'it cannot be computed on 60 samples: AssertionError: too few',
+        ),
+        (
+            Unready(None),
+            'unready/top5',
+            r"score='unready/top5' is not among the metrics evaluated: \['unready/top1'\]",
+        ),
+    ],
+)
+def test_a_metric_that_cannot_be_computed_is_named_before_anything_is_scored(
+    model, loaders, metric, score, message
+):
+    evaluator = ArchEvaluator(model, *loaders, lambda: Evaluator([copy.deepcopy(metric)]))
+    with pytest.raises(InputError, match=r'^val_evaluator \(Unready\): ' + message):
+        evaluator.check(score)
+    with pytest.raises(InputError, match='^test_evaluator'):
+        evaluator.check(score, 'test_evaluator')
+
+
+def test_the_check_reads_two_samples_and_leaves_the_supernet_as_it_was(nets, model, loaders):
+    before, arch, read = nets.statistics(model), model.backbone._arch, []
+    step = model.val_step
+    model.val_step = lambda batch: read.append(len(batch['inputs'])) or step(batch)
+    ArchEvaluator(model, *loaders, top1).check('accuracy/top1')
+    assert (
+        read == [2]
+        and model.backbone._arch == arch
+        and nets.statistics(model).keys() == (before.keys())
+    )
+    for name, (mean, variance, batches) in nets.statistics(model).items():
+        assert torch.equal(mean, before[name][0]) and torch.equal(variance, before[name][1])
+        assert batches == before[name][2]
+
+
+@pytest.mark.parametrize(
+    'metric',
+    [
+        Unready('compute', at_least=40),  # which 64 samples have, and two have not
+        Unready('compute', at_least=10**6, error=TooFewSamplesError),
+        Unready('nothing'),
+    ],
+)
+def test_a_metric_that_two_samples_say_nothing_about_is_not_refused(model, loaders, metric):
+    evaluator = ArchEvaluator(model, *loaders, lambda: Evaluator([copy.deepcopy(metric)]))
+    evaluator.check('unready/top1')

@@ -256,3 +256,16 @@ def test_an_unknown_score_is_named(tmp_path):
     ):
         search(build('random', SPACE), Evaluate(), history, 4, 'accuracy/top1')
     assert history.records == []
+
+
+def test_an_arch_whose_metrics_computed_nothing_has_failed(tmp_path):
+    """mmdet's metrics are empty where nothing was detected."""
+    history = History(tmp_path / 'history.jsonl', SPACE, {})
+    searcher = build('random', SPACE)
+
+    def evaluate(archs):
+        return [{} if index == 1 else dict(top1=float(index)) for index in range(len(archs))]
+
+    records = search(searcher, evaluate, history, 4, 'top1', ask_size=4)
+    assert [record.score for record in records] == [0.0, None, 2.0, 3.0]
+    assert records[1].error == 'the metrics computed nothing'

@@ -196,7 +196,9 @@ class PiNAS(BaseSelfSupervisor):
         loss and mean positive similarity."""
         positive = (query * key).sum(dim=1, keepdim=True)
         similarity = positive.detach().mean()
-        return self.head.loss(positive, query @ negatives.T), similarity
+        # mmpretrain's head makes its labels on the CPU else, and Python waits for their copy.
+        with query.device:
+            return self.head.loss(positive, query @ negatives.T), similarity
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
