@@ -13,6 +13,7 @@ from unittest import mock
 
 import torch
 import torch._meta_registrations
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
@@ -37,6 +38,13 @@ def set_inner_count(optim_wrapper: OptimWrapper, count: int) -> None:
 def set_progress(loop: BaseLoop, epoch: int, iteration: int) -> None:
     """Puts a training loop that has not run yet to an epoch and an iteration."""
     loop._epoch, loop._iter = epoch, iteration
+
+
+def base_files(path: str) -> list[str]:
+    """The files that a config file names in its ``_base_``, none for a pure-Python config."""
+    if Config._is_lazy_import(path):
+        return []
+    return [Config._get_cfg_path(base, path)[0] for base in Config._get_base_files(path)]
 
 
 def loader_configs(runner: Runner) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,10 @@ from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
 from mmengine.optim import OptimWrapper
 
 from ..compat import SUPPORTED, require
-from ..errors import InputError
+from ..errors import InputError, warn_once
+from ..private_api import base_files
 from ..registry import OPTIM_WRAPPERS, class_of
+from ..search.searchers import searcher_name, unknown_arguments
 from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
 from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper
@@ -31,6 +33,9 @@ AMP_FORMS = {
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
     """A config file with overrides, and with what it leaves to its data (:func:`complete`).
 
+    A searcher whose type alone is changed keeps none of the arguments of the one it replaces
+    (:func:`drop_inherited`).
+
     Args:
         path: The file.
         overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
@@ -43,6 +48,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
     try:
         config = Config.fromfile(path)
         config.merge_from_dict(dict(overrides))
+        drop_inherited(config, overrides)
         if config.get('default_scope') in SUPPORTED:
             require(config.default_scope, f'default_scope={config.default_scope!r}')
     # A config is the user's own code: whatever it raises, the user can correct.
@@ -50,6 +56,49 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
     complete(config)
     return config
+
+
+def drop_inherited(config: Config, overrides: Mapping[str, Any]) -> None:
+    """Takes out the arguments of ``search_loop.searcher`` that were written for a searcher of
+    another type, and says so.
+
+    mmengine merges dicts, so a config that changes the type alone keeps the arguments of its base.
+    Only what the new type does not know and what a base, or the file below ``overrides``, has with
+    the same value for another type is taken out: what the user wrote stays, and is an error if it
+    is wrong.
+
+    Args:
+        config: A config file's, with overrides; changed in place.
+        overrides: What was merged into the file's own config.
+    """
+    searcher: dict[str, Any] = (config.get('search_loop') or {}).get('searcher') or {}
+    unknown = unknown_arguments(searcher)
+    if not unknown:
+        return
+    written = [Config.fromfile(config.filename)] if overrides else []
+    written += [Config.fromfile(path) for path in _bases(config.filename)]
+    dropped: dict[str, tuple[Any, Any]] = {}
+    for before in written:
+        theirs: dict[str, Any] = (before.get('search_loop') or {}).get('searcher') or {}
+        if 'type' in theirs and searcher_name(theirs['type']) != searcher_name(searcher['type']):
+            dropped |= {
+                key: (value, theirs['type'])
+                for key, value in theirs.items()
+                if key in unknown and searcher[key] == value
+            }
+    for key in dropped:
+        del searcher[key]
+    if dropped:
+        warn_once(
+            f'search_loop.searcher is of type {searcher["type"]!r} and does not take over '
+            + ', '.join(f'{key}={value!r} of {kind!r}' for key, (value, kind) in dropped.items())
+        )
+
+
+def _bases(path: str) -> Iterator[str]:
+    for base in base_files(path):
+        yield base
+        yield from _bases(base)
 
 
 def option_values(options: Sequence[str]) -> dict[str, Any]:

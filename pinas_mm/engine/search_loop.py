@@ -28,7 +28,7 @@ from ..scoring.evaluator import ArchEvaluator, build_arch_evaluator
 from ..scoring.race import Race
 from ..search.history import History, Record
 from ..search.pareto import pareto_front
-from ..search.search import Failure, ranked, rescore, search
+from ..search.search import Failure, all_equal, ranked, rescore, search
 from ..search.searchers import NUM_ARCHS, build_searcher, searcher_name
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
@@ -259,6 +259,13 @@ class SearchLoop(BaseLoop):
         self.winner = best[0]
         if is_main_process():
             self.write_results(records, best[0])
+        for scored in (ranked(records), best):
+            if all_equal(scored):
+                self.runner.logger.warning(
+                    f'{self.score} is {scored[0].score:g} for all {len(scored)} archs: the scores '
+                    f'do not tell the archs apart, and the one named is the first of them'
+                )
+                break
         return best[0]
 
     def check_metrics(self) -> None:

@@ -154,6 +154,11 @@ def naswot(fresh: SearchableBackbone, arch: Arch, images: Tensor) -> float:
     Two images' codes agree in so many units as the kernel's entry says; a network that tells a
     minibatch's images apart has a large determinant.
 
+    All activations that run count. The published code counts those that a backward pass came by,
+    which in its networks are all: ``none`` is a product with zero there, so that a gradient of
+    zeros also reaches edges of a NAS-Bench-201 cell that lead nowhere. It also counts an activation
+    once more for a module around it whose class has ReLU in its name; here each counts once.
+
     Args:
         fresh: A supernet at initialisation, BN in train mode.
         arch: The arch.

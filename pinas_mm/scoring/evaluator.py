@@ -31,6 +31,7 @@ from .bn_recalibration import (
     recalibrated_bn,
     supernet_borrowed,
 )
+from .finite_outputs import check_predictions, finite_features
 from .race import Race
 
 if TYPE_CHECKING:
@@ -222,7 +223,10 @@ class ArchEvaluator:
                 for arch in list(running):
                     supernet.set_arch(arch)
                     try:
-                        running[arch].process(self.predict(batch), batch)
+                        with finite_features(self.backbone):
+                            predictions = self.predict(batch)
+                        check_predictions(predictions)
+                        running[arch].process(predictions, batch)
                         if standing is not None:
                             standing.add(arch, running[arch])
                     except InputError:

@@ -30,7 +30,7 @@ Evaluate = Callable[[Sequence[Arch]], Sequence[dict[str, float] | Failure]]
 Costs = Callable[[Arch], dict[str, float]]
 
 
-class TooManyFailuresError(RuntimeError):
+class TooManyFailuresError(InputError):
     """So many archs in a row could not be evaluated that the cause is not theirs."""
 
 
@@ -147,6 +147,13 @@ def ranked(records: Sequence[Record]) -> list[Record]:
     """The records that have a score, best first; among equal scores the one asked first."""
     scored = [(-record.score, record) for record in records if record.score is not None]
     return [record for _, record in sorted(scored, key=lambda pair: (pair[0], pair[1].index))]
+
+
+def all_equal(records: Sequence[Record]) -> bool:
+    """Whether several records have a score, and all the same one, so that the best of them is only
+    the one asked first."""
+    scores = [record.score for record in records if record.score is not None]
+    return len(scores) > 1 and len(set(scores)) == 1
 
 
 def restore(searcher: Searcher, state: dict[str, Any], records: list[Record]) -> None:

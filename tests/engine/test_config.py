@@ -4,8 +4,11 @@ from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
 from mmengine.optim import OptimWrapper
 
 from pinas_mm import compat
+from pinas_mm.engine import config as config_module
 from pinas_mm.engine.config import load_config, option_values, use_amp, use_auto_scale_lr
 from pinas_mm.errors import InputError
+from pinas_mm.search.searchers import build_searcher
+from pinas_mm.spaces import get_space
 from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper, amp
 
 
@@ -33,6 +36,74 @@ def test_overrides_are_merged(tmp_path):
 def bfloat16(monkeypatch):
     """A processor that has it."""
     monkeypatch.setattr(amp, 'computes_in_bfloat16', lambda: True)
+
+
+TREE = 'search_loop = dict(num_archs=80, searcher=dict(type="partition_tree", num_initial=32))\n'
+NSGA = 'search_loop = dict(searcher=dict(type="nsga2"))\n'
+
+
+@pytest.fixture
+def searcher_of(tmp_path, monkeypatch):
+    """The searcher of a chain of config files, each based on the one before, and what was said."""
+
+    def read(*files, **overrides):
+        said = []
+        monkeypatch.setattr(config_module, 'warn_once', said.append)
+        for number, text in enumerate(files):
+            base = f"_base_ = './{number - 1}.py'\n" if number else ''
+            (tmp_path / f'{number}.py').write_text(base + text)
+        overrides = {f'search_loop.searcher.{key}': value for key, value in overrides.items()}
+        config = load_config(tmp_path / f'{len(files) - 1}.py', overrides)
+        assert config.search_loop.num_archs == 80, 'the rest stays'
+        return config.search_loop.searcher.to_dict(), said
+
+    return read
+
+
+@pytest.mark.parametrize(
+    'files, overrides',
+    [
+        ([TREE], dict(type='nsga2')),
+        ([TREE, NSGA], {}),
+        ([TREE, 'x = 1\n', NSGA, 'y = 2\n'], {}),
+        ([TREE, 'x = 1\n'], dict(type='pinas_mm.search.searchers.nsga2.NSGA2Searcher')),
+    ],
+)
+def test_a_changed_type_of_searcher_drops_what_it_inherits_and_does_not_know(
+    searcher_of, files, overrides
+):
+    searcher, said = searcher_of(*files, **overrides)
+    assert searcher == dict(type=overrides.get('type', 'nsga2'))
+    assert said == [
+        f'search_loop.searcher is of type {searcher["type"]!r} and does not take over '
+        f"num_initial=32 of 'partition_tree'"
+    ]
+
+
+def test_what_both_searchers_know_is_taken_over(searcher_of):
+    base = TREE.replace('num_initial=32', 'max_draws=500, num_initial=32, depth=3')
+    searcher, said = searcher_of(base, type='evolution', mutation=0.2)
+    assert searcher == dict(type='evolution', max_draws=500, mutation=0.2)
+    assert len(said) == 1 and "num_initial=32 of 'partition_tree', depth=3 of" in said[0]
+
+
+@pytest.mark.parametrize(
+    'files, overrides, wrong',
+    [
+        ([TREE], dict(type='nsga2', num_initial=20), 'num_initial'),
+        ([TREE, NSGA.replace(')', ', num_initial=20)', 1)], {}, 'num_initial'),
+        ([TREE], dict(num_inital=20), 'num_inital'),
+        ([TREE.replace('num_initial', 'num_inital')], {}, 'num_inital'),
+        ([TREE.replace('num_initial', 'num_inital'), 'x = 1\n'], dict(depth=3), 'num_inital'),
+        ([TREE], dict(type='random', populaton=3), 'populaton'),
+    ],
+)
+def test_what_the_user_wrote_is_an_error_where_the_searcher_does_not_know_it(
+    searcher_of, files, overrides, wrong
+):
+    searcher, _ = searcher_of(*files, **overrides)
+    with pytest.raises(InputError, match=rf"unknown argument\(s\) \['{wrong}'\]"):
+        build_searcher(searcher, get_space('nasbench_macro'), None, 0)
 
 
 class OwnAmpOptimWrapper(DSNASAmpOptimWrapper):

@@ -304,6 +304,55 @@ def test_archs_that_fail_are_in_the_log_and_the_history(tiny, search, monkeypatc
         search('few', num_archs=2)
 
 
+def test_a_supernet_of_nan_has_no_winner(tiny, search, monkeypatch):
+    """Every arch had a score of 0.0000, and the first was the winner."""
+    broken = tiny.randomise
+
+    def randomise(model, seed=0):
+        broken(model, seed)
+        for parameter in model.backbone.parameters():
+            parameter.data.fill_(float('nan'))
+
+    monkeypatch.setattr(tiny, 'randomise', randomise)
+    with pytest.raises(
+        TooManyFailuresError, match='3 archs in a row failed.*features of the backbone are not fin'
+    ) as error:
+        search('nan', num_archs=4)
+    assert isinstance(error.value, InputError) and not (tiny.folder / 'nan/subnet.yaml').exists()
+
+
+@pytest.mark.parametrize('score_samples', [None, 29])
+def test_scores_that_are_all_equal_are_said_to_be(tiny, search, monkeypatch, score_samples):
+    def evaluate(self, archs):
+        return [{'accuracy/top1': 50.0}] * len(archs)
+
+    search('differ', num_archs=8)
+    monkeypatch.setattr(ArchEvaluator, 'evaluate', evaluate)
+    search('equal', num_archs=8, score_samples=score_samples)
+    said = (
+        'accuracy/top1 is 50 for all 8 archs: the scores do not tell the archs apart, and the one '
+        'named is the first of them'
+    )
+    logs = {
+        name: next((tiny.folder / name).glob('*/*.log')).read_text() for name in ('differ', 'equal')
+    }
+    assert logs['equal'].count(said) == logs['equal'].count('do not tell') == 1
+    assert 'do not tell' not in logs['differ']
+    assert logs['equal'].index('subnet ') < logs['equal'].index(said), 'at the end'
+
+
+def test_a_search_that_fails_before_its_first_arch_does_not_block_the_folder(
+    tiny, search, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        interrupt(patch, 0)
+        with pytest.raises(KeyboardInterrupt):
+            search('one', num_archs=4)
+    assert not (tiny.folder / 'one/history.jsonl').exists()
+    search('one', num_archs=4, seed=1)
+    assert len(lines(tiny.folder / 'one')[1]) == 4 + TOP_K
+
+
 @pytest.mark.slow
 def test_another_search_is_not_mixed_in(tiny, search):
     search('one', num_archs=4)
@@ -358,7 +407,7 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
             r"searcher 'evolution': unknown .*\['populaton'\], expected some of .*population",
         ),
         (
-            dict(searcher=dict(type='evolution', population=4)),
+            dict(searcher=dict(type='evolution', population=4, tournament=5)),
             'tournament=5, expected 1 to population=4',
         ),
         (

@@ -6,7 +6,7 @@ from small_searchers import VARIANTS, Budget, build
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import History, Record, read_history
-from pinas_mm.search.search import Failure, TooManyFailuresError, ranked, rescore, search
+from pinas_mm.search.search import Failure, TooManyFailuresError, all_equal, ranked, rescore, search
 from pinas_mm.search.searchers import build_searcher
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
@@ -201,6 +201,14 @@ def test_an_exhausted_space_ends_the_search_early(tmp_path, config):
     assert ranked(records)[0].score == max(
         score(arch) for arch in np.ndindex(3, 3, 3) if sum(arch) <= 2
     )
+
+
+def test_records_of_one_score_do_not_tell_archs_apart():
+    one, other, same, failed = (
+        Record(i, (i, 0, 0), score) for i, score in enumerate((2.0, 3.0, 2.0, None))
+    )
+    assert all_equal([one, same]) and all_equal([failed, one, same])
+    assert not any(map(all_equal, ([], [one], [one, failed], [one, other], [failed])))
 
 
 def test_the_top_are_scored_again(tmp_path):

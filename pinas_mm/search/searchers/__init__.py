@@ -9,9 +9,9 @@ from .registration import (
     SEARCHERS,
     build_searcher,
     get_searcher,
-    known_arguments,
     register_searcher,
     searcher_name,
+    unknown_arguments,
 )
 
 # Every file of this folder is imported, so that a new searcher needs no line here.
@@ -25,7 +25,7 @@ __all__ = [
     'Searcher',
     'build_searcher',
     'get_searcher',
-    'known_arguments',
     'register_searcher',
     'searcher_name',
+    'unknown_arguments',
 ]

@@ -92,6 +92,16 @@ def known_arguments(cls: type[Searcher]) -> list[str]:
     return [key for key in known if key not in ('self', 'space', 'feasible', 'seed', 'budget')]
 
 
+def unknown_arguments(config: Mapping[str, Any]) -> list[str]:
+    """The arguments of a searcher's config that its class does not know; none where there is no
+    such class."""
+    try:
+        cls = get_searcher(config.get('type'))  # type: ignore[arg-type]  # None is no searcher
+    except InputError:
+        return []
+    return sorted(config.keys() - {'type', *known_arguments(cls)})
+
+
 def build_searcher(
     config: Mapping[str, Any],
     space: SearchSpace,
@@ -115,9 +125,9 @@ def build_searcher(
     arguments = dict(config)
     name = arguments.pop('type', None)
     cls = get_searcher(name)
-    known = known_arguments(cls)
-    if unknown := sorted(arguments.keys() - set(known)):
+    if unknown := unknown_arguments(config):
         raise InputError(
-            f'searcher {name!r}: unknown argument(s) {unknown}, expected some of {known}'
+            f'searcher {name!r}: unknown argument(s) {unknown}, expected some of '
+            f'{known_arguments(cls)}'
         )
     return cls(space, feasible, seed=seed, budget=budget, **arguments)
