@@ -18,7 +18,7 @@ adapt.json."""
 
 from typing import Any
 
-from command_line import non_negative, parser, read_config, run_tool
+from command_line import add_data_check, non_negative, parser, read_config, run_tool
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 
@@ -43,16 +43,20 @@ def main() -> None:
         '--seed', type=non_negative, help="seed of every step (default: the config's)"
     )
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
+    add_data_check(options)
     args = options.parse_args()
 
     from mmengine.dist import is_main_process
 
     from pinas_mm.engine.config import use_amp
+    from pinas_mm.engine.data_check import check_data
     from pinas_mm.pipelines.adaptation import Adaptation
 
     config = read_config(args)
     if args.amp:
         use_amp(config)
+    if args.check_data:
+        check_data(config)
     report = Adaptation(config, args.supernet, args.source_arch, args.seed).run(args.until)
     if is_main_process():
         show(report, config.work_dir)

@@ -32,7 +32,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from command_line import add_overrides, plain_parser, run_tool
+from command_line import add_data_check, add_overrides, plain_parser, run_tool
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
 # What is shown of a transfer's metrics; results.json has all.
@@ -56,6 +56,7 @@ def main() -> None:
         help='configs that put the found subnet to use',
     )
     add_overrides(options, "overrides for all configs but the transfers'")
+    add_data_check(options)
     options.add_argument_group(
         'overrides for one stage',
         f'--STAGE.KEY=VALUE, such as --learn.train_cfg.max_epochs=1; STAGE is one of '
@@ -86,6 +87,8 @@ def main() -> None:
         option_values(args.cfg_options),
         {stage: option_values(values) for stage, values in changes.items()},
     )
+    if args.check_data:
+        pipeline.check_data()
     results = dict(
         seed=args.seed,
         configs={stage: str(path) for stage, path in configs.items()},

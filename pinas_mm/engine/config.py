@@ -17,6 +17,7 @@ from ..registry import OPTIM_WRAPPERS, class_of
 from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
 from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper
+from .data_settings import complete
 
 # The mixed-precision form of each optimiser wrapper.
 AMP_FORMS = {
@@ -28,14 +29,14 @@ AMP_FORMS = {
 
 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
-    """A config file with overrides.
+    """A config file with overrides, and with what it leaves to its data (:func:`complete`).
 
     Args:
         path: The file.
         overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: It cannot be read, or what :func:`complete` raises.
     """
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
@@ -47,6 +48,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
     # A config is the user's own code: whatever it raises, the user can correct.
     except Exception as error:
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
+    complete(config)
     return config
 
 

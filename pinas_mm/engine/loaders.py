@@ -4,11 +4,13 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from ..datasets import SeededSamples
+from ..datasets.named_loading import name_unreadable_files
 from ..errors import InputError, warn_once
 from ..scoring.bn_recalibration import (
     CALIBRATION_BATCHES,
@@ -17,24 +19,79 @@ from ..scoring.bn_recalibration import (
 )
 
 
+def build_loader(
+    config: DataLoader | dict[str, Any], seed: int | None = None, diff_rank_seed: bool = False
+) -> DataLoader:
+    """mmengine's ``Runner.build_dataloader``, with two differences for small and odd data.
+
+    A file that cannot be read is named (:class:`~pinas_mm.datasets.named_loading.NamedLoading`).
+    And where ``drop_last`` would leave no batch at all, so that training would end at once without
+    a word, the batch is as large as the dataset, which is said once.
+
+    Args:
+        config: An mm dataloader config.
+        seed, diff_rank_seed: As in ``Runner.build_dataloader``.
+    """
+    loader = Runner.build_dataloader(config, seed, diff_rank_seed)
+    name_unreadable_files(loader.dataset)
+    size, share = loader.batch_size, len(loader.sampler)
+    endless = isinstance(loader.sampler, InfiniteSampler)
+    if not isinstance(config, dict) or endless or not loader.drop_last:
+        return loader
+    if size is None or not 0 < share < size:
+        return loader
+    warn_once(
+        f'batch_size={size} with drop_last: {type(loader.dataset).__name__} has {share} samples '
+        f'for a process, so the batch is {share}'
+    )
+    return build_loader(
+        config | dict(batch_size=share, dataset=loader.dataset), seed, diff_rank_seed
+    )
+
+
+def built_dataset(config: dict[str, Any] | Dataset) -> Any:
+    """The dataset of a config, or one that is built already; its list of samples is read."""
+    dataset = DATASETS.build(copy.deepcopy(config)) if isinstance(config, dict) else config
+    if hasattr(dataset, 'full_init'):
+        dataset.full_init()
+    return dataset
+
+
+def capped(key: str, count: int | None, dataset: Any) -> int | None:
+    """How many samples of a dataset are used: ``count``, or None for all, also where it has not so
+    many, which is said once. ``key`` is what the config calls the count."""
+    if count is None or count <= len(dataset):
+        return count
+    warn_once(f'{key}={count}: {type(dataset).__name__} has {len(dataset)} samples, all are used')
+    return None
+
+
 def whole_set_loader(
-    config: dict[str, Any], num_samples: int | None = None, seed: int = 0, shuffle: bool = False
+    config: dict[str, Any],
+    num_samples: int | None = None,
+    seed: int = 0,
+    shuffle: bool = False,
+    key: str = 'num_samples',
 ) -> DataLoader:
     """A loader over the whole set on every rank, in a fixed order.
 
     Args:
         config: An mm dataloader config; its sampler is replaced.
-        num_samples: Only so many samples, drawn by ``seed``, each class in proportion.
+        num_samples: Only so many samples, drawn by ``seed``, each class in proportion; all where
+            there are not so many, which is said once.
         seed: Seed of the draw.
         shuffle: Whether the order is one drawn by ``seed`` also where all samples are read.
+        key: What the config calls ``num_samples``, for that message.
     """
-    config = copy.deepcopy(dict(config))
+    dataset = built_dataset(config['dataset'])
+    config = dict(config) | dict(dataset=dataset)
+    num_samples = capped(key, num_samples, dataset)
     config.pop('batch_sampler', None)
     drawn = shuffle or num_samples is not None
     config['sampler'] = dict(
         type='pinas_mm.UnshardedSampler', num_samples=num_samples, seed=seed if drawn else None
     )
-    return Runner.build_dataloader(config, seed=seed)
+    return build_loader(config, seed=seed)
 
 
 def arch_evaluation(
@@ -106,6 +163,7 @@ def calibration_loader(
             f'least {MIN_CALIBRATION_BATCH}'
         )
     loader = seeded_loader(config, num_batches, seed, key)
+    size = loader.batch_size or size  # capped where the dataset is smaller
     batches, images = len(loader), len(loader) * size
     dataset: Any = loader.dataset
     asked = f'{key} has {len(dataset)} images, {batches} whole batches of {size}'
@@ -132,16 +190,19 @@ def seeded_loader(
     Raises:
         InputError: The dataset has not even one whole batch.
     """
-    config = copy.deepcopy(dict(config))
-    dataset = config['dataset']
-    dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
-    if hasattr(dataset, 'full_init'):
-        dataset.full_init()
-    batches = min(num_batches, len(dataset) // config['batch_size'])
+    config = dict(config)
+    dataset = built_dataset(config['dataset'])
+    size = len(dataset)
+    if MIN_CALIBRATION_BATCH <= size < config['batch_size']:
+        warn_once(
+            f'{key}.batch_size={config["batch_size"]}: '
+            f'{type(dataset).__name__} has {size} samples, so the batch is {size}'
+        )
+        config['batch_size'] = size
+    batches = min(num_batches, size // config['batch_size'])
     if batches < 1:
         raise InputError(
-            f'{key}: no whole batch of {config["batch_size"]} in {len(dataset)} '
-            f'samples '
+            f'{key}: no whole batch of {config["batch_size"]} in {size} samples '
             f'(num_batches={num_batches}): expected a smaller batch_size'
         )
     return whole_set_loader(

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import is_main_process
+from mmengine.dist import init_dist, is_distributed, is_main_process
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
@@ -16,7 +16,10 @@ from mmengine.runner import Runner
 from ..checkpoint import load_checkpoint, only_plain_tensors
 from ..errors import InputError
 from ..models.channels import check_channels
+from .data_settings import complete
+from .hooks.label_range_hook import LabelRangeHook
 from .loader_settings import check_loaders
+from .loaders import build_loader
 
 
 class SafeRunner(Runner):
@@ -43,6 +46,9 @@ class SafeRunner(Runner):
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
 
+    # A loader of ours wherever mmengine's loops build one.
+    build_dataloader = staticmethod(build_loader)
+
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Saves as mmengine does, to a file beside the checkpoint that is then renamed: a full disk
         or a kill leaves no torn one."""
@@ -55,6 +61,13 @@ class SafeRunner(Runner):
             os.replace(os.path.join(out_dir, part), os.path.join(out_dir, filename))
 
 
+def init_ranks(config: Config) -> None:
+    """Starts the ranks that a config's launcher asks for, before its first Runner would: they look
+    at files together."""
+    if config.get('launcher', 'none') != 'none' and not is_distributed():
+        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
+
+
 def build_runner(config: Config) -> SafeRunner:
     """The runner of a config.
 
@@ -62,12 +75,18 @@ def build_runner(config: Config) -> SafeRunner:
     those read every input as if it were contiguous, on CPUs and on GPUs (RoIAlign of a
     channels-last map is silently wrong). ``channels_last = False`` (or True) in a config decides.
 
+    What the config leaves to its data is filled in (:func:`~.data_settings.complete`), and labels
+    are compared with the head before training (:class:`LabelRangeHook`).
+
     Raises:
         InputError: A loader cannot be built, a neck or head does not take the backbone's channels,
-            or channels-last is asked for with operators of mmcv.
+            channels-last is asked for with operators of mmcv, or what
+            :func:`~.data_settings.complete` raises.
     """
     check_loaders(config)
+    complete(config)
     runner = SafeRunner.from_cfg(config)
+    runner.register_hook(LabelRangeHook())
     check_channels(runner.model)
     on_gpu = torch.cuda.is_available()
     operators = sorted(

@@ -15,8 +15,8 @@ import numpy as np
 from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.runner import BaseLoop, Runner
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import nn
 
+from ..checkpoint import checksum
 from ..costs import Constraints, measure_costs
 from ..costs.latency import read_latency
 from ..errors import InputError
@@ -36,7 +36,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
 from .forecast import Forecast, forecast
-from .loaders import arch_evaluation, calibration_loader, whole_set_loader
+from .loaders import arch_evaluation, calibration_loader, capped, whole_set_loader
 
 SCORE = 'accuracy/top1'
 
@@ -71,7 +71,7 @@ class SearchLoop(BaseLoop):
             ``latency`` in ms where there is a table of it.
         latency_table: A file that ``tools/latency.py`` wrote.
         score_samples: While searching, score on only so many of the held-out samples, drawn by
-            ``seed``, each class in proportion. Defaults to all.
+            ``seed``, each class in proportion. Defaults to all, also where there are not so many.
         top_k: So many of the best are scored again on the whole held-out split before the winner is
             named.
         race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes
@@ -122,6 +122,8 @@ class SearchLoop(BaseLoop):
             runner.logger.info(note)
         if latency_table is not None:
             latency = read_latency(latency_table, self.backbone)
+            if doubt := latency.doubt():
+                runner.logger.warning(f'latency_table={latency_table}: {doubt}')
             self.costs.add('latency', latency.fixed, latency.arrays())
         self.constraints = Constraints(self.costs, **constraints or {})
         self.searcher = build_searcher(
@@ -172,8 +174,9 @@ class SearchLoop(BaseLoop):
         self.whole_evaluator = arch_evaluator(None, None)
         super().__init__(runner, self.whole_evaluator.loader)
         self.quick_evaluator = self.whole_evaluator
-        if score_samples is not None or racing is not None:
-            self.quick_evaluator = arch_evaluator(score_samples, racing)
+        num_samples = capped('score_samples', score_samples, self.whole_evaluator.loader.dataset)
+        if num_samples is not None or racing is not None:
+            self.quick_evaluator = arch_evaluator(num_samples, racing)
         header = dict(
             config=Path(runner.cfg.filename or '').name,
             seed=seed,
@@ -282,7 +285,7 @@ class SearchLoop(BaseLoop):
             InputError: On every rank, where the first one cannot go on from the file.
         """
         header = self.header | dict(
-            supernet_checksum=weights_fingerprint(self.whole_evaluator.model)
+            supernet_checksum=checksum(self.whole_evaluator.model.state_dict())
         )
         history = History(None, self.backbone.space, header)
         message: list[Any] = [None, None, None]
@@ -421,11 +424,3 @@ def _above_the_bar(logger: logging.Logger) -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.setStream(sys.__stdout__)
-
-
-def weights_fingerprint(model: nn.Module) -> int:
-    """A checksum of all tensors of a model: two searches of the same supernet have the same."""
-    checksum = 0
-    for tensor in model.state_dict().values():
-        checksum = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), checksum)
-    return checksum

@@ -23,13 +23,13 @@ from torch.utils.data import DataLoader, Dataset
 from ..checkpoint import load_checkpoint, load_strict, save_checkpoint
 from ..costs import Constraints, CostTable, measure_costs
 from ..datasets.shared_images import shared_images
+from ..engine.data_settings import complete
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
-from ..engine.hooks.label_range_hook import LabelRangeHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
 from ..engine.loader_settings import check_loaders
 from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
 from ..engine.metric_check import check_metrics
-from ..engine.runner import build_runner, build_supernet
+from ..engine.runner import build_runner, build_supernet, init_ranks
 from ..engine.search_config import search_config
 from ..engine.search_loop import SCORE
 from ..errors import InputError
@@ -46,7 +46,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
 from .schedule import lengthened
-from .stages import init_ranks, run_once
+from .stages import run_once
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 # What the budget is spent on instead: the names of the rows, and of the folders.
@@ -89,6 +89,7 @@ class Adaptation:
         source_arch: Sequence[int] | str | PathLike | None = None,
         seed: int | None = None,
     ) -> None:
+        complete(config)
         self.name = config.filename or 'config'
         self.config, self.supernet, self.work_dir = (
             copy.deepcopy(config),
@@ -171,7 +172,9 @@ class Adaptation:
         if self.source_arch is not None:
             self.read_source_arch()
         loop = self.stages['search_loop']
-        scored = whole_set_loader(self.config.val_dataloader, loop.get('score_samples')).dataset
+        scored = whole_set_loader(
+            self.config.val_dataloader, loop.get('score_samples'), key='score_samples'
+        ).dataset
         for part in ('train', 'test'):
             other = DATASETS.build(copy.deepcopy(self.config[f'{part}_dataloader'].dataset))
             # Images without labels may be tested on: that is how unsupervised domain adaptation is.
@@ -211,7 +214,6 @@ class Adaptation:
         def train(config: Config) -> dict[str, Any]:
             runner = build_runner(config)
             self.load_supernet(unwrapped(runner.model).backbone)
-            runner.register_hook(LabelRangeHook())
             hook = HOOKS.build(sampling_hooks(config.custom_hooks)[0])
             return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
 

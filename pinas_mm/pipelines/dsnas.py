@@ -16,13 +16,14 @@ from torch.utils.data import DataLoader
 
 from ..checkpoint import load_checkpoint
 from ..costs import measure_costs
+from ..engine.data_settings import complete
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.dsnas_hook import HAND_OVER, DSNASHook
 from ..engine.hooks.training_time_hook import training_seconds
 from ..engine.loader_settings import check_loaders
 from ..engine.loaders import arch_evaluation, calibration_loader
 from ..engine.metric_check import check_metrics
-from ..engine.runner import build_runner
+from ..engine.runner import build_runner, init_ranks
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..registry import HOOKS, OPTIM_WRAPPERS, class_of
@@ -34,7 +35,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
 from ..subnets.write import write_subnet
 from ..unwrap import unwrapped
-from .stages import init_ranks, run_once
+from .stages import run_once
 
 SECOND_STAGE = 'second_stage'
 
@@ -59,6 +60,7 @@ def run_stages(config: Config) -> dict[str, Any]:
             has a stage of another config; the message names the keys that differ, with both values.
     """
     check_dsnas_config(config)
+    complete(config)
     init_ranks(config)
     for phase in ('val', 'test'):
         check_metrics(config, phase)

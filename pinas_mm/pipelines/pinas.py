@@ -10,6 +10,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoint import load_strict
 from ..engine.config import load_config
+from ..engine.data_check import check_data
 from ..engine.loader_settings import check_loaders
 from ..engine.metric_check import check_metrics
 from ..engine.runner import build_runner
@@ -77,6 +78,14 @@ class Pipeline:
         for row in rows:
             row['test'] = self.finetune(self.work_dir / 'search' / folder_of(row['name']))
         return rows
+
+    def check_data(self) -> None:
+        """Reads every image of the configs of all stages and transfers.
+
+        Raises:
+            InputError: Some cannot be read; they are listed.
+        """
+        check_data(*(self.config(stage, {}) for stage in self.configs))
 
     def check_metrics(self) -> None:
         """Computes the metrics of every stage and transfer once, before hours of training."""

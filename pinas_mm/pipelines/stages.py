@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import barrier, broadcast_object_list, init_dist, is_distributed, is_main_process
+from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
@@ -67,13 +67,6 @@ def run_once(
     _write(path, dict(config=wanted, result=result[0]))
     broadcast_object_list(result)  # seconds differ between ranks
     return result[0]
-
-
-def init_ranks(config: Config) -> None:
-    """Starts the ranks that a config's launcher asks for, before its first Runner would: stages
-    look at files together."""
-    if config.get('launcher', 'none') != 'none' and not is_distributed():
-        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
 
 
 def into_folder(config: Config, folder: Path, resume: bool) -> Config:

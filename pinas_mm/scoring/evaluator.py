@@ -17,6 +17,7 @@ from mmengine.model import BaseModel, BaseTTAModel
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
+from ..datasets.wrappers import metainfo
 from ..errors import InputError, TooFewSamplesError
 from ..models.backbones import searchable_backbone_of
 from ..search.search import Failure
@@ -254,7 +255,7 @@ class ArchEvaluator:
 
     def _new_metrics(self) -> Evaluator:
         metrics = self.build_metrics()
-        metrics.dataset_meta = getattr(self.loader.dataset, 'metainfo', None)
+        metrics.dataset_meta = metainfo(self.loader.dataset)
         return metrics
 
     def _progress(self, done: int, num_archs: int) -> None:

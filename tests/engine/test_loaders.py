@@ -1,12 +1,19 @@
+import copy
 import random
 
 import numpy as np
 import pytest
 import torch
 from mmengine.registry import DATASETS, init_default_scope
+from mmengine.runner import Runner
 
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
-from pinas_mm.engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
+from pinas_mm.engine.loaders import (
+    arch_evaluation,
+    build_loader,
+    calibration_loader,
+    whole_set_loader,
+)
 from pinas_mm.errors import InputError, warn_once
 
 CROP = [dict(type='RandomCrop', crop_size=32, padding=8), dict(type='RandomFlip', prob=0.5)]
@@ -209,8 +216,47 @@ def test_a_part_of_the_whole_set_is_drawn_by_seed(tiny):
     assert drawn[0] == drawn[1] != drawn[2] and all(
         len(set(part)) == 20 and set(part) <= set(digits(tiny)) for part in drawn
     )
-    with pytest.raises(InputError, match='num_samples=65 of a dataset with 64 samples'):
-        whole_set_loader(config, 65)
+    with pytest.raises(InputError, match='num_samples=0 of a dataset with 64 samples'):
+        whole_set_loader(config, 0)
+
+
+@pytest.fixture
+def warned(monkeypatch):
+    """What is said once."""
+    texts = []
+    monkeypatch.setattr('pinas_mm.engine.loaders.warn_once', texts.append)
+    return texts
+
+
+def test_counts_are_at_most_what_there_is(tiny, warned):
+    config = indexed(tiny.digits())
+    loader = whole_set_loader(config, 65, key='bank_samples')
+    assert [index for _, indices in read(loader) for index in indices] == digits(tiny)
+    assert warned == ['bank_samples=65: Digits has 64 samples, all are used']
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_last_batch_that_would_be_the_only_one_is_not_dropped(tiny, warned, workers):
+    """mmengine's training would end at once, without a step."""
+    config = indexed(tiny.digits(indices=20, batch_size=32, drop_last=True, num_workers=workers))
+    assert len(Runner.build_dataloader(copy.deepcopy(config))) == 0
+    assert [len(indices) for _, indices in read(build_loader(config, seed=0))] == [20]
+    (text,) = warned
+    assert text.startswith('batch_size=32 with drop_last: Digits has 20 samples for a process')
+    warned.clear()
+    endless = config | dict(sampler=dict(type='InfiniteSampler', shuffle=False))
+    assert len(next(iter(build_loader(endless)))['inputs']) == 32, 'goes on with the first'
+    whole = indexed(tiny.digits(indices=20, batch_size=16, drop_last=True))
+    assert [len(indices) for _, indices in read(build_loader(whole))] == [16]
+    assert warned == []
+
+
+def test_a_calibration_batch_is_at_most_the_dataset(tiny, warned):
+    loader = calibration_loader(indexed(tiny.digits(indices=20, batch_size=32)), 3)
+    assert [len(indices) for _, indices in read(loader)] == [20]
+    key = 'arch_evaluation.calibration_dataloader'
+    assert warned[0] == f'{key}.batch_size=32: Digits has 20 samples, so the batch is 20'
+    assert warned[1].startswith(f'BN is recalibrated with 20 images: {key} has 20 images, 1 whole')
 
 
 def test_how_archs_are_evaluated_is_written_out():

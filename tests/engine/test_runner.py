@@ -43,6 +43,18 @@ def runner(tiny, **changes):
     )
 
 
+def test_every_training_compares_labels_with_the_head(tiny):
+    config = tiny.config(
+        train_dataloader=tiny.digits(indices=16),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
+    )
+    config.model.head.num_classes = 7
+    with pytest.raises(InputError, match='num_classes=7 of LinearClsHead: Digits has 10 classes'):
+        build_runner(config).train()
+
+
 @pytest.mark.parametrize('resume', [False, True])
 def test_training_only_loads_checkpoints_that_are_safe(tiny, unsafe, resume):
     with pytest.raises(

@@ -323,12 +323,12 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
         (
             {
                 'search_loop.calibration_dataloader': dict(
-                    batch_size=128, num_workers=0, dataset=dict(type='pinas_mm.Digits', indices=64)
+                    batch_size=128, num_workers=0, dataset=dict(type='pinas_mm.Digits', indices=12)
                 )
             },
-            'calibration_dataloader: no whole batch of 128 in 64 samples',
+            'calibration_dataloader: no whole batch of 128 in 12 samples',
         ),
-        ({'search_loop.score_samples': 999}, 'num_samples=999 of a dataset with'),
+        ({'search_loop.score_samples': 0}, 'num_samples=0 of a dataset with'),
         (
             {'search_loop.type': 'TestLoop'},
             "expected search_loop=dict(type='pinas_mm.SearchLoop', searcher=",

@@ -1,0 +1,170 @@
+"""What a config leaves to its data: the held-out part, stated once, and the number of classes."""
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from ..datasets.seeded_split import SeededSplit
+from ..datasets.wrappers import metainfo
+from ..errors import InputError
+from ..registry import DATASETS as OUR_DATASETS
+from .loaders import built_dataset
+
+# The share of the training set that a config holds out where it does not say.
+HELD_OUT = 0.1
+# Where a config's datasets and models are that something reads. Other keys at its top are variables
+# of the config file, whose values are copied into these.
+DATA = (
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'arch_evaluation',
+    'custom_hooks',
+    'search_loop',
+)
+MODELS = ('model', 'data_preprocessor', 'supernet_stage', 'subnet_stage', 'second_stage')
+
+Place = tuple[str, dict[str, Any]]
+
+
+def complete(config: Config) -> None:
+    """Fills in what a config leaves to its data.
+
+    - ``held_out``, at the top of a config, becomes the ``held_out`` of every ``SeededSplit`` that
+      has none: 0.1, a tenth of the training set, where the config does not say. So one line changes
+      the training set, the set that archs are scored on, and all that hooks read. mmengine resolves
+      a variable of a base when it reads the base, so a variable could not do it.
+    - ``num_classes=None`` in a model or preprocessor becomes the number of classes of the training
+      set.
+
+    Args:
+        config: A config, changed in place. Completing it again changes nothing.
+
+    Raises:
+        InputError: Two splits of the same images differ, so that searches would be scored on images
+            that were learned from; ``held_out`` is stated and no split takes it; or the number of
+            classes is left to data that cannot be read or do not say it.
+    """
+    hold_out(config)
+    count_classes(config)
+
+
+def hold_out(config: Config) -> None:
+    """Gives every ``SeededSplit`` its ``held_out``, and compares those of the same images."""
+    splits = list(_splits(config))
+    held_out = config.get('held_out', HELD_OUT)
+    # A config that was completed before has them all.
+    open_or_same = [split for _, split in splits if split.get('held_out', held_out) == held_out]
+    if 'held_out' in config and splits and not open_or_same:
+        place, split = splits[0]
+        raise InputError(
+            f'held_out={held_out}: no split of this config takes it: {place} has its own '
+            f'held_out={split["held_out"]}; leave that out'
+        )
+    for _, split in _dicts(config, ''):
+        if _is_split(split, config):
+            split.setdefault('held_out', held_out)
+    first: dict[str, Place] = {}
+    for place, split in splits:
+        other, known = first.setdefault(_images(split), (place, split))
+        for key, default in dict(held_out=None, seed=0, group=None).items():
+            if split.get(key, default) != known.get(key, default):
+                raise InputError(
+                    f'{place}.{key}={split.get(key, default)!r}, but {other}.{key}='
+                    f'{known.get(key, default)!r} of the same images: what is held out in one '
+                    'would be learned from in the other. Expected the same'
+                    + (', stated once: held_out=... of the config' if key == 'held_out' else '')
+                )
+
+
+def count_classes(config: Config) -> None:
+    """Puts the number of classes of the training set where a config leaves it open."""
+    places = list(open_numbers(config))
+    if not places:
+        return
+    name = f'{places[0][0]}.num_classes'
+    options = ' '.join(f'{place}.num_classes=12' for place, _ in places)
+    key = next(
+        (
+            f'{part}_dataloader'
+            for part in ('train', 'val', 'test')
+            if config.get(f'{part}_dataloader')
+        ),
+        None,
+    )
+    if key is None:
+        raise InputError(
+            f'{name} is left to the data, but the config has none: --cfg-options {options}'
+        )
+    with DefaultScope.overwrite_default_scope(config.get('default_scope')):
+        dataset = built_dataset(config[key].dataset)
+    classes = metainfo(dataset).get('classes')
+    if classes is None:
+        raise InputError(
+            f'{name} is left to the data, but {type(dataset).__name__} of {key} does not say its '
+            f'classes: --cfg-options {options}'
+        )
+    for _, found in places:
+        found['num_classes'] = len(classes)
+
+
+def open_numbers(config: Config) -> Iterator[Place]:
+    """Where a config leaves the number of classes to its data: dicts with ``num_classes=None``, and
+    the dotted key of each."""
+    for key in MODELS:
+        for place, found in _dicts(config.get(key), key):
+            if 'num_classes' in found and found['num_classes'] is None:
+                yield place, found
+
+
+def dataset_configs(config: Config) -> Iterator[dict[str, Any]]:
+    """The config of every dataset that a config reads: of all its dataloaders, hooks' and loops'
+    too; each once."""
+    seen = []
+    for key in DATA:
+        for _, found in _dicts(config.get(key), key):
+            dataset = found.get('dataset')
+            # A loader has them both; a wrapper such as SeededSplit has a dataset alone.
+            if 'batch_size' in found and dataset is not None and dataset not in seen:
+                seen.append(dataset)
+                yield dataset
+
+
+def _splits(config: Config) -> Iterator[Place]:
+    """Every ``SeededSplit`` of a config that something reads."""
+    for key in DATA:
+        for place, found in _dicts(config.get(key), key):
+            if _is_split(found, config):
+                yield place, found
+
+
+def _is_split(found: dict[str, Any], config: Config) -> bool:
+    kind = found.get('type') if 'part' in found and 'dataset' in found else None
+    if isinstance(kind, str):
+        with OUR_DATASETS.switch_scope_and_registry(config.get('default_scope')) as scoped:
+            kind = scoped.get(kind)
+    return kind is SeededSplit
+
+
+def _images(split: dict[str, Any]) -> str:
+    """What tells whether two splits are of the same images: the dataset without its pipelines."""
+    dataset = copy.deepcopy(split['dataset'])
+    for _, found in _dicts(dataset, ''):
+        for key in ('pipeline', 'test_mode'):
+            found.pop(key, None)
+    return repr(sorted(dataset.items(), key=str))
+
+
+def _dicts(value: Any, place: str) -> Iterator[Place]:
+    """Every dict in a value, with its dotted key."""
+    if isinstance(value, Config | dict):
+        if isinstance(value, dict):
+            yield place, value
+        for key in list(value.keys()):
+            yield from _dicts(value[key], f'{place}.{key}' if place else key)
+    elif isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _dicts(each, f'{place}.{number}')
