@@ -169,6 +169,7 @@ SMALL = dict(
     nms_pre=lambda value: 20,
     max_per_img=lambda value: 8,
     num=lambda value: 16,  # regions to learn from
+    allowed_border=lambda value: -1,  # published anchors are larger than small images
     num_archs=lambda value: 2,
     score_samples=lambda value: 4,
 )
@@ -236,6 +237,8 @@ def small(name, folder):
         model['head']['num_classes'] = PERSONS['learning']
         for part in ('train', 'val'):
             fields[f'{part}_dataloader']['dataset']['held_out'] = PERSONS['held_out']
+    if name.startswith('adapt/uda'):  # the domains here are of ten digits
+        model['head']['num_classes'] = fields['data_preprocessor']['num_classes'] = 10
     wrapper = fields['optim_wrapper']
     if wrapper.get('type') == 'AmpOptimWrapper':  # for GPUs alone
         wrapper.update(type='OptimWrapper')
