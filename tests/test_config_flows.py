@@ -30,7 +30,7 @@ from pinas_mm.tasks.domains.digit_domains import write_digit_domain
 
 # Images of a training set and of a test set; of the former so many are held out. Pixels of large
 # images.
-TRAIN, TEST, HELD_OUT, SIZE, BATCH = 24, 4, 6, 32, 16
+TRAIN, TEST, HELD_OUT, SIZE, BATCH = 30, 10, 6, 32, 16
 PERSONS = dict(learning=10, held_out=2)
 WIDTH = 0.25
 BCCD = ('RBC', 'WBC', 'Platelets')
@@ -41,10 +41,18 @@ def folders(root, source, *others):
         shutil.copytree(root / source, root / other)
 
 
+def write_digits(folder, look, split, per_class):
+    """Class folders with so many images in each."""
+    write_digit_domain(folder, look, split, num_images=200)
+    for path in folder.iterdir():
+        for left_out in sorted(path.iterdir())[per_class:]:
+            left_out.unlink()
+
+
 def write_classes(root):
     """Image classification, with class folders or lists of files."""
-    write_digit_domain(root / 'cifar10/train', 'grey', num_images=TRAIN)
-    write_digit_domain(root / 'cifar10/test', 'grey', 'test', num_images=TEST)
+    write_digits(root / 'cifar10/train', 'grey', 'learning', TRAIN // 10)
+    write_digits(root / 'cifar10/test', 'grey', 'test', TEST // 10)
     folders(root, 'cifar10/train', 'imagenet/train', 'adapt/domains/grey')
     folders(root, 'cifar10/test', 'imagenet/val', 'adapt/domains/grey_held_out')
     (root / 'imagenet/meta').mkdir()
@@ -52,8 +60,8 @@ def write_classes(root):
         paths = sorted((root / 'imagenet' / part).rglob('*.png'))
         lines = [f'{path.parent.name}/{path.name} {path.parent.name}\n' for path in paths]
         (root / f'imagenet/meta/{part}.txt').write_text(''.join(lines))
-    write_digit_domain(root / 'adapt/domains/noisy', 'noisy', num_images=TRAIN)
-    write_digit_domain(root / 'adapt/domains/noisy_test', 'noisy', 'test', num_images=TEST)
+    write_digits(root / 'adapt/domains/noisy', 'noisy', 'learning', TRAIN // 10)
+    write_digits(root / 'adapt/domains/noisy_test', 'noisy', 'test', TEST // 10)
     for name in ('office31/amazon/images', 'office31/webcam/images'):
         folders(root, 'adapt/domains/noisy', name)
     folders(root, 'adapt/domains/noisy', 'office_home/Art', 'office_home/Clipart')
@@ -161,6 +169,7 @@ SMALL = dict(
     nms_pre=lambda value: 20,
     max_per_img=lambda value: 8,
     num=lambda value: 16,  # regions to learn from
+    allowed_border=lambda value: -1,  # published anchors are larger than small images
     num_archs=lambda value: 2,
     score_samples=lambda value: 4,
 )
@@ -218,7 +227,8 @@ def small(name, folder):
     narrow(model)
     backbone = model['backbone']
     backbone['init_cfg'] = None
-    if str(backbone.get('arch', '')).endswith('.yaml'):
+    # tools/make_truth.py gives the archs of a config that trains from scratch.
+    if str(backbone.get('arch', '')).endswith('.yaml') or 'scratch' in name:
         backbone.setdefault('widen_factor', WIDTH)  # stands in the file
         with torch.device('meta'):
             supernet = MODELS.build(dict(backbone, arch=None))
@@ -227,6 +237,8 @@ def small(name, folder):
         model['head']['num_classes'] = PERSONS['learning']
         for part in ('train', 'val'):
             fields[f'{part}_dataloader']['dataset']['held_out'] = PERSONS['held_out']
+    if name.startswith('adapt/uda'):  # the domains here are of ten digits
+        model['head']['num_classes'] = fields['data_preprocessor']['num_classes'] = 10
     wrapper = fields['optim_wrapper']
     if wrapper.get('type') == 'AmpOptimWrapper':  # for GPUs alone
         wrapper.update(type='OptimWrapper')
@@ -240,6 +252,8 @@ def small(name, folder):
     if any(hook['type'] == 'pinas_mm.DSNASHook' for hook in hooks):
         train['max_epochs' if by_epoch else 'max_iters'] = 2
     for hook in hooks:
+        if 'cost_bins' in hook:  # of images of SIZE pixels
+            hook['cost_bins'] = dict(macs=[0, 8e6, 1e9])
         hook.update(
             {
                 'pinas_mm.DSNASHook': dict(search=1, warm_up=0),
