@@ -118,10 +118,7 @@ def regret(
     truth = {arch: accuracy(row) for arch, row in rows.items()}
     best = max(truth.values())
     searcher = SEARCHERS[name](
-        SPACE,
-        Macs({arch: row['flops'] for arch, row in rows.items()}),
-        seed=seed,
-        budget=num_archs,
+        SPACE, Macs({arch: row['flops'] for arch, row in rows.items()}), seed=seed, budget=num_archs
     )
     rng = np.random.default_rng((seed, 1))
     scores, regrets = [], []

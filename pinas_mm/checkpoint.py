@@ -3,8 +3,9 @@
 
 import os
 import pickle
+import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -163,6 +164,14 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
         )
     module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
     return {key.removeprefix(prefix) for key in left}
+
+
+def checksum(state_dict: Mapping[str, torch.Tensor]) -> int:
+    """A checksum of all tensors: equal weights have the same."""
+    result = 0
+    for tensor in state_dict.values():
+        result = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), result)
+    return result
 
 
 def _listing(title: str, keys: list[str], most: int = 8) -> str:

@@ -25,6 +25,10 @@ from ..unwrap import unwrapped
 from .measure import blank_samples
 from .table import Array, CostTable
 
+# What a table may be wrong by on the subnets of its check before a search by it is misled. Six
+# tables of an idle machine (docs/search.md) were off by 1.5 to 9.8 % and ranked at 0.87 to 0.99.
+MOST_ERROR, LEAST_CORRELATION = 0.2, 0.8
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -50,6 +54,20 @@ class Latency:
         """Writes the table as JSON."""
         text = json.dumps(asdict(self), indent=1)
         write_atomic(path, lambda file: file.write(text.encode()))
+
+    def doubt(self) -> str | None:
+        """Why a search had better not go by this table, and what to do; None where it is sound."""
+        error = self.check.get('median_error', np.nan)
+        correlation = self.check.get('rank_correlation', np.nan)
+        if error <= MOST_ERROR and correlation >= LEAST_CORRELATION:  # of nan neither holds
+            return None
+        return (
+            f'on whole subnets this table has a median error of {error:.0%} and a rank correlation '
+            f'of {correlation:.2f}; expected at most {MOST_ERROR:.0%} and at least '
+            f'{LEAST_CORRELATION:g}: it does not tell which archs are fast. Measure again on an '
+            f'idle machine, with more --rounds, a larger batch of --images and an allocator that '
+            f'keeps its memory (docs/search.md)'
+        )
 
     def arrays(self) -> list[Array]:
         return [np.array(table, float) for table in self.tables]

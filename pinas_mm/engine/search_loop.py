@@ -15,8 +15,8 @@ import numpy as np
 from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.runner import BaseLoop, Runner
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import nn
 
+from ..checkpoint import checksum
 from ..costs import Constraints, measure_costs
 from ..costs.latency import read_latency
 from ..errors import InputError
@@ -122,6 +122,8 @@ class SearchLoop(BaseLoop):
             runner.logger.info(note)
         if latency_table is not None:
             latency = read_latency(latency_table, self.backbone)
+            if doubt := latency.doubt():
+                runner.logger.warning(f'latency_table={latency_table}: {doubt}')
             self.costs.add('latency', latency.fixed, latency.arrays())
         self.constraints = Constraints(self.costs, **constraints or {})
         self.searcher = build_searcher(
@@ -283,7 +285,7 @@ class SearchLoop(BaseLoop):
             InputError: On every rank, where the first one cannot go on from the file.
         """
         header = self.header | dict(
-            supernet_checksum=weights_fingerprint(self.whole_evaluator.model)
+            supernet_checksum=checksum(self.whole_evaluator.model.state_dict())
         )
         history = History(None, self.backbone.space, header)
         message: list[Any] = [None, None, None]
@@ -422,11 +424,3 @@ def _above_the_bar(logger: logging.Logger) -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.setStream(sys.__stdout__)
-
-
-def weights_fingerprint(model: nn.Module) -> int:
-    """A checksum of all tensors of a model: two searches of the same supernet have the same."""
-    checksum = 0
-    for tensor in model.state_dict().values():
-        checksum = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), checksum)
-    return checksum

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from mmengine.model import BaseModel
 from mmengine.utils import is_tuple_of
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
@@ -44,12 +45,12 @@ def check_channels(model: nn.Module) -> None:
             key.)
     """
     model = unwrapped(model)
-    backbone = getattr(model, 'backbone', None)
+    backbone: Any = getattr(model, 'backbone', None)
     if not isinstance(backbone, SearchableBackbone):
         return
     inner = getattr(model, 'model', None)
-    if getattr(inner, 'backbone', None) is backbone:  # a strategy holds the model
-        model = inner
+    if isinstance(inner, BaseModel) and getattr(inner, 'backbone', None) is backbone:
+        model = inner  # which a strategy holds
     _check_mean(getattr(model, 'data_preprocessor', None), backbone)
     neck = getattr(model, 'neck', None)
     heads = [(name, getattr(model, name, None)) for name in HEADS]
@@ -135,7 +136,7 @@ def _check(key: str, part: nn.Module, maps: Maps, giver: str) -> Maps | None:
     counts = isinstance(declared, list) and not indices and len(declared) != len(given)
     # A head of mmseg that joins maps knows the sum of their channels.
     joined = isinstance(declared, int) and isinstance(expected, list)
-    fits = declared == sum(expected) if joined else declared == expected
+    fits = declared == (sum(expected) if isinstance(expected, list) and joined else expected)
     if expected is not None and not fits and (misfit or counts):
         raise InputError(
             f'{key}: in_channels={declared}{" in all" if joined else ""} of '

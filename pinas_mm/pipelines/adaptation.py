@@ -181,8 +181,9 @@ class Adaptation:
             if part == 'train' or not isinstance(scored, UnlabelledDomain):
                 self.check_held_out(scored, other, part)
         self.calibration_loader()
-        check_metrics(self.config, 'val', loop.get('score', SCORE))
-        check_metrics(self.config, 'test')
+        supernet = build_supernet(self.config)
+        check_metrics(self.config, 'val', loop.get('score', SCORE), supernet)
+        check_metrics(self.config, 'test', model=supernet)
         build_searcher(
             loop.get('searcher') or {},
             self.costs.space,

@@ -4,7 +4,8 @@ size."""
 import copy
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 import torch
@@ -17,7 +18,10 @@ from torch.nn import functional as F
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone, searchable_backbone_of
 from ..private_api import pooling_for_any_size
+from ..settings import changed_settings, plain_settings
 
+# What is the same for all parts of a network.
+OF_ALL_PARTS = ('space', 'arch', 'widen_factor', 'weights')
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
 # Batch, height and width. Any size serves to trace at whose feature maps are larger than a pixel
 # after a stride of 32, since a size of one is taken as fixed.
@@ -117,6 +121,51 @@ def describe(model: ImageClassifier | SearchableBackbone, config: Config | None)
         input=images | dict(values='0 to 255, normalised inside'),
         outputs=dict(logits='(batch, classes), before softmax'),
     )
+
+
+def read_exports(path: Path) -> dict[str, Any]:
+    """The descriptions of the parts in a folder, by name; none where nothing was exported yet.
+
+    Args:
+        path: ``export.json`` of the folder.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    if not path.exists():
+        return {}
+    try:
+        parts = json.loads(path.read_text())
+        return {part: dict(description) for part, description in parts.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f'{path}: not written by an export: {error}; choose another --out'
+        ) from error
+
+
+def refuse_other_exports(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
+    """Refuses exports that would replace some of another network.
+
+    Args:
+        found: The parts in a folder, from :func:`read_exports`.
+        wanted: The descriptions of parts to be written there.
+        folder: The folder.
+
+    Raises:
+        InputError: The folder has another subnet, other weights, or a part of the same name that is
+            described otherwise; the message says what differs.
+    """
+    for part, description in plain_settings(wanted).items():
+        for other, kept in found.items():
+            keys = set(OF_ALL_PARTS) if other != part else {*kept, *description} - {'differences'}
+            before, now = (
+                {key: settings[key] for key in sorted(keys) if key in settings}
+                for settings in (kept, description)
+            )
+            if changes := changed_settings(before, now):
+                raise InputError(
+                    f'{folder}: has the export of another network: {changes}; choose another --out'
+                )
 
 
 def require_onnx() -> None:

@@ -1,4 +1,6 @@
 import json
+import re
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -226,3 +228,19 @@ def test_wrong_tables_are_named(known, backbone, tmp_path):
 def test_a_model_without_a_supernet_is_named(model, message):
     with pytest.raises(InputError, match=message):
         measure_latency(model, IMAGES)
+
+
+@pytest.mark.parametrize(
+    'check, doubted',
+    [
+        (dict(median_error=0.098, rank_correlation=0.87), None),
+        (dict(median_error=0.2, rank_correlation=0.8), None),
+        (dict(median_error=0.58, rank_correlation=0.95), 'error of 58% and .* correlation of 0.95'),
+        (dict(median_error=0.05, rank_correlation=-0.77), 'of 5% and .* correlation of -0.77'),
+        (dict(median_error=0.05, rank_correlation=float('nan')), 'correlation of nan; expected at'),
+        ({}, 'error of nan% and'),
+    ],
+)
+def test_a_table_that_does_not_tell_fast_archs_from_slow_ones_says_so(known, check, doubted):
+    doubt = replace(known, check=check).doubt()
+    assert (doubt is None) if doubted is None else re.search(doubted, doubt)

@@ -1,6 +1,8 @@
 import pytest
 from mmengine.config import Config
+from mmengine.registry import MODELS
 
+from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.engine.metric_check import check_metrics
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines.adaptation import Adaptation
@@ -44,8 +46,13 @@ def test_an_adaptation_checks_its_metrics_before_it_trains(tiny, config):
     config.search_loop = dict(
         type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=2, input_size=32
     )
+    state = {
+        f'backbone.{key}': value
+        for key, value in MODELS.build(config.model.backbone).state_dict().items()
+    }
+    save_checkpoint(tiny.folder / 'source.pth', state, {})
     with pytest.raises(InputError, match=NAMED):
-        Adaptation(config, 'none.pth').run('search')
+        Adaptation(config, str(tiny.folder / 'source.pth')).run('search')
     assert not list(tiny.folder.glob('supernet*'))
 
 

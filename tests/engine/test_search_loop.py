@@ -1,5 +1,6 @@
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -8,11 +9,12 @@ from mmengine.registry import LOOPS, TRANSFORMS
 from mmengine.runner import Runner
 from torch import nn
 
-from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.checkpoint import checksum, save_checkpoint
 from pinas_mm.costs import measure_costs
+from pinas_mm.costs.latency import Latency
 from pinas_mm.datasets import SeededSplit
 from pinas_mm.engine import search_loop
-from pinas_mm.engine.search_loop import SearchLoop, weights_fingerprint
+from pinas_mm.engine.search_loop import SearchLoop
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.scoring.evaluator import ArchEvaluator
@@ -449,8 +451,8 @@ def test_a_checkpoint_is_loaded_before_the_search(tiny, search):
     runner.test()
     assert (
         lines(tiny.folder / 'loaded')[0]['supernet_checksum']
-        == weights_fingerprint(other)
-        == weights_fingerprint(runner.model)
+        == checksum(other.state_dict())
+        == checksum(runner.model.state_dict())
     )
     assert (
         isinstance(runner.test_loop, SearchLoop) and LOOPS.get('pinas_mm.SearchLoop') is SearchLoop
@@ -532,3 +534,14 @@ def test_images_with_other_channels_are_trained_searched_and_handed_over(
     )
     assert exported.model.backbone.in_channels == classifier.backbone.in_channels == channels
     assert subnet.costs['params'] == sum(parameter.numel() for parameter in classifier.parameters())
+
+
+def test_a_search_by_a_latency_table_that_tells_nothing_warns_once(search, tmp_path):
+    tables = [[1.0, 2.0, 3.0]] * 8
+    check = dict(median_error=0.58, rank_correlation=-0.77)
+    Latency('nasbench_macro', 0.25, {}, 1.0, tables, check).write(tmp_path / 'latency.json')
+    runner = search(
+        'doubted', num_archs=2, ask_size=2, latency_table=str(tmp_path / 'latency.json')
+    )
+    log = next(Path(runner.work_dir).glob('*/*.log')).read_text()
+    assert log.count('median error of 58% and a rank correlation of -0.77; expected at most') == 1

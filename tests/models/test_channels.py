@@ -1,6 +1,6 @@
 import pytest
 import torch
-from mmengine.model import BaseDataPreprocessor, ImgDataPreprocessor
+from mmengine.model import BaseDataPreprocessor, BaseModel, ImgDataPreprocessor
 from mmpretrain.models import (
     ClsBatchNormNeck,
     GeneralizedMeanPooling,
@@ -20,8 +20,15 @@ from pinas_mm.models.channels import check_channels
 MAPS = [32, 64, 128]
 
 
+class Holder(BaseModel):
+    """A model of parts."""
+
+    def forward(self, inputs):
+        raise NotImplementedError
+
+
 def model(backbone=None, **parts):
-    result = nn.Module()
+    result = Holder()
     result.backbone = backbone or SearchableMacroNet('1' * 8, 0.5, out_indices=(0, 1, 2))
     for name, part in parts.items():
         setattr(result, name, part)
