@@ -43,8 +43,8 @@ class History:
 
     Its first line is a header that says what search this is. Then come asked batches: a line per
     record, and a closing line with the number of archs spent and the searcher's state after them. A
-    batch without its closing line was not finished: it is dropped, and asked again. The file is made
-    with the first batch, so that a search that fails before leaves nothing.
+    batch without its closing line was not finished: it is dropped, and asked again. The file is
+    made with the first batch, so that a search that fails before leaves nothing.
 
     Args:
         path: The file; None keeps the history in memory alone, as on all

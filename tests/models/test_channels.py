@@ -1,6 +1,7 @@
 import pytest
 import torch
 from mmengine.model import BaseDataPreprocessor, BaseModel, ImgDataPreprocessor
+from mmengine.registry import DefaultScope
 from mmpretrain.models import (
     ClsBatchNormNeck,
     GeneralizedMeanPooling,
@@ -42,7 +43,10 @@ def refused(message, *args, **parts):
 
 @pytest.fixture(scope='module')
 def det():
-    return pytest.importorskip('mmdet.models')
+    models = pytest.importorskip('mmdet.models')
+    # Heads build coders and losses by name, in the scope that the test before has left.
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        yield models
 
 
 def fpn(necks, channels):
