@@ -9,7 +9,6 @@ from torch.utils.data import Dataset
 from ...datasets.wrappers import metainfo, plain_datasets, sample_infos
 from ...errors import InputError
 from ...registry import HOOKS
-from ...strategies import Strategy
 from ...tasks.age import AgeHead
 from ...unwrap import unwrapped
 
@@ -31,7 +30,6 @@ class LabelRangeHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         model = unwrapped(runner.model)
-        model = model.model if isinstance(model, Strategy) else model
         dataset = runner.train_dataloader.dataset
         name, classes = type(dataset).__name__, metainfo(dataset).get('classes')
         head = getattr(model, 'head', None)
