@@ -48,7 +48,7 @@ class Curves(Hook):
     ) -> None:
         self.seconds.append(time.process_time() - self.started)
         for name in WATCHED:
-            self.values[name].append(float(outputs[name]))
+            self.values[name].append(outputs[name].item())
 
 
 def main() -> None:
