@@ -88,6 +88,14 @@ def with_type_names(settings: Any, scope: str | None = None) -> Any:
     """
     with ROOT_MODELS.switch_scope_and_registry(scope) as own:  # imports the scope's registries
         scope = own.scope
+    # All first: a registry imports its modules when it is first asked, and knows the names of those
+    # alone that are imported.
+    meant = {
+        text: next(
+            filter(None, (_found(text, root.children.get(scope, root)) for root in _roots())), None
+        )
+        for text in set(_types(settings))
+    }
     registered = {
         id(member): f'{registry.scope}.{name}'
         for root in _roots()
@@ -95,29 +103,36 @@ def with_type_names(settings: Any, scope: str | None = None) -> Any:
         for name, member in reversed(registry.module_dict.items())
     }
 
+    def name(member: Any) -> str:
+        path = f'{getattr(member, "__module__", "")}.{getattr(member, "__qualname__", member)}'
+        return registered.get(id(member), path)
+
     def named(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {
-                key: _type_name(entry) if key == 'type' and isinstance(entry, str) else named(entry)
+                key: name(meant[entry])
+                if key == 'type' and isinstance(entry, str) and meant[entry] is not None
+                else named(entry)
                 for key, entry in value.items()
             }
         if isinstance(value, list | tuple):
             return type(value)(map(named, value))
-        return _name(value) if callable(value) else value
+        return name(value) if callable(value) else value
 
-    def _name(member: Any) -> str:
-        path = f'{getattr(member, "__module__", "")}.{getattr(member, "__qualname__", member)}'
-        return registered.get(id(member), path)
-
-    def _type_name(text: str) -> str:
-        if text not in known:
-            candidates = (_found(text, root.children.get(scope, root)) for root in _roots())
-            member = next((found for found in candidates if found is not None), None)
-            known[text] = text if member is None else _name(member)
-        return known[text]
-
-    known: dict[str, str] = {}
     return named(settings)
+
+
+def _types(settings: Any) -> Iterator[str]:
+    """Every ``type`` in settings that is text."""
+    if isinstance(settings, Mapping):
+        for key, entry in settings.items():
+            if key == 'type' and isinstance(entry, str):
+                yield entry
+            else:
+                yield from _types(entry)
+    elif isinstance(settings, list | tuple):
+        for entry in settings:
+            yield from _types(entry)
 
 
 def _found(kind: Any, registry: Registry) -> Callable[..., Any] | None:
