@@ -368,7 +368,7 @@ def test_another_search_is_not_mixed_in(tiny, search):
         (dict(constraints=dict(macs=3e6)), 'constraints was .*3.5e.06.* and is .*3e.06'),
         (dict(seed_of_weights=1), r'supernet_checksum was \d+ and is \d+'),
         (
-            dict(searcher=SEARCHERS['evolution']),
+            dict(searcher=SEARCHERS['evolution'] | dict(population=3)),
             "searcher.type was 'random' and is 'evolution'; searcher.population was not set and",
         ),
         (dict(model=tiny.classifier(with_cp=True)), 'model.backbone.with_cp was not set and is'),
