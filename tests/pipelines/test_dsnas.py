@@ -425,10 +425,13 @@ def test_stages_of_another_config_are_refused(tiny, monkeypatch):
         run_stages(config)
     config.optim_wrapper.optimizer.lr = 0.05
     config.second_stage = dict(model=dict(head=dict(topk=(1, 2))))
+    checkpoint = tiny.folder / 'run/train/last_checkpoint'
+    checkpoint.write_text('epoch_1.pth')  # so it has something to keep
     with pytest.raises(
         InputError, match=r'run/train: made with another config: model.head.topk was not set and is'
     ):
         run_stages(config)
+    checkpoint.unlink()
     config.pop('second_stage')
     assert run_stages(config)['search_epochs'] == 1
     assert (tiny.folder / 'run/search/hand_over.pth').stat().st_mtime_ns == before
