@@ -21,6 +21,7 @@ from ..scoring.arch_metrics import numbers
 from ..search.history import Record
 from ..search.search import ranked, to_record
 from ..spaces import Arch
+from ..spaces.subnet_file import SubnetFile
 from .stages import run_once
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
@@ -89,8 +90,11 @@ class Pipeline:
 
     def check_metrics(self) -> None:
         """Computes the metrics of every stage and transfer once, before hours of training."""
+        searched = self.config('search', {}).model.backbone
         for stage in self.configs:
             config = self.config(stage, {})
+            if stage not in ('learn', 'linear', 'search'):
+                set_searched_size(config, searched)
             for phase in ('val', 'test'):
                 score = config.search_loop.get('score', SCORE) if stage == 'search' else None
                 # The search's own test set is read by nothing.
@@ -221,3 +225,21 @@ class Pipeline:
 def folder_of(name: str) -> str:
     """The folder of an arch of the table."""
     return name.replace(' ', '_')
+
+
+def set_searched_size(config: Config, searched: Mapping[str, Any]) -> None:
+    """Gives a config that takes the found subnet the width and the image channels of the searched
+    backbone. It leaves them to the subnet file, which is not there yet.
+
+    Raises:
+        InputError: It states others.
+    """
+    backbone = config.model.backbone
+    for key in ('widen_factor', 'in_channels'):
+        size = searched.get(key) or getattr(SubnetFile, key)
+        if backbone.get(key) not in (size, None):
+            raise InputError(
+                f'{config.filename}: model.backbone.{key}={backbone[key]}, but the search has '
+                f'{size}: leave it out, since the subnet file has it'
+            )
+        backbone[key] = size

@@ -3,11 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 
 from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.pipelines.pinas import EQUAL, Pipeline
+from pinas_mm.pipelines.pinas import EQUAL, Pipeline, set_searched_size
 from pinas_mm.search.history import Record
 
 
@@ -67,3 +68,14 @@ def test_overrides_of_one_stage_beat_those_of_all(tmp_path):
     pipeline = Pipeline(configs, tmp_path, 0, {'a.b': 2, 'a.c': 2}, dict(search={'a.c': 3}))
     assert pipeline.config('learn', {}).a == dict(b=2, c=2)
     assert pipeline.config('search', {}).a == dict(b=2, c=3)
+
+
+@pytest.mark.parametrize('key, stated', [('widen_factor', 0.5), ('in_channels', 1)])
+def test_a_transfer_of_another_size_is_named_before_the_search(key, stated):
+    searched = dict(widen_factor=0.25)
+    config = Config(dict(model=dict(backbone=dict(in_channels=None))))
+    set_searched_size(config, searched)
+    assert config.model.backbone == dict(widen_factor=0.25, in_channels=3)
+    config.model.backbone[key] = stated
+    with pytest.raises(InputError, match=rf'model.backbone.{key}={stated}, but the search has'):
+        set_searched_size(config, searched)
