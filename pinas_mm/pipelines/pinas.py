@@ -11,6 +11,7 @@ from mmengine.runner import find_latest_checkpoint
 from ..checkpoint import load_strict
 from ..engine.config import load_config
 from ..engine.data_check import check_data
+from ..engine.data_settings import compare_splits, splits_of
 from ..engine.loader_settings import check_loaders
 from ..engine.metric_check import check_metrics
 from ..engine.runner import build_runner
@@ -64,11 +65,12 @@ class Pipeline:
 
         Raises:
             InputError: A config cannot be read, its loaders cannot be built or its metrics not be
-                computed, a stage was run under another config, or no arch has the cost of the found
-                one.
+                computed, stages hold out other parts of the same images, a stage was run under
+                another config, or no arch has the cost of the found one.
         """
         for stage in self.configs:  # before the first of them takes hours
             check_loaders(self.config(stage, {}))
+        self.check_splits()
         self.check_metrics()
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train(
@@ -87,6 +89,16 @@ class Pipeline:
             InputError: Some cannot be read; they are listed.
         """
         check_data(*(self.config(stage, {}) for stage in self.configs))
+
+    def check_splits(self) -> None:
+        """Whether no stage learns from images that another is scored on. Transfers have data of
+        their own."""
+        configs = [(stage, self.config(stage, {})) for stage in STAGES if stage in self.configs]
+        compare_splits(
+            (f'{stage}.{place}', split)
+            for stage, config in configs
+            for place, split in splits_of(config)
+        )
 
     def check_metrics(self) -> None:
         """Computes the metrics of every stage and transfer once, before hours of training."""
