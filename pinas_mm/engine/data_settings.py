@@ -1,7 +1,7 @@
 """What a config leaves to its data: the held-out part, stated once, and the number of classes."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mmengine.config import Config
@@ -54,7 +54,7 @@ def complete(config: Config) -> None:
 
 def hold_out(config: Config) -> None:
     """Gives every ``SeededSplit`` its ``held_out``, and compares those of the same images."""
-    splits = list(_splits(config))
+    splits = list(splits_of(config))
     held_out = config.get('held_out', HELD_OUT)
     # A config that was completed before has them all.
     open_or_same = [split for _, split in splits if split.get('held_out', held_out) == held_out]
@@ -67,6 +67,15 @@ def hold_out(config: Config) -> None:
     for _, split in _dicts(config, ''):
         if _is_split(split, config):
             split.setdefault('held_out', held_out)
+    compare_splits(splits)
+
+
+def compare_splits(splits: Iterable[Place]) -> None:
+    """Whether splits of the same images hold out the same.
+
+    Raises:
+        InputError: Two differ, so that what is held out in one is learned from in the other.
+    """
     first: dict[str, Place] = {}
     for place, split in splits:
         other, known = first.setdefault(_images(split), (place, split))
@@ -133,7 +142,7 @@ def dataset_configs(config: Config) -> Iterator[dict[str, Any]]:
                 yield dataset
 
 
-def _splits(config: Config) -> Iterator[Place]:
+def splits_of(config: Config) -> Iterator[Place]:
     """Every ``SeededSplit`` of a config that something reads."""
     for key in DATA:
         for place, found in _dicts(config.get(key), key):

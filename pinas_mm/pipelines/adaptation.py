@@ -214,7 +214,8 @@ class Adaptation:
         def train(config: Config) -> dict[str, Any]:
             runner = build_runner(config)
             self.load_supernet(unwrapped(runner.model).backbone)
-            hook = HOOKS.build(sampling_hooks(config.custom_hooks)[0])
+            # The one that trains: with cost_bins it draws by what it has measured there.
+            hook = next(hook for hook in runner.hooks if isinstance(hook, ArchSamplingHook))
             return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
 
         return run_once(config, self.work_dir / 'supernet', train)

@@ -11,6 +11,7 @@ from mmengine.runner import find_latest_checkpoint
 from ..checkpoint import load_strict
 from ..engine.config import load_config
 from ..engine.data_check import check_data
+from ..engine.data_settings import compare_splits, splits_of
 from ..engine.loader_settings import check_loaders
 from ..engine.metric_check import check_metrics
 from ..engine.runner import build_runner
@@ -21,6 +22,7 @@ from ..scoring.arch_metrics import numbers
 from ..search.history import Record
 from ..search.search import ranked, to_record
 from ..spaces import Arch
+from ..spaces.subnet_file import SubnetFile
 from .stages import run_once
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
@@ -63,11 +65,12 @@ class Pipeline:
 
         Raises:
             InputError: A config cannot be read, its loaders cannot be built or its metrics not be
-                computed, a stage was run under another config, or no arch has the cost of the found
-                one.
+                computed, stages hold out other parts of the same images, a stage was run under
+                another config, or no arch has the cost of the found one.
         """
         for stage in self.configs:  # before the first of them takes hours
             check_loaders(self.config(stage, {}))
+        self.check_splits()
         self.check_metrics()
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train(
@@ -87,10 +90,23 @@ class Pipeline:
         """
         check_data(*(self.config(stage, {}) for stage in self.configs))
 
+    def check_splits(self) -> None:
+        """Whether no stage learns from images that another is scored on. Transfers have data of
+        their own."""
+        configs = [(stage, self.config(stage, {})) for stage in STAGES if stage in self.configs]
+        compare_splits(
+            (f'{stage}.{place}', split)
+            for stage, config in configs
+            for place, split in splits_of(config)
+        )
+
     def check_metrics(self) -> None:
         """Computes the metrics of every stage and transfer once, before hours of training."""
+        searched = self.config('search', {}).model.backbone
         for stage in self.configs:
             config = self.config(stage, {})
+            if stage not in ('learn', 'linear', 'search'):
+                set_searched_size(config, searched)
             for phase in ('val', 'test'):
                 score = config.search_loop.get('score', SCORE) if stage == 'search' else None
                 # The search's own test set is read by nothing.
@@ -221,3 +237,21 @@ class Pipeline:
 def folder_of(name: str) -> str:
     """The folder of an arch of the table."""
     return name.replace(' ', '_')
+
+
+def set_searched_size(config: Config, searched: Mapping[str, Any]) -> None:
+    """Gives a config that takes the found subnet the width and the image channels of the searched
+    backbone. It leaves them to the subnet file, which is not there yet.
+
+    Raises:
+        InputError: It states others.
+    """
+    backbone = config.model.backbone
+    for key in ('widen_factor', 'in_channels'):
+        size = searched.get(key) or getattr(SubnetFile, key)
+        if backbone.get(key) not in (size, None):
+            raise InputError(
+                f'{config.filename}: model.backbone.{key}={backbone[key]}, but the search has '
+                f'{size}: leave it out, since the subnet file has it'
+            )
+        backbone[key] = size

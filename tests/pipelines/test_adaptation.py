@@ -15,6 +15,7 @@ from pinas_mm.costs import measure_costs
 from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.hooks import ArchSamplingHook
 from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableBackbone
 from pinas_mm.pipelines.adaptation import (
     COMPARISONS,
     JOINT,
@@ -200,6 +201,25 @@ def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(
         r'another --work-dir',
     ):
         adapt(config, supernet, seed=4)
+
+
+@pytest.mark.slow
+def test_operations_are_those_of_the_archs_that_were_trained(config, supernet, tmp_path):
+    """Also where the archs are drawn by costs that are measured when training begins."""
+    costs = measure_costs(MODELS.build(copy.deepcopy(config.model)), 32)
+    least, most = costs.range('macs')
+    edges = [float(least), float(least + 0.2 * (most - least))]
+    config.supernet_stage.custom_hooks[0].update(cost_bins=dict(macs=edges), input_size=32)
+    trained, set_arch = [], SearchableBackbone.set_arch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            SearchableBackbone,
+            'set_arch',
+            lambda self, arch: (self.training and trained.append(arch), set_arch(self, arch))[1],
+        )
+        result = Adaptation(config, str(supernet)).fine_tune_supernet()
+    assert len(trained) == 4 and all(costs.array('macs', trained) <= edges[1])
+    assert result['operations'] == 3 * 16 * sum(costs.array('macs', trained))
 
 
 @pytest.mark.slow
