@@ -59,17 +59,25 @@ def plain_sample(dataset: AnyDataset, index: int) -> tuple[AnyDataset, int]:
     return dataset, index
 
 
+def datasets_within(dataset: AnyDataset) -> Iterator[AnyDataset]:
+    """A dataset, those that it wraps, and theirs."""
+    yield dataset
+    for part in _parts(dataset):
+        yield from datasets_within(part)
+
+
 def plain_datasets(dataset: AnyDataset) -> Iterator[AnyDataset]:
     """The plain datasets within a dataset; itself where it is one."""
+    return (each for each in datasets_within(dataset) if not _parts(each))
+
+
+def _parts(dataset: AnyDataset) -> Sequence[AnyDataset]:
+    """What a dataset wraps."""
     if isinstance(dataset, BaseDataset):
-        yield dataset
-    elif isinstance(dataset, ConcatDataset):
-        for part in dataset.datasets:
-            yield from plain_datasets(part)
-    elif hasattr(dataset, 'dataset'):
-        yield from plain_datasets(dataset.dataset)
-    else:
-        yield dataset
+        return ()
+    if isinstance(dataset, ConcatDataset):
+        return dataset.datasets
+    return (dataset.dataset,) if hasattr(dataset, 'dataset') else ()
 
 
 def sample_info(dataset: AnyDataset, index: int) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from ..datasets.named_loading import name_unreadable_files, reason
+from ..datasets.named_loading import reason
 from ..datasets.wrappers import plain_datasets
 from ..errors import InputError
 from .data_settings import dataset_configs
@@ -97,7 +97,6 @@ def distinct_samples(configs: Sequence[Config]) -> Iterator[tuple[Any, int]]:
         for dataset_config in dataset_configs(config):
             with DefaultScope.overwrite_default_scope(config.get('default_scope')):
                 dataset = built_dataset(dataset_config)
-            name_unreadable_files(dataset)
             for number, plain in enumerate(plain_datasets(dataset)):
                 if not hasattr(plain, 'prepare_data'):
                     continue

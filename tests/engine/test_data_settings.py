@@ -1,9 +1,11 @@
 import pytest
+from mmengine.config import Config
+from mmpretrain.datasets import CustomDataset
 from odd_images import write_odd_images
 from our_configs import TOP, check_each, names, read
 
 from pinas_mm.engine.config import load_config
-from pinas_mm.engine.data_settings import complete
+from pinas_mm.engine.data_settings import compare_splits, complete, hold_out
 from pinas_mm.errors import InputError
 
 FOLDER = TOP / 'pinas/pinas_nasbench-macro_1xb128-coslr-4e_cifar10.py'
@@ -78,6 +80,75 @@ def test_every_split_of_every_config_has_its_number():
 def test_splits_of_the_same_images_are_the_same(root, change, message):
     with pytest.raises(InputError, match=message):
         load_config(LINEAR, change)
+
+
+FOLDERS = 'mmpretrain.CustomDataset'
+
+
+@pytest.mark.parametrize(
+    'spelling, other',
+    [
+        (dict(data_root='x/train'), dict(data_root='x/train/')),
+        (dict(data_root='x/train'), dict(data_root='{here}/x/train')),
+        (dict(data_root='x', data_prefix='train'), dict(data_root='x/', data_prefix='train/')),
+        (dict(data_root='x', data_prefix='train'), dict(data_prefix=dict(img_path='x//train'))),
+        (
+            dict(data_root='x', ann_file='meta/train.txt'),
+            dict(data_root='x', ann_file='{here}/x/./meta/train.txt'),
+        ),
+        (dict(data_root='x', pipeline=[]), dict(type='CustomDataset', data_root='x')),
+        (dict(data_root='x', pipeline=[]), dict(type=CustomDataset, data_root='link')),
+    ],
+)
+def test_the_same_images_however_they_are_spelled(spelling, other, tmp_path, monkeypatch):
+    """In one config and in two, also within a wrapper."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'x').mkdir()
+    (tmp_path / 'link').symlink_to('x')
+    here = {
+        key: value.format(here=tmp_path) if isinstance(value, str) else value
+        for key, value in other.items()
+    }
+    wrap = [lambda data: data, lambda data: dict(type='ConcatDataset', datasets=[data])]
+    for wrapped in wrap:
+        learning, held_out = (
+            dict(
+                dataset=dict(
+                    type='pinas_mm.SeededSplit',
+                    part=part,
+                    held_out=number,
+                    dataset=wrapped(dict(type=FOLDERS) | data),
+                )
+            )
+            for part, number, data in (('learning', 0.2, spelling), ('held_out', 0.1, here))
+        )
+        scope = dict(default_scope='mmpretrain')
+        with pytest.raises(InputError, match='held_out=0.1, but train_dataloader.dataset.held_out'):
+            hold_out(Config(dict(train_dataloader=learning, val_dataloader=held_out) | scope))
+        learn = Config(dict(train_dataloader=learning) | scope)
+        search = Config(dict(val_dataloader=held_out) | scope)
+        with pytest.raises(
+            InputError,
+            match=r'^search: val_dataloader.dataset.held_out=0.1, but learn: train_dataloader.'
+            r'dataset.held_out=0.2 of the same images: .* held_out=... of all configs$',
+        ):
+            compare_splits(dict(learn=learn, search=search))
+        held_out['dataset']['held_out'] = 0.2
+        compare_splits(dict(learn=learn, search=Config(dict(val_dataloader=held_out) | scope)))
+
+
+def test_splits_of_other_images_may_differ():
+    splits = [
+        dict(
+            type='pinas_mm.SeededSplit',
+            part='learning',
+            held_out=number,
+            dataset=dict(type=FOLDERS, data_root='x', data_prefix=folder),
+        )
+        for folder, number in (('a', 0.2), ('b', 0.1))
+    ]
+    datasets = dict(type='ConcatDataset', datasets=splits)
+    hold_out(Config(dict(train_dataloader=dict(dataset=datasets))))
 
 
 def test_the_number_of_classes_is_that_of_the_training_set(root):

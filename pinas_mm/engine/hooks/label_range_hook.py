@@ -1,6 +1,8 @@
 """Whether the head has the classes, and heads of ages the ages, of the images a model is trained
 on."""
 
+from collections.abc import Sized
+
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -58,7 +60,7 @@ class LabelRangeHook(Hook):
 
 def check_labels(dataset: Dataset, num_classes: int, head: str) -> None:
     """Whether a head has an output for every label. Datasets that do not say their labels before
-    their pipelines run are not checked.
+    their pipelines run are not checked, nor are streams.
 
     Args:
         dataset: What is learned from; a sample has one label, several or none.
@@ -68,6 +70,8 @@ def check_labels(dataset: Dataset, num_classes: int, head: str) -> None:
     Raises:
         InputError: A label is not in 0 to ``num_classes - 1``.
     """
+    if not isinstance(dataset, Sized):
+        return
     for index, info in enumerate(sample_infos(dataset)):
         labels = info.get('gt_label')
         if isinstance(labels, dict) or labels is None:  # of several tasks

@@ -6,6 +6,7 @@ from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS
 from mmpretrain.models.heads import LinearClsHead
 from torch import nn
+from torch.utils.data import IterableDataset
 
 from pinas_mm.datasets import Digits
 from pinas_mm.engine.hooks import LabelRangeHook
@@ -62,6 +63,12 @@ def test_a_label_without_an_output_is_named(labels, wrong):
     message = f'label {wrong} of sample 5: LinearClsHead has num_classes=10, so labels of 0 to 9 '
     with nullcontext() if wrong is None else pytest.raises(InputError, match=message):
         LabelRangeHook().before_train(runner)
+
+
+def test_a_stream_is_not_read_before_training():
+    model = nn.ModuleDict(dict(head=LinearClsHead(num_classes=10, in_channels=4)))
+    loader = SimpleNamespace(dataset=type('Stream', (IterableDataset,), dict(__iter__=None))())
+    LabelRangeHook().before_train(SimpleNamespace(model=model, train_dataloader=loader))
 
 
 @pytest.mark.slow
