@@ -12,6 +12,7 @@ from mmengine.registry import MODELS
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.costs import measure_costs
+from pinas_mm.datasets import Digits
 from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.hooks import ArchSamplingHook
 from pinas_mm.errors import InputError
@@ -220,6 +221,45 @@ def test_operations_are_those_of_the_archs_that_were_trained(config, supernet, t
         result = Adaptation(config, str(supernet)).fine_tune_supernet()
     assert len(trained) == 4 and all(costs.array('macs', trained) <= edges[1])
     assert result['operations'] == 3 * 16 * sum(costs.array('macs', trained))
+
+
+@pytest.mark.slow
+def test_checks_build_each_dataset_once_and_nothing_for_steps_that_are_done(
+    config, supernet, monkeypatch
+):
+    """The annotations of a large set take minutes."""
+    built = []
+    monkeypatch.setattr(
+        Digits, '__init__', counted(built, Digits.__init__, lambda kwargs: kwargs.get('split'))
+    )
+    monkeypatch.setattr(Adaptation, 'fine_tune_supernet', counted(built, None, lambda _: 'start'))
+    with pytest.raises(StoppedError):
+        adapt(config, supernet, 'subnet', None)
+    assert sorted(built) == ['held_out', 'learning', 'start', 'test']
+    built.clear()
+    for step in ('search', 'subnet'):
+        folder = Path(config.work_dir) / step
+        folder.mkdir(parents=True)
+        (folder / 'stage.json').write_text('{"config": {}, "result": {}}')
+    with pytest.raises(StoppedError):
+        adapt(config, supernet, 'subnet', None)
+    assert built == ['start']
+
+
+class StoppedError(Exception):
+    pass
+
+
+def counted(calls, function, name):
+    """A method that notes each call and then calls the function, or stops."""
+
+    def method(self, *args, **kwargs):
+        calls.append(name(kwargs))
+        if function is None:
+            raise StoppedError
+        return function(self, *args, **kwargs)
+
+    return method
 
 
 @pytest.mark.slow
