@@ -40,7 +40,7 @@ def complete(config: Config) -> None:
       the training set, the set that archs are scored on, and all that hooks read. mmengine resolves
       a variable of a base when it reads the base, so a variable could not do it.
     - ``num_classes=None`` in a model or preprocessor becomes the number of classes of the training
-      set.
+      set. That of a preprocessor stays where the data do not say it.
 
     Args:
         config: A config, changed in place. Completing it again changes nothing.
@@ -102,12 +102,43 @@ def compare_splits(configs: Mapping[str, Config]) -> None:
                     )
 
 
+def require_split(config: Config) -> None:
+    """Whether a ``held_out`` that is stated at the top of a config has a ``SeededSplit`` to go to.
+
+    Raises:
+        InputError: There is none; the message has what holds out in its place.
+    """
+    if any(_splits(config)):
+        return
+    found = [
+        (key, f'{place}.{key}={value!r} of {settings.get("type")}')
+        for top in DATA
+        for place, settings in _dicts(config.get(top), top)
+        for key, value in settings.items()
+        if key == 'held_out' or (isinstance(value, str) and value == 'held_out')
+    ]
+    # A dataset's own number is what can be changed, where it has one.
+    own = [text for key, text in found if key == 'held_out'] or [text for _, text in found]
+    raise InputError(
+        f'held_out={config.held_out!r}: no SeededSplit of this config takes it; '
+        + (
+            f'it has {", ".join(own)}'
+            if own
+            else "expected a training set dict(type='pinas_mm.SeededSplit', part='learning', "
+            'dataset=...)'
+        )
+    )
+
+
 def count_classes(config: Config) -> None:
-    """Puts the number of classes of the training set where a config leaves it open."""
+    """Puts the number of classes of the training set where a config leaves it open. Where the data
+    do not say it, a preprocessor goes without."""
     places = list(open_numbers(config))
     if not places:
         return
-    name = f'{places[0][0]}.num_classes'
+    # Only what is built with it has no use for None, which is mm's default in a preprocessor.
+    needed = [place for place, _ in places if 'data_preprocessor' not in place.split('.')]
+    name = f'{needed[0]}.num_classes' if needed else None
     options = ' '.join(f'{place}.num_classes=12' for place, _ in places)
     key = next(
         (
@@ -117,6 +148,8 @@ def count_classes(config: Config) -> None:
         ),
         None,
     )
+    if key is None and name is None:
+        return
     if key is None:
         raise InputError(
             f'{name} is left to the data, but the config has none: --cfg-options {options}'
@@ -124,6 +157,8 @@ def count_classes(config: Config) -> None:
     with DefaultScope.overwrite_default_scope(config.get('default_scope')):
         dataset = built_dataset(config[key].dataset)
     classes = metainfo(dataset).get('classes')
+    if classes is None and name is None:
+        return
     if classes is None:
         raise InputError(
             f'{name} is left to the data, but {type(dataset).__name__} of {key} does not say its '

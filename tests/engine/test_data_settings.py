@@ -151,6 +151,67 @@ def test_splits_of_other_images_may_differ():
     hold_out(Config(dict(train_dataloader=dict(dataset=datasets))))
 
 
+@pytest.mark.parametrize(
+    'name, number, place',
+    [
+        (
+            'quickstart/learn.py',
+            0.5,
+            r"custom_hooks.0.query_dataloader.dataset.split='held_out' of pinas_mm.Digits",
+        ),
+        (
+            'adapt/reid_resnest50_1xb64-22k_market1501.py',
+            50,
+            r'train_dataloader.dataset.held_out=100 of pinas_mm.PersonReID, '
+            r'val_dataloader.dataset.held_out=100 of pinas_mm.PersonReID',
+        ),
+    ],
+)
+def test_a_part_that_nothing_holds_out_is_refused(name, number, place):
+    with pytest.raises(
+        InputError,
+        match=rf'^held_out={number}: no SeededSplit of this config takes it; it has {place}',
+    ):
+        load_config(TOP / name, {'held_out': number})
+
+
+def test_a_part_that_nothing_holds_out_is_refused_in_a_file(root, tmp_path):
+    """Unless it comes from a base whose data the file replaces."""
+    own = """
+dataset = dict(_delete_=True, type='pinas_mm.Digits', split='learning', pipeline=[])
+train_dataloader = val_dataloader = test_dataloader = dict(dataset=dataset)
+arch_evaluation = dict(calibration_dataloader=dict(dataset=dataset))
+"""
+    file = tmp_path / 'own.py'
+    file.write_text(f"_base_ = '{LINEAR}'{own}")
+    load_config(file, {})
+    file.write_text(f"_base_ = '{LINEAR}'\nheld_out = 0.3{own}")
+    with pytest.raises(
+        InputError,
+        match=r'^held_out=0.3: no SeededSplit of this config takes it; expected a training set '
+        r"dict\(type='pinas_mm.SeededSplit', part='learning', dataset=...\)$",
+    ):
+        load_config(file, {})
+
+
+def test_a_preprocessor_may_have_no_number_of_classes(tmp_path):
+    """None is mmpretrain's default; a head needs a number."""
+    open_one = dict(data_preprocessor=dict(num_classes=None), model=dict(head=dict(num_classes=3)))
+    (tmp_path / 'list.txt').write_text('a.png 0\n')
+    data = dict(type='CustomDataset', data_root=str(tmp_path), ann_file='list.txt')
+    loader = dict(train_dataloader=dict(dataset=data), default_scope='mmpretrain')
+    for config in (Config(open_one), Config(open_one | loader)):
+        complete(config)
+        assert config.data_preprocessor.num_classes is None
+        config.model.head.num_classes = None
+        with pytest.raises(InputError, match=r'^model.head.num_classes is left to the data, but'):
+            complete(config)
+    named = Config(open_one | loader)
+    named.train_dataloader.dataset.metainfo = dict(classes=('a', 'b', 'c'))
+    complete(named)
+    assert named.data_preprocessor.num_classes == 3
+
+
 def test_the_number_of_classes_is_that_of_the_training_set(root):
     config = load_config(LINEAR, {})
     assert config.model.head.num_classes == config.data_preprocessor.num_classes == 3

@@ -68,7 +68,7 @@ def check_labels(dataset: Dataset, num_classes: int, head: str) -> None:
         head: The head's name, for the message.
 
     Raises:
-        InputError: A label is not in 0 to ``num_classes - 1``.
+        InputError: A label is not a number from 0 to ``num_classes - 1``.
     """
     if not isinstance(dataset, Sized):
         return
@@ -76,9 +76,13 @@ def check_labels(dataset: Dataset, num_classes: int, head: str) -> None:
         labels = info.get('gt_label')
         if isinstance(labels, dict) or labels is None:  # of several tasks
             continue
-        for label in np.atleast_1d(labels):
-            if not 0 <= label < num_classes:
+        for label in (labels,) if isinstance(labels, int) else np.atleast_1d(labels).tolist():
+            try:
+                fits = 0 <= label < num_classes
+            except TypeError:  # text, or None
+                fits = False
+            if not fits:
                 raise InputError(
-                    f'label {label} of {info.get("img_path", f"sample {index}")}: {head} has '
+                    f'label {label!r} of {info.get("img_path", f"sample {index}")}: {head} has '
                     f'num_classes={num_classes}, so labels of 0 to {num_classes - 1} are expected'
                 )

@@ -1,7 +1,9 @@
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS
 from mmpretrain.models.heads import LinearClsHead
@@ -51,7 +53,18 @@ class Labelled(Digits):
 
 
 @pytest.mark.parametrize(
-    'labels, wrong', [({5: 10}, 10), ({5: -1}, -1), ({5: [3, 10]}, 10), ({5: [3, 9]}, None)]
+    'labels, wrong',
+    [
+        ({5: 10}, 10),
+        ({5: -1}, -1),
+        ({5: [3, 10]}, 10),
+        ({5: [3, 9]}, None),
+        ({5: np.array([3, 10])}, 10),
+        ({5: torch.tensor(10)}, 10),
+        ({5: 'cat'}, "'cat'"),
+        ({5: [3, None]}, 'None'),
+        ({5: dict(age=70)}, None),
+    ],
 )
 def test_a_label_without_an_output_is_named(labels, wrong):
     dataset = Labelled('learning', lazy_init=True)
