@@ -67,10 +67,18 @@ def class_of(
     Returns:
         The class; ``object`` where the config names none, so that it is a subclass of none of ours.
     """
+    member = member_of(config, registry, scope)
+    return member if isinstance(member, type) else object
+
+
+def member_of(
+    config: Mapping[str, Any] | str | type | None, registry: Registry, scope: str | None = None
+) -> Callable[..., Any] | None:
+    """The class or function that a config names; None where it names none. For the arguments see
+    :func:`class_of`."""
     kind = config.get('type') if isinstance(config, Mapping) else config
     with registry.switch_scope_and_registry(scope) as scoped:
-        kind = _found(kind, scoped)
-    return kind if isinstance(kind, type) else object
+        return _found(kind, scoped)
 
 
 def with_type_names(settings: Any, scope: str | None = None) -> Any:

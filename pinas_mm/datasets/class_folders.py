@@ -42,11 +42,12 @@ class ClassFolders(CustomDataset):
             this one.
         extensions: Endings of image files, in lower case; files in upper case count too. Files
             with other endings are left out, which is said once.
-        kwargs: As in ``CustomDataset``.
+        kwargs: As in ``CustomDataset``, but for what would name other images or classes
+            (``ann_file``, ``with_label=False``, ``classes`` and those of ``metainfo``).
 
     Raises:
-        InputError: A folder is missing, a class has no image, or the two splits have other
-            classes; the message names them.
+        InputError: A folder is missing, a class has no image, the two splits have other classes,
+            or an argument names others; the message names them.
     """
 
     def __init__(
@@ -57,6 +58,18 @@ class ClassFolders(CustomDataset):
         extensions: tuple[str, ...] = EXTENSIONS,
         **kwargs: Any,
     ) -> None:
+        named = {key: kwargs[key] for key in ('ann_file', 'classes') if kwargs.get(key)}
+        if not kwargs.get('with_label', True):
+            named['with_label'] = False
+        metainfo = kwargs.get('metainfo') or {}
+        named |= {
+            f'metainfo.{key}': metainfo[key] for key in ('classes', 'categories') if key in metainfo
+        }
+        for key, value in named.items():
+            raise InputError(
+                f'ClassFolders: {key}={value!r}: images and classes are those of the folders; '
+                "expected it left out, or type='CustomDataset'"
+            )
         self.classes_from = (
             None if classes_from is None else Path(data_root, classes_from).expanduser()
         )

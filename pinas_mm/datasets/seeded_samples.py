@@ -2,13 +2,15 @@
 
 import copy
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from mmengine.dataset import BaseDataset
 from torch.utils.data import Dataset
+
+from .wrappers import datasets_within, metainfo
 
 
 class SeededSamples(Dataset):
@@ -31,15 +33,17 @@ class SeededSamples(Dataset):
         self.dataset = dataset
         self.seed = seed
         self.pipelines = [
-            (owner, copy.deepcopy(owner.pipeline)) for owner in _with_pipelines(dataset)
+            (owner, copy.deepcopy(owner.pipeline))
+            for owner in datasets_within(dataset)
+            if getattr(owner, 'pipeline', None) is not None
         ]
 
     def __len__(self) -> int:
         return len(self.dataset)
 
     @property
-    def metainfo(self) -> dict[str, Any] | None:
-        return getattr(self.dataset, 'metainfo', None)
+    def metainfo(self) -> dict[str, Any]:
+        return metainfo(self.dataset)
 
     def __getitem__(self, index: int) -> Any:
         return self.__getitems__([index])[0]
@@ -65,13 +69,3 @@ class SeededSamples(Dataset):
             random.setstate(states[0])
             np.random.set_state(states[1])
             torch.set_rng_state(states[2])
-
-
-def _with_pipelines(dataset: Any) -> Iterator[Any]:
-    """A dataset and those it wraps, as far as they have a pipeline."""
-    if getattr(dataset, 'pipeline', None) is not None:
-        yield dataset
-    wrapped = [getattr(dataset, 'dataset', None), *(getattr(dataset, 'datasets', None) or ())]
-    for inner in wrapped:
-        if inner is not None:
-            yield from _with_pipelines(inner)

@@ -19,7 +19,7 @@ from ..search.searchers import searcher_name, unknown_arguments
 from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
 from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper
-from .data_settings import complete
+from .data_settings import complete, require_split
 
 # The mixed-precision form of each optimiser wrapper.
 AMP_FORMS = {
@@ -41,7 +41,8 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
         overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
 
     Raises:
-        InputError: It cannot be read, or what :func:`complete` raises.
+        InputError: It cannot be read, ``held_out`` is stated and nothing takes it, or what
+            :func:`complete` raises.
     """
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
@@ -54,6 +55,8 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
     # A config is the user's own code: whatever it raises, the user can correct.
     except Exception as error:
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
+    if 'held_out' in config and not _is_inherited('held_out', config, overrides):
+        require_split(config)
     complete(config)
     return config
 
@@ -93,6 +96,12 @@ def drop_inherited(config: Config, overrides: Mapping[str, Any]) -> None:
             f'search_loop.searcher is of type {searcher["type"]!r} and does not take over '
             + ', '.join(f'{key}={value!r} of {kind!r}' for key, (value, kind) in dropped.items())
         )
+
+
+def _is_inherited(key: str, config: Config, overrides: Mapping[str, Any]) -> bool:
+    """Whether a value at the top of a config is that of one of its bases."""
+    bases = map(Config.fromfile, _bases(config.filename))
+    return key not in overrides and any(base.get(key) == config[key] for base in bases)
 
 
 def _bases(path: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
 
-from ..datasets.named_loading import name_unreadable_files, reason
+from ..datasets.named_loading import NamedLoading
 from ..datasets.wrappers import plain_datasets
 from ..errors import InputError
 from .data_settings import dataset_configs
@@ -23,7 +23,8 @@ BATCH = 32
 
 
 class ReadOnce(Dataset):
-    """Why each sample cannot be read: ``(place, None)`` for one that can.
+    """What is wrong with each sample: None where nothing is; otherwise its name with the reason,
+    and whether that is in its files (True) or in its pipeline (False).
 
     A sample is read as in training, by its dataset's whole pipeline.
 
@@ -37,17 +38,22 @@ class ReadOnce(Dataset):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, index: int) -> tuple[str, str | None]:
+    def __getitem__(self, index: int) -> tuple[str, bool] | None:
         dataset, place = self.samples[index]
         path = dataset.get_data_info(place).get('img_path')
         name = f'sample {place} of {type(dataset).__name__}' if path is None else path
         try:
             dataset.prepare_data(place)
         except InputError as error:
-            return name, str(error).removeprefix(f'{name}: ')
-        except Exception as error:  # the pipeline's own; the user sees which image and why
-            return name, reason(error)
-        return name, None
+            text = str(error)
+            # It may be about another file of the sample, such as its segmentation map.
+            return text if text.startswith(f'{name}: ') else f'{name}: {text}', True
+        except Exception as error:  # the pipeline's own
+            pipeline = dataset.pipeline
+            step = pipeline.running if isinstance(pipeline, NamedLoading) else pipeline
+            said = ' '.join(str(error).split())
+            return f'{name}: {type(step).__name__}: {type(error).__name__}: {said}', False
+        return None
 
 
 def check_data(*configs: Config) -> None:
@@ -59,6 +65,7 @@ def check_data(*configs: Config) -> None:
 
     Raises:
         InputError: Some cannot be read.
+        RuntimeError: A transform fails on some that can: that is no fault of the images.
     """
     init_ranks(configs[0])
     samples = list(distinct_samples(configs))
@@ -76,16 +83,24 @@ def check_data(*configs: Config) -> None:
         transient=True,
         console=Console(stderr=True),
     )
-    bad = [(name, why) for batch in steps for name, why in batch if why is not None]
-    bad = sorted(entry for part in all_gather_object(bad) for entry in part)
+    found = [each for batch in steps for each in batch if each is not None]
+    found = sorted(each for part in all_gather_object(found) for each in part)
+    bad, failed = ([text for text, in_file in found if in_file is kind] for kind in (True, False))
     if is_main_process():
-        for name, why in bad:
-            print(f'{name}: {why}')
-        print(f'--check-data: {len(samples)} images read, {len(bad)} cannot be used', flush=True)
+        for text, _ in found:
+            print(text)
+        fails = f', the pipelines fail on {len(failed)}' if failed else ''
+        read = f'{len(samples)} images read, {len(bad)} cannot be used'
+        print(f'--check-data: {read}{fails}', flush=True)
+    if failed:
+        raise RuntimeError(
+            f'--check-data: the pipelines fail on {len(failed)} of {len(samples)} images, such as '
+            f'{failed[0]}'
+        )
     if bad:
         raise InputError(
             f'--check-data: {len(bad)} of {len(samples)} images cannot be used, such as '
-            f'{bad[0][0]}: mend or remove them'
+            f'{bad[0]}: mend or remove them'
         )
 
 
@@ -97,7 +112,6 @@ def distinct_samples(configs: Sequence[Config]) -> Iterator[tuple[Any, int]]:
         for dataset_config in dataset_configs(config):
             with DefaultScope.overwrite_default_scope(config.get('default_scope')):
                 dataset = built_dataset(dataset_config)
-            name_unreadable_files(dataset)
             for number, plain in enumerate(plain_datasets(dataset)):
                 if not hasattr(plain, 'prepare_data'):
                     continue

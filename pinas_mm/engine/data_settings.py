@@ -1,7 +1,8 @@
 """What a config leaves to its data: the held-out part, stated once, and the number of classes."""
 
-import copy
-from collections.abc import Iterable, Iterator
+import json
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -11,6 +12,7 @@ from ..datasets.seeded_split import SeededSplit
 from ..datasets.wrappers import metainfo
 from ..errors import InputError
 from ..registry import DATASETS as OUR_DATASETS
+from ..registry import member_of, with_type_names
 from .loaders import built_dataset
 
 # The share of the training set that a config holds out where it does not say.
@@ -38,7 +40,7 @@ def complete(config: Config) -> None:
       the training set, the set that archs are scored on, and all that hooks read. mmengine resolves
       a variable of a base when it reads the base, so a variable could not do it.
     - ``num_classes=None`` in a model or preprocessor becomes the number of classes of the training
-      set.
+      set. That of a preprocessor stays where the data do not say it.
 
     Args:
         config: A config, changed in place. Completing it again changes nothing.
@@ -54,7 +56,7 @@ def complete(config: Config) -> None:
 
 def hold_out(config: Config) -> None:
     """Gives every ``SeededSplit`` its ``held_out``, and compares those of the same images."""
-    splits = list(splits_of(config))
+    splits = list(_splits(config))
     held_out = config.get('held_out', HELD_OUT)
     # A config that was completed before has them all.
     open_or_same = [split for _, split in splits if split.get('held_out', held_out) == held_out]
@@ -67,34 +69,76 @@ def hold_out(config: Config) -> None:
     for _, split in _dicts(config, ''):
         if _is_split(split, config):
             split.setdefault('held_out', held_out)
-    compare_splits(splits)
+    compare_splits({'': config})
 
 
-def compare_splits(splits: Iterable[Place]) -> None:
-    """Whether splits of the same images hold out the same.
+def compare_splits(configs: Mapping[str, Config]) -> None:
+    """Whether every ``SeededSplit`` of the same images holds out the same part, in one config or in
+    several that are used one after the other. The same images are datasets of equal settings, but
+    for pipelines and the spelling of paths.
+
+    Args:
+        configs: By the names that a message gives them, such as those of stages; '' for a config
+            that needs none. Each has its ``held_out`` filled in.
 
     Raises:
-        InputError: Two differ, so that what is held out in one is learned from in the other.
+        InputError: Two differ.
     """
-    first: dict[str, Place] = {}
-    for place, split in splits:
-        other, known = first.setdefault(_images(split), (place, split))
-        for key, default in dict(held_out=None, seed=0, group=None).items():
-            if split.get(key, default) != known.get(key, default):
-                raise InputError(
-                    f'{place}.{key}={split.get(key, default)!r}, but {other}.{key}='
-                    f'{known.get(key, default)!r} of the same images: what is held out in one '
-                    'would be learned from in the other. Expected the same'
-                    + (', stated once: held_out=... of the config' if key == 'held_out' else '')
-                )
+    first: dict[Any, Place] = {}
+    for name, config in configs.items():
+        for key, split in _splits(config):
+            place = f'{name}: {key}' if name else key
+            images = _images(split['dataset'], config.get('default_scope'))
+            other, known = first.setdefault(images, (place, split))
+            for key, default in dict(held_out=None, seed=0, group=None).items():
+                if split.get(key, default) != known.get(key, default):
+                    once = ', stated once: held_out=... of '
+                    once += 'the config' if len(configs) == 1 else 'all configs'
+                    raise InputError(
+                        f'{place}.{key}={split.get(key, default)!r}, but {other}.{key}='
+                        f'{known.get(key, default)!r} of the same images: what is held out in one '
+                        'would be learned from in the other. Expected the same'
+                        + (once if key == 'held_out' else '')
+                    )
+
+
+def require_split(config: Config) -> None:
+    """Whether a ``held_out`` that is stated at the top of a config has a ``SeededSplit`` to go to.
+
+    Raises:
+        InputError: There is none; the message has what holds out in its place.
+    """
+    if any(_splits(config)):
+        return
+    found = [
+        (key, f'{place}.{key}={value!r} of {settings.get("type")}')
+        for top in DATA
+        for place, settings in _dicts(config.get(top), top)
+        for key, value in settings.items()
+        if key == 'held_out' or (isinstance(value, str) and value == 'held_out')
+    ]
+    # A dataset's own number is what can be changed, where it has one.
+    own = [text for key, text in found if key == 'held_out'] or [text for _, text in found]
+    raise InputError(
+        f'held_out={config.held_out!r}: no SeededSplit of this config takes it; '
+        + (
+            f'it has {", ".join(own)}'
+            if own
+            else "expected a training set dict(type='pinas_mm.SeededSplit', part='learning', "
+            'dataset=...)'
+        )
+    )
 
 
 def count_classes(config: Config) -> None:
-    """Puts the number of classes of the training set where a config leaves it open."""
+    """Puts the number of classes of the training set where a config leaves it open. Where the data
+    do not say it, a preprocessor goes without."""
     places = list(open_numbers(config))
     if not places:
         return
-    name = f'{places[0][0]}.num_classes'
+    # Only what is built with it has no use for None, which is mm's default in a preprocessor.
+    needed = [place for place, _ in places if 'data_preprocessor' not in place.split('.')]
+    name = f'{needed[0]}.num_classes' if needed else None
     options = ' '.join(f'{place}.num_classes=12' for place, _ in places)
     key = next(
         (
@@ -104,6 +148,8 @@ def count_classes(config: Config) -> None:
         ),
         None,
     )
+    if key is None and name is None:
+        return
     if key is None:
         raise InputError(
             f'{name} is left to the data, but the config has none: --cfg-options {options}'
@@ -111,6 +157,8 @@ def count_classes(config: Config) -> None:
     with DefaultScope.overwrite_default_scope(config.get('default_scope')):
         dataset = built_dataset(config[key].dataset)
     classes = metainfo(dataset).get('classes')
+    if classes is None and name is None:
+        return
     if classes is None:
         raise InputError(
             f'{name} is left to the data, but {type(dataset).__name__} of {key} does not say its '
@@ -142,7 +190,7 @@ def dataset_configs(config: Config) -> Iterator[dict[str, Any]]:
                 yield dataset
 
 
-def splits_of(config: Config) -> Iterator[Place]:
+def _splits(config: Config) -> Iterator[Place]:
     """Every ``SeededSplit`` of a config that something reads."""
     for key in DATA:
         for place, found in _dicts(config.get(key), key):
@@ -151,20 +199,32 @@ def splits_of(config: Config) -> Iterator[Place]:
 
 
 def _is_split(found: dict[str, Any], config: Config) -> bool:
-    kind = found.get('type') if 'part' in found and 'dataset' in found else None
-    if isinstance(kind, str):
-        with OUR_DATASETS.switch_scope_and_registry(config.get('default_scope')) as scoped:
-            kind = scoped.get(kind)
-    return kind is SeededSplit
+    return member_of(found, OUR_DATASETS, config.get('default_scope')) is SeededSplit
 
 
-def _images(split: dict[str, Any]) -> str:
-    """What tells whether two splits are of the same images: the dataset without its pipelines."""
-    dataset = copy.deepcopy(split['dataset'])
-    for _, found in _dicts(dataset, ''):
-        for key in ('pipeline', 'test_mode'):
-            found.pop(key, None)
-    return repr(sorted(dataset.items(), key=str))
+def _images(dataset: Any, scope: str | None) -> str:
+    """What tells whether two splits are of the same images: a dataset's settings without its
+    pipelines, however its paths and types are spelled."""
+    return json.dumps(with_type_names(_with_whole_paths(dataset), scope), sort_keys=True)
+
+
+def _with_whole_paths(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_with_whole_paths(each) for each in value]
+    if not isinstance(value, Mapping):
+        return (
+            value if isinstance(value, str | int | float | None) or callable(value) else repr(value)
+        )
+    value = {str(key): each for key, each in value.items() if key not in ('pipeline', 'test_mode')}
+    root = os.path.expanduser(value.pop('data_root', None) or '')
+    prefix = value.pop('data_prefix', None) or ''
+    paths = dict(prefix) if isinstance(prefix, Mapping) else dict(img_path=prefix)
+    if value.get('ann_file'):
+        paths['ann_file'] = value['ann_file']
+    for key, path in paths.items():
+        if isinstance(path, str | os.PathLike):  # joined as mmengine does
+            paths[key] = os.path.realpath(os.path.join(root, os.path.expanduser(path)))
+    return {key: _with_whole_paths(each) for key, each in (value | paths).items()}
 
 
 def _dicts(value: Any, place: str) -> Iterator[Place]:

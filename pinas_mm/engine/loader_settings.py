@@ -32,7 +32,7 @@ def check_loaders(config: Config) -> None:
     for key, loader in _loaders(settings):
         _check(key, loader)
     if settings.get('train_cfg') is not None and settings.get('train_dataloader'):
-        if settings['train_dataloader'].get('sampler') is None:
+        if 'sampler' not in settings['train_dataloader']:  # None is one, of mm and for streams
             raise InputError(
                 "train_dataloader has no sampler: expected sampler=dict(type='DefaultSampler', "
                 'shuffle=True)'

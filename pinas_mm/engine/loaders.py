@@ -1,7 +1,7 @@
 """Loaders for the evaluation of archs, made from ordinary mm dataloader configs."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from typing import Any
 
 from mmengine.dataset import InfiniteSampler
@@ -34,10 +34,11 @@ def build_loader(
     """
     loader = Runner.build_dataloader(config, seed, diff_rank_seed)
     name_unreadable_files(loader.dataset)
-    size, share = loader.batch_size, len(loader.sampler)
-    endless = isinstance(loader.sampler, InfiniteSampler)
-    if not isinstance(config, dict) or endless or not loader.drop_last:
+    if not isinstance(config, dict) or not loader.drop_last:
         return loader
+    if isinstance(loader.sampler, InfiniteSampler) or not isinstance(loader.sampler, Sized):
+        return loader  # a stream, as that of an IterableDataset
+    size, share = loader.batch_size, len(loader.sampler)
     if size is None or not 0 < share < size:
         return loader
     warn_once(
@@ -50,10 +51,12 @@ def build_loader(
 
 
 def built_dataset(config: dict[str, Any] | Dataset) -> Any:
-    """The dataset of a config, or one that is built already; its list of samples is read."""
+    """The dataset of a config, or one that is built already; its list of samples is read. A file
+    that cannot be read is named from here on, also by what wraps the dataset."""
     dataset = DATASETS.build(copy.deepcopy(config)) if isinstance(config, dict) else config
     if hasattr(dataset, 'full_init'):
         dataset.full_init()
+    name_unreadable_files(dataset)
     return dataset
 
 
@@ -64,6 +67,17 @@ def capped(key: str, count: int | None, dataset: Any) -> int | None:
         return count
     warn_once(f'{key}={count}: {type(dataset).__name__} has {len(dataset)} samples, all are used')
     return None
+
+
+def _built_with_length(config: dict[str, Any] | Dataset, key: str) -> Any:
+    """:func:`built_dataset` of a dataset whose samples are chosen by number."""
+    dataset = built_dataset(config)
+    if not isinstance(dataset, Sized):
+        raise InputError(
+            f'{key}: {type(dataset).__name__} has no length: expected a dataset whose samples have '
+            'numbers (a stream, such as an IterableDataset, can only be trained on)'
+        )
+    return dataset
 
 
 def whole_set_loader(
@@ -82,8 +96,11 @@ def whole_set_loader(
         seed: Seed of the draw.
         shuffle: Whether the order is one drawn by ``seed`` also where all samples are read.
         key: What the config calls ``num_samples``, for that message.
+
+    Raises:
+        InputError: The dataset is a stream without a length.
     """
-    dataset = built_dataset(config['dataset'])
+    dataset = _built_with_length(config['dataset'], 'dataloader')
     config = dict(config) | dict(dataset=dataset)
     num_samples = capped(key, num_samples, dataset)
     config.pop('batch_sampler', None)
@@ -188,10 +205,10 @@ def seeded_loader(
         key: Where the config stands.
 
     Raises:
-        InputError: The dataset has not even one whole batch.
+        InputError: The dataset has not even one whole batch, or is a stream without a length.
     """
     config = dict(config)
-    dataset = built_dataset(config['dataset'])
+    dataset = _built_with_length(config['dataset'], key)
     size = len(dataset)
     if MIN_CALIBRATION_BATCH <= size < config['batch_size']:
         warn_once(

@@ -11,7 +11,7 @@ from mmengine.runner import find_latest_checkpoint
 from ..checkpoint import load_strict
 from ..engine.config import load_config
 from ..engine.data_check import check_data
-from ..engine.data_settings import compare_splits, splits_of
+from ..engine.data_settings import compare_splits
 from ..engine.loader_settings import check_loaders
 from ..engine.metric_check import check_metrics, check_search
 from ..engine.runner import build_runner
@@ -93,12 +93,7 @@ class Pipeline:
     def check_splits(self) -> None:
         """Whether no stage learns from images that another is scored on. Transfers have data of
         their own."""
-        configs = [(stage, self.config(stage, {})) for stage in STAGES if stage in self.configs]
-        compare_splits(
-            (f'{stage}.{place}', split)
-            for stage, config in configs
-            for place, split in splits_of(config)
-        )
+        compare_splits({stage: self.config(stage, {}) for stage in STAGES if stage in self.configs})
 
     def check_metrics(self) -> None:
         """Computes the metrics of every stage and transfer that is not done once, and builds the

@@ -55,6 +55,25 @@ def test_labels_are_numbers_of_the_training_folders(root):
     build(root, 'train')
 
 
+@pytest.mark.parametrize(
+    'setting, message',
+    [
+        (dict(ann_file='list.txt'), "ann_file='list.txt'"),
+        (dict(with_label=False), 'with_label=False'),
+        (dict(metainfo=dict(classes=['dog', 'cat'])), r"metainfo.classes=\['dog', 'cat'\]"),
+        (dict(classes=['dog', 'cat']), r"classes=\['dog', 'cat'\]"),
+    ],
+)
+def test_what_would_name_other_labels_is_refused(root, setting, message):
+    with pytest.raises(InputError, match=rf'^ClassFolders: {message}: .*expected .*CustomDataset'):
+        build(root, 'train', **setting)
+
+
+def test_settings_that_say_what_holds_anyway_are_taken(root):
+    dataset = build(root, 'train', ann_file='', with_label=True, metainfo=dict(source='web'))
+    assert dataset.metainfo == dict(source='web', classes=('cat', 'dog', 'frog'))
+
+
 def test_an_empty_folder_is_named(root):
     (root / 'train/bird').mkdir()
     (root / 'train/bird/notes.txt').write_text('no image')

@@ -1,7 +1,7 @@
 import pytest
 from command_line import worker_message
 from mmengine.dataset import RepeatDataset
-from odd_images import corrupt, cut, write_odd_images
+from odd_images import corrupt, cut, with_map, write_odd_images
 
 from pinas_mm.datasets import ClassFolders
 from pinas_mm.datasets.named_loading import name_unreadable_files
@@ -32,6 +32,34 @@ def test_the_file_and_the_reason(root, tiny):
         dataset[0]
     path.unlink()
     with pytest.raises(InputError, match=f'^{path}: No such file or directory$'):
+        dataset[0]
+
+
+def test_a_segmentation_map_is_named(tmp_path):
+    dataset = with_map(tmp_path)
+    assert dataset[0]['gt_seg_map'].shape == (8, 8)
+    path = tmp_path / 'ann/2.png'
+    for spoil in (corrupt, lambda path: path.write_bytes(b'')):
+        spoil(path)
+        with pytest.raises(InputError, match=f'^{path}: not an image that can be decoded$'):
+            dataset[0]
+    path.unlink()
+    with pytest.raises(InputError, match=f'^{path}: No such file or directory$'):
+        dataset[0]
+
+
+def test_settings_that_fit_no_image_are_no_fault_of_files(tmp_path):
+    """mmseg asserts that the dataset's reduce_zero_label is the transform's."""
+    dataset = with_map(tmp_path)
+    dataset.pipeline.transforms[1].reduce_zero_label = True
+    with pytest.raises(AssertionError, match='reduce_zero_label'):
+        dataset[0]
+    del dataset.data_list[0]['img_path']
+    with pytest.raises(KeyError, match='img_path'):
+        dataset[0]
+    dataset.data_list[0]['img_path'] = f'{tmp_path}/img/2.jpg'
+    dataset.pipeline.transforms[0].imdecode_backend = 'unknown'
+    with pytest.raises(ValueError, match='unknown'):
         dataset[0]
 
 

@@ -9,6 +9,7 @@ from pinas_mm.datasets.wrappers import (
     metainfo,
     plain_datasets,
     plain_sample,
+    sample_info,
     sample_infos,
 )
 
@@ -18,6 +19,13 @@ class Balanced(Digits):
 
     def get_cat_ids(self, idx):
         return [self.get_data_info(idx)['gt_label']]
+
+
+class Renamed(Digits):
+    """Digits that add to what their list says."""
+
+    def get_data_info(self, idx):
+        return super().get_data_info(idx) | dict(name=f'digit {idx}')
 
 
 DIGITS = dict(type='pinas_mm.Digits', split='learning', indices=30)
@@ -36,6 +44,9 @@ WRAPPERS = dict(
     chosen=lambda: ChosenSamples(RepeatDataset(digits(), 2), [3, 40, 59]),
     seeded=lambda: SeededSamples(ConcatDataset([digits(), digits()])),
     plain=digits,
+    in_a_list=lambda: digits(serialize_data=False),
+    not_read_yet=lambda: digits(lazy_init=True),
+    own_record=lambda: RepeatDataset(digits(Renamed), 2),
 )
 
 
@@ -44,6 +55,8 @@ def test_a_sample_is_found_in_the_dataset_it_comes_from(name):
     """The image that the wrapper gives is the one of the plain dataset."""
     dataset = WRAPPERS[name]()
     infos = list(sample_infos(dataset))
+    expected = [sample_info(dataset, index) for index in range(len(dataset))]
+    assert list(map(repr, infos)) == list(map(repr, expected))
     assert len(infos) == len(dataset) > 0
     parts = {id(part) for part in plain_datasets(dataset)}
     for index, info in enumerate(infos):

@@ -1,11 +1,12 @@
 import re
 
 import pytest
-from odd_images import corrupt, cut, write_odd_images
+from mmcv.transforms import TRANSFORMS, BaseTransform
+from odd_images import corrupt, cut, with_map, write_odd_images
 from our_configs import TOP
 
 from pinas_mm.engine.config import load_config
-from pinas_mm.engine.data_check import check_data, distinct_samples
+from pinas_mm.engine.data_check import ReadOnce, check_data, distinct_samples
 from pinas_mm.errors import InputError
 
 
@@ -26,6 +27,43 @@ def test_every_image_of_every_dataset_is_read_once(config, tiny, tmp_path, capsy
     assert paths == files and len(samples) == len(files) == 3 * 14 + 3 * 3
     check_data(config)
     assert capsys.readouterr().out == '--check-data: 51 images read, 0 cannot be used\n'
+
+
+@TRANSFORMS.register_module()
+class NeedsBoxes(BaseTransform):
+    def transform(self, results):
+        if 'gt_bboxes' not in results:
+            raise AssertionError('no boxes')
+
+
+def test_a_transform_that_fails_is_no_bad_image(config, tmp_path, capsys):
+    """Its error fails the tool, as it would fail training."""
+    for loader in (config.train_dataloader, config.arch_evaluation.calibration_dataloader):
+        loader.dataset.dataset.pipeline.insert(1, dict(type='NeedsBoxes'))
+    corrupt(tmp_path / 'images/train/cat/5.webp')
+    with pytest.raises(
+        RuntimeError,
+        match=r'--check-data: the pipelines fail on \d+ of 51 images, such as .*: NeedsBoxes: '
+        'AssertionError: no boxes',
+    ):
+        check_data(config)
+    lines = capsys.readouterr().out.splitlines()
+    assert f'{tmp_path}/images/train/cat/5.webp: not an image that can be decoded' in lines
+    failed = [line for line in lines if line.endswith(': NeedsBoxes: AssertionError: no boxes')]
+    assert len(failed) > 30 and all(line.startswith(str(tmp_path)) for line in failed)
+    assert lines[-1] == (
+        f'--check-data: 51 images read, 1 cannot be used, the pipelines fail on {len(failed)}'
+    )
+
+
+def test_a_missing_segmentation_map_is_listed(tmp_path):
+    dataset = with_map(tmp_path)
+    assert ReadOnce([(dataset, 0)])[0] is None
+    (tmp_path / 'ann/2.png').unlink()
+    assert ReadOnce([(dataset, 0)])[0] == (
+        f'{tmp_path}/img/2.jpg: {tmp_path}/ann/2.png: No such file or directory',
+        True,
+    )
 
 
 def test_bad_images_are_listed_with_the_reason(config, tmp_path, capsys):

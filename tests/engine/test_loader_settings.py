@@ -75,6 +75,8 @@ def test_what_a_batch_sampler_and_a_training_need(tiny):
         check_loaders(Config(dict(train_dataloader=loader)))
     loader = tiny.digits()
     del loader['sampler']
+    none = loader | dict(sampler=None)  # mm's own word for no sampler, which a stream needs
+    check_loaders(Config(dict(train_dataloader=none, train_cfg=dict(max_epochs=1))))
     check_loaders(Config(dict(train_dataloader=loader)))  # it may serve to recalibrate BN alone
     with pytest.raises(InputError, match='train_dataloader has no sampler: expected sampler=dict'):
         check_loaders(Config(dict(train_dataloader=loader, train_cfg=dict(max_epochs=1))))

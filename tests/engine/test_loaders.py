@@ -6,6 +6,8 @@ import pytest
 import torch
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
+from odd_images import corrupt, write_odd_images
+from torch.utils.data import IterableDataset
 
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.engine.loaders import (
@@ -257,6 +259,39 @@ def test_a_calibration_batch_is_at_most_the_dataset(tiny, warned):
     key = 'arch_evaluation.calibration_dataloader'
     assert warned[0] == f'{key}.batch_size=32: Digits has 20 samples, so the batch is 20'
     assert warned[1].startswith(f'BN is recalibrated with 20 images: {key} has 20 images, 1 whole')
+
+
+@pytest.mark.parametrize('make', [whole_set_loader, lambda data: calibration_loader(data, 1)])
+def test_a_file_that_cannot_be_read_is_named_by_every_loader(tmp_path, tiny, make):
+    """Loaders of seeded samples restore their pipelines at every batch."""
+    root = write_odd_images(tmp_path / 'images', train=6, test=1)
+    corrupt(root / 'train/dog/5.webp')
+    dataset = dict(
+        type='pinas_mm.ClassFolders',
+        data_root=str(root),
+        data_prefix='train',
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')],
+    )
+    data = dict(batch_size=18, num_workers=0, sampler=None, dataset=dataset)
+    with pytest.raises(InputError, match='train/dog/5.webp: not an image that can be decoded$'):
+        list(make(data))
+
+
+class Endless(IterableDataset):
+    """A stream, which has neither a length nor a sampler."""
+
+    def __iter__(self):
+        yield from range(10)
+
+
+@pytest.mark.parametrize('drop_last', [False, True])
+def test_a_stream_is_read(drop_last):
+    data = dict(batch_size=4, num_workers=0, dataset=Endless(), sampler=None, drop_last=drop_last)
+    assert list(map(len, build_loader(data, seed=0))) == ([4, 4] if drop_last else [4, 4, 2])
+    with pytest.raises(InputError, match='^here: Endless has no length: expected a dataset whose'):
+        calibration_loader(data | dict(batch_size=16), 2, key='here')
+    with pytest.raises(InputError, match='Endless has no length: expected a dataset whose samples'):
+        whole_set_loader(data)
 
 
 def test_how_archs_are_evaluated_is_written_out():

@@ -96,7 +96,7 @@ def test_stages_that_hold_out_other_images_are_refused_before_the_first_runs(tmp
     Pipeline(configs, tmp_path / 'work', 0, dict(held_out=0.3)).check_splits()
     pipeline = Pipeline(configs, tmp_path / 'work', 0, {}, dict(search=dict(held_out=0.3)))
     message = (
-        r'^search.train_dataloader.dataset.held_out=0.3, but learn.train_dataloader.dataset.'
+        r'^search: train_dataloader.dataset.held_out=0.3, but learn: train_dataloader.dataset.'
         r'held_out=0.1 of the same images: .* Expected the same, stated once'
     )
     with pytest.raises(InputError, match=message):

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 import numpy as np
+from mmengine.dataset import BaseDataset
 from PIL import Image
+
+from pinas_mm.datasets.named_loading import name_unreadable_files
 
 
 def write_odd_images(root, classes=('cat', 'dog', 'frog'), train=20, test=4, seed=0):
@@ -44,6 +47,31 @@ def write_odd_image(folder, index, image):
     ]
     kind, name, options = kinds[index] if index < len(kinds) else (image, f'{index}.jpg', {})
     kind.save(folder / name, **options)
+
+
+def with_map(folder):
+    """A dataset of one image and its segmentation map."""
+    import mmseg.datasets.transforms  # noqa: F401, registers them
+
+    (folder / 'img').mkdir()
+    (folder / 'ann').mkdir()
+    Image.new('RGB', (8, 8)).save(folder / 'img/2.jpg')
+    Image.new('L', (8, 8)).save(folder / 'ann/2.png')
+    info = dict(
+        img_path=f'{folder}/img/2.jpg',
+        seg_map_path=f'{folder}/ann/2.png',
+        reduce_zero_label=False,
+        seg_fields=[],
+    )
+    dataset = BaseDataset(
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='mmseg.LoadAnnotations')],
+        serialize_data=False,
+        lazy_init=True,
+    )
+    dataset.data_list = [info]
+    dataset._fully_initialized = True
+    name_unreadable_files(dataset)
+    return dataset
 
 
 def corrupt(path):

@@ -1,6 +1,8 @@
 """Whether the head has the classes, and heads of ages the ages, of the images a model is trained
 on."""
 
+from collections.abc import Sized
+
 import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -58,7 +60,7 @@ class LabelRangeHook(Hook):
 
 def check_labels(dataset: Dataset, num_classes: int, head: str) -> None:
     """Whether a head has an output for every label. Datasets that do not say their labels before
-    their pipelines run are not checked.
+    their pipelines run are not checked, nor are streams.
 
     Args:
         dataset: What is learned from; a sample has one label, several or none.
@@ -66,15 +68,21 @@ def check_labels(dataset: Dataset, num_classes: int, head: str) -> None:
         head: The head's name, for the message.
 
     Raises:
-        InputError: A label is not in 0 to ``num_classes - 1``.
+        InputError: A label is not a number from 0 to ``num_classes - 1``.
     """
+    if not isinstance(dataset, Sized):
+        return
     for index, info in enumerate(sample_infos(dataset)):
         labels = info.get('gt_label')
         if isinstance(labels, dict) or labels is None:  # of several tasks
             continue
-        for label in np.atleast_1d(labels):
-            if not 0 <= label < num_classes:
+        for label in (labels,) if isinstance(labels, int) else np.atleast_1d(labels).tolist():
+            try:
+                fits = 0 <= label < num_classes
+            except TypeError:  # text, or None
+                fits = False
+            if not fits:
                 raise InputError(
-                    f'label {label} of {info.get("img_path", f"sample {index}")}: {head} has '
+                    f'label {label!r} of {info.get("img_path", f"sample {index}")}: {head} has '
                     f'num_classes={num_classes}, so labels of 0 to {num_classes - 1} are expected'
                 )

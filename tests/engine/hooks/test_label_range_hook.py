@@ -1,11 +1,14 @@
 from contextlib import nullcontext
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from mmengine.dataset import ConcatDataset, RepeatDataset
 from mmengine.registry import DATASETS
 from mmpretrain.models.heads import LinearClsHead
 from torch import nn
+from torch.utils.data import IterableDataset
 
 from pinas_mm.datasets import Digits
 from pinas_mm.engine.hooks import LabelRangeHook
@@ -50,7 +53,18 @@ class Labelled(Digits):
 
 
 @pytest.mark.parametrize(
-    'labels, wrong', [({5: 10}, 10), ({5: -1}, -1), ({5: [3, 10]}, 10), ({5: [3, 9]}, None)]
+    'labels, wrong',
+    [
+        ({5: 10}, 10),
+        ({5: -1}, -1),
+        ({5: [3, 10]}, 10),
+        ({5: [3, 9]}, None),
+        ({5: np.array([3, 10])}, 10),
+        ({5: torch.tensor(10)}, 10),
+        ({5: 'cat'}, "'cat'"),
+        ({5: [3, None]}, 'None'),
+        ({5: dict(age=70)}, None),
+    ],
 )
 def test_a_label_without_an_output_is_named(labels, wrong):
     dataset = Labelled('learning', lazy_init=True)
@@ -62,6 +76,12 @@ def test_a_label_without_an_output_is_named(labels, wrong):
     message = f'label {wrong} of sample 5: LinearClsHead has num_classes=10, so labels of 0 to 9 '
     with nullcontext() if wrong is None else pytest.raises(InputError, match=message):
         LabelRangeHook().before_train(runner)
+
+
+def test_a_stream_is_not_read_before_training():
+    model = nn.ModuleDict(dict(head=LinearClsHead(num_classes=10, in_channels=4)))
+    loader = SimpleNamespace(dataset=type('Stream', (IterableDataset,), dict(__iter__=None))())
+    LabelRangeHook().before_train(SimpleNamespace(model=model, train_dataloader=loader))
 
 
 @pytest.mark.slow
