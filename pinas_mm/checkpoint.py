@@ -188,7 +188,9 @@ def checksum(state_dict: Mapping[str, torch.Tensor]) -> int:
     """A checksum of all tensors: equal weights have the same."""
     result = 0
     for tensor in state_dict.values():
-        result = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), result)
+        # As bytes: NumPy has no bfloat16.
+        bytes_of = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        result = zlib.crc32(bytes_of.numpy().tobytes(), result)
     return result
 
 

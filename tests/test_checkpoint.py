@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
+from pinas_mm.checkpoint import checksum, load_checkpoint, load_strict, save_checkpoint
 from pinas_mm.errors import InputError
 
 
@@ -186,3 +186,12 @@ def test_a_bare_tensor_is_no_checkpoint(tmp_path):
     torch.save(torch.zeros(2), tmp_path / 'tensor.pth')
     with pytest.raises(InputError, match='tensor.pth: holds a Tensor'):
         load_checkpoint(tmp_path / 'tensor.pth')
+
+
+def test_a_checksum_tells_weights_of_any_type_apart():
+    for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool):
+        first, same, other = (
+            checksum(dict(a=torch.tensor([[1, value]]).to(dtype), b=torch.tensor(1).to(dtype)))
+            for value in (1, 1, 0)
+        )
+        assert first == same != other

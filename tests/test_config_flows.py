@@ -5,6 +5,7 @@ What is made small is what costs time and says nothing of the config: widths, si
 batches, lengths, budgets. All else stays as it is shipped: data sets, pipelines, models, losses,
 metrics, hooks, optimisers."""
 
+import copy
 import csv
 import json
 import shutil
@@ -26,6 +27,8 @@ from pinas_mm.engine.runner import build_runner
 from pinas_mm.engine.search_config import search_config
 from pinas_mm.pipelines.adaptation import JOINT, Adaptation
 from pinas_mm.pipelines.dsnas import run_stages
+from pinas_mm.pipelines.pinas import Pipeline
+from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.tasks.domains.digit_domains import write_digit_domain
 
 # Images of a training set and of a test set; of the former so many are held out. Pixels of large
@@ -229,10 +232,12 @@ def small(name, folder):
     backbone['init_cfg'] = None
     # tools/make_truth.py gives the archs of a config that trains from scratch.
     if str(backbone.get('arch', '')).endswith('.yaml') or 'scratch' in name:
-        backbone.setdefault('widen_factor', WIDTH)  # stands in the file
         with torch.device('meta'):
-            supernet = MODELS.build(dict(backbone, arch=None))
-        backbone['arch'] = [1] * supernet.space.num_slots
+            space = MODELS.build(dict(backbone, arch=None)).space
+        width = backbone.pop('widen_factor', WIDTH)  # stands in the file
+        subnet = SubnetFile(space.name, (1,) * space.num_slots, width)
+        subnet.write(folder / 'subnet.yaml')
+        backbone['arch'] = str(folder / 'subnet.yaml')
     if name.startswith('adapt/reid'):
         model['head']['num_classes'] = PERSONS['learning']
         for part in ('train', 'val'):
@@ -274,6 +279,18 @@ def small(name, folder):
     return config
 
 
+def check_before_the_search(config, folder):
+    """What tools/pinas.py checks of a config that takes the found subnet, before there is one."""
+    macro = config.model.backbone.type.endswith('MacroNet')
+    name = 'quickstart/search.py' if macro else 'pinas/pinas_resnest50-search_in1k.py'
+    small(name, folder).dump(folder / 'search.py')
+    config = copy.deepcopy(config)
+    config.model.backbone.arch = 'work_dirs/search/subnet.yaml'
+    config.dump(folder / 'transfer.py')
+    configs = {stage: folder / f'{stage}.py' for stage in ('search', 'transfer')}
+    Pipeline(configs, folder / 'pipeline', 0, {}).check_metrics()
+
+
 def source(config, path):
     """A checkpoint of a supernet, untrained."""
     backbone = MODELS.build(dict(config.model.backbone, arch=None, init_cfg=None))
@@ -300,6 +317,8 @@ def test_the_whole_flow(place, tmp_path, monkeypatch, name):
         runner = build_runner(search_config(config))
         assert config.search_loop.get('score', 'accuracy/top1') in runner.test()
     else:
+        if str(config.model.get('backbone', {}).get('arch')).endswith('.yaml'):
+            check_before_the_search(config, tmp_path)
         runner = build_runner(config)
         runner.train()
         supernet = runner.model.backbone.is_supernet

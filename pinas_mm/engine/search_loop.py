@@ -17,8 +17,8 @@ from mmengine.runner import BaseLoop, Runner
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..checkpoint import checksum
-from ..costs import Constraints, measure_costs
-from ..costs.latency import read_latency
+from ..costs import Constraints, CostTable, measure_costs
+from ..costs.latency import Latency, read_latency
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import supernet_of
@@ -29,7 +29,7 @@ from ..scoring.race import Race
 from ..search.history import History, Record
 from ..search.pareto import pareto_front
 from ..search.search import Failure, all_equal, ranked, rescore, search
-from ..search.searchers import NUM_ARCHS, build_searcher, searcher_name
+from ..search.searchers import NUM_ARCHS, Searcher, build_searcher, searcher_name
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
@@ -39,6 +39,7 @@ from .forecast import Forecast, forecast
 from .loaders import arch_evaluation, calibration_loader, capped, whole_set_loader
 
 SCORE = 'accuracy/top1'
+ASK_SIZE = 8
 
 
 @LOOPS.register_module()
@@ -99,7 +100,7 @@ class SearchLoop(BaseLoop):
         searcher: dict,
         input_size: int | tuple[int, int],
         num_archs: int = NUM_ARCHS,
-        ask_size: int = 8,
+        ask_size: int = ASK_SIZE,
         calibration_dataloader: dict | None = None,
         calibration_batches: int | None = None,
         score: str = SCORE,
@@ -120,14 +121,11 @@ class SearchLoop(BaseLoop):
         self.costs = measure_costs(runner.model, input_size)
         for note in self.costs.notes:
             runner.logger.info(note)
-        if latency_table is not None:
-            latency = read_latency(latency_table, self.backbone)
-            if doubt := latency.doubt():
-                runner.logger.warning(f'latency_table={latency_table}: {doubt}')
-            self.costs.add('latency', latency.fixed, latency.arrays())
-        self.constraints = Constraints(self.costs, **constraints or {})
-        self.searcher = build_searcher(
-            searcher, self.backbone.space, self.constraints, seed, num_archs
+        latency = None if latency_table is None else read_latency(latency_table, self.backbone)
+        if latency is not None and (doubt := latency.doubt()):
+            runner.logger.warning(f'latency_table={latency_table}: {doubt}')
+        self.constraints, self.searcher = limited_searcher(
+            self.costs, latency, searcher, constraints, seed, num_archs
         )
         self.objectives: tuple[str, ...] = getattr(self.searcher, 'objectives', ('macs',))
         self.num_archs, self.ask_size, self.score, self.top_k, self.seed = (
@@ -150,13 +148,7 @@ class SearchLoop(BaseLoop):
         calibration = calibration_loader(
             settings['calibration_dataloader'], settings['calibration_batches'], seed
         )
-        racing = None if race is None else Race(score, **race)
-        if racing is not None and racing.top_k * get_world_size() >= ask_size:
-            raise InputError(
-                f'race: top_k={racing.top_k} of the {ask_size} archs asked at a time on '
-                f'{get_world_size()} rank(s): none '
-                'would ever be dropped; raise ask_size or lower top_k'
-            )
+        racing = build_race(race, score, ask_size)
 
         def arch_evaluator(num_samples: int | None, race: Race | None) -> ArchEvaluator:
             loader = whole_set_loader(dataloader, num_samples, seed, shuffle=race is not None)
@@ -169,6 +161,7 @@ class SearchLoop(BaseLoop):
                 share_prefixes=share_prefixes,
                 fold_bn=fold_bn,
                 race=race,
+                score=score,
             )
 
         self.whole_evaluator = arch_evaluator(None, None)
@@ -274,7 +267,7 @@ class SearchLoop(BaseLoop):
         Raises:
             InputError: They cannot be computed, or the score is not among them.
         """
-        self.whole_evaluator.check(self.score)
+        self.whole_evaluator.check()
 
     def forecast(self) -> Forecast:
         """What the search will cost, from a short probe; searches and writes nothing."""
@@ -404,6 +397,49 @@ class SearchLoop(BaseLoop):
             transient=True,
             disable=not is_main_process(),
         )
+
+
+def limited_searcher(
+    costs: CostTable,
+    latency: Latency | None,
+    searcher: dict,
+    constraints: dict | None = None,
+    seed: int = 0,
+    num_archs: int = NUM_ARCHS,
+) -> tuple[Constraints, Searcher]:
+    """The limits of a search and its searcher.
+
+    Args:
+        costs: The costs of the archs; latencies are added to them.
+        latency: Latencies of the archs, or None.
+        searcher, constraints, seed, num_archs: As in :class:`SearchLoop`.
+
+    Raises:
+        InputError: An unknown cost, searcher or argument.
+    """
+    if latency is not None:
+        costs.add('latency', latency.fixed, latency.arrays())
+    limits = Constraints(costs, **constraints or {})
+    return limits, build_searcher(searcher, costs.space, limits, seed, num_archs)
+
+
+def build_race(race: dict | None, score: str, ask_size: int) -> Race | None:
+    """The race of a search, or None. Arguments as in :class:`SearchLoop`.
+
+    Raises:
+        InputError: Another argument, or a race that would drop nothing.
+    """
+    try:
+        racing = None if race is None else Race(score, **race)
+    except TypeError as error:
+        raise InputError(f'race={race}: {error}; expected top_k and confidence') from error
+    if racing is not None and racing.top_k * get_world_size() >= ask_size:
+        raise InputError(
+            f'race: top_k={racing.top_k} of the {ask_size} archs asked at a time on '
+            f'{get_world_size()} rank(s): none '
+            'would ever be dropped; raise ask_size or lower top_k'
+        )
+    return racing
 
 
 def _costs_text(record: Record) -> str:

@@ -105,12 +105,13 @@ class _MisfitError(Exception):
     Args:
         layer: Its name within the part.
         reads: Channels it has weights for.
+        gets: Channels of its input.
         shape: Of its input.
     """
 
-    def __init__(self, layer: str, reads: int, shape: Sequence[int]) -> None:
+    def __init__(self, layer: str, reads: int, gets: int, shape: Sequence[int]) -> None:
         super().__init__(layer)
-        self.layer, self.reads, self.shape = layer, reads, tuple(shape)
+        self.layer, self.reads, self.gets, self.shape = layer, reads, gets, tuple(shape)
 
 
 def _check(key: str, part: nn.Module, maps: Maps, giver: str) -> Maps | None:
@@ -132,6 +133,8 @@ def _check(key: str, part: nn.Module, maps: Maps, giver: str) -> Maps | None:
     outputs, misfit = _run(part, maps)
     if outputs is not None:
         return outputs if is_tuple_of(outputs, Tensor) else None
+    if misfit is not None and _of_positions(part, maps, misfit):
+        return None
     expected = _expected(part, declared, index, maps)
     counts = isinstance(declared, list) and not indices and len(declared) != len(given)
     # A head of mmseg that joins maps knows the sum of their channels.
@@ -149,6 +152,16 @@ def _check(key: str, part: nn.Module, maps: Maps, giver: str) -> Maps | None:
             f'that fit them'
         )
     return None
+
+
+def _of_positions(part: nn.Module, maps: Maps, misfit: _MisfitError) -> bool:
+    """Whether what does not fit is the size of the maps, as in a layer that mixes positions or
+    reads a flattened map of one size: it changes with the size, and channels do not."""
+    larger = tuple(
+        entry.new_zeros(*entry.shape[:2], *(2 * side for side in entry.shape[2:])) for entry in maps
+    )
+    _, other = _run(part, larger)
+    return other is None or other.layer != misfit.layer or other.gets != misfit.gets
 
 
 def _expected(part: nn.Module, declared: Any, index: Any, maps: Maps) -> int | list[int] | None:
@@ -202,7 +215,7 @@ def _watched(part: nn.Module) -> Iterator[None]:
     def check(layer: nn.Module, inputs: tuple[Any, ...]) -> None:
         dim, reads = _reads(layer)
         if inputs and isinstance(inputs[0], Tensor) and inputs[0].shape[dim] != reads:
-            raise _MisfitError(names[layer], reads, inputs[0].shape)
+            raise _MisfitError(names[layer], reads, inputs[0].shape[dim], inputs[0].shape)
 
     names = {layer: name for name, layer in part.named_modules() if _reads(layer)[1]}
     handles = [layer.register_forward_pre_hook(check) for layer in names]

@@ -16,22 +16,21 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import print_log
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
 from ..checkpoint import load_checkpoint, load_strict, save_checkpoint
-from ..costs import Constraints, CostTable, measure_costs
+from ..costs import CostTable, measure_costs
 from ..datasets.shared_images import shared_images
 from ..engine.data_settings import complete
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
 from ..engine.loader_settings import check_loaders
-from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
-from ..engine.metric_check import check_metrics
+from ..engine.loaders import arch_evaluation, built_dataset, calibration_loader
+from ..engine.metric_check import check_metrics, check_search
 from ..engine.runner import build_runner, build_supernet, init_ranks
 from ..engine.search_config import search_config
-from ..engine.search_loop import SCORE
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
@@ -39,14 +38,13 @@ from ..registry import HOOKS, class_of
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..search.history import read_history
-from ..search.searchers import NUM_ARCHS, build_searcher
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile, read_arch
 from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
 from .schedule import lengthened
-from .stages import run_once
+from .stages import is_done, run_once
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 # What the budget is spent on instead: the names of the rows, and of the folders.
@@ -168,29 +166,27 @@ class Adaptation:
 
     def check_later_steps(self) -> None:
         """Builds what later steps read, so that what is wrong with it shows before hours of
-        training."""
+        training; nothing for steps that are done."""
         if self.source_arch is not None:
             self.read_source_arch()
-        loop = self.stages['search_loop']
-        scored = whole_set_loader(
-            self.config.val_dataloader, loop.get('score_samples'), key='score_samples'
-        ).dataset
-        for part in ('train', 'test'):
-            other = DATASETS.build(copy.deepcopy(self.config[f'{part}_dataloader'].dataset))
-            # Images without labels may be tested on: that is how unsupervised domain adaptation is.
-            if part == 'train' or not isinstance(scored, UnlabelledDomain):
-                self.check_held_out(scored, other, part)
-        self.calibration_loader()
+        searched, tested = (is_done(self.work_dir / step) for step in ('search', 'subnet'))
+        if searched and tested:
+            return
+        # Each once: the annotations of a large set take minutes.
+        train, scored, test = (
+            built_dataset(self.config[f'{part}_dataloader'].dataset)
+            for part in ('train', 'val', 'test')
+        )
+        self.check_held_out(scored, train, 'train')
+        # Images without labels may be tested on: that is how unsupervised domain adaptation is.
+        if not isinstance(scored, UnlabelledDomain):
+            self.check_held_out(scored, test, 'test')
+        calibration = self.calibration_loader(train)
         supernet = build_supernet(self.config)
-        check_metrics(self.config, 'val', loop.get('score', SCORE), supernet)
-        check_metrics(self.config, 'test', model=supernet)
-        build_searcher(
-            loop.get('searcher') or {},
-            self.costs.space,
-            Constraints(self.costs, **loop.get('constraints') or {}),
-            0,
-            loop.get('num_archs', NUM_ARCHS),
-        ).ask(1)
+        if not searched:
+            check_search(self.searching_config(), supernet, calibration, scored, self.costs)
+        if not tested:
+            check_metrics(self.config, 'test', supernet, calibration, test)
 
     def check_held_out(self, scored: Dataset, other: Dataset, part: str) -> None:
         """Whether what the search is scored on is left out of another part."""
@@ -214,16 +210,15 @@ class Adaptation:
         def train(config: Config) -> dict[str, Any]:
             runner = build_runner(config)
             self.load_supernet(unwrapped(runner.model).backbone)
-            hook = HOOKS.build(sampling_hooks(config.custom_hooks)[0])
+            # The one that trains: with cost_bins it draws by what it has measured there.
+            hook = next(hook for hook in runner.hooks if isinstance(hook, ArchSamplingHook))
             return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
 
         return run_once(config, self.work_dir / 'supernet', train)
 
     def search(self, supernet: dict[str, Any]) -> dict[str, Any]:
         """Searches the fine-tuned supernet by the target's metric on the held-out part."""
-        config = copy.deepcopy(self.config)
-        config.search_loop = self.stages['search_loop']
-        config = search_config(config)
+        config = search_config(self.searching_config())
         config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
         for key in ('arch', 'init_cfg'):
             config.model.backbone.pop(key, None)
@@ -255,6 +250,12 @@ class Adaptation:
             return dict(seconds=time.monotonic() - started, operations=operations)
 
         return run_once(config, self.work_dir / 'search', search)
+
+    def searching_config(self) -> Config:
+        """The config with its search."""
+        config = copy.deepcopy(self.config)
+        config.search_loop = self.stages['search_loop']
+        return config
 
     def fine_tune_subnet(self) -> dict[str, Any]:
         """Trains the found subnet on from the weights it has in the fine-tuned supernet, neck and
@@ -381,17 +382,22 @@ class Adaptation:
         barrier()
         return str(folder / 'start.pth')
 
-    def calibration_loader(self) -> DataLoader:
-        """The batches that the search recalibrates BN with."""
+    def calibration_loader(self, train: Dataset | None = None) -> DataLoader:
+        """The batches that the search recalibrates BN with.
+
+        Args:
+            train: The dataset of ``train_dataloader``, where it is built already.
+        """
         loop = self.stages['search_loop']
         settings = arch_evaluation(
             self.config,
             calibration_dataloader=loop.get('calibration_dataloader'),
             calibration_batches=loop.get('calibration_batches'),
         )
-        return calibration_loader(
-            settings['calibration_dataloader'], settings['calibration_batches']
-        )
+        data = settings['calibration_dataloader']
+        if train is not None and data['dataset'] == self.config.train_dataloader.dataset:
+            data = dict(data, dataset=train)
+        return calibration_loader(data, settings['calibration_batches'])
 
     def load_supernet(self, backbone: SearchableBackbone) -> None:
         """Gives a backbone the weights of the source's supernet.

@@ -35,7 +35,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
 from ..subnets.write import write_subnet
 from ..unwrap import unwrapped
-from .stages import run_once
+from .stages import is_done, run_once
 
 SECOND_STAGE = 'second_stage'
 
@@ -62,9 +62,10 @@ def run_stages(config: Config) -> dict[str, Any]:
     check_dsnas_config(config)
     complete(config)
     init_ranks(config)
-    for phase in ('val', 'test'):
-        check_metrics(config, phase)
     work_dir = Path(config.work_dir)
+    if not is_done(work_dir / 'train'):
+        for phase in ('val', 'test'):
+            check_metrics(config, phase)
     run_once(first_stage_config(config), work_dir / 'search', search)
     hand_over = work_dir / 'search' / HAND_OVER  # here also where the work dir was moved
     result = run_once(

@@ -69,6 +69,12 @@ def run_once(
     return result[0]
 
 
+def is_done(folder: Path) -> bool:
+    """Whether the stage of a folder has its result, so that :func:`run_once` would run nothing."""
+    path = folder / STAGE
+    return path.exists() and 'result' in json.loads(path.read_text())
+
+
 def into_folder(config: Config, folder: Path, resume: bool) -> Config:
     """Sets a stage's work dir, and to go on from the checkpoint in it where there is one."""
     config.work_dir = str(folder)

@@ -62,6 +62,8 @@ class ArchEvaluator:
         race: Drops archs while batches come in, see :class:`Race`; the scores of dropped archs are
             those of the samples they saw.
         on_progress: Called as ``on_progress(done, total)`` after every arch and batch.
+        score: The metric that archs are compared by. An arch without it has failed where a metric
+            computed nothing, as mmdet's do without a detection.
 
     Raises:
         InputError: The model has no supernet, or a loader has no data.
@@ -78,6 +80,7 @@ class ArchEvaluator:
         fold_bn: bool = False,
         race: Race | None = None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
+        score: str | None = None,
     ) -> None:
         self.model: BaseModel = unwrapped(model)
         self.outer = without_ranks(model)
@@ -99,6 +102,7 @@ class ArchEvaluator:
         self.fold_bn = fold_bn
         self.race = race
         self.on_progress = on_progress
+        self.score = score
 
     def evaluate(self, archs: Sequence[Arch]) -> list[Metrics | Failure]:
         """One dict of metrics per arch, in their order; a :class:`Failure` for an arch that raised.
@@ -122,16 +126,15 @@ class ArchEvaluator:
             return self.outer.test_step(batch)
         return self.model.val_step(batch)
 
-    def check(self, score: str | None = None, key: str = 'val_evaluator') -> None:
+    def check(self, key: str = 'val_evaluator') -> None:
         """Computes the metrics of one arch on two samples, or on 64 where they need more: what
         fails here would fail after hours of training or calibration.
 
         Args:
-            score: The metric that must be among them.
             key: Where the metrics stand in the config.
 
         Raises:
-            InputError: A metric cannot be computed, or none gives the score. Nothing is said where
+            InputError: A metric cannot be computed, or none gives ``score``. Nothing is said where
                 a metric computes nothing, as mmdet's do without a detection, or needs samples of
                 its choice.
         """
@@ -142,12 +145,12 @@ class ArchEvaluator:
         with recalibrated_bn(
             self.model, arch, _part(self.calibration_loader, first), self.autocast
         ):
-            problem = self._problem(2, score) and self._problem(FEW, score)
+            problem = self._problem(2) and self._problem(FEW)
         if problem:
             kinds = ', '.join(type(metric).__name__ for metric in self.metrics.metrics)
             raise InputError(f'{key} ({kinds}): {problem}')
 
-    def _problem(self, num_samples: int, score: str | None) -> str | None:
+    def _problem(self, num_samples: int) -> str | None:
         """Why the metrics of the active arch cannot be computed on so many samples."""
         order = list(self.loader.sampler)
         chosen = order[:: max(1, len(order) // num_samples)][:num_samples]
@@ -165,9 +168,9 @@ class ArchEvaluator:
             return None
         except Exception as error:
             return f'it cannot be computed on {len(chosen)} samples: {_line(error)}'
-        if score is None or score in computed or metrics.silent:
+        if self.score is None or self.score in computed or metrics.silent:
             return None
-        return f'score={score!r} is not among the metrics evaluated: {sorted(computed)}'
+        return f'score={self.score!r} is not among the metrics evaluated: {sorted(computed)}'
 
     @contextmanager
     def recalibrated(self, arch: Arch) -> Iterator[None]:
@@ -242,9 +245,12 @@ class ArchEvaluator:
         for arch, processed in metrics.items():
             if arch not in results:
                 try:
-                    results[arch] = processed.compute() | (
-                        standing.report(arch) if standing else {}
-                    )
+                    computed = processed.compute()
+                    if processed.silent and self.score not in (None, *computed):
+                        names = ', '.join(processed.silent)
+                        results[arch] = Failure(f'no {self.score}: {names} computed nothing')
+                    else:
+                        results[arch] = computed | (standing.report(arch) if standing else {})
                 except InputError:
                     raise
                 except Exception as error:
@@ -299,14 +305,22 @@ def build_arch_evaluator(
     Raises:
         InputError: Another dtype.
     """
-    if autocast not in (None, 'bfloat16', 'float16'):
-        raise InputError(f"autocast={autocast!r}, expected 'bfloat16', 'float16' or None")
-    dtype = None if autocast is None else getattr(torch, autocast)
     return ArchEvaluator(
         runner.model,
         calibration,
         loader,
         lambda: runner.build_evaluator(copy.deepcopy(evaluator)),
-        dtype,
+        autocast_dtype(autocast),
         **kwargs,
     )
+
+
+def autocast_dtype(name: str | None) -> torch.dtype | None:
+    """The dtype that a config's ``autocast`` names.
+
+    Raises:
+        InputError: Another one than ``'bfloat16'``, ``'float16'`` or None.
+    """
+    if name not in (None, 'bfloat16', 'float16'):
+        raise InputError(f"autocast={name!r}, expected 'bfloat16', 'float16' or None")
+    return None if name is None else getattr(torch, name)

@@ -35,10 +35,11 @@ def check_predictions(predictions: Any) -> None:
     """Checks what a model predicted, as mm models return it.
 
     Raises:
-        FloatingPointError: A prediction has a value that is NaN or infinite.
+        FloatingPointError: A prediction has a value that is NaN or plus infinity. Minus infinity
+            is how models mask classes out.
     """
     for name, tensor in _predicted(predictions, 'the output'):
-        if tensor.is_floating_point() and not tensor.isfinite().all():
+        if tensor.is_floating_point() and (tensor.isnan() | tensor.isposinf()).any():
             raise FloatingPointError(f'{name} of the model is not finite')
 
 

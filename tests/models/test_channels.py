@@ -304,3 +304,30 @@ def test_the_necks_of_a_network_of_full_size(det):
     backbone = SearchableResNeSt('1' * 16, out_indices=(0, 1, 2, 3))
     check_channels(model(backbone, neck=fpn(det, [256, 512, 1024, 2048])))
     refused('gives', backbone, neck=fpn(det, [256, 512, 1024, 1024]))
+
+
+class MixesPositions(nn.Module):
+    """A neck for images of one size: its layer reads positions, not channels."""
+
+    def __init__(self, positions):
+        super().__init__()
+        self.mix = nn.Linear(positions, positions)
+
+    def forward(self, maps):
+        return (self.mix(maps[-1].flatten(2)),)
+
+
+class ReadsFlattened(nn.Module):
+    """A neck for images of one size: its layer reads a whole map."""
+
+    def __init__(self, numbers):
+        super().__init__()
+        self.fc = nn.Linear(numbers, 8)
+
+    def forward(self, maps):
+        return (self.fc(maps[-1].flatten(1)),)
+
+
+@pytest.mark.parametrize('neck', [MixesPositions(256), ReadsFlattened(128 * 32 * 32)])
+def test_layers_for_images_of_one_size_are_left_alone(neck):
+    check_channels(model(neck=neck))

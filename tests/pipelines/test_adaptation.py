@@ -12,9 +12,11 @@ from mmengine.registry import MODELS
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.costs import measure_costs
+from pinas_mm.datasets import Digits
 from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.hooks import ArchSamplingHook
 from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableBackbone
 from pinas_mm.pipelines.adaptation import (
     COMPARISONS,
     JOINT,
@@ -200,6 +202,64 @@ def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(
         r'another --work-dir',
     ):
         adapt(config, supernet, seed=4)
+
+
+@pytest.mark.slow
+def test_operations_are_those_of_the_archs_that_were_trained(config, supernet, tmp_path):
+    """Also where the archs are drawn by costs that are measured when training begins."""
+    costs = measure_costs(MODELS.build(copy.deepcopy(config.model)), 32)
+    least, most = costs.range('macs')
+    edges = [float(least), float(least + 0.2 * (most - least))]
+    config.supernet_stage.custom_hooks[0].update(cost_bins=dict(macs=edges), input_size=32)
+    trained, set_arch = [], SearchableBackbone.set_arch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            SearchableBackbone,
+            'set_arch',
+            lambda self, arch: (self.training and trained.append(arch), set_arch(self, arch))[1],
+        )
+        result = Adaptation(config, str(supernet)).fine_tune_supernet()
+    assert len(trained) == 4 and all(costs.array('macs', trained) <= edges[1])
+    assert result['operations'] == 3 * 16 * sum(costs.array('macs', trained))
+
+
+@pytest.mark.slow
+def test_checks_build_each_dataset_once_and_nothing_for_steps_that_are_done(
+    config, supernet, monkeypatch
+):
+    """The annotations of a large set take minutes."""
+    built = []
+    monkeypatch.setattr(
+        Digits, '__init__', counted(built, Digits.__init__, lambda kwargs: kwargs.get('split'))
+    )
+    monkeypatch.setattr(Adaptation, 'fine_tune_supernet', counted(built, None, lambda _: 'start'))
+    with pytest.raises(StoppedError):
+        adapt(config, supernet, 'subnet', None)
+    assert sorted(built) == ['held_out', 'learning', 'start', 'test']
+    built.clear()
+    for step in ('search', 'subnet'):
+        folder = Path(config.work_dir) / step
+        folder.mkdir(parents=True)
+        (folder / 'stage.json').write_text('{"config": {}, "result": {}}')
+    with pytest.raises(StoppedError):
+        adapt(config, supernet, 'subnet', None)
+    assert built == ['start']
+
+
+class StoppedError(Exception):
+    pass
+
+
+def counted(calls, function, name):
+    """A method that notes each call and then calls the function, or stops."""
+
+    def method(self, *args, **kwargs):
+        calls.append(name(kwargs))
+        if function is None:
+            raise StoppedError
+        return function(self, *args, **kwargs)
+
+    return method
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from pinas_mm.errors import InputError, TooFewSamplesError
 from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.scoring.race import Race
-from pinas_mm.search.search import Failure
+from pinas_mm.search.search import Failure, to_record
 from pinas_mm.subnets.state_dict import subnet_state_dict
 
 ARCHS = [(0, 1, 2, 0, 1, 2, 0, 0), (0, 1, 0, 1, 0, 1, 2, 0), (1, 0, 0, 0, 0, 0, 2, 1)]
@@ -680,18 +680,19 @@ class Unready(Accuracy):
 def test_a_metric_that_cannot_be_computed_is_named_before_anything_is_scored(
     model, loaders, metric, score, message
 ):
-    evaluator = ArchEvaluator(model, *loaders, lambda: Evaluator([copy.deepcopy(metric)]))
+    build = lambda: Evaluator([copy.deepcopy(metric)])  # noqa: E731
+    evaluator = ArchEvaluator(model, *loaders, build, score=score)
     with pytest.raises(InputError, match=r'^val_evaluator \(Unready\): ' + message):
-        evaluator.check(score)
+        evaluator.check()
     with pytest.raises(InputError, match='^test_evaluator'):
-        evaluator.check(score, 'test_evaluator')
+        evaluator.check('test_evaluator')
 
 
 def test_the_check_reads_two_samples_and_leaves_the_supernet_as_it_was(nets, model, loaders):
     before, arch, read = nets.statistics(model), model.backbone._arch, []
     step = model.val_step
     model.val_step = lambda batch: read.append(len(batch['inputs'])) or step(batch)
-    ArchEvaluator(model, *loaders, top1).check('accuracy/top1')
+    ArchEvaluator(model, *loaders, top1, score='accuracy/top1').check()
     assert (
         read == [2]
         and model.backbone._arch == arch
@@ -711,5 +712,35 @@ def test_the_check_reads_two_samples_and_leaves_the_supernet_as_it_was(nets, mod
     ],
 )
 def test_a_metric_that_two_samples_say_nothing_about_is_not_refused(model, loaders, metric):
-    evaluator = ArchEvaluator(model, *loaders, lambda: Evaluator([copy.deepcopy(metric)]))
-    evaluator.check('unready/top1')
+    build = lambda: Evaluator([copy.deepcopy(metric)])  # noqa: E731
+    ArchEvaluator(model, *loaders, build, score='unready/top1').check()
+
+
+class Shy(Accuracy):
+    """Computes nothing where few samples are right, as mmdet's metrics without a detection."""
+
+    default_prefix = 'shy'
+
+    def __init__(self, least):
+        super().__init__(topk=(1,))
+        self.least = least
+
+    def compute_metrics(self, results):
+        found = super().compute_metrics(results)
+        return found if found['top1'] >= self.least else {}
+
+
+def test_an_arch_without_its_score_beside_another_metric_has_failed(model, loaders):
+    """It ended the whole search as a score that is not among the metrics."""
+    right = [
+        found['accuracy/top1'] for found in ArchEvaluator(model, *loaders, top1).evaluate(ARCHS)
+    ]
+    least = sorted(right)[1]
+    build = lambda: Evaluator([Shy(least), dict(type='pinas_mm.LabelLikelihood')])  # noqa: E731
+    found = ArchEvaluator(model, *loaders, build, score='shy/top1').evaluate(ARCHS)
+    worst = right.index(min(right))
+    assert found[worst] == Failure('no shy/top1: Shy computed nothing')
+    others = [result for index, result in enumerate(found) if index != worst]
+    assert others and all(result['shy/top1'] >= least for result in others)
+    record = to_record(0, ARCHS[worst], found[worst], 'shy/top1', {})
+    assert record.score is None and record.error == 'no shy/top1: Shy computed nothing'

@@ -34,6 +34,10 @@ def test_predictions_of_any_task_are_checked_and_labels_are_not():
     good = DataSample().set_gt_label(1).set_pred_score(torch.ones(3))
     good.set_field(torch.tensor([NAN]), 'gt_age')
     check_predictions([good])
+    # Classes that are masked out.
+    check_predictions([DataSample().set_pred_score(torch.tensor([0.1, -float('inf')]))])
+    with pytest.raises(FloatingPointError):
+        check_predictions([DataSample().set_pred_score(torch.tensor([0.1, float('inf')]))])
     bad = DataSample().set_pred_score(torch.tensor([0.1, NAN]))
     boxes = DetDataSample(
         pred_instances=InstanceData(bboxes=torch.tensor([[0.0, 0, NAN, 1]]), labels=torch.ones(1))
