@@ -35,7 +35,7 @@ def SeededSplit(  # noqa: N802
         held_out: How many samples are held out: a float is a share of all samples, an int a
             number of samples; with ``group`` the least. None is for configs alone: our tools put
             the config's top-level ``held_out`` in its place
-            (:func:`~pinas_mm.engine.data_settings.complete`), so that it is stated once.
+            (:func:`~pinas_mm.engine.data_settings.fill_in_from_data`), so that it is stated once.
         seed: Seed of the split; the same in every config that shares a dataset.
         group: A regular expression found in each image's file name; images with the same text for
             it (for its first group, where it has one) stay together, so that nobody is in both

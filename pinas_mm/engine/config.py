@@ -19,7 +19,7 @@ from ..search.searchers import searcher_name, unknown_arguments
 from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
 from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper
-from .data_settings import complete, require_split
+from .data_settings import fill_in_from_data, require_split
 
 # The mixed-precision form of each optimiser wrapper.
 AMP_FORMS = {
@@ -31,7 +31,8 @@ AMP_FORMS = {
 
 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
-    """A config file with overrides, and with what it leaves to its data (:func:`complete`).
+    """A config file with overrides, and with what it leaves to its data
+    (:func:`fill_in_from_data`).
 
     A searcher whose type alone is changed keeps none of the arguments of the one it replaces
     (:func:`drop_inherited`).
@@ -42,7 +43,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
 
     Raises:
         InputError: It cannot be read, ``held_out`` is stated and nothing takes it, or what
-            :func:`complete` raises.
+            :func:`fill_in_from_data` raises.
     """
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
@@ -57,7 +58,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
     if 'held_out' in config and not _is_inherited('held_out', config, overrides):
         require_split(config)
-    complete(config)
+    fill_in_from_data(config)
     return config
 
 

@@ -61,7 +61,8 @@ def check_data(*configs: Config) -> None:
     output those that cannot be read. Ranks share the images.
 
     Args:
-        configs: Complete ones (:func:`~pinas_mm.engine.data_settings.complete`), of one launcher.
+        configs: As :func:`~pinas_mm.engine.data_settings.fill_in_from_data` leaves them, of one
+            launcher.
 
     Raises:
         InputError: Some cannot be read.

@@ -19,7 +19,7 @@ from .loaders import built_dataset
 HELD_OUT = 0.1
 # Where a config's datasets and models are that something reads. Other keys at its top are variables
 # of the config file, whose values are copied into these.
-DATA = (
+DATA_KEYS = (
     'train_dataloader',
     'val_dataloader',
     'test_dataloader',
@@ -27,12 +27,13 @@ DATA = (
     'custom_hooks',
     'search_loop',
 )
-MODELS = ('model', 'data_preprocessor', 'supernet_stage', 'subnet_stage', 'second_stage')
+MODEL_KEYS = ('model', 'data_preprocessor', 'supernet_stage', 'subnet_stage', 'second_stage')
 
-Place = tuple[str, dict[str, Any]]
+# A dict of a config, after its dotted key.
+DictAtKey = tuple[str, dict[str, Any]]
 
 
-def complete(config: Config) -> None:
+def fill_in_from_data(config: Config) -> None:
     """Fills in what a config leaves to its data.
 
     - ``held_out``, at the top of a config, becomes the ``held_out`` of every ``SeededSplit`` that
@@ -43,7 +44,7 @@ def complete(config: Config) -> None:
       set. That of a preprocessor stays where the data do not say it.
 
     Args:
-        config: A config, changed in place. Completing it again changes nothing.
+        config: A config, changed in place. Filling it in again changes nothing.
 
     Raises:
         InputError: Two splits of the same images differ, so that searches would be scored on images
@@ -84,7 +85,7 @@ def compare_splits(configs: Mapping[str, Config]) -> None:
     Raises:
         InputError: Two differ.
     """
-    first: dict[Any, Place] = {}
+    first: dict[Any, DictAtKey] = {}
     for name, config in configs.items():
         for key, split in _splits(config):
             place = f'{name}: {key}' if name else key
@@ -112,7 +113,7 @@ def require_split(config: Config) -> None:
         return
     found = [
         (key, f'{place}.{key}={value!r} of {settings.get("type")}')
-        for top in DATA
+        for top in DATA_KEYS
         for place, settings in _dicts(config.get(top), top)
         for key, value in settings.items()
         if key == 'held_out' or (isinstance(value, str) and value == 'held_out')
@@ -168,10 +169,10 @@ def count_classes(config: Config) -> None:
         found['num_classes'] = len(classes)
 
 
-def open_numbers(config: Config) -> Iterator[Place]:
+def open_numbers(config: Config) -> Iterator[DictAtKey]:
     """Where a config leaves the number of classes to its data: dicts with ``num_classes=None``, and
     the dotted key of each."""
-    for key in MODELS:
+    for key in MODEL_KEYS:
         for place, found in _dicts(config.get(key), key):
             if 'num_classes' in found and found['num_classes'] is None:
                 yield place, found
@@ -181,7 +182,7 @@ def dataset_configs(config: Config) -> Iterator[dict[str, Any]]:
     """The config of every dataset that a config reads: of all its dataloaders, hooks' and loops'
     too; each once."""
     seen = []
-    for key in DATA:
+    for key in DATA_KEYS:
         for _, found in _dicts(config.get(key), key):
             dataset = found.get('dataset')
             # A loader has them both; a wrapper such as SeededSplit has a dataset alone.
@@ -190,9 +191,9 @@ def dataset_configs(config: Config) -> Iterator[dict[str, Any]]:
                 yield dataset
 
 
-def _splits(config: Config) -> Iterator[Place]:
+def _splits(config: Config) -> Iterator[DictAtKey]:
     """Every ``SeededSplit`` of a config that something reads."""
-    for key in DATA:
+    for key in DATA_KEYS:
         for place, found in _dicts(config.get(key), key):
             if _is_split(found, config):
                 yield place, found
@@ -227,7 +228,7 @@ def _with_whole_paths(value: Any) -> Any:
     return {key: _with_whole_paths(each) for key, each in (value | paths).items()}
 
 
-def _dicts(value: Any, place: str) -> Iterator[Place]:
+def _dicts(value: Any, place: str) -> Iterator[DictAtKey]:
     """Every dict in a value, with its dotted key."""
     if isinstance(value, Config | dict):
         if isinstance(value, dict):

@@ -9,14 +9,14 @@ from mmengine.config import Config
 from ..errors import InputError
 
 # Keys of whole loaders. Elsewhere one without a dataset may be what a stage changes in these.
-WHOLE = (
+LOADER_KEYS = (
     'train_dataloader',
     'val_dataloader',
     'test_dataloader',
     'arch_evaluation.calibration_dataloader',
 )
 # What torch refuses without processes that load, and the value that it takes there.
-WITHOUT = dict(
+NEED_WORKERS = dict(
     persistent_workers=False, prefetch_factor=None, timeout=0, multiprocessing_context=None
 )
 
@@ -48,7 +48,7 @@ def _loaders(settings: Any, key: str = '') -> Iterator[tuple[str, Mapping[str, A
     for name, value in settings.items():
         path = f'{key}.{name}' if key else str(name)
         if str(name).endswith('dataloader') and isinstance(value, Mapping) and value:
-            if 'dataset' in value or path in WHOLE:
+            if 'dataset' in value or path in LOADER_KEYS:
                 yield path, value
         yield from _loaders(value, path)
 
@@ -66,9 +66,9 @@ def _check(key: str, loader: Mapping[str, Any]) -> None:
         refuse('num_workers', 'a whole number of at least 0, such as 2')
     if 'batch_size' in loader and not _is_count(loader['batch_size'], 1):
         refuse('batch_size', 'a whole number of at least 1, such as 32')
-    for name in WITHOUT if workers == 0 else ():
+    for name in NEED_WORKERS if workers == 0 else ():
         if loader.get(name):
-            refuse(name, f'{key}.num_workers of at least 1 with it, or {name}={WITHOUT[name]}')
+            refuse(name, f'{key}.num_workers of at least 1 with it, or {name}={NEED_WORKERS[name]}')
     if loader.get('shuffle'):
         refuse('shuffle', "sampler=dict(type='DefaultSampler', shuffle=True) instead")
     if 'batch_size' not in loader and (

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Mapping, Sized
-from typing import Any
+from typing import Any, cast
 
 from mmengine.dataset import InfiniteSampler
 from mmengine.registry import DATASETS
@@ -173,16 +173,9 @@ def calibration_loader(
     Raises:
         InputError: Too small a batch, or none.
     """
-    size = config.get('batch_size', 1)
-    if size < MIN_CALIBRATION_BATCH:
-        raise InputError(
-            f'{key}.batch_size={size}: BN statistics of so few images say too little; expected at '
-            f'least {MIN_CALIBRATION_BATCH}'
-        )
-    loader = seeded_loader(config, num_batches, seed, key)
-    size = loader.batch_size or size  # capped where the dataset is smaller
+    loader = seeded_loader(config, num_batches, seed, key, MIN_CALIBRATION_BATCH)
+    size, dataset = cast(int, loader.batch_size), cast(Sized, loader.dataset)
     batches, images = len(loader), len(loader) * size
-    dataset: Any = loader.dataset
     asked = f'{key} has {len(dataset)} images, {batches} whole batches of {size}'
     if batches < num_batches:
         asked += f', and calibration_batches={num_batches}'
@@ -194,36 +187,48 @@ def calibration_loader(
 
 
 def seeded_loader(
-    config: dict[str, Any], num_batches: int, seed: int = 0, key: str = 'dataloader'
+    config: dict[str, Any],
+    num_batches: int,
+    seed: int = 0,
+    key: str = 'dataloader',
+    min_batch: int = 1,
 ) -> DataLoader:
-    """A loader of whole batches whose samples and augmentation are fixed by ``seed``.
+    """A loader of whole batches whose samples and augmentation are fixed by ``seed``. Where the
+    dataset is smaller than a batch, it is the batch, which is said once.
 
     Args:
         config: An mm dataloader config, such as the training one; its sampler is replaced.
         num_batches: Most batches; fewer where the dataset has fewer whole ones.
         seed: Seed of the draw and of each sample's augmentation.
         key: Where the config stands.
+        min_batch: Fewest images of a batch: 16 where BN statistics are made of it.
 
     Raises:
-        InputError: The dataset has not even one whole batch, or is a stream without a length.
+        InputError: Too small a batch, the dataset has not even one, or is a stream without a
+            length.
     """
-    config = dict(config)
+    batch = config.get('batch_size', 1)
+    if batch < min_batch:
+        raise InputError(
+            f'{key}.batch_size={batch}: BN statistics of so few images say too little; expected at '
+            f'least {min_batch}'
+        )
     dataset = _built_with_length(config['dataset'], key)
     size = len(dataset)
-    if MIN_CALIBRATION_BATCH <= size < config['batch_size']:
+    if min_batch <= size < batch:
         warn_once(
-            f'{key}.batch_size={config["batch_size"]}: '
-            f'{type(dataset).__name__} has {size} samples, so the batch is {size}'
+            f'{key}.batch_size={batch}: {type(dataset).__name__} has {size} samples, so the batch '
+            f'is {size}'
         )
-        config['batch_size'] = size
-    batches = min(num_batches, size // config['batch_size'])
+        batch = size
+    batches = min(num_batches, size // batch)
     if batches < 1:
         raise InputError(
-            f'{key}: no whole batch of {config["batch_size"]} in {size} samples '
+            f'{key}: no whole batch of {batch} in {size} samples '
             f'(num_batches={num_batches}): expected a smaller batch_size'
         )
     return whole_set_loader(
-        config | dict(dataset=SeededSamples(dataset, seed), drop_last=True),
-        batches * config['batch_size'],
+        dict(config) | dict(batch_size=batch, dataset=SeededSamples(dataset, seed), drop_last=True),
+        batches * batch,
         seed,
     )

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from ..checkpoint import load_checkpoint, only_plain_tensors
 from ..errors import InputError
 from ..models.channels import check_channels
-from .data_settings import complete
+from .data_settings import fill_in_from_data
 from .hooks.label_range_hook import LabelRangeHook
 from .loader_settings import check_loaders
 from .loaders import build_loader
@@ -75,16 +75,16 @@ def build_runner(config: Config) -> SafeRunner:
     those read every input as if it were contiguous, on CPUs and on GPUs (RoIAlign of a
     channels-last map is silently wrong). ``channels_last = False`` (or True) in a config decides.
 
-    What the config leaves to its data is filled in (:func:`~.data_settings.complete`), and labels
-    are compared with the head before training (:class:`LabelRangeHook`).
+    What the config leaves to its data is filled in (:func:`~.data_settings.fill_in_from_data`), and
+    labels are compared with the head before training (:class:`LabelRangeHook`).
 
     Raises:
         InputError: A loader cannot be built, a neck or head does not take the backbone's channels,
             channels-last is asked for with operators of mmcv, or what
-            :func:`~.data_settings.complete` raises.
+            :func:`~.data_settings.fill_in_from_data` raises.
     """
     check_loaders(config)
-    complete(config)
+    fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())
     check_channels(runner.model)

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 from ..checkpoint import load_checkpoint, load_strict, save_checkpoint
 from ..costs import CostTable, measure_costs
 from ..datasets.shared_images import shared_images
-from ..engine.data_settings import complete
+from ..engine.data_settings import fill_in_from_data
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
 from ..engine.loader_settings import check_loaders
@@ -87,7 +87,7 @@ class Adaptation:
         source_arch: Sequence[int] | str | PathLike | None = None,
         seed: int | None = None,
     ) -> None:
-        complete(config)
+        fill_in_from_data(config)
         self.name = config.filename or 'config'
         self.config, self.supernet, self.work_dir = (
             copy.deepcopy(config),

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 
 from ..checkpoint import load_checkpoint
 from ..costs import measure_costs
-from ..engine.data_settings import complete
+from ..engine.data_settings import fill_in_from_data
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.dsnas_hook import HAND_OVER, DSNASHook
 from ..engine.hooks.training_time_hook import training_seconds
@@ -60,7 +60,7 @@ def run_stages(config: Config) -> dict[str, Any]:
             has a stage of another config; the message names the keys that differ, with both values.
     """
     check_dsnas_config(config)
-    complete(config)
+    fill_in_from_data(config)
     init_ranks(config)
     work_dir = Path(config.work_dir)
     if not is_done(work_dir / 'train'):

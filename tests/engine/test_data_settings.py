@@ -5,7 +5,7 @@ from odd_images import write_odd_images
 from our_configs import TOP, check_each, names, read
 
 from pinas_mm.engine.config import load_config
-from pinas_mm.engine.data_settings import compare_splits, complete, hold_out
+from pinas_mm.engine.data_settings import compare_splits, fill_in_from_data, hold_out
 from pinas_mm.errors import InputError
 
 FOLDER = TOP / 'pinas/pinas_nasbench-macro_1xb128-coslr-4e_cifar10.py'
@@ -39,7 +39,7 @@ def test_the_held_out_part_is_stated_once(root, held_out):
     found = list(splits([part.to_dict() for part in loaders]))
     assert sorted(found) == sorted([('learning', expected)] * 3 + [('held_out', expected)])
     before = config.to_dict()
-    complete(config)
+    fill_in_from_data(config)
     assert config.to_dict() == before
 
 
@@ -201,14 +201,14 @@ def test_a_preprocessor_may_have_no_number_of_classes(tmp_path):
     data = dict(type='CustomDataset', data_root=str(tmp_path), ann_file='list.txt')
     loader = dict(train_dataloader=dict(dataset=data), default_scope='mmpretrain')
     for config in (Config(open_one), Config(open_one | loader)):
-        complete(config)
+        fill_in_from_data(config)
         assert config.data_preprocessor.num_classes is None
         config.model.head.num_classes = None
         with pytest.raises(InputError, match=r'^model.head.num_classes is left to the data, but'):
-            complete(config)
+            fill_in_from_data(config)
     named = Config(open_one | loader)
     named.train_dataloader.dataset.metainfo = dict(classes=('a', 'b', 'c'))
-    complete(named)
+    fill_in_from_data(named)
     assert named.data_preprocessor.num_classes == 3
 
 
