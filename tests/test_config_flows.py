@@ -234,7 +234,9 @@ def small(name, folder):
     if str(backbone.get('arch', '')).endswith('.yaml') or 'scratch' in name:
         with torch.device('meta'):
             space = MODELS.build(dict(backbone, arch=None)).space
-        width = backbone.pop('widen_factor', WIDTH)  # stands in the file
+        width = backbone.get('widen_factor', WIDTH)
+        if 'search_loop' not in fields:  # a subnet's width stands in its file alone
+            backbone.pop('widen_factor', None)
         subnet = SubnetFile(space.name, (1,) * space.num_slots, width)
         subnet.write(folder / 'subnet.yaml')
         backbone['arch'] = str(folder / 'subnet.yaml')
