@@ -69,10 +69,10 @@ def show(report: dict[str, Any], work_dir: str) -> None:
 
     console = Console(width=140)
     steps = Table(title=f'Adaptation: {work_dir}')
-    for title in ('step', 'minutes', 'operations (1e12 MACs)'):
+    for title in ('step', 'minutes', 'operations (1e9 MACs)'):
         steps.add_column(title, justify='left' if title == 'step' else 'right')
     for name, step in report['steps'].items():
-        steps.add_row(name, f'{step["seconds"] / 60:.1f}', f'{step["operations"] / 1e12:.1f}')
+        steps.add_row(name, f'{step["seconds"] / 60:.1f}', f'{step["operations"] / 1e9:,.1f}')
     console.print(steps)
     if 'slots' in report:
         changed = [slot for slot in report['slots'] if slot['source'] != slot['found']]
@@ -90,7 +90,7 @@ def show(report: dict[str, Any], work_dir: str) -> None:
         rows = report['rows']
         names = list(dict.fromkeys(name for row in rows.values() for name in row['metrics']))
         table = Table(title='On the test set')
-        for title in ('', 'MACs (M)', 'params (M)', 'minutes', 'operations (1e12 MACs)', *names):
+        for title in ('', 'MACs (M)', 'params (M)', 'minutes', 'operations (1e9 MACs)', *names):
             table.add_column(title, justify='right' if title else 'left')
         for name, row in rows.items():
             table.add_row(
@@ -98,7 +98,7 @@ def show(report: dict[str, Any], work_dir: str) -> None:
                 f'{row["costs"]["macs"] / 1e6:.2f}',
                 f'{row["costs"]["params"] / 1e6:.3f}',
                 f'{row["seconds"] / 60:.1f}',
-                f'{row["operations"] / 1e12:.1f}',
+                f'{row["operations"] / 1e9:,.1f}',
                 *(f'{row["metrics"][metric]:.3f}' for metric in names),
             )
         console.print(table)

@@ -70,6 +70,8 @@ def main() -> None:
         | dict(batch_size=args.images, num_workers=0, persistent_workers=False),
         1,
         args.seed,
+        'train_dataloader',
+        min_batch=args.images,  # the shifts are those of so many images
     )
     archs = draw_archs(space, args.archs, args.seed)
     supernets = {}

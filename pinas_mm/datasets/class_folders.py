@@ -2,6 +2,7 @@
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,9 @@ class ClassFolders(CustomDataset):
         data_prefix: The split's folder in it.
         classes_from: The split, in ``data_root``, whose subfolders name the classes. Defaults to
             this one.
+        other_splits: Further splits in ``data_root`` that must have the same classes where they
+            exist: a training set with ``['test']`` refuses a test set that does not fit before
+            anything is trained.
         extensions: Endings of image files, in lower case; files in upper case count too. Files
             with other endings are left out, which is said once.
         kwargs: As in ``CustomDataset``, but for what would name other images or classes
@@ -55,6 +59,7 @@ class ClassFolders(CustomDataset):
         data_root: str = '',
         data_prefix: str | dict[str, str] = '',
         classes_from: str | None = None,
+        other_splits: Sequence[str] = (),
         extensions: tuple[str, ...] = EXTENSIONS,
         **kwargs: Any,
     ) -> None:
@@ -70,6 +75,7 @@ class ClassFolders(CustomDataset):
                 f'ClassFolders: {key}={value!r}: images and classes are those of the folders; '
                 "expected it left out, or type='CustomDataset'"
             )
+        self.other_splits = [Path(data_root, split).expanduser() for split in other_splits]
         self.classes_from = (
             None if classes_from is None else Path(data_root, classes_from).expanduser()
         )
@@ -82,16 +88,10 @@ class ClassFolders(CustomDataset):
         folder = Path(self.img_prefix)
         found = class_names(folder)
         classes = found if self.classes_from is None else class_names(self.classes_from)
-        if found != classes:
-            missing, unknown = (
-                ', '.join(name for name in names if name not in others) or 'none'
-                for names, others in ((classes, found), (found, classes))
-            )
-            raise InputError(
-                f'{folder} has other classes than {self.classes_from}, which numbers them: '
-                f'missing folders: {missing}; unknown folders: {unknown}. Expected the same '
-                'folders, each with an image'
-            )
+        check_same_classes(folder, found, self.classes_from or folder, classes)
+        for split in self.other_splits:
+            if split.is_dir():
+                check_same_classes(split, class_names(split), folder, classes)
         files = {name: _files(folder / name) for name in classes}
         images = {
             name: [file for file in files[name] if self.is_valid_file(file)] for name in classes
@@ -120,6 +120,22 @@ class ClassFolders(CustomDataset):
             for number, name in enumerate(classes)
             for path in images[name]
         ]
+
+
+def check_same_classes(folder: Path, found: list[str], source: Path, classes: list[str]) -> None:
+    """Raises:
+    InputError: A split has other class folders than the one that numbers the classes.
+    """
+    if found == classes:
+        return
+    missing, unknown = (
+        ', '.join(name for name in names if name not in others) or 'none'
+        for names, others in ((classes, found), (found, classes))
+    )
+    raise InputError(
+        f'{folder} has other classes than {source}, which numbers them: missing folders: '
+        f'{missing}; unknown folders: {unknown}. Expected the same folders, each with an image'
+    )
 
 
 def class_names(folder: Path) -> list[str]:

@@ -224,8 +224,8 @@ def seeded_loader(
     batches = min(num_batches, size // batch)
     if batches < 1:
         raise InputError(
-            f'{key}: no whole batch of {batch} in {size} samples '
-            f'(num_batches={num_batches}): expected a smaller batch_size'
+            f'{key}: no whole batch of {batch} in {size} samples (num_batches={num_batches}): '
+            f'expected at least {max(min_batch, 1)} images, of which a smaller held_out leaves more'
         )
     return whole_set_loader(
         dict(config) | dict(batch_size=batch, dataset=SeededSamples(dataset, seed), drop_last=True),

@@ -104,3 +104,14 @@ def test_files_that_are_left_out_are_said_once(root, caplog):
             build(root, 'test')
     assert said[0] == said[1] and said[0].startswith(f'{root}/test: 3 files are left out')
     assert said[0].endswith(': 3 x .txt')
+
+
+def test_a_training_set_tells_that_the_test_set_does_not_fit(root):
+    """Before anything is trained; a split that does not exist is no fault."""
+    build(root, 'train', other_splits=['test', 'extra']).full_init()
+    shutil.rmtree(root / 'test/dog')
+    with pytest.raises(
+        InputError,
+        match=rf'{root}/test has other classes than {root}/train, .* missing folders: dog;',
+    ):
+        build(root, 'train', other_splits=['test'])

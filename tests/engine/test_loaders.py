@@ -97,7 +97,7 @@ def test_only_whole_batches(tiny):
         with pytest.raises(
             InputError,
             match=rf'calibration_dataloader: no whole batch .* {indices} samples '
-            rf'\(num_batches={batches}\): expected a smaller batch_size',
+            rf'\(num_batches={batches}\): expected at least 16 images',
         ):
             calibration_loader(tiny.digits(indices=indices), batches)
 

@@ -599,10 +599,10 @@ def test_no_data_is_an_error(nets, model, loaders):
         recalibrated_bn(model, ARCHS[0], []),
     ):
         pass
-    with pytest.raises(InputError, match='no whole batch of 64 in 40 samples'):
+    with pytest.raises(InputError, match='no whole batch of 64 in 12 samples'):
         calibration_loader(
             nets.dataloader('held_out', 64)
-            | dict(dataset=dict(type='pinas_mm.Digits', split='held_out', indices=40, pipeline=[])),
+            | dict(dataset=dict(type='pinas_mm.Digits', split='held_out', indices=12, pipeline=[])),
             2,
         )
 

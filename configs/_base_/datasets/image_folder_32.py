@@ -24,7 +24,11 @@ test_pipeline = [
 ]
 
 whole_train_set = dict(
-    type='pinas_mm.ClassFolders', data_root=data_root, data_prefix='train', pipeline=train_pipeline
+    type='pinas_mm.ClassFolders',
+    data_root=data_root,
+    data_prefix='train',
+    other_splits=['test'],
+    pipeline=train_pipeline,
 )
 train_dataloader = dict(
     batch_size=128,
