@@ -116,7 +116,7 @@ class Searcher(ABC):
 
     def random_start(self, name: str, given: int | None, published: int) -> int:
         """How many random archs a search begins with: ``given``, or by default a quarter of the
-        budget, at most as many as published.
+        budget, at least 2 and at most as many as published.
 
         Args:
             name: The argument that says so, for the message.
@@ -124,9 +124,14 @@ class Searcher(ABC):
             published: What the paper has for :data:`NUM_ARCHS` archs.
 
         Raises:
-            InputError: ``given`` leaves nothing of the budget.
+            InputError: ``given`` leaves nothing of the budget, or the default would.
         """
         fitting = max(2, min(published, self.budget // 4))
+        if self.budget <= fitting:
+            raise InputError(
+                f'{type(self).__name__}: num_archs={self.budget}: the search would be random to '
+                f"its end; expected at least {fitting + 1}, or searcher=dict(type='random')"
+            )
         if given is None:
             return fitting
         if given >= self.budget:

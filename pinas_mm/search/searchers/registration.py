@@ -117,7 +117,7 @@ def build_searcher(
         space: What to search.
         feasible: The limits, such as :class:`pinas_mm.costs.Constraints`; None for no limits.
         seed: Seed of the searcher's generator.
-        budget: Archs that the whole search will evaluate.
+        budget: Archs that the whole search will evaluate, for searchers that take it.
 
     Raises:
         InputError: An unknown type or argument; the message lists the known ones.
@@ -130,4 +130,19 @@ def build_searcher(
             f'searcher {name!r}: unknown argument(s) {unknown}, expected some of '
             f'{known_arguments(cls)}'
         )
-    return cls(space, feasible, seed=seed, budget=budget, **arguments)
+    if _takes_budget(cls):
+        arguments['budget'] = budget
+    return cls(space, feasible, seed=seed, **arguments)
+
+
+def _takes_budget(cls: type[Searcher]) -> bool:
+    """Whether a class has an argument ``budget``, or hands it on to a base that has; a searcher of
+    another package may know none."""
+    for base in cls.__mro__:
+        if '__init__' in vars(base):
+            parameters = inspect.signature(vars(base)['__init__']).parameters
+            if 'budget' in parameters:
+                return True
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+                break
+    return False

@@ -141,8 +141,18 @@ def test_a_random_start_of_the_whole_budget_is_refused(config):
 
 @pytest.mark.parametrize('name', sorted(SEARCHERS))
 @pytest.mark.parametrize('budget', [1, 2, 3, 5, 9])
-def test_the_smallest_searches_run_with_the_defaults(name, budget):
+def test_the_smallest_searches_run_with_the_defaults_and_are_not_random(name, budget):
+    if budget < 3 and name != 'random':
+        message = (
+            rf'num_archs={budget}: the search would be random to its end; expected at least 3, or '
+            rf"searcher=dict\(type='random'\)$"
+        )
+        for given in ({}, {'num_initial' if name == 'partition_tree' else 'population': 2}):
+            with pytest.raises(InputError, match=message):
+                build_searcher(dict(type=name, **given), MACRO, Budget(), 0, budget)
+        return
     searcher = build_searcher(dict(type=name), MACRO, Budget(), 0, budget)
+    assert name == 'random' or searcher.num_initial < budget
     advance(searcher, [1] * budget)
     assert len(set(searcher.archs)) == budget
 
