@@ -7,7 +7,7 @@ from typing import Any, cast
 from mmengine.dataset import InfiniteSampler
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ..datasets import SeededSamples
 from ..datasets.named_loading import name_unreadable_files
@@ -69,13 +69,13 @@ def capped(key: str, count: int | None, dataset: Any) -> int | None:
     return None
 
 
-def _built_with_length(config: dict[str, Any] | Dataset, key: str) -> Any:
+def _built_with_numbers(config: dict[str, Any] | Dataset, key: str) -> Any:
     """:func:`built_dataset` of a dataset whose samples are chosen by number."""
     dataset = built_dataset(config)
-    if not isinstance(dataset, Sized):
+    if isinstance(dataset, IterableDataset):
         raise InputError(
-            f'{key}: {type(dataset).__name__} has no length: expected a dataset whose samples have '
-            'numbers (a stream, such as an IterableDataset, can only be trained on)'
+            f'{key}: {type(dataset).__name__} is a stream: expected a dataset whose samples have '
+            'numbers; an IterableDataset can only be trained on'
         )
     return dataset
 
@@ -98,9 +98,9 @@ def whole_set_loader(
         key: What the config calls ``num_samples``, for that message.
 
     Raises:
-        InputError: The dataset is a stream without a length.
+        InputError: The dataset is a stream (``IterableDataset``).
     """
-    dataset = _built_with_length(config['dataset'], 'dataloader')
+    dataset = _built_with_numbers(config['dataset'], 'dataloader')
     config = dict(config) | dict(dataset=dataset)
     num_samples = capped(key, num_samples, dataset)
     config.pop('batch_sampler', None)
@@ -204,8 +204,8 @@ def seeded_loader(
         min_batch: Fewest images of a batch: 16 where BN statistics are made of it.
 
     Raises:
-        InputError: Too small a batch, the dataset has not even one, or is a stream without a
-            length.
+        InputError: Too small a batch, or the dataset has not even one or is a stream
+            (``IterableDataset``).
     """
     batch = config.get('batch_size', 1)
     if batch < min_batch:
@@ -213,7 +213,7 @@ def seeded_loader(
             f'{key}.batch_size={batch}: BN statistics of so few images say too little; expected at '
             f'least {min_batch}'
         )
-    dataset = _built_with_length(config['dataset'], key)
+    dataset = _built_with_numbers(config['dataset'], key)
     size = len(dataset)
     if min_batch <= size < batch:
         warn_once(

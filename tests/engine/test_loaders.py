@@ -284,13 +284,21 @@ class Endless(IterableDataset):
         yield from range(10)
 
 
+class WithLength(Endless):
+    """A stream that says how long it is, as torch allows."""
+
+    def __len__(self):
+        return 10
+
+
+@pytest.mark.parametrize('kind', [Endless, WithLength])
 @pytest.mark.parametrize('drop_last', [False, True])
-def test_a_stream_is_read(drop_last):
-    data = dict(batch_size=4, num_workers=0, dataset=Endless(), sampler=None, drop_last=drop_last)
+def test_a_stream_is_read(kind, drop_last):
+    data = dict(batch_size=4, num_workers=0, dataset=kind(), sampler=None, drop_last=drop_last)
     assert list(map(len, build_loader(data, seed=0))) == ([4, 4] if drop_last else [4, 4, 2])
-    with pytest.raises(InputError, match='^here: Endless has no length: expected a dataset whose'):
+    with pytest.raises(InputError, match=f'^here: {kind.__name__} is a stream: expected a dataset'):
         calibration_loader(data | dict(batch_size=16), 2, key='here')
-    with pytest.raises(InputError, match='Endless has no length: expected a dataset whose samples'):
+    with pytest.raises(InputError, match=f'{kind.__name__} is a stream: expected a dataset whose'):
         whole_set_loader(data)
 
 
