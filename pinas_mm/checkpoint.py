@@ -1,6 +1,7 @@
 """Checkpoints without code execution: every one is opened with
 ``torch.load(weights_only=True)``."""
 
+import io
 import os
 import pickle
 import zlib
@@ -119,9 +120,18 @@ def only_plain_tensors() -> Iterator[None]:
 def save_checkpoint(
     path: str | os.PathLike, state_dict: dict[str, torch.Tensor], meta: dict[str, Any]
 ) -> None:
-    """Writes ``{'meta': ..., 'state_dict': ...}`` beside ``path``, then renames it into place."""
+    """Writes ``{'meta': ..., 'state_dict': ...}``, see :func:`write_checkpoint`."""
     state = OrderedDict((key, value.detach().cpu().clone()) for key, value in state_dict.items())
-    write_atomic(path, lambda file: torch.save({'meta': meta, 'state_dict': state}, file))
+    write_checkpoint(path, {'meta': meta, 'state_dict': state})
+
+
+def write_checkpoint(path: str | os.PathLike, checkpoint: dict[str, Any]) -> None:
+    """Writes a checkpoint as a whole (:func:`~pinas_mm.fileio.write_atomic`)."""
+    # In memory first: where a write to its file fails, torch raises an error of its own or aborts
+    # the process.
+    data = io.BytesIO()
+    torch.save(checkpoint, data)
+    write_atomic(path, lambda file: file.write(data.getbuffer()))
 
 
 def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> set[str]:
