@@ -76,6 +76,16 @@ def test_a_fresh_element_shares_its_values_and_takes_others():
     assert sample.gt.keys() == ['boxes'] and 'pred_label' in copy
 
 
+def test_a_runner_gets_a_checkpoint_that_is_already_read(tiny):
+    runner = training(tiny)
+    state = {key: torch.full_like(value, 3) for key, value in runner.model.state_dict().items()}
+    with private_api.already_read(dict(state_dict=state, meta={})):
+        runner.load_checkpoint('no such file')
+    assert all((value == 3).all() for value in runner.model.state_dict().values())
+    with pytest.raises(FileNotFoundError):
+        runner.load_checkpoint('no such file')
+
+
 def test_many_tensors_move_towards_others():
     tensors, ends = ([torch.rand(2, 3), torch.rand(4)] for _ in range(2))
     expected = [0.9 * tensor + 0.1 * end for tensor, end in zip(tensors, ends)]

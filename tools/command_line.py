@@ -8,6 +8,7 @@ import argparse
 import errno
 import inspect
 import os
+import pickle
 import re
 import sys
 import traceback
@@ -31,7 +32,12 @@ def run_tool(main: Callable[[], None]) -> None:
 
     After success the process group is ended: gloo's threads may still hold tensors, and abort a
     Python that shuts down around them. After an error it is left, since its end would wait for
-    ranks that may be in a collective."""
+    ranks that may be in a collective.
+
+    No checkpoint that the process or its children open can run code, whoever opens it: torch reads
+    this variable at every load. Models of mm packages load in their constructors too."""
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+    os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
     try:
         main()
         distributed = sys.modules.get('torch.distributed')
@@ -52,6 +58,10 @@ def user_error(error: Exception) -> str | None:
     errors = sys.modules.get('pinas_mm.errors')  # not imported: nothing of it was raised
     if errors is not None and isinstance(error, errors.InputError):
         return str(error)
+    if isinstance(error, pickle.UnpicklingError) and 'Weights only load' in str(error):
+        from pinas_mm.checkpoint import refusal
+
+        return f'a checkpoint is not loadable as plain tensors: {refusal(error)}'
     if isinstance(error, FileNotFoundError):
         return f'no such file: {error.filename or error}'
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -159,3 +159,22 @@ def test_a_neck_that_does_not_fit_is_told_the_right_channels(tiny):
         InputError, match=r'in_channels=\[256, 512\] of the neck: .* gives \[32, 64\]'
     ):
         build_runner(cfg)
+
+
+def test_a_file_that_changes_after_the_check_is_not_read_again(tiny, unsafe, monkeypatch):
+    """A link that is turned over, or a server that answers otherwise the second time."""
+    runner(tiny).train()
+    good, link = tiny.folder / 'epoch_1.pth', tiny.folder / 'link.pth'
+    link.symlink_to(good)
+
+    def read_and_turn_over(path):
+        found = load_checkpoint(path)
+        link.unlink()
+        link.symlink_to(unsafe)
+        return found
+
+    monkeypatch.setattr('pinas_mm.engine.runner.load_checkpoint', read_and_turn_over)
+    loaded = runner(tiny, load_from=str(link))
+    loaded.load_checkpoint(str(link))
+    weights = load_checkpoint(good)['state_dict']
+    assert all(torch.equal(weights[key], value) for key, value in loaded.model.state_dict().items())
