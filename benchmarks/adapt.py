@@ -32,13 +32,11 @@ from pinas_mm.fileio import write_atomic
 from pinas_mm.pipelines.adaptation import COMPARISONS, JOINT, Adaptation
 
 BATCH = 128
-SOURCE_CLASSES = 5
 # Image passes per image and step, as benchmarks/ranking.py counts them.
 PASSES = {'rare-identity': 1, 'pinas-rare-identity': 2 + 2 / 3, 'pinas-rare-identity-linear': 1 / 3}
 MACS = 4e6
-# Classes, and epochs of the supernet's and of the subnet's fine-tuning: most of the budget is the
-# subnet's.
-TARGETS = dict(objects=(5, 15, 60), digits=(10, 4, 20), cells=(3, 6, 30))
+# Epochs of the supernet's and of the subnet's fine-tuning: most of the budget is the subnet's.
+TARGETS = dict(objects=(15, 60), digits=(4, 20), cells=(6, 30))
 # Where the images to choose settings by are.
 DEV = dict(objects='dev', domains='noisy_dev')
 # What the searches spend: about as much as the supernet's fine-tuning.
@@ -142,10 +140,6 @@ def run(args: argparse.Namespace, kind: str, seed: int) -> list[dict[str, Any]]:
 
 def train_source(folder: Path, data: Path, kind: str, passes: int, seed: int) -> dict[str, Any]:
     """A supernet of the source, and the arch that a search on it finds."""
-    classes = [
-        f'model.head.num_classes={SOURCE_CLASSES}',
-        f'model.data_preprocessor.num_classes={SOURCE_CLASSES}',
-    ]
 
     def train(stage: str, share: float, *overrides: str) -> Path:
         iterations = int(passes * share / PASSES[stage] / BATCH)
@@ -164,13 +158,13 @@ def train_source(folder: Path, data: Path, kind: str, passes: int, seed: int) ->
         return folder / stage / f'iter_{iterations}.pth'
 
     if kind == 'supervised':
-        supernet = classifier = train('rare-identity', 1.0, f'custom_hooks.0.seed={seed}', *classes)
+        supernet = classifier = train('rare-identity', 1.0, f'custom_hooks.0.seed={seed}')
         config, learned = 'ranking/rare-identity-search_nasbench-macro_cifar10.py', []
     else:
         supernet = train('pinas-rare-identity', 0.9, f'model.arch_seed={seed}')
         learned = [f'model.backbone.init_cfg.checkpoint={supernet}']
         classifier = train(
-            'pinas-rare-identity-linear', 0.1, f'custom_hooks.0.seed={seed}', *learned, *classes
+            'pinas-rare-identity-linear', 0.1, f'custom_hooks.0.seed={seed}', *learned
         )
         config = 'pinas/pinas_nasbench-macro-search_cifar10.py'
     tool(
@@ -185,7 +179,6 @@ def train_source(folder: Path, data: Path, kind: str, passes: int, seed: int) ->
         'search_loop.num_archs=80',
         'search_loop.calibration_batches=2',
         *learned,
-        *classes,
         PINAS_DATA=f'{data}/',
     )
     return dict(supernet=str(supernet), arch=str(folder / 'search/subnet.yaml'))
@@ -203,18 +196,16 @@ def adapt(
     data = args.data / target
     overrides = [f'optim_wrapper.optimizer.lr={args.lr}'] if args.lr else []
     if args.dev:
-        overrides.append(f'test_dataloader.dataset.data_root={data / DEV[target]}')
+        overrides.append(f'test_dataloader.dataset.data_prefix={DEV[target]}')
     if target in TARGETS:
-        classes, supernet_epochs, epochs = TARGETS[target]
+        supernet_epochs, epochs = TARGETS[target]
         form = 'classification' if kind == 'supervised' else 'classification-linear'
         config = f'{form}_nasbench-macro_1xb64-10e_folder'
         overrides += [
-            f'model.head.num_classes={classes}',
-            f'data_preprocessor.num_classes={classes}',
             'search_loop.score_samples=None',
             *lengths(supernet_epochs, epochs),
             *SEARCH,
-            *held_out(data),
+            f'held_out={held_out(data)}',
         ]
         macs = MACS
     elif target == 'domains':
@@ -269,10 +260,9 @@ def detector_macs(config: str, overrides: list[str], source: dict[str, Any], fol
     return adaptation.macs(adaptation.read_source_arch())
 
 
-def held_out(data: Path) -> list[str]:
+def held_out(data: Path) -> int:
     """A fifth of a target's training images for the search."""
-    number = len(list((data / 'train').glob('*/*'))) // 5
-    return [f'{loader}_dataloader.dataset.held_out={number}' for loader in ('train', 'val')]
+    return len(list((data / 'train').glob('*/*'))) // 5
 
 
 def table(rows: list[dict[str, Any]]) -> str:

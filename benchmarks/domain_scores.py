@@ -17,13 +17,13 @@ import os
 from pathlib import Path
 
 import numpy as np
-from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel
 from mmengine.registry import MODELS, init_default_scope
 from tool_runs import TOP
 
 from pinas_mm.checkpoint import load_strict
+from pinas_mm.engine.config import load_config
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.ranking.ranking import kendall_tau
 from pinas_mm.scoring.evaluator import ArchEvaluator
@@ -42,8 +42,8 @@ def main() -> None:
     options.add_argument('--num-archs', type=int, default=60)
     args = options.parse_args()
     os.environ['PINAS_DATA'] = f'{args.data}/'
-    config = Config.fromfile(
-        TOP / 'configs/adapt/uda-dann_nasbench-macro_1xb64-300i_digit-domains.py'
+    config = load_config(
+        TOP / 'configs/adapt/uda-dann_nasbench-macro_1xb64-300i_digit-domains.py', {}
     )
     init_default_scope(config.default_scope)
     space = get_space('nasbench_macro')
@@ -57,7 +57,7 @@ def main() -> None:
     # Beside the test set, since a search's score is chosen by it.
     tested = dict(
         config.test_dataloader,
-        dataset=dict(config.test_dataloader.dataset, data_root=str(args.data / 'noisy_dev')),
+        dataset=dict(config.test_dataloader.dataset, data_prefix='noisy_dev'),
     )
     taus: dict[str, list[float]] = {name: [] for name in SCORES}
     for folder in args.adaptations:

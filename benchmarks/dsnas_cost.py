@@ -23,6 +23,7 @@ from mmpretrain.structures import DataSample
 from pinas_mm.costs import measure_costs
 from pinas_mm.engine.hooks.dsnas_hook import DSNASHook
 from pinas_mm.registry import HOOKS, class_of
+from pinas_mm.spaces.subnet_file import read_arch
 from pinas_mm.strategies import DSNASMixin
 
 
@@ -43,11 +44,11 @@ def main() -> None:
     args = options.parse_args()
     config = Config.fromfile(args.config)
     init_default_scope(config.default_scope)
-    (hook,) = 
+    (hook,) = (
         hook
         for hook in config.custom_hooks
         if issubclass(class_of(hook, HOOKS, config.default_scope), DSNASHook)
-    
+    )
     epochs = dict(search=hook.search, train=config.train_cfg.max_epochs - hook.search)
     steps = {stage: Step(config, args, stage == 'search') for stage in epochs}
     seconds: dict[str, list[float]] = {stage: [] for stage in epochs}
@@ -86,7 +87,7 @@ class Step:
         self.wrapper = build_optim_wrapper(self.model, wrapper)
         self.wrapper.initialize_count_status(self.model, 0, -1)
         assert isinstance(self.wrapper, DSNASMixin) == search
-        size = (args.batch_size, 3, args.input_size, args.input_size)
+        size = (args.batch_size, self.model.backbone.in_channels, args.input_size, args.input_size)
         self.data = dict(
             inputs=list(torch.randint(0, 256, size, dtype=torch.uint8)),
             data_samples=[DataSample().set_gt_label(i % 10) for i in range(args.batch_size)],
@@ -96,7 +97,7 @@ class Step:
         archs = (
             space.sample_array(np.random.default_rng(0), 1000)
             if search
-            else [space.decode(args.arch)]
+            else [read_arch(args.arch, space, '--arch')[0]]
         )
         self.macs = float(costs.array('macs', archs).mean())
 

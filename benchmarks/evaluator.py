@@ -25,7 +25,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import METRICS, MODELS, init_default_scope
 from torch.utils.data import DataLoader
@@ -33,6 +32,7 @@ from torch.utils.data import DataLoader
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_strict
 from pinas_mm.costs import measure_costs
+from pinas_mm.engine.config import load_config
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.models.backbones import SearchableBackbone
 from pinas_mm.scoring.evaluator import ArchEvaluator
@@ -104,7 +104,7 @@ class Macro:
 
     def __init__(self, args: argparse.Namespace) -> None:
         self.args = args
-        config = Config.fromfile(TOP / 'configs/pinas/pinas_nasbench-macro-search_cifar10.py')
+        config = load_config(TOP / 'configs/pinas/pinas_nasbench-macro-search_cifar10.py', {})
         self.config = config
         self.model = MODELS.build(config.model | dict(data_preprocessor=config.data_preprocessor))
         if args.checkpoint:
@@ -357,7 +357,8 @@ def fixed_macs(setting: Macro | ResNeSt) -> tuple[float, float]:
         if isinstance(module, torch.nn.Conv2d)
     ]
     size = setting.input_size
-    setting.model.backbone.stem(torch.zeros(1, 3, size, size))
+    backbone = setting.model.backbone
+    backbone.stem(torch.zeros(1, backbone.in_channels, size, size))
     for handle in handles:
         handle.remove()
     return float(sum(macs)), float(measure_costs(setting.model, size).fixed['macs'] - sum(macs))

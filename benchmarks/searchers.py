@@ -46,14 +46,14 @@ class Macs:
         return np.array([self.macs[tuple(arch)] for arch in np.asarray(archs).tolist()])
 
 
-# "plain" and "published" are without the additive model.
+# "plain" is without the additive model.
 SEARCHERS: dict[str, Callable[..., Searcher]] = dict(
     random=RandomSearcher,
     evolution=EvolutionSearcher,
     ageing=partial(EvolutionSearcher, ageing=True),
     evolution_plain=partial(EvolutionSearcher, additive=False),
     partition_tree=PartitionTreeSearcher,
-    partition_tree_published=partial(PartitionTreeSearcher, additive=False, exploration=0),
+    partition_tree_published=partial(PartitionTreeSearcher, published=True),
     nsga2=NSGA2Searcher,
 )
 
@@ -118,7 +118,7 @@ def regret(
     truth = {arch: accuracy(row) for arch, row in rows.items()}
     best = max(truth.values())
     searcher = SEARCHERS[name](
-        SPACE, Macs({arch: row['flops'] for arch, row in rows.items()}), seed=seed
+        SPACE, Macs({arch: row['flops'] for arch, row in rows.items()}), seed=seed, budget=num_archs
     )
     rng = np.random.default_rng((seed, 1))
     scores, regrets = [], []

@@ -4,14 +4,15 @@
 import os
 import pickle
 import re
+import zlib
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from mmengine.fileio import get_local_path
-from torch import nn
+from torch import Tensor, nn
 
 from .errors import InputError
 from .fileio import write_atomic
@@ -134,7 +135,8 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
 
     Raises:
         InputError: A key is missing or has another shape; the message lists them, and where keys
-            are missing those that are there instead.
+            are missing those that are there instead. Or a tensor is not finite, as after a training
+            that diverged; the message names the first.
     """
     module = unwrapped(module)
     found = load_checkpoint(path)['state_dict']
@@ -157,8 +159,35 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
             + _listing('; there instead: ', left if missing else [])
             + _listing('; wrong shape: ', shapes)
         )
+    _check_finite(path, wanted, found, prefix)
     module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
     return {key.removeprefix(prefix) for key in left}
+
+
+def _check_finite(
+    path: str | os.PathLike, wanted: dict[str, Tensor], found: dict[str, Tensor], prefix: str
+) -> None:
+    for key, own in wanted.items():
+        tensor = found[f'{prefix}{key}']
+        wrong = int((~tensor.isfinite()).sum())
+        # A module may keep an infinity on purpose, such as the least value seen so far: it is made
+        # with one.
+        if wrong and own.isfinite().all():
+            raise InputError(
+                f'{path}: {wrong} of {tensor.numel()} values of {prefix}{key} are NaN or infinite: '
+                f'its training diverged; expected an earlier checkpoint, or one of a training at a '
+                f'lower learning rate'
+            )
+
+
+def checksum(state_dict: Mapping[str, torch.Tensor]) -> int:
+    """A checksum of all tensors: equal weights have the same."""
+    result = 0
+    for tensor in state_dict.values():
+        # As bytes: NumPy has no bfloat16.
+        bytes_of = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+        result = zlib.crc32(bytes_of.numpy().tobytes(), result)
+    return result
 
 
 def _listing(title: str, keys: list[str], most: int = 8) -> str:

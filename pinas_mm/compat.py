@@ -15,7 +15,7 @@ SUPPORTED = {
     # Before 2.10 a hostile checkpoint corrupts memory, also with weights_only (CVE-2026-24747).
     'torch': ('2.10.0', '2.14', ('torch',), True),
     'mmengine': ('0.10.0', '1.0', ('onedl-mmengine', 'mmengine'), True),
-    'mmcv': ('2.1.0', '3.0', ('onedl-mmcv', 'mmcv'), True),
+    'mmcv': ('2.1.0', '3.0', ('onedl-mmcv', 'mmcv', 'mmcv-lite'), True),
     'mmpretrain': ('1.2.0', '2.0', ('onedl-mmpretrain', 'mmpretrain'), True),
     'mmdet': ('3.3.0', '4.0', ('onedl-mmdetection', 'mmdet'), False),
     'mmseg': ('1.2.0', '2.0', ('onedl-mmsegmentation', 'mmsegmentation'), False),
@@ -26,7 +26,8 @@ def check_environment() -> None:
     """Checks the installed packages against ``SUPPORTED``.
 
     Raises:
-        ImportError: One is missing, out of range, or mmcv was built without its ops.
+        ImportError: One is missing or out of range, or mmcv was built without its operators, which
+            mmdet and mmseg need, and one of these is installed.
     """
     for module, (first, beyond, distributions, needed) in SUPPORTED.items():
         found = _installed_version(distributions)
@@ -42,7 +43,7 @@ def check_environment() -> None:
                 f'pinas_mm works with {module}>={first},<{beyond}, but {module} {found} is '
                 f'installed'
             )
-    if find_spec('mmcv._ext') is None:
+    if find_spec('mmcv._ext') is None and (find_spec('mmdet') or find_spec('mmseg')):
         raise ImportError(
             'mmcv is installed without its compiled ops (mmcv._ext), so mmdet and mmseg do not '
             'import: '

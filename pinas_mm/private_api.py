@@ -5,6 +5,7 @@ private and overridden: ``Runner._init_model_weights`` (engine/runner.py) and
 ``nn.Conv2d._conv_forward`` (models/strided_pointwise_conv.py)."""
 
 import operator
+import platform
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from unittest import mock
 import mmengine.runner.runner
 import torch
 import torch._meta_registrations
+from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, Runner
@@ -37,6 +39,13 @@ def set_inner_count(optim_wrapper: OptimWrapper, count: int) -> None:
 def set_progress(loop: BaseLoop, epoch: int, iteration: int) -> None:
     """Puts a training loop that has not run yet to an epoch and an iteration."""
     loop._epoch, loop._iter = epoch, iteration
+
+
+def base_files(path: str) -> list[str]:
+    """The files that a config file names in its ``_base_``, none for a pure-Python config."""
+    if Config._is_lazy_import(path):
+        return []
+    return [Config._get_cfg_path(base, path)[0] for base in Config._get_base_files(path)]
 
 
 def loader_configs(runner: Runner) -> list[dict[str, Any]]:
@@ -65,6 +74,14 @@ def already_read(checkpoint: dict[str, Any]) -> Iterator[None]:
 
 
 # torch.
+
+
+def computes_in_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16. torch computes with it on any, slowly
+    where they are missing."""
+    if platform.machine() in ('aarch64', 'arm64'):
+        return torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 
 
 def lerp_each(tensors: list[Tensor], ends: list[Tensor], weight: float) -> None:

@@ -67,10 +67,18 @@ def class_of(
     Returns:
         The class; ``object`` where the config names none, so that it is a subclass of none of ours.
     """
+    member = member_of(config, registry, scope)
+    return member if isinstance(member, type) else object
+
+
+def member_of(
+    config: Mapping[str, Any] | str | type | None, registry: Registry, scope: str | None = None
+) -> Callable[..., Any] | None:
+    """The class or function that a config names; None where it names none. For the arguments see
+    :func:`class_of`."""
     kind = config.get('type') if isinstance(config, Mapping) else config
     with registry.switch_scope_and_registry(scope) as scoped:
-        kind = _found(kind, scoped)
-    return kind if isinstance(kind, type) else object
+        return _found(kind, scoped)
 
 
 def with_type_names(settings: Any, scope: str | None = None) -> Any:
@@ -88,6 +96,14 @@ def with_type_names(settings: Any, scope: str | None = None) -> Any:
     """
     with ROOT_MODELS.switch_scope_and_registry(scope) as own:  # imports the scope's registries
         scope = own.scope
+    # All first: a registry imports its modules when it is first asked, and knows the names of those
+    # alone that are imported.
+    meant = {
+        text: next(
+            filter(None, (_found(text, root.children.get(scope, root)) for root in _roots())), None
+        )
+        for text in set(_types(settings))
+    }
     registered = {
         id(member): f'{registry.scope}.{name}'
         for root in _roots()
@@ -95,29 +111,36 @@ def with_type_names(settings: Any, scope: str | None = None) -> Any:
         for name, member in reversed(registry.module_dict.items())
     }
 
+    def name(member: Any) -> str:
+        path = f'{getattr(member, "__module__", "")}.{getattr(member, "__qualname__", member)}'
+        return registered.get(id(member), path)
+
     def named(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {
-                key: _type_name(entry) if key == 'type' and isinstance(entry, str) else named(entry)
+                key: name(meant[entry])
+                if key == 'type' and isinstance(entry, str) and meant[entry] is not None
+                else named(entry)
                 for key, entry in value.items()
             }
         if isinstance(value, list | tuple):
             return type(value)(map(named, value))
-        return _name(value) if callable(value) else value
+        return name(value) if callable(value) else value
 
-    def _name(member: Any) -> str:
-        path = f'{getattr(member, "__module__", "")}.{getattr(member, "__qualname__", member)}'
-        return registered.get(id(member), path)
-
-    def _type_name(text: str) -> str:
-        if text not in known:
-            candidates = (_found(text, root.children.get(scope, root)) for root in _roots())
-            member = next((found for found in candidates if found is not None), None)
-            known[text] = text if member is None else _name(member)
-        return known[text]
-
-    known: dict[str, str] = {}
     return named(settings)
+
+
+def _types(settings: Any) -> Iterator[str]:
+    """Every ``type`` in settings that is text."""
+    if isinstance(settings, Mapping):
+        for key, entry in settings.items():
+            if key == 'type' and isinstance(entry, str):
+                yield entry
+            else:
+                yield from _types(entry)
+    elif isinstance(settings, list | tuple):
+        for entry in settings:
+            yield from _types(entry)
 
 
 def _found(kind: Any, registry: Registry) -> Callable[..., Any] | None:

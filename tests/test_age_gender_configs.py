@@ -8,10 +8,10 @@ import mmcv
 import pytest
 import torch
 from age_pictures import people, write_utkface
-from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import MODELS, init_default_scope
 
+from pinas_mm.engine.config import load_config
 from pinas_mm.engine.loaders import whole_set_loader
 
 TOP = Path(__file__).parents[1] / 'configs/adapt'
@@ -53,8 +53,8 @@ def test_every_task_on_both_data_sets():
 @pytest.mark.parametrize('name', CONFIGS)
 def test_a_step_and_the_score_of_an_arch(name, data, monkeypatch):
     task, kind = name.split('_')[0], name.split('_')[-1]
-    monkeypatch.setenv('PINAS_DATA', f'{data[kind]}/')  # the one line
-    config = Config.fromfile(TOP / f'{name}.py')
+    monkeypatch.setenv('PINAS_DATA', str(data[kind]))  # the one line
+    config = load_config(TOP / f'{name}.py', {})
     init_default_scope(config.default_scope)
 
     sets, loaders = {}, {}

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
+from pinas_mm.checkpoint import checksum, load_checkpoint, load_strict, save_checkpoint
 from pinas_mm.errors import InputError
 
 
@@ -123,6 +123,31 @@ def test_strict_loading_ignores_what_else_there_is(saved, prefix):
     )
 
 
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_strict_loading_names_the_first_tensor_that_is_not_finite(saved, value):
+    path, state = saved
+    for key in ('1.bias', '0.bias'):
+        state[key][-1] = value
+    save_checkpoint(path, {f'backbone.{key}': tensor for key, tensor in state.items()}, {})
+    module = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    before = {key: tensor.clone() for key, tensor in module.state_dict().items()}
+    with pytest.raises(
+        InputError,
+        match=r'net.pth: 1 of 2 values of backbone.0.bias are NaN or infinite: its training dive',
+    ):
+        load_strict(module, path, 'backbone')
+    assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
+
+
+def test_an_infinity_that_a_module_is_made_with_loads(tmp_path):
+    """As the least value seen so far, in torch's observers."""
+    module, path = nn.Linear(2, 1), tmp_path / 'net.pth'
+    module.register_buffer('least', torch.tensor([float('inf')]))
+    save_checkpoint(path, module.state_dict(), {})
+    load_strict(module, path)
+    assert module.least == float('inf')
+
+
 def test_strict_loading_lists_what_does_not_fit_and_changes_nothing(saved):
     path, _ = saved
     module = nn.Sequential(nn.Linear(3, 2), nn.Linear(5, 1), nn.Linear(1, 1))
@@ -161,3 +186,12 @@ def test_a_bare_tensor_is_no_checkpoint(tmp_path):
     torch.save(torch.zeros(2), tmp_path / 'tensor.pth')
     with pytest.raises(InputError, match='tensor.pth: holds a Tensor'):
         load_checkpoint(tmp_path / 'tensor.pth')
+
+
+def test_a_checksum_tells_weights_of_any_type_apart():
+    for dtype in (torch.float32, torch.bfloat16, torch.float16, torch.int64, torch.bool):
+        first, same, other = (
+            checksum(dict(a=torch.tensor([[1, value]]).to(dtype), b=torch.tensor(1).to(dtype)))
+            for value in (1, 1, 0)
+        )
+        assert first == same != other

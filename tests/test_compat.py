@@ -87,6 +87,20 @@ def test_mmcv_without_ops_is_named(monkeypatch):
         compat.check_environment()
 
 
+def test_mmcv_without_ops_will_do_without_mmdet_and_mmseg(monkeypatch):
+    missing(monkeypatch, 'mmcv._ext', 'mmdet', 'mmseg')
+    compat.check_environment()
+
+
+@pytest.mark.slow
+def test_learning_and_evaluation_need_little_beside_torch():
+    """As on a machine of benchmarks/gpu_check.py."""
+    script = ROOT / 'tests/tiny/few_packages.py'
+    rooms = ('strategies', 'tasks', 'scoring', 'engine', 'pipelines.dsnas', 'subnets.export')
+    modules = [f'pinas_mm.{room}' for room in rooms]
+    subprocess.run([sys.executable, script, *modules], check=True, cwd=ROOT)
+
+
 @pytest.mark.parametrize(
     'name, key',
     [

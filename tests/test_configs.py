@@ -119,9 +119,36 @@ def test_the_model_builds_and_all_else_that_is_named_exists(tmp_path):
             inspect.signature(LOOPS.get(cfg.type)).bind(
                 runner=None, dataloader=None, evaluator=None, **arguments
             )
-            build_searcher(cfg.searcher.to_dict(), model.backbone.space, None, 0)
+            build_searcher(
+                cfg.searcher.to_dict(), model.backbone.space, None, 0, arguments['num_archs']
+            )
 
     check_each(check, CONFIGS)
+
+
+@pytest.mark.slow
+def test_no_search_is_a_random_draw_under_another_name():
+    """Over all shipped configs: the searcher proposes more than half of the archs. The searches of
+    ``benchmarks/adapt.py`` are of these configs, with 40 and with 16 archs."""
+    searches = {}
+
+    def check(name):
+        config = read(name)
+        loop = config.get('search_loop')
+        if not loop or loop.searcher.type == 'random':
+            return
+        space = MODELS.get(config.model.backbone.type).space
+        given = loop.num_archs
+        for num_archs in (given, 40, 16) if name.startswith('adapt/') else (given,):
+            searcher = build_searcher(loop.searcher.to_dict(), space, None, 0, num_archs)
+            assert 2 * searcher.num_initial < num_archs
+        searches[name] = given
+
+    check_each(check, names())
+    assert {'quickstart/search.py', PUBLISHED.format('-search')} < searches.keys()
+    assert (
+        sum(name.startswith('adapt/') for name in searches) >= 20 and min(searches.values()) <= 60
+    )
 
 
 @pytest.mark.slow
@@ -289,9 +316,8 @@ def test_published_learning_stage(tmp_path):
         0.2,
         128,
     )
-    assert model.neck == dict(
-        type='MoCoV2Neck', in_channels=2048, hid_channels=2048, out_channels=128
-    )
+    assert (model.neck.type, model.neck.in_channels) == ('MoCoV2Neck', 2048)
+    assert (model.neck.hid_channels, model.neck.out_channels) == (2048, 128)
     assert optimiser == dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4)
     assert config.train_cfg.max_epochs == 100 and config.train_dataloader.batch_size == 24
     assert config.param_scheduler == [dict(type='CosineAnnealingLR', T_max=100, by_epoch=True)]
@@ -309,6 +335,24 @@ def test_published_learning_stage(tmp_path):
     ]
     assert net.teacher.momentum == 0.999 and not net.decay_inactive
     assert not any(parameter.requires_grad for parameter in net.teacher.parameters())
+
+
+def test_the_published_head_starts_as_kaiming_s():
+    """Normal with a variance of 2 / fan-in, biases of zero; torch's own start is uniform with a
+    variance of 1 / (3 fan-in)."""
+    torch.manual_seed(0)
+    neck = MODELS.build(read(PUBLISHED.format('_8xb24-coslr-100e')).model.neck)
+    neck.init_weights()
+    layers = [module for module in neck.modules() if isinstance(module, torch.nn.Linear)]
+    assert [layer.out_features for layer in layers] == [2048, 128]
+    for layer in layers:
+        weight = layer.weight.detach().double()
+        assert layer.bias.abs().max() == 0
+        standard = weight / math.sqrt(2 / 2048)
+        assert abs(standard.mean()) < 5 / math.sqrt(weight.numel())
+        assert standard.std().item() == pytest.approx(1, abs=0.01)
+        # The share within one deviation is 68 % of a normal distribution, 58 % of a uniform one.
+        assert (standard.abs() < 1).double().mean().item() == pytest.approx(0.6827, abs=0.005)
 
 
 def test_published_linear_stage():
@@ -337,9 +381,10 @@ def test_published_search():
     assert arguments['score_samples'] is arguments['calibration_dataloader'] is None
     assert evaluation['calibration_dataloader']['batch_size'] == 128
     assert (evaluation['calibration_batches'], evaluation['autocast']) == (49, None)
-    searcher = build_searcher(arguments['searcher'], SearchableResNeSt.space, None, 0)
+    searcher = build_searcher(arguments['searcher'], SearchableResNeSt.space, None, 0, 1000)
+    assert searcher.published and not searcher.additive and searcher.exploration == 0
     assert (searcher.num_initial, searcher.refit_every, searcher.max_draws) == (80, 8, 200_000)
-    assert searcher.depth_thresholds == (400, 800, 1600, 3200)
+    assert searcher.depth == 1 and searcher.depth_thresholds == (400, 800, 1600, 3200)
 
 
 def test_the_held_out_part_of_imagenet():

@@ -14,6 +14,7 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
+from pinas_mm.engine.data_settings import open_numbers
 from pinas_mm.registry import MODELS
 from pinas_mm.search.searchers import SEARCHERS, build_searcher
 from pinas_mm.spaces import SPACES, get_space
@@ -86,6 +87,8 @@ def test_the_example_strategy_sums_two_paths_and_its_config_builds(tmp_path):
     text = EXAMPLES[name].replace("'./", f"'{ROOT}/configs/ranking/")
     (tmp_path / 'config.py').write_text(text)
     config = Config.fromfile(tmp_path / 'config.py')
+    for _, settings in open_numbers(config):  # otherwise read from the training set
+        settings['num_classes'] = 10
     init_default_scope('mmpretrain')
     strategy = MODELS.build(config.model).train()
     batch = dict(

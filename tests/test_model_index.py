@@ -25,7 +25,7 @@ PUBLISHED = {
         ('Object Detection', 'COCO'): {'published box AP': 44.07},
         ('Instance Segmentation', 'COCO'): {'published mask AP': 39.5},
     },
-    'pinas-resnest50-d8_deeplabv3_4xb4-160k_ade20k-512x512': {
+    'pinas-resnest50-d8_deeplabv3_4xb4-160k_ade20k-480x480': {
         ('Semantic Segmentation', 'ADE20K'): {
             'published mIoU': 45.47,
             'published pixel accuracy': 81.27,

@@ -1,6 +1,9 @@
 """Each function against the installed mmengine and torch. Run this file first when one of them is
 upgraded."""
 
+import platform
+from pathlib import Path
+
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -54,6 +57,18 @@ def test_a_training_starts_where_it_is_told(tiny):
     assert seen == [4, 5] and runner.epoch == 3
 
 
+def test_the_bases_of_a_config_are_files(tmp_path):
+    (tmp_path / 'a.py').write_text('x = 1')
+    (tmp_path / 'b.py').write_text("_base_ = 'a.py'")
+    (tmp_path / 'c.py').write_text("_base_ = ['b.py', 'mmpretrain::_base_/default_runtime.py']")
+    (tmp_path / 'lazy.py').write_text('from mmengine.config import read_base\nx = 1')
+    found = {name: private_api.base_files(str(tmp_path / f'{name}.py')) for name in 'abc'}
+    assert found['a'] == private_api.base_files(str(tmp_path / 'lazy.py')) == []
+    assert found['b'] == [str(tmp_path / 'a.py')]
+    assert found['c'][0] == str(tmp_path / 'b.py')
+    assert found['c'][1].endswith('configs/_base_/default_runtime.py')
+
+
 def test_loaders_are_built_from_the_configs(tiny):
     runner = training(tiny)
     (train, _), whole = private_api.loader_configs(runner), list(range(7))
@@ -84,6 +99,14 @@ def test_a_runner_gets_a_checkpoint_that_is_already_read(tiny):
     assert all((value == 3).all() for value in runner.model.state_dict().values())
     with pytest.raises(FileNotFoundError):
         runner.load_checkpoint('no such file')
+
+
+def test_a_processor_says_whether_it_has_bfloat16():
+    flags = Path('/proc/cpuinfo')
+    if platform.machine() != 'x86_64' or not flags.exists():
+        pytest.skip('Linux on x86 tells its features')
+    known = {'avx512_bf16', 'amx_tile'} & set(flags.read_text().split())
+    assert private_api.computes_in_bfloat16() == bool(known)
 
 
 def test_many_tensors_move_towards_others():

@@ -15,6 +15,7 @@ from mmengine.config import Config
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.engine.runner import build_runner
+from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.pipelines.pinas import Pipeline
 from pinas_mm.pipelines.stages import into_folder
@@ -121,6 +122,21 @@ def test_a_transfer_is_trained_tested_drawn_and_kept(place, monkeypatch, name, m
         next((place / f'work_dirs/{name}').glob('*_[12].pth')), weights_only=False
     )['state_dict']
     assert any(not torch.equal(trained[key], value) for key, value in inherited.items())
+
+
+@pytest.mark.slow
+def test_metrics_are_checked_before_there_is_a_subnet(place, tmp_path, monkeypatch):
+    """Only the subnet file has its width, and necks and heads are for that width."""
+    (tmp_path / 'data').symlink_to(place / 'data')
+    monkeypatch.chdir(tmp_path)
+    stages = ('learn', 'linear', 'search', 'finetune', 'detect', 'segment')
+    configs = {stage: CONFIGS / f'{stage}.py' for stage in stages}
+    Pipeline(configs, tmp_path / 'work', 0, {}).check_metrics()
+    wider = {'model.backbone.widen_factor': 0.5, 'model.neck.1.input_features': 640}
+    wider |= {'model.head.in_channels': 640}
+    with pytest.raises(InputError, match=r'in_channels=\[32, 64\] of FPN: .* gives \[64, 128\]'):
+        Pipeline(configs, tmp_path / 'work', 0, wider).check_metrics()
+    assert not (tmp_path / 'work').exists()
 
 
 @pytest.mark.slow

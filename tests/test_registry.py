@@ -1,4 +1,6 @@
 import functools
+import subprocess
+import sys
 
 import pytest
 from mmengine.config import ConfigDict
@@ -8,9 +10,9 @@ from mmengine.registry import MODELS as ROOT_MODELS
 from mmpretrain.models import ImageClassifier
 from torch.optim import SGD
 
+from pinas_mm.datasets import SeededSplit
 from pinas_mm.engine import ArchSamplingHook
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.datasets import SeededSplit
 from pinas_mm.registry import HOOKS, MODELS, class_of, with_type_names
 
 
@@ -62,10 +64,7 @@ class Unregistered:
 @pytest.mark.parametrize(
     'name, ways',
     [
-        (
-            'pinas_mm.ArchSamplingHook',
-            ['pinas_mm.engine.hooks.ArchSamplingHook', ArchSamplingHook],
-        ),
+        ('pinas_mm.ArchSamplingHook', ['pinas_mm.engine.hooks.ArchSamplingHook', ArchSamplingHook]),
         ('pinas_mm.SeededSplit', ['pinas_mm.datasets.SeededSplit', SeededSplit]),  # a function
         (
             'mmpretrain.ImageClassifier',
@@ -87,3 +86,17 @@ def test_a_type_has_one_name_in_records_however_it_is_written(name, ways):
     assert with_type_names(dict(collate_fn=pseudo_collate)) == dict(
         collate_fn='mmengine.pseudo_collate'
     )
+
+
+def test_a_name_in_records_does_not_depend_on_what_was_imported_before():
+    """In a new process: registries import their modules when they are first asked."""
+    script = (
+        'from pinas_mm.registry import with_type_names\n'
+        "settings = [dict(type=name) for name in ('PackInputs', 'mmpretrain.PackInputs')]\n"
+        "for _ in range(2): print(with_type_names(settings, 'mmpretrain'))"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', script], capture_output=True, text=True, check=True
+    )
+    # Packages may print a line of their own when they are imported.
+    assert done.stdout.splitlines()[-2:] == [str([dict(type='mmpretrain.PackInputs')] * 2)] * 2

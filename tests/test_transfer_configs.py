@@ -1,12 +1,13 @@
 """The detection and segmentation configs at full size: what they say, one forward and backward,
 what is frozen."""
 
+import numpy as np
 import pytest
 import torch
 from mmdet.testing import demo_mm_inputs
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from our_configs import TOP, check_each, names, read
@@ -21,15 +22,40 @@ SMALL = (64, 96)
 PUBLISHED_ARCH = [3, 3, 3, 3, 1, 1, 3, 3, 3, 0, 0, 1, 1, 0, 2, 1]
 MASK_RCNN = 'mmdet/mask-rcnn_pinas-resnest50_fpn_syncbn-all_ms-1x_coco.py'
 PLAIN_MASK_RCNN = 'mmdet/mask-rcnn_pinas-resnest50_fpn_1x_coco.py'
-ADE20K = 'mmseg/pinas-resnest50-d8_deeplabv3_4xb4-160k_ade20k-512x512.py'
+ADE20K = 'mmseg/pinas-resnest50-d8_deeplabv3_4xb4-160k_ade20k-480x480.py'
 CITYSCAPES = 'mmseg/pinas-resnest50-d8_deeplabv3_4xb2-80k_cityscapes-768x768.py'
 
 # Each config, the mm config it inherits, and what it changes beside the backbone.
 SEGMENTOR = {'model.pretrained'}
+DEEPLABV3 = SEGMENTOR | {
+    'crop_size',
+    'data_preprocessor.size',
+    'model.data_preprocessor.size',
+    'model.decode_head.channels',
+    'model.decode_head.align_corners',
+    'model.auxiliary_head.align_corners',
+    'train_pipeline',
+    'train_dataloader.dataset.pipeline',
+}
 PARENTS = {
     MASK_RCNN: (
         'mmdet::resnest/mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py',
-        {'model.neck.norm_cfg'},
+        {
+            'model.neck.norm_cfg',
+            'model.data_preprocessor.mean',
+            'model.data_preprocessor.std',
+            'train_cfg.type',
+            'train_cfg.max_epochs',
+            'train_cfg.max_iters',
+            'train_cfg.val_interval',
+            'train_dataloader.sampler.type',
+            'param_scheduler',
+            'optim_wrapper.paramwise_cfg',
+            'default_hooks.checkpoint.by_epoch',
+            'default_hooks.checkpoint.interval',
+            'default_hooks.checkpoint.max_keep_ckpts',
+            'log_processor.by_epoch',
+        },
     ),
     PLAIN_MASK_RCNN: ('mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py', set()),
     'mmdet/retinanet_pinas-resnest50_fpn_1x_coco.py': (
@@ -44,21 +70,8 @@ PARENTS = {
         'mmdet::resnest/cascade-mask-rcnn_s50_fpn_syncbn-backbone+head_ms-1x_coco.py',
         set(),
     ),
-    ADE20K: (
-        'mmseg::deeplabv3/deeplabv3_r50-d8_4xb4-160k_ade20k-512x512.py',
-        SEGMENTOR | {'model.auxiliary_head'},
-    ),
-    CITYSCAPES: (
-        'mmseg::deeplabv3/deeplabv3_r50-d8_4xb2-80k_cityscapes-512x1024.py',
-        SEGMENTOR
-        | {
-            'crop_size',
-            'data_preprocessor.size',
-            'model.data_preprocessor.size',
-            'train_pipeline',
-            'train_dataloader.dataset.pipeline',
-        },
-    ),
+    ADE20K: ('mmseg::deeplabv3/deeplabv3_r50-d8_4xb4-160k_ade20k-512x512.py', DEEPLABV3),
+    CITYSCAPES: ('mmseg::deeplabv3/deeplabv3_r50-d8_4xb2-80k_cityscapes-512x1024.py', DEEPLABV3),
     'mmseg/pinas-resnest50-d8_deeplabv3plus_4xb4-160k_ade20k-512x512.py': (
         'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-160k_ade20k-512x512.py',
         SEGMENTOR,
@@ -176,11 +189,31 @@ def test_published_mask_rcnn():
         step for step in config.train_dataloader.dataset.pipeline if 'Resize' in step['type']
     ]
     assert sorted(resize['scales']) == [(1333, short) for short in (640, 672, 704, 736, 768, 800)]
-    assert config.train_cfg.max_epochs == 12 and config.param_scheduler[1].milestones == [8, 11]
+    assert model.data_preprocessor.mean == [123.675, 116.28, 103.53]
+    assert model.data_preprocessor.std == [58.395, 57.12, 57.375]
+    assert model.data_preprocessor.bgr_to_rgb
     assert config.optim_wrapper.optimizer == dict(
         type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4
     )
+    assert config.optim_wrapper.paramwise_cfg == dict(norm_decay_mult=0)
     assert config.train_dataloader.batch_size == 2 and config.auto_scale_lr.base_batch_size == 16
+    # detectron2's WarmupMultiStepLR: over 1,000 iterations from a thousandth, then two steps.
+    assert config.train_cfg.max_iters == 90000
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.02)
+    schedulers = [
+        PARAM_SCHEDULERS.build(scheduler.to_dict(), default_args=dict(optimizer=optimiser))
+        for scheduler in config.param_scheduler
+    ]
+    found, iterations = [], np.arange(config.train_cfg.max_iters)
+    for _ in iterations:
+        found.append(optimiser.param_groups[0]['lr'])
+        optimiser.step()
+        for scheduler in schedulers:
+            scheduler.step()
+    expected = 0.02 * np.where(iterations < 1000, 1e-3 + (1 - 1e-3) * iterations / 1000, 1)
+    expected *= 0.1 ** ((iterations >= 60000) * 1 + (iterations >= 80000))
+    # mmengine's warm-up ends one iteration sooner.
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=2.1e-5)
     net = build(MASK_RCNN, 'meta')
     assert (
         norm_layers(net.backbone)
@@ -235,20 +268,27 @@ def test_segmentors():
 
 
 def test_published_segmentors():
-    model, fcn = read(ADE20K).model, read(CITYSCAPES).model.auxiliary_head
-    encoding = model.auxiliary_head[1]
-    assert (model.decode_head.type, read(CITYSCAPES).model.decode_head.type) == (
-        'ASPPHead',
-        'ASPPHead',
-    )
-    assert (
-        model.auxiliary_head[0] == dict(fcn, num_classes=150)
-        and fcn.type == 'FCNHead'
-        and fcn.in_index == 2
-    )
-    assert encoding == dict(type='pinas_mm.SemanticEncodingHead', in_channels=2048, num_classes=150)
-    assert build(ADE20K, 'meta').auxiliary_head[1].loss_weight == 0.2
-    assert read(CITYSCAPES).crop_size == (768, 768)
+    """What of PyTorch-Encoding's DeepLabV3 mmseg's classes can do."""
+    models = [read(name).model for name in (ADE20K, CITYSCAPES)]
+    for model, classes in zip(models, (150, 19)):
+        head, fcn = model.decode_head, model.auxiliary_head
+        assert (head.type, head.in_channels, head.channels) == ('ASPPHead', 2048, 256)
+        assert head.dilations == (1, 12, 24, 36) and head.dropout_ratio == 0.1
+        assert (fcn.type, fcn.in_index, fcn.channels, fcn.num_convs) == ('FCNHead', 2, 256, 1)
+        assert not fcn.concat_input and fcn.dropout_ratio == 0.1
+        assert head.align_corners and fcn.align_corners
+        assert head.num_classes == fcn.num_classes == classes
+    assert read(ADE20K).crop_size == (480, 480) and read(CITYSCAPES).crop_size == (768, 768)
+
+    # A base size of 520: the longer side is 0.5 to 2 times as long.
+    pipeline = read(ADE20K).train_dataloader.dataset.pipeline
+    (resize,) = [step.to_dict() for step in pipeline if step.type == 'RandomResize']
+    resize = TRANSFORMS.build(resize)
+    for shape in ((300, 600), (640, 480)):
+        sides = [
+            max(resize(dict(img=np.zeros((*shape, 3), np.uint8)))['img'].shape) for _ in range(50)
+        ]
+        assert 260 <= min(sides) < 350 and 950 < max(sides) <= 1040
 
 
 def small_batch(name, model):
@@ -281,11 +321,7 @@ def test_one_step_at_full_size(name):
     )
     loss, logged = model.parse_losses(model(**small_batch(name, model), mode='loss'))
     loss.backward()
-    assert (
-        torch.isfinite(loss)
-        and len(logged) >= 3
-        and ('aux_1.loss_se' in logged) == (name == ADE20K)
-    )
+    assert torch.isfinite(loss) and len(logged) >= 3
     silent = [
         key
         for key, parameter in model.named_parameters()

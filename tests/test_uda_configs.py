@@ -152,6 +152,7 @@ def test_the_steps_of_an_adaptation(office, monkeypatch, tmp_path):
             'train_dataloader.dataset.target.held_out': 8,
             'val_dataloader.dataset.dataset.held_out': 8,
             'arch_evaluation.calibration_dataloader.dataset.dataset.held_out': 8,
+            'held_out': 8,
             'search_loop.num_archs': 4,
             'search_loop.input_size': 32,
             'search_loop.searcher': dict(type='random'),

@@ -99,7 +99,7 @@ def test_every_file_of_a_searcher_or_strategy_and_every_space_is_counted():
     # The other files of the two folders. DSNAS learns the arch too: it is no Strategy.
     shared = {
         'search/searchers': {'base', 'registration'},
-        'strategies': {'arch_logits', 'base', 'classifier', 'dsnas', 'subnet_aware'},
+        'strategies': {'amp', 'arch_logits', 'base', 'classifier', 'dsnas', 'subnet_aware'},
     }
     for room, classes in (('search/searchers', SEARCHER_CLASSES), ('strategies', STRATEGIES)):
         files = {path.stem for path in (ROOT / 'pinas_mm' / room).glob('*.py')} - {'__init__'}

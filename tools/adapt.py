@@ -18,7 +18,7 @@ adapt.json."""
 
 from typing import Any
 
-from command_line import non_negative, parser, read_config, run_tool
+from command_line import add_data_check, non_negative, parser, read_config, run_tool
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 
@@ -43,16 +43,20 @@ def main() -> None:
         '--seed', type=non_negative, help="seed of every step (default: the config's)"
     )
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
+    add_data_check(options)
     args = options.parse_args()
 
     from mmengine.dist import is_main_process
 
     from pinas_mm.engine.config import use_amp
+    from pinas_mm.engine.data_check import check_data
     from pinas_mm.pipelines.adaptation import Adaptation
 
     config = read_config(args)
     if args.amp:
         use_amp(config)
+    if args.check_data:
+        check_data(config)
     report = Adaptation(config, args.supernet, args.source_arch, args.seed).run(args.until)
     if is_main_process():
         show(report, config.work_dir)
@@ -65,10 +69,10 @@ def show(report: dict[str, Any], work_dir: str) -> None:
 
     console = Console(width=140)
     steps = Table(title=f'Adaptation: {work_dir}')
-    for title in ('step', 'minutes', 'operations (1e12 MACs)'):
+    for title in ('step', 'minutes', 'operations (1e9 MACs)'):
         steps.add_column(title, justify='left' if title == 'step' else 'right')
     for name, step in report['steps'].items():
-        steps.add_row(name, f'{step["seconds"] / 60:.1f}', f'{step["operations"] / 1e12:.1f}')
+        steps.add_row(name, f'{step["seconds"] / 60:.1f}', f'{step["operations"] / 1e9:,.1f}')
     console.print(steps)
     if 'slots' in report:
         changed = [slot for slot in report['slots'] if slot['source'] != slot['found']]
@@ -86,7 +90,7 @@ def show(report: dict[str, Any], work_dir: str) -> None:
         rows = report['rows']
         names = list(dict.fromkeys(name for row in rows.values() for name in row['metrics']))
         table = Table(title='On the test set')
-        for title in ('', 'MACs (M)', 'params (M)', 'minutes', 'operations (1e12 MACs)', *names):
+        for title in ('', 'MACs (M)', 'params (M)', 'minutes', 'operations (1e9 MACs)', *names):
             table.add_column(title, justify='right' if title else 'left')
         for name, row in rows.items():
             table.add_row(
@@ -94,7 +98,7 @@ def show(report: dict[str, Any], work_dir: str) -> None:
                 f'{row["costs"]["macs"] / 1e6:.2f}',
                 f'{row["costs"]["params"] / 1e6:.3f}',
                 f'{row["seconds"] / 60:.1f}',
-                f'{row["operations"] / 1e12:.1f}',
+                f'{row["operations"] / 1e9:,.1f}',
                 *(f'{row["metrics"][metric]:.3f}' for metric in names),
             )
         console.print(table)

@@ -57,16 +57,25 @@ def user_error(error: Exception) -> str | None:
     """One line that says what the user can correct; None for any other failure."""
     errors = sys.modules.get('pinas_mm.errors')  # not imported: nothing of it was raised
     if errors is not None and isinstance(error, errors.InputError):
-        return str(error)
+        return worker_message(error)
     if isinstance(error, pickle.UnpicklingError) and 'Weights only load' in str(error):
         from pinas_mm.checkpoint import refusal
 
         return f'a checkpoint is not loadable as plain tensors: {refusal(error)}'
     if isinstance(error, FileNotFoundError):
-        return f'no such file: {error.filename or error}'
+        return f'no such file: {error.filename or worker_message(error)}'
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f'the disk is full, what was written before is kept: {error}'
     return config_error(error)
+
+
+def worker_message(error: Exception) -> str:
+    """The message of an error. Where a worker of a DataLoader met it, torch has put the worker's
+    traceback before it."""
+    text = str(error)
+    if not text.startswith(f'Caught {type(error).__name__} in DataLoader worker'):
+        return text
+    return text.rpartition(f'{type(error).__name__}: ')[2]
 
 
 def config_error(error: Exception) -> str | None:
@@ -132,6 +141,16 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     )
     result.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return result
+
+
+def add_data_check(options: argparse.ArgumentParser) -> None:
+    """Adds ``--check-data``; the tool then calls
+    :func:`pinas_mm.engine.data_check.check_data`."""
+    options.add_argument(
+        '--check-data',
+        action='store_true',
+        help='first read every image of the config once, and stop if one cannot be read',
+    )
 
 
 def add_overrides(options: argparse.ArgumentParser, text: str) -> None:

@@ -43,7 +43,7 @@ def main() -> None:
     args = options.parse_args()
 
     from pinas_mm.checkpoint import load_strict
-    from pinas_mm.engine.loaders import calibration_loader
+    from pinas_mm.engine.loaders import seeded_loader
     from pinas_mm.engine.runner import build_runner
     from pinas_mm.errors import InputError
     from pinas_mm.fileio import write_atomic
@@ -65,11 +65,13 @@ def main() -> None:
         raise InputError(f'{args.config}: no train_dataloader, from which the images come')
     runner = build_runner(config)
     space = supernet_of(runner.model).space
-    (batch,) = calibration_loader(
+    (batch,) = seeded_loader(
         config.train_dataloader.to_dict()
         | dict(batch_size=args.images, num_workers=0, persistent_workers=False),
         1,
         args.seed,
+        'train_dataloader',
+        min_batch=args.images,  # the shifts are those of so many images
     )
     archs = draw_archs(space, args.archs, args.seed)
     supernets = {}

@@ -8,20 +8,24 @@ Run the same command again to resume, in either stage: what is done is kept, and
 refused.
 """
 
-from command_line import parser, read_config, run_tool
+from command_line import add_data_check, parser, read_config, run_tool
 
 
 def main() -> None:
     options = parser(__doc__)
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
+    add_data_check(options)
     args = options.parse_args()
 
     from pinas_mm.engine.config import use_amp
+    from pinas_mm.engine.data_check import check_data
     from pinas_mm.pipelines.dsnas import run_stages
 
     config = read_config(args)
     if args.amp:
         use_amp(config)
+    if args.check_data:
+        check_data(config)
     run_stages(config)
 
 

@@ -11,7 +11,10 @@ is compared with the subnet itself.
 
 Programs take any batch and any image size above the network's total stride. The classifier takes
 images as they are loaded, values 0 to 255, and returns logits; the backbone takes normalised images
-and returns one feature map per stage. export.json says it in full."""
+and returns one feature map per stage. export.json says it in full.
+
+A further part or format may go to the same folder. Another subnet, checkpoint or config is refused
+there: give it an --out of its own."""
 
 import json
 import logging
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 FORMATS, PARTS = ('mm', 'torch', 'onnx'), ('classifier', 'backbone')
+# What the exports of a folder are of.
+EXPORTS = 'export.json'
 # torch.export keeps PyTorch's own kernels; onnxruntime has others, which sum in another order.
 TOLERANCES = dict(torch=1e-5, onnx=1e-4)
 
@@ -58,7 +63,7 @@ def main() -> None:
     options.add_argument('--out', help='folder to write (default: export/ beside the subnet file)')
     args = options.parse_args()
 
-    from pinas_mm.checkpoint import load_checkpoint
+    from pinas_mm.checkpoint import checksum, load_checkpoint
     from pinas_mm.engine.config import load_config, option_values
     from pinas_mm.errors import InputError
     from pinas_mm.fileio import write_atomic
@@ -81,33 +86,43 @@ def main() -> None:
     warnings.filterwarnings('ignore', module='torch|onnx|copyreg')
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
 
-    descriptions: dict[str, Any] = {}
+    exports: dict[str, tuple[Any, ...]] = {}
+    weights = load_checkpoint(checkpoint)
     for part in (part for part in PARTS if part in parts):
         if part == 'classifier':
             plain, model = subnet_classifier(config, args.subnet, checkpoint)
         else:
             plain, model = subnet_backbone(args.subnet, checkpoint, config, args.out_indices)
         description = dict(
-            space=subnet.space, arch=list(subnet.arch), widen_factor=subnet.widen_factor
+            space=subnet.space,
+            arch=list(subnet.arch),
+            widen_factor=subnet.widen_factor,
+            weights=checksum(weights['state_dict']),
         ) | programs.describe(model, config)
-        meta = load_checkpoint(checkpoint).get('meta') or {}
+        meta = weights.get('meta') or {}
         classes = (meta.get('dataset_meta') or {}).get('classes') if part == 'classifier' else None
         if classes:
             description['classes'] = list(classes)
-        descriptions[part] = description | dict(
-            differences=export(
-                part,
-                plain,
-                model,
-                description,
-                args.formats,
-                args.input_size,
-                out,
-                {'dataset_meta': {'classes': classes}} if classes else {},
-            )
+        exports[part] = plain, model, description
+    found = programs.read_exports(out / EXPORTS)
+    wanted = {part: description for part, (*_, description) in exports.items()}
+    programs.refuse_other_exports(found, wanted, out)
+    for part, (plain, model, description) in exports.items():
+        classes = description.get('classes')
+        differences = export(
+            part,
+            plain,
+            model,
+            description,
+            args.formats,
+            args.input_size,
+            out,
+            {'dataset_meta': {'classes': classes}} if classes else {},
         )
-    text = json.dumps(descriptions, indent=1)
-    write_atomic(out / 'export.json', lambda file: file.write(text.encode()))
+        before = found.get(part, {}).get('differences', {})
+        found[part] = description | dict(differences=before | differences)
+    text = json.dumps(found, indent=1)
+    write_atomic(out / EXPORTS, lambda file: file.write(text.encode()))
 
 
 def export(
@@ -149,7 +164,10 @@ def export(
     )
     backbone = model.classifier.backbone if part == 'classifier' else model
     with torch.no_grad():
-        if size < 2 or min(backbone(torch.zeros(1, 3, size, size))[-1].shape[-2:]) < 2:
+        if (
+            size < 2
+            or min(backbone(torch.zeros(1, backbone.in_channels, size, size))[-1].shape[-2:]) < 2
+        ):
             raise InputError(
                 f'--input-size {size}: the last feature map is smaller than 2 x 2; choose a '
                 f'larger one'
@@ -164,7 +182,9 @@ def export(
         kind: str, suffix: str, run: 'Callable[[Tensor], Any]', write: Callable[[BinaryIO], Any]
     ) -> None:
         path = out / f'{part}.{suffix}'
-        differences[kind] = programs.largest_difference(run, model, shapes, most)
+        differences[kind] = programs.largest_difference(
+            run, model, shapes, backbone.in_channels, most
+        )
         print(f'{path}: largest difference {differences[kind]:.1e} on images {shapes}')
         if differences[kind] > TOLERANCES[kind]:
             raise RuntimeError(

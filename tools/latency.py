@@ -8,6 +8,8 @@ python tools/search.py CONFIG CHECKPOINT \\
     --cfg-options search_loop.latency_table=latency.json search_loop.constraints.latency=12.5
 """
 
+import sys
+
 from command_line import parser, read_config, run_tool
 
 DTYPES = ('float32', 'bfloat16', 'float16')
@@ -81,6 +83,8 @@ def main() -> None:
         f'median error {check["median_error"]:.1%}, largest {check["largest_error"]:.1%}, '
         f'rank correlation {check["rank_correlation"]:.3f}  -> {args.out}'
     )
+    if doubt := latency.doubt():
+        print(f'warning: {args.out}: {doubt}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -16,15 +16,23 @@ Each --transfer is a training config of any mm package whose model has a searcha
 trained with the found subnet and its inherited weights, then tested. Its data must be there: for
 the two above, python tools/digit_scenes.py data/digit_scenes.
 
-Run the same command again to resume: what is done is kept, and a changed config is refused. To
-change one stage alone, pass a config of your own that inherits it.
+Values of a config are changed for one stage with --STAGE.KEY=VALUE, and for all four with
+--cfg-options KEY=VALUE:
+
+    python tools/pinas.py ... --learn.train_cfg.max_epochs=1 --search.search_loop.num_archs=20
+
+Run the same command again to resume: what is done is kept, and a changed config is refused.
 """
 
+import argparse
 import json
+import re
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from command_line import add_overrides, plain_parser, run_tool
+from command_line import add_data_check, add_overrides, plain_parser, run_tool
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
 # What is shown of a transfer's metrics; results.json has all.
@@ -48,7 +56,14 @@ def main() -> None:
         help='configs that put the found subnet to use',
     )
     add_overrides(options, "overrides for all configs but the transfers'")
-    args = options.parse_args()
+    add_data_check(options)
+    options.add_argument_group(
+        'overrides for one stage',
+        f'--STAGE.KEY=VALUE, such as --learn.train_cfg.max_epochs=1; STAGE is one of '
+        f'{", ".join(STAGES)}; beats --cfg-options',
+    )
+    rest, changes = stage_options(options, sys.argv[1:])
+    args = options.parse_args(rest)
 
     from pinas_mm.engine.config import option_values
     from pinas_mm.errors import InputError
@@ -65,7 +80,15 @@ def main() -> None:
             'expected, since each has its folder in the work dir'
         )
     started = time.time()
-    pipeline = Pipeline(configs, args.work_dir, args.seed, option_values(args.cfg_options))
+    pipeline = Pipeline(
+        configs,
+        args.work_dir,
+        args.seed,
+        option_values(args.cfg_options),
+        {stage: option_values(values) for stage, values in changes.items()},
+    )
+    if args.check_data:
+        pipeline.check_data()
     results = dict(
         seed=args.seed,
         configs={stage: str(path) for stage, path in configs.items()},
@@ -82,6 +105,29 @@ def main() -> None:
         show(results['rows'], args.work_dir)
         show_transfers(results['transfers'])
     print(f'whole run: {(time.time() - started) / 60:.1f} minutes')
+
+
+def stage_options(
+    options: argparse.ArgumentParser, arguments: Sequence[str]
+) -> tuple[list[str], dict[str, list[str]]]:
+    """Splits the command line into what argparse knows and the options ``--STAGE.KEY=VALUE``, as
+    ``KEY=VALUE`` by stage. A key or stage that is none ends the program as argparse does."""
+    rest: list[str] = []
+    changes: dict[str, list[str]] = {}
+    for argument in arguments:
+        if not (found := re.match(r'--(\w+)\.(.*)', argument, re.DOTALL)):
+            rest.append(argument)
+            continue
+        stage, change = found.groups()
+        if stage not in STAGES:
+            options.error(f'{argument}: unknown stage {stage!r}, expected one of {STAGES}')
+        if not re.match(r'[^=\s]+=', change):
+            options.error(
+                f'{argument}: expected --{stage}.KEY=VALUE, such as '
+                f'--{stage}.train_cfg.max_epochs=1'
+            )
+        changes.setdefault(stage, []).append(change)
+    return rest, changes
 
 
 def show(rows: list[dict], work_dir: Path) -> None:

@@ -11,7 +11,7 @@ Without --resume it starts a new search, and refuses a work dir that has one. Wi
 the same result as a search that was not stopped, and refuses changed settings.
 """
 
-from command_line import parser, read_config, run_tool
+from command_line import add_data_check, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -23,11 +23,13 @@ def main() -> None:
         action='store_true',
         help='forecast time, memory and disk from a short probe, and search nothing',
     )
+    add_data_check(options)
     args = options.parse_args()
 
     from mmengine.dist import is_main_process
 
     from pinas_mm.checkpoint import load_strict
+    from pinas_mm.engine.data_check import check_data
     from pinas_mm.engine.runner import build_runner
     from pinas_mm.engine.search_config import search_config
 
@@ -35,6 +37,8 @@ def main() -> None:
     config.test_cfg.resume = args.resume
     config.load_from = None
     config.resume = False
+    if args.check_data:
+        check_data(config)
     runner = build_runner(config)
     load_strict(runner.model, args.checkpoint)
     if args.dry_run:

@@ -8,7 +8,7 @@ torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
 Without --resume it starts a new training.
 """
 
-from command_line import parser, read_config, run_tool
+from command_line import add_data_check, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -26,9 +26,11 @@ def main() -> None:
         action='store_true',
         help='scale the learning rate to the actual total batch size',
     )
+    add_data_check(options)
     args = options.parse_args()
 
-    from pinas_mm.engine.config import use_amp
+    from pinas_mm.engine.config import use_amp, use_auto_scale_lr
+    from pinas_mm.engine.data_check import check_data
     from pinas_mm.engine.runner import build_runner
 
     config = read_config(args)
@@ -38,7 +40,9 @@ def main() -> None:
     if args.amp:
         use_amp(config)
     if args.auto_scale_lr:
-        config.auto_scale_lr.enable = True
+        use_auto_scale_lr(config)
+    if args.check_data:
+        check_data(config)
     build_runner(config).train()
 
 

@@ -1,5 +1,4 @@
-# A supernet adapted to any folder of small images (image_folder_32.py): for another number of
-# classes than 10, model.head.num_classes and data_preprocessor.num_classes change.
+# A supernet adapted to any folder of small images (image_folder_32.py).
 _base_ = [
     '../_base_/models/supernet_macro.py',
     '../_base_/datasets/image_folder_32.py',

@@ -9,7 +9,8 @@ _base_ = [
 ]
 
 model = dict(backbone=dict(frozen_stages=-1), head=dict(num_classes=200, topk=(1,)))
-split = dict(type='pinas_mm.SeededSplit', held_out=600)
+held_out = 600
+split = dict(type='pinas_mm.SeededSplit')
 train_set = _base_.train_dataloader.dataset
 train_dataloader = dict(dataset=dict(_delete_=True, part='learning', dataset=train_set, **split))
 val_dataloader = dict(

@@ -1,4 +1,6 @@
-# As published: output stride 8, an auxiliary FCN head, crops of 768. The schedule is mmseg's.
+# As published: output stride 8, an auxiliary FCN head, 256 channels in both heads, corners aligned,
+# crops of 768. mmseg's are the schedule, the distortion of colours and the join of the ASPP head
+# (see the config for ADE20K).
 _base_ = [
     __import__('pinas_mm').config_path(
         'mmseg::deeplabv3/deeplabv3_r50-d8_4xb2-80k_cityscapes-512x1024.py'
@@ -12,6 +14,8 @@ model = dict(
     data_preprocessor=data_preprocessor,
     pretrained=None,
     backbone=dict(_delete_=True, norm_cfg=_base_.norm_cfg, **_base_.searched_backbone),
+    decode_head=dict(channels=256, align_corners=True),
+    auxiliary_head=dict(align_corners=True),
 )
 train_pipeline = [
     dict(step, crop_size=crop_size) if step['type'] == 'RandomCrop' else step

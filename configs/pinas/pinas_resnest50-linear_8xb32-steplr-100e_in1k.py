@@ -1,4 +1,4 @@
-# The published linear classifier over uniformly sampled archs.
+# The published linear classifier over uniformly sampled archs (there in half precision: `--amp`).
 _base_ = [
     '../_base_/models/linear_resnest50.py',
     '../_base_/datasets/imagenet_split.py',

@@ -43,7 +43,7 @@ train_dataloader = dict(
 )
 
 optim_wrapper = dict(
-    type='AmpOptimWrapper',
+    type='pinas_mm.AmpOptimWrapper',
     loss_scale='dynamic',
     optimizer=dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4),
 )

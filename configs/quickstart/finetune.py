@@ -4,6 +4,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+model = dict(head=dict(num_classes=10))
 train_dataloader = dict(
     dataset=dict(
         pipeline=[dict(type='RandomCrop', crop_size=32, padding=4), dict(type='PackInputs')]

@@ -4,6 +4,7 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
+model = dict(head=dict(num_classes=10))
 # Adam: the published SGD rate of 30 is for a trained ImageNet supernet's features, and other
 # features need another rate.
 optim_wrapper = dict(optimizer=dict(type='Adam', lr=0.01))

@@ -4,7 +4,7 @@ _base_ = './linear.py'
 # table.
 search_loop = dict(
     type='pinas_mm.SearchLoop',
-    searcher=dict(type='partition_tree', num_initial=32),
+    searcher=dict(type='partition_tree'),
     num_archs=96,
     score_samples=200,
     constraints=dict(macs=4.0e6),

@@ -25,6 +25,10 @@ from ..unwrap import unwrapped
 from .measure import blank_samples
 from .table import Array, CostTable
 
+# What a table may be wrong by on the subnets of its check before a search by it is misled. Six
+# tables of an idle machine (docs/search.md) were off by 1.5 to 9.8 % and ranked at 0.87 to 0.99.
+MOST_ERROR, LEAST_CORRELATION = 0.2, 0.8
+
 
 @dataclass(frozen=True)
 class Latency:
@@ -50,6 +54,20 @@ class Latency:
         """Writes the table as JSON."""
         text = json.dumps(asdict(self), indent=1)
         write_atomic(path, lambda file: file.write(text.encode()))
+
+    def doubt(self) -> str | None:
+        """Why a search had better not go by this table, and what to do; None where it is sound."""
+        error = self.check.get('median_error', np.nan)
+        correlation = self.check.get('rank_correlation', np.nan)
+        if error <= MOST_ERROR and correlation >= LEAST_CORRELATION:  # of nan neither holds
+            return None
+        return (
+            f'on whole subnets this table has a median error of {error:.0%} and a rank correlation '
+            f'of {correlation:.2f}; expected at most {MOST_ERROR:.0%} and at least '
+            f'{LEAST_CORRELATION:g}: it does not tell which archs are fast. Measure again on an '
+            f'idle machine, with more --rounds, a larger batch of --images and an allocator that '
+            f'keeps its memory (docs/search.md)'
+        )
 
     def arrays(self) -> list[Array]:
         return [np.array(table, float) for table in self.tables]
@@ -102,7 +120,7 @@ def measure_latency(
 
     Args:
         model: A supernet, or an mm model with one as ``backbone``.
-        images: A batch ``(N, 3, H, W)``, of the size to be served.
+        images: A batch ``(N, C, H, W)``, of the size to be served.
         dtype: ``torch.float32``, or another one to autocast to.
         rounds: Timings per entry. With parallel positions no fewer than the default on a busy
             machine: a round has no more archs than a slot has candidates, and a regression has all
@@ -112,12 +130,19 @@ def measure_latency(
         on_progress: Called as ``on_progress(done, total)`` after every round.
 
     Raises:
-        InputError: The model has no searchable backbone, or it is a subnet.
+        InputError: The model has no searchable backbone, it is a subnet, or the images have other
+            channels than it reads.
     """
     # Here, since it looks for a CUDA compiler when it is imported, and warns where there is none.
     from torch.utils.benchmark import Timer
 
     model, backbone = unwrapped(model), supernet_of(model)
+    if images.shape[1] != backbone.in_channels:
+        raise InputError(
+            f'images of shape {tuple(images.shape)}: model.backbone reads '
+            f'in_channels={backbone.in_channels}: expected '
+            f'{len(images), backbone.in_channels, *images.shape[2:]}'
+        )
     space, rng = backbone.space, np.random.default_rng(seed)
     whole = (
         model
@@ -269,13 +294,13 @@ class Stopwatch:
     marking does not wait for it."""
 
     def __init__(self, device: torch.device) -> None:
-        self.on_gpu = device.type == 'cuda'
+        self.device, self.on_gpu = device, device.type == 'cuda'
 
     def mark(self) -> Any:
         if not self.on_gpu:
             return time.perf_counter()
         event: Any = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
-        event.record()
+        event.record(torch.cuda.current_stream(self.device))
         return event
 
     def milliseconds(self, start: Any, end: Any) -> float:

@@ -37,7 +37,8 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     model, backbone = unwrapped(model), searchable_backbone_of(model)
     space = backbone.space
     height, width = (input_size, input_size) if isinstance(input_size, int) else input_size
-    images = torch.zeros(1, 3, height, width, device=next(model.parameters()).device)
+    device = next(model.parameters()).device
+    images = torch.zeros(1, backbone.in_channels, height, width, device=device)
     samples = blank_samples(images)
     mode, notes = mode_of(model)
     run = model if model is backbone else partial(model, data_samples=samples, mode=mode)
@@ -82,7 +83,7 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
 
 
 def blank_samples(images: Tensor) -> list[BaseDataElement]:
-    """Data samples without annotations for images ``(N, 3, H, W)``; two-stage detectors ask them
+    """Data samples without annotations for images ``(N, C, H, W)``; two-stage detectors ask them
     for the images' sizes."""
     size = tuple(images.shape[-2:])
     return [

@@ -1,7 +1,15 @@
 from .cached_image import LoadCachedImage
+from .class_folders import ClassFolders
 from .digits import Digits
 from .seeded_samples import SeededSamples
 from .seeded_split import SeededSplit
 from .unsharded_sampler import UnshardedSampler
 
-__all__ = ['Digits', 'LoadCachedImage', 'SeededSamples', 'SeededSplit', 'UnshardedSampler']
+__all__ = [
+    'ClassFolders',
+    'Digits',
+    'LoadCachedImage',
+    'SeededSamples',
+    'SeededSplit',
+    'UnshardedSampler',
+]

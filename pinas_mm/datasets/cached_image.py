@@ -137,3 +137,7 @@ class LoadCachedImage(LoadImageFromFile):
     def __getstate__(self) -> dict[str, Any]:
         # Workers map the file themselves.
         return self.__dict__ | dict(_map=np.empty(0, np.uint8))
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> 'LoadCachedImage':
+        # What it gives does not depend on what it keeps; a copy would read the index again.
+        return self

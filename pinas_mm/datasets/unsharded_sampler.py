@@ -8,6 +8,8 @@ from torch.utils.data import Sampler
 
 from ..errors import InputError
 from ..registry import DATA_SAMPLERS
+from .seeded_samples import SeededSamples
+from .wrappers import sample_infos
 
 
 @DATA_SAMPLERS.register_module()
@@ -51,9 +53,9 @@ class UnshardedSampler(Sampler[int]):
 def sample_classes(dataset: BaseDataset) -> np.ndarray | None:
     """The class of every sample, ``(len(dataset), )``, or None where the dataset does not say or
     samples have several."""
-    if not hasattr(dataset, 'get_data_info'):
+    if isinstance(dataset, SeededSamples):  # calibration reads images, whatever their classes
         return None
-    labels = [dataset.get_data_info(index).get('gt_label') for index in range(len(dataset))]
+    labels = [info.get('gt_label') for info in sample_infos(dataset)]
     return (
         np.array(labels) if all(isinstance(label, int | np.integer) for label in labels) else None
     )

@@ -30,8 +30,8 @@ class ArchValLoop(BaseLoop):
             precision archs run. Defaults to ``arch_evaluation`` of the config
             (:func:`~pinas_mm.engine.loaders.arch_evaluation`).
         archs: The archs, each a list, text or a subnet file
-            (:func:`~pinas_mm.spaces.subnet_file.read_arch`). Defaults to ``num_archs`` drawn by
-            ``seed``.
+            (:func:`~pinas_mm.spaces.subnet_file.read_arch`); one alone may be text or a file.
+            Defaults to ``num_archs`` drawn by ``seed``.
         num_archs: How many to draw.
         seed: Seed of the draw and of the calibration samples.
 
@@ -49,14 +49,15 @@ class ArchValLoop(BaseLoop):
         evaluator: dict | list,
         calibration_dataloader: dict | None = None,
         calibration_batches: int | None = None,
-        archs: Sequence[Sequence[int] | str | PathLike] | None = None,
+        archs: Sequence[Sequence[int] | str | PathLike] | str | PathLike | None = None,
         num_archs: int = 3,
         seed: int = 0,
         autocast: str | None = None,
     ) -> None:
         space = supernet_of(runner.model).space
         source = f'archs of {type(self).__name__}'
-        self.archs: list[Arch] = [read_arch(arch, space, source)[0] for arch in archs or []]
+        given = [archs] if isinstance(archs, str | PathLike) else archs or []
+        self.archs: list[Arch] = [read_arch(arch, space, source)[0] for arch in given]
         rng = np.random.default_rng(seed)
         self.archs = self.archs or [space.sample(rng) for _ in range(num_archs)]
         settings = arch_evaluation(
@@ -92,7 +93,9 @@ class ArchValLoop(BaseLoop):
                 + '  '.join(f'{name}: {value:.4f}' for name, value in metrics.items())
             )
             scores.append(metrics)
-        mean = {name: float(np.mean([metrics[name] for metrics in scores])) for name in scores[0]}
+        # An arch that detects nothing has no metrics of mmdet's.
+        shared = [name for name in scores[0] if all(name in metrics for metrics in scores)]
+        mean = {name: float(np.mean([metrics[name] for metrics in scores])) for name in shared}
         runner.call_hook(f'after_{self.phase}_epoch', metrics=mean)
         runner.call_hook(f'after_{self.phase}')
         return mean

@@ -2,48 +2,113 @@
 
 import argparse
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, DictAction
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.device import get_device
+from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
+from mmengine.optim import OptimWrapper
 
 from ..compat import SUPPORTED, require
-from ..errors import InputError
+from ..errors import InputError, warn_once
+from ..private_api import base_files
 from ..registry import OPTIM_WRAPPERS, class_of
-from ..strategies import DSNASOptimWrapper
+from ..search.searchers import searcher_name, unknown_arguments
+from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
+from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper
+from .data_settings import fill_in_from_data, require_split
 
 # The mixed-precision form of each optimiser wrapper.
 AMP_FORMS = {
-    OptimWrapper: 'AmpOptimWrapper',
+    OptimWrapper: 'pinas_mm.AmpOptimWrapper',
+    GPUAmpOptimWrapper: 'pinas_mm.AmpOptimWrapper',
     DSNASOptimWrapper: 'pinas_mm.DSNASAmpOptimWrapper',
     SubnetAwareOptimWrapper: 'pinas_mm.SubnetAwareAmpOptimWrapper',
 }
 
 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
-    """A config file with overrides.
+    """A config file with overrides, and with what it leaves to its data
+    (:func:`fill_in_from_data`).
+
+    A searcher whose type alone is changed keeps none of the arguments of the one it replaces
+    (:func:`drop_inherited`).
 
     Args:
         path: The file.
         overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: It cannot be read, ``held_out`` is stated and nothing takes it, or what
+            :func:`fill_in_from_data` raises.
     """
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
     try:
         config = Config.fromfile(path)
         config.merge_from_dict(dict(overrides))
+        drop_inherited(config, overrides)
         if config.get('default_scope') in SUPPORTED:
             require(config.default_scope, f'default_scope={config.default_scope!r}')
     # A config is the user's own code: whatever it raises, the user can correct.
     except Exception as error:
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
+    if 'held_out' in config and not _is_inherited('held_out', config, overrides):
+        require_split(config)
+    fill_in_from_data(config)
     return config
+
+
+def drop_inherited(config: Config, overrides: Mapping[str, Any]) -> None:
+    """Takes out the arguments of ``search_loop.searcher`` that were written for a searcher of
+    another type, and says so.
+
+    mmengine merges dicts, so a config that changes the type alone keeps the arguments of its base.
+    Only what the new type does not know and what a base, or the file below ``overrides``, has with
+    the same value for another type is taken out: what the user wrote stays, and is an error if it
+    is wrong.
+
+    Args:
+        config: A config file's, with overrides; changed in place.
+        overrides: What was merged into the file's own config.
+    """
+    searcher: dict[str, Any] = (config.get('search_loop') or {}).get('searcher') or {}
+    unknown = unknown_arguments(searcher)
+    if not unknown:
+        return
+    written = [Config.fromfile(config.filename)] if overrides else []
+    written += [Config.fromfile(path) for path in _bases(config.filename)]
+    dropped: dict[str, tuple[Any, Any]] = {}
+    for before in written:
+        theirs: dict[str, Any] = (before.get('search_loop') or {}).get('searcher') or {}
+        if 'type' in theirs and searcher_name(theirs['type']) != searcher_name(searcher['type']):
+            dropped |= {
+                key: (value, theirs['type'])
+                for key, value in theirs.items()
+                if key in unknown and searcher[key] == value
+            }
+    for key in dropped:
+        del searcher[key]
+    if dropped:
+        warn_once(
+            f'search_loop.searcher is of type {searcher["type"]!r} and does not take over '
+            + ', '.join(f'{key}={value!r} of {kind!r}' for key, (value, kind) in dropped.items())
+        )
+
+
+def _is_inherited(key: str, config: Config, overrides: Mapping[str, Any]) -> bool:
+    """Whether a value at the top of a config is that of one of its bases."""
+    bases = map(Config.fromfile, _bases(config.filename))
+    return key not in overrides and any(base.get(key) == config[key] for base in bases)
+
+
+def _bases(path: str) -> Iterator[str]:
+    for base in base_files(path):
+        yield base
+        yield from _bases(base)
 
 
 def option_values(options: Sequence[str]) -> dict[str, Any]:
@@ -61,12 +126,32 @@ def option_values(options: Sequence[str]) -> dict[str, Any]:
     return found.values
 
 
+def use_auto_scale_lr(config: Config) -> None:
+    """Lets mmengine scale the learning rate to the actual total batch size.
+
+    Raises:
+        InputError: The config does not say for which batch size its learning rate is.
+    """
+    scaling = config.get('auto_scale_lr') or {}
+    base = scaling.get('base_batch_size')
+    if isinstance(base, bool) or not isinstance(base, int) or base < 1:
+        raise InputError(
+            f'--auto-scale-lr: {config.filename or "config"} has '
+            f'auto_scale_lr.base_batch_size={base!r}: expected '
+            'auto_scale_lr=dict(base_batch_size=256), the total batch size that its learning rate '
+            'is for'
+        )
+    config.auto_scale_lr.enable = True
+
+
 def use_amp(config: Config) -> None:
     """Makes the optimiser wrapper of a config the mixed-precision form of the same.
 
     Raises:
-        InputError: There is no wrapper, or its form is not known.
+        InputError: There is no wrapper, its form is not known, or see
+            :func:`~pinas_mm.strategies.amp.require_mixed_precision`.
     """
+    require_mixed_precision()
     wrapper = config.get('optim_wrapper')
     if not wrapper:
         raise InputError(
@@ -76,12 +161,14 @@ def use_amp(config: Config) -> None:
     kind = class_of(
         wrapper.get('type', 'OptimWrapper'), OPTIM_WRAPPERS, config.get('default_scope')
     )
-    if not issubclass(kind, AmpOptimWrapper):
-        if kind not in AMP_FORMS:
-            raise InputError(
-                f'--amp: optim_wrapper of type {wrapper.type!r}: its form for mixed precision is '
-                f'not known; expected {" or ".join(cls.__name__ for cls in AMP_FORMS)}, or a '
-                f'subclass of AmpOptimWrapper'
-            )
-        wrapper.type = AMP_FORMS[kind]
+    form = AMP_FORMS.get(kind)
+    if form is not None:
+        wrapper.type = form
+    # A form of the user's own; mmengine's wrapper refuses a CPU.
+    elif not issubclass(kind, AmpOptimWrapper if get_device() == 'cpu' else GPUAmpOptimWrapper):
+        raise InputError(
+            f'--amp: optim_wrapper of type {wrapper.type!r}: its form for mixed precision is not '
+            f'known; expected {" or ".join(cls.__name__ for cls in AMP_FORMS)}, or a subclass of '
+            f'pinas_mm.AmpOptimWrapper'
+        )
     wrapper.setdefault('loss_scale', 'dynamic')

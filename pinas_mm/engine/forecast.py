@@ -106,6 +106,8 @@ def forecast(
                 raise RuntimeError(f'the probe failed: {result.error}')
         return clock() - started
 
+    if torch.cuda.is_available():
+        torch.cuda.reset_peak_memory_stats()
     probe(1, 1)  # the first run also loads and chooses kernels
     shortest = probe(1, 1)
     calibration, scoring = len(evaluator.calibration_loader), len(evaluator.loader)

@@ -1,36 +1,114 @@
 """Loaders for the evaluation of archs, made from ordinary mm dataloader configs."""
 
 import copy
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sized
+from typing import Any, cast
 
+from mmengine.dataset import InfiniteSampler
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ..datasets import SeededSamples
-from ..errors import InputError
-from ..scoring.bn_recalibration import CALIBRATION_BATCHES, MIN_CALIBRATION_BATCH
+from ..datasets.named_loading import name_unreadable_files
+from ..errors import InputError, warn_once
+from ..scoring.bn_recalibration import (
+    CALIBRATION_BATCHES,
+    MIN_CALIBRATION_BATCH,
+    MIN_CALIBRATION_IMAGES,
+)
+
+
+def build_loader(
+    config: DataLoader | dict[str, Any], seed: int | None = None, diff_rank_seed: bool = False
+) -> DataLoader:
+    """mmengine's ``Runner.build_dataloader``, with two differences for small and odd data.
+
+    A file that cannot be read is named (:class:`~pinas_mm.datasets.named_loading.NamedLoading`).
+    And where ``drop_last`` would leave no batch at all, so that training would end at once without
+    a word, the batch is as large as the dataset, which is said once.
+
+    Args:
+        config: An mm dataloader config.
+        seed, diff_rank_seed: As in ``Runner.build_dataloader``.
+    """
+    loader = Runner.build_dataloader(config, seed, diff_rank_seed)
+    name_unreadable_files(loader.dataset)
+    if not isinstance(config, dict) or not loader.drop_last:
+        return loader
+    if isinstance(loader.sampler, InfiniteSampler) or not isinstance(loader.sampler, Sized):
+        return loader  # a stream, as that of an IterableDataset
+    size, share = loader.batch_size, len(loader.sampler)
+    if size is None or not 0 < share < size:
+        return loader
+    warn_once(
+        f'batch_size={size} with drop_last: {type(loader.dataset).__name__} has {share} samples '
+        f'for a process, so the batch is {share}'
+    )
+    return build_loader(
+        config | dict(batch_size=share, dataset=loader.dataset), seed, diff_rank_seed
+    )
+
+
+def built_dataset(config: dict[str, Any] | Dataset) -> Any:
+    """The dataset of a config, or one that is built already; its list of samples is read. A file
+    that cannot be read is named from here on, also by what wraps the dataset."""
+    dataset = DATASETS.build(copy.deepcopy(config)) if isinstance(config, dict) else config
+    if hasattr(dataset, 'full_init'):
+        dataset.full_init()
+    name_unreadable_files(dataset)
+    return dataset
+
+
+def capped(key: str, count: int | None, dataset: Any) -> int | None:
+    """How many samples of a dataset are used: ``count``, or None for all, also where it has not so
+    many, which is said once. ``key`` is what the config calls the count."""
+    if count is None or count <= len(dataset):
+        return count
+    warn_once(f'{key}={count}: {type(dataset).__name__} has {len(dataset)} samples, all are used')
+    return None
+
+
+def _built_with_numbers(config: dict[str, Any] | Dataset, key: str) -> Any:
+    """:func:`built_dataset` of a dataset whose samples are chosen by number."""
+    dataset = built_dataset(config)
+    if isinstance(dataset, IterableDataset):
+        raise InputError(
+            f'{key}: {type(dataset).__name__} is a stream: expected a dataset whose samples have '
+            'numbers; an IterableDataset can only be trained on'
+        )
+    return dataset
 
 
 def whole_set_loader(
-    config: dict[str, Any], num_samples: int | None = None, seed: int = 0, shuffle: bool = False
+    config: dict[str, Any],
+    num_samples: int | None = None,
+    seed: int = 0,
+    shuffle: bool = False,
+    key: str = 'num_samples',
 ) -> DataLoader:
     """A loader over the whole set on every rank, in a fixed order.
 
     Args:
         config: An mm dataloader config; its sampler is replaced.
-        num_samples: Only so many samples, drawn by ``seed``, each class in proportion.
+        num_samples: Only so many samples, drawn by ``seed``, each class in proportion; all where
+            there are not so many, which is said once.
         seed: Seed of the draw.
         shuffle: Whether the order is one drawn by ``seed`` also where all samples are read.
+        key: What the config calls ``num_samples``, for that message.
+
+    Raises:
+        InputError: The dataset is a stream (``IterableDataset``).
     """
-    config = copy.deepcopy(dict(config))
+    dataset = _built_with_numbers(config['dataset'], 'dataloader')
+    config = dict(config) | dict(dataset=dataset)
+    num_samples = capped(key, num_samples, dataset)
     config.pop('batch_sampler', None)
     drawn = shuffle or num_samples is not None
     config['sampler'] = dict(
         type='pinas_mm.UnshardedSampler', num_samples=num_samples, seed=seed if drawn else None
     )
-    return Runner.build_dataloader(config, seed=seed)
+    return build_loader(config, seed=seed)
 
 
 def arch_evaluation(
@@ -77,31 +155,80 @@ def calibration_config(train_dataloader: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def calibration_loader(config: dict[str, Any], num_batches: int, seed: int = 0) -> DataLoader:
-    """A loader of whole batches whose samples and augmentation are fixed by ``seed``.
+def calibration_loader(
+    config: dict[str, Any],
+    num_batches: int,
+    seed: int = 0,
+    key: str = 'arch_evaluation.calibration_dataloader',
+) -> DataLoader:
+    """A loader of the batches that BN is recalibrated with: those of :func:`seeded_loader`.
+
+    Warns once where there are fewer than asked for, or so few images that their statistics say
+    little.
+
+    Args:
+        config, num_batches, seed: As in :func:`seeded_loader`.
+        key: Where the config stands.
+
+    Raises:
+        InputError: Too small a batch, or none.
+    """
+    loader = seeded_loader(config, num_batches, seed, key, MIN_CALIBRATION_BATCH)
+    size, dataset = cast(int, loader.batch_size), cast(Sized, loader.dataset)
+    batches, images = len(loader), len(loader) * size
+    asked = f'{key} has {len(dataset)} images, {batches} whole batches of {size}'
+    if batches < num_batches:
+        asked += f', and calibration_batches={num_batches}'
+    if images < MIN_CALIBRATION_IMAGES:
+        asked += f'; of fewer than {MIN_CALIBRATION_IMAGES} images the scores are unsure'
+    if batches < num_batches or images < MIN_CALIBRATION_IMAGES:
+        warn_once(f'BN is recalibrated with {images} images: {asked}')
+    return loader
+
+
+def seeded_loader(
+    config: dict[str, Any],
+    num_batches: int,
+    seed: int = 0,
+    key: str = 'dataloader',
+    min_batch: int = 1,
+) -> DataLoader:
+    """A loader of whole batches whose samples and augmentation are fixed by ``seed``. Where the
+    dataset is smaller than a batch, it is the batch, which is said once.
 
     Args:
         config: An mm dataloader config, such as the training one; its sampler is replaced.
-        num_batches: Batches to calibrate with; fewer where the dataset has fewer whole ones.
+        num_batches: Most batches; fewer where the dataset has fewer whole ones.
         seed: Seed of the draw and of each sample's augmentation.
+        key: Where the config stands.
+        min_batch: Fewest images of a batch: 16 where BN statistics are made of it.
 
     Raises:
-        InputError: The dataset has not even one whole batch.
+        InputError: Too small a batch, or the dataset has not even one or is a stream
+            (``IterableDataset``).
     """
-    config = copy.deepcopy(dict(config))
-    dataset = config['dataset']
-    dataset = DATASETS.build(dataset) if isinstance(dataset, dict) else dataset
-    if hasattr(dataset, 'full_init'):
-        dataset.full_init()
-    batches = min(num_batches, len(dataset) // config['batch_size'])
+    batch = config.get('batch_size', 1)
+    if batch < min_batch:
+        raise InputError(
+            f'{key}.batch_size={batch}: BN statistics of so few images say too little; expected at '
+            f'least {min_batch}'
+        )
+    dataset = _built_with_numbers(config['dataset'], key)
+    size = len(dataset)
+    if min_batch <= size < batch:
+        warn_once(
+            f'{key}.batch_size={batch}: {type(dataset).__name__} has {size} samples, so the batch '
+            f'is {size}'
+        )
+        batch = size
+    batches = min(num_batches, size // batch)
     if batches < 1:
         raise InputError(
-            f'calibration_dataloader: no whole batch of {config["batch_size"]} in {len(dataset)} '
-            f'samples '
-            f'(num_batches={num_batches})'
+            f'{key}: no whole batch of {batch} in {size} samples (num_batches={num_batches}): '
+            f'expected at least {max(min_batch, 1)} images, of which a smaller held_out leaves more'
         )
     return whole_set_loader(
-        config | dict(dataset=SeededSamples(dataset, seed), drop_last=True),
-        batches * config['batch_size'],
+        dict(config) | dict(batch_size=batch, dataset=SeededSamples(dataset, seed), drop_last=True),
+        batches * batch,
         seed,
     )

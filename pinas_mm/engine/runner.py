@@ -1,17 +1,26 @@
-"""The runner of the tools: mmengine's, with safe checkpoints and the layout that is fast here."""
+"""The runner of the tools: mmengine's, with safe checkpoints and the layout that is fast here; and
+a supernet of a config without a runner."""
 
+import copy
 import os
 from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import is_main_process
+from mmengine.device import get_device
+from mmengine.dist import init_dist, is_distributed, is_main_process
+from mmengine.model import BaseModel, revert_sync_batchnorm
+from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
 from ..checkpoint import load_checkpoint, only_plain_tensors
 from ..errors import InputError
 from ..models.channels import check_channels
 from ..private_api import already_read
+from .data_settings import fill_in_from_data
+from .hooks.label_range_hook import LabelRangeHook
+from .loader_settings import check_loaders
+from .loaders import build_loader
 
 
 class SafeRunner(Runner):
@@ -38,6 +47,9 @@ class SafeRunner(Runner):
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
 
+    # A loader of ours wherever mmengine's loops build one.
+    build_dataloader = staticmethod(build_loader)
+
     def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
         """Saves as mmengine does, to a file beside the checkpoint that is then renamed: a full disk
         or a kill leaves no torn one."""
@@ -50,35 +62,64 @@ class SafeRunner(Runner):
             os.replace(os.path.join(out_dir, part), os.path.join(out_dir, filename))
 
 
+def init_ranks(config: Config) -> None:
+    """Starts the ranks that a config's launcher asks for, before its first Runner would: they look
+    at files together."""
+    if config.get('launcher', 'none') != 'none' and not is_distributed():
+        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
+
+
 def build_runner(config: Config) -> SafeRunner:
     """The runner of a config.
 
-    Its model is in channels-last layout where there is no GPU, unless it has operators of mmcv: on
-    CPUs those read every input as if it were contiguous (RoIAlign of a channels-last map is
-    silently wrong). ``channels_last = False`` (or True) in a config decides.
+    Its model is in channels-last layout where there is no GPU, unless it has operators of mmcv:
+    those read every input as if it were contiguous, on CPUs and on GPUs (RoIAlign of a
+    channels-last map is silently wrong). ``channels_last = False`` (or True) in a config decides.
+
+    What the config leaves to its data is filled in (:func:`~.data_settings.fill_in_from_data`), and
+    labels are compared with the head before training (:class:`LabelRangeHook`).
 
     Raises:
-        InputError: A neck or head does not take the backbone's channels, or channels-last is asked
-            for with operators of mmcv on a CPU.
+        InputError: A loader cannot be built, a neck or head does not take the backbone's channels,
+            channels-last is asked for with operators of mmcv, or what
+            :func:`~.data_settings.fill_in_from_data` raises.
     """
+    check_loaders(config)
+    fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
+    runner.register_hook(LabelRangeHook())
     check_channels(runner.model)
     on_gpu = torch.cuda.is_available()
     operators = sorted(
         {
             type(module).__name__
             for module in runner.model.modules()
-            if type(module).__module__.startswith('mmcv.ops')
+            # Or of a class made from one, as mm's packages have them.
+            if any(cls.__module__.startswith('mmcv.ops') for cls in type(module).__mro__)
         }
     )
     if config.get('channels_last', not on_gpu and not operators):
-        if operators and not on_gpu:
+        if operators:
             raise InputError(
-                f"channels_last=True: on a CPU mmcv's {', '.join(operators)} would read such "
-                f'inputs as contiguous ones; leave '
-                'it out'
+                f"channels_last=True: mmcv's {', '.join(operators)} would read such inputs as "
+                f'contiguous ones; leave it out'
             )
         # Depthwise and grouped convolutions are 1.3 to 2.2 times as fast this way (docs/cpu.md);
         # outputs follow the weights' layout.
         runner.model.to(memory_format=torch.channels_last)
     return runner
+
+
+def build_supernet(config: Config) -> BaseModel:
+    """The model of a config with a supernet as its backbone, untrained.
+
+    Raises:
+        InputError: A neck or head does not take the backbone's channels.
+    """
+    model_config = copy.deepcopy(config.model)
+    model_config.backbone.update(arch=None, init_cfg=None)
+    model_config.setdefault('data_preprocessor', config.get('data_preprocessor'))
+    # Its norms see one process's images; a synchronised one would not run on a CPU at all.
+    model = revert_sync_batchnorm(MODELS.build(model_config)).to(get_device())
+    check_channels(model)
+    return model

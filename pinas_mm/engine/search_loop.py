@@ -15,10 +15,10 @@ import numpy as np
 from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.runner import BaseLoop, Runner
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from torch import nn
 
-from ..costs import Constraints, measure_costs
-from ..costs.latency import read_latency
+from ..checkpoint import checksum
+from ..costs import Constraints, CostTable, measure_costs
+from ..costs.latency import Latency, read_latency
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import supernet_of
@@ -28,15 +28,18 @@ from ..scoring.evaluator import ArchEvaluator, build_arch_evaluator
 from ..scoring.race import Race
 from ..search.history import History, Record
 from ..search.pareto import pareto_front
-from ..search.search import Failure, ranked, rescore, search
-from ..search.searchers import build_searcher, searcher_name
+from ..search.search import Failure, all_equal, ranked, rescore, search
+from ..search.searchers import NUM_ARCHS, Searcher, build_searcher, searcher_name
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
 from .forecast import Forecast, forecast
-from .loaders import arch_evaluation, calibration_loader, whole_set_loader
+from .loaders import arch_evaluation, calibration_loader, capped, whole_set_loader
+
+SCORE = 'accuracy/top1'
+ASK_SIZE = 8
 
 
 @LOOPS.register_module()
@@ -69,7 +72,7 @@ class SearchLoop(BaseLoop):
             ``latency`` in ms where there is a table of it.
         latency_table: A file that ``tools/latency.py`` wrote.
         score_samples: While searching, score on only so many of the held-out samples, drawn by
-            ``seed``, each class in proportion. Defaults to all.
+            ``seed``, each class in proportion. Defaults to all, also where there are not so many.
         top_k: So many of the best are scored again on the whole held-out split before the winner is
             named.
         race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes
@@ -96,11 +99,11 @@ class SearchLoop(BaseLoop):
         evaluator: dict | list,
         searcher: dict,
         input_size: int | tuple[int, int],
-        num_archs: int = 1000,
-        ask_size: int = 8,
+        num_archs: int = NUM_ARCHS,
+        ask_size: int = ASK_SIZE,
         calibration_dataloader: dict | None = None,
         calibration_batches: int | None = None,
-        score: str = 'accuracy/top1',
+        score: str = SCORE,
         constraints: dict | None = None,
         latency_table: str | None = None,
         score_samples: int | None = None,
@@ -114,15 +117,21 @@ class SearchLoop(BaseLoop):
         resume: bool = False,
         out_dir: str | None = None,
     ) -> None:
+        if isinstance(num_archs, bool) or not isinstance(num_archs, int) or num_archs < 1:
+            raise InputError(
+                f'search_loop.num_archs={num_archs!r}: expected a whole number of at least 1, such '
+                f'as 100'
+            )
         self.backbone = supernet_of(runner.model)
         self.costs = measure_costs(runner.model, input_size)
         for note in self.costs.notes:
             runner.logger.info(note)
-        if latency_table is not None:
-            latency = read_latency(latency_table, self.backbone)
-            self.costs.add('latency', latency.fixed, latency.arrays())
-        self.constraints = Constraints(self.costs, **constraints or {})
-        self.searcher = build_searcher(searcher, self.backbone.space, self.constraints, seed)
+        latency = None if latency_table is None else read_latency(latency_table, self.backbone)
+        if latency is not None and (doubt := latency.doubt()):
+            runner.logger.warning(f'latency_table={latency_table}: {doubt}')
+        self.constraints, self.searcher = limited_searcher(
+            self.costs, latency, searcher, constraints, seed, num_archs
+        )
         self.objectives: tuple[str, ...] = getattr(self.searcher, 'objectives', ('macs',))
         self.num_archs, self.ask_size, self.score, self.top_k, self.seed = (
             num_archs,
@@ -144,13 +153,7 @@ class SearchLoop(BaseLoop):
         calibration = calibration_loader(
             settings['calibration_dataloader'], settings['calibration_batches'], seed
         )
-        racing = None if race is None else Race(score, **race)
-        if racing is not None and racing.top_k * get_world_size() >= ask_size:
-            raise InputError(
-                f'race: top_k={racing.top_k} of the {ask_size} archs asked at a time on '
-                f'{get_world_size()} rank(s): none '
-                'would ever be dropped; raise ask_size or lower top_k'
-            )
+        racing = build_race(race, score, ask_size)
 
         def arch_evaluator(num_samples: int | None, race: Race | None) -> ArchEvaluator:
             loader = whole_set_loader(dataloader, num_samples, seed, shuffle=race is not None)
@@ -163,13 +166,15 @@ class SearchLoop(BaseLoop):
                 share_prefixes=share_prefixes,
                 fold_bn=fold_bn,
                 race=race,
+                score=score,
             )
 
         self.whole_evaluator = arch_evaluator(None, None)
         super().__init__(runner, self.whole_evaluator.loader)
         self.quick_evaluator = self.whole_evaluator
-        if score_samples is not None or racing is not None:
-            self.quick_evaluator = arch_evaluator(score_samples, racing)
+        num_samples = capped('score_samples', score_samples, self.whole_evaluator.loader.dataset)
+        if num_samples is not None or racing is not None:
+            self.quick_evaluator = arch_evaluator(num_samples, racing)
         header = dict(
             config=Path(runner.cfg.filename or '').name,
             seed=seed,
@@ -205,8 +210,9 @@ class SearchLoop(BaseLoop):
         Ctrl-C leaves the history complete up to the last asked batch and is passed on.
 
         Raises:
-            InputError: No arch could be evaluated.
+            InputError: The metrics cannot be computed, or no arch could be evaluated.
         """
+        self.check_metrics()
         history = self.open_history()
         if history.records:
             self.runner.logger.info(f'{history.path}: goes on after {len(history.records)} records')
@@ -251,10 +257,26 @@ class SearchLoop(BaseLoop):
         self.winner = best[0]
         if is_main_process():
             self.write_results(records, best[0])
+        for scored in (ranked(records), best):
+            if all_equal(scored):
+                self.runner.logger.warning(
+                    f'{self.score} is {scored[0].score:g} for all {len(scored)} archs: the scores '
+                    f'do not tell the archs apart, and the one named is the first of them'
+                )
+                break
         return best[0]
+
+    def check_metrics(self) -> None:
+        """Computes the metrics of one arch on two samples.
+
+        Raises:
+            InputError: They cannot be computed, or the score is not among them.
+        """
+        self.whole_evaluator.check()
 
     def forecast(self) -> Forecast:
         """What the search will cost, from a short probe; searches and writes nothing."""
+        self.check_metrics()
         archs = self.searcher.ask(min(self.ask_size, self.num_archs))
         rescored = (
             0 if self.quick_evaluator is self.whole_evaluator else min(self.top_k, self.num_archs)
@@ -268,7 +290,7 @@ class SearchLoop(BaseLoop):
             InputError: On every rank, where the first one cannot go on from the file.
         """
         header = self.header | dict(
-            supernet_checksum=weights_fingerprint(self.whole_evaluator.model)
+            supernet_checksum=checksum(self.whole_evaluator.model.state_dict())
         )
         history = History(None, self.backbone.space, header)
         message: list[Any] = [None, None, None]
@@ -317,6 +339,7 @@ class SearchLoop(BaseLoop):
             space=self.backbone.space.name,
             arch=record.arch,
             widen_factor=self.backbone.widen_factor,
+            in_channels=self.backbone.in_channels,
             scores=record.metrics,
             costs=record.costs,
             seed=self.seed,
@@ -381,6 +404,49 @@ class SearchLoop(BaseLoop):
         )
 
 
+def limited_searcher(
+    costs: CostTable,
+    latency: Latency | None,
+    searcher: dict,
+    constraints: dict | None = None,
+    seed: int = 0,
+    num_archs: int = NUM_ARCHS,
+) -> tuple[Constraints, Searcher]:
+    """The limits of a search and its searcher.
+
+    Args:
+        costs: The costs of the archs; latencies are added to them.
+        latency: Latencies of the archs, or None.
+        searcher, constraints, seed, num_archs: As in :class:`SearchLoop`.
+
+    Raises:
+        InputError: An unknown cost, searcher or argument.
+    """
+    if latency is not None:
+        costs.add('latency', latency.fixed, latency.arrays())
+    limits = Constraints(costs, **constraints or {})
+    return limits, build_searcher(searcher, costs.space, limits, seed, num_archs)
+
+
+def build_race(race: dict | None, score: str, ask_size: int) -> Race | None:
+    """The race of a search, or None. Arguments as in :class:`SearchLoop`.
+
+    Raises:
+        InputError: Another argument, or a race that would drop nothing.
+    """
+    try:
+        racing = None if race is None else Race(score, **race)
+    except TypeError as error:
+        raise InputError(f'race={race}: {error}; expected top_k and confidence') from error
+    if racing is not None and racing.top_k * get_world_size() >= ask_size:
+        raise InputError(
+            f'race: top_k={racing.top_k} of the {ask_size} archs asked at a time on '
+            f'{get_world_size()} rank(s): none '
+            'would ever be dropped; raise ask_size or lower top_k'
+        )
+    return racing
+
+
 def _costs_text(record: Record) -> str:
     latency = f'  {record.costs["latency"]:.2f} ms' if 'latency' in record.costs else ''
     macs, of_backbone = record.costs['macs'] / 1e6, record.costs['backbone_macs'] / 1e6
@@ -406,11 +472,3 @@ def _above_the_bar(logger: logging.Logger) -> Iterator[None]:
     finally:
         for handler in handlers:
             handler.setStream(sys.__stdout__)
-
-
-def weights_fingerprint(model: nn.Module) -> int:
-    """A checksum of all tensors of a model: two searches of the same supernet have the same."""
-    checksum = 0
-    for tensor in model.state_dict().values():
-        checksum = zlib.crc32(tensor.detach().cpu().contiguous().numpy().tobytes(), checksum)
-    return checksum

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS as ROOT_METRICS
 
-from ..errors import InputError
+from ..errors import InputError, TooFewSamplesError
 from ..registry import METRICS
 
 
@@ -54,8 +54,10 @@ class TaskMetric(BaseMetric):
         """The metrics of the results that :meth:`process` collected.
 
         Raises:
-            InputError: No sample had a label of the task.
+            TooFewSamplesError: No sample had a label of the task.
         """
         if not results:
-            raise InputError(f'TaskMetric: no evaluated sample has a label of task {self.task!r}')
+            raise TooFewSamplesError(
+                f'TaskMetric: no evaluated sample has a label of task {self.task!r}'
+            )
         return self.metric.compute_metrics(results)

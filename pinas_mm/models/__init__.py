@@ -2,7 +2,7 @@
 
 from .backbones import *  # noqa: F403
 from .backbones import __all__ as _backbones
-from .heads import DropoutLinearClsHead, SemanticEncodingHead
+from .heads import DropoutLinearClsHead
 from .selfsup import MeanTeacher, PiNAS
 
-__all__ = ['DropoutLinearClsHead', 'MeanTeacher', 'PiNAS', 'SemanticEncodingHead', *_backbones]
+__all__ = ['DropoutLinearClsHead', 'MeanTeacher', 'PiNAS', *_backbones]

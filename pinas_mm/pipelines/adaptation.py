@@ -14,37 +14,37 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.device import get_device
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import print_log
-from mmengine.model import BaseModel, revert_sync_batchnorm
-from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, find_latest_checkpoint
 from torch.utils.data import DataLoader, Dataset
 
-from ..checkpoint import load_strict, save_checkpoint
-from ..costs import Constraints, CostTable, measure_costs
+from ..checkpoint import load_checkpoint, load_strict, save_checkpoint
+from ..costs import CostTable, measure_costs
 from ..datasets.shared_images import shared_images
+from ..engine.data_settings import fill_in_from_data
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
-from ..engine.hooks.label_range_hook import LabelRangeHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
-from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
-from ..engine.runner import build_runner
+from ..engine.loader_settings import check_loaders
+from ..engine.loaders import arch_evaluation, built_dataset, calibration_loader
+from ..engine.metric_check import check_metrics, check_search
+from ..engine.runner import build_runner, build_supernet, init_ranks
 from ..engine.search_config import search_config
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..models.channels import check_channels
+from ..models.backbones import SearchableBackbone
 from ..registry import HOOKS, class_of
+from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..search.history import read_history
-from ..search.searchers import build_searcher
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile, read_arch
 from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
 from .schedule import lengthened
-from .stages import init_ranks, run_once
+from .stages import is_done, run_once
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 # What the budget is spent on instead: the names of the rows, and of the folders.
@@ -87,6 +87,7 @@ class Adaptation:
         source_arch: Sequence[int] | str | PathLike | None = None,
         seed: int | None = None,
     ) -> None:
+        fill_in_from_data(config)
         self.name = config.filename or 'config'
         self.config, self.supernet, self.work_dir = (
             copy.deepcopy(config),
@@ -120,8 +121,12 @@ class Adaptation:
             metrics and costs.
 
         Raises:
-            InputError: A supernet of another space, or no source arch to compare with.
+            InputError: No supernet, or one of another space, or no source arch to compare with;
+                before anything is written.
         """
+        config = copy.deepcopy(self.config)
+        config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
+        self.load_supernet(build_supernet(config).backbone)
         if until == 'compare' and self.source_arch is None:
             raise InputError(
                 "the comparison needs the source's best arch (--source-arch): the subnet.yaml of "
@@ -161,23 +166,27 @@ class Adaptation:
 
     def check_later_steps(self) -> None:
         """Builds what later steps read, so that what is wrong with it shows before hours of
-        training."""
+        training; nothing for steps that are done."""
         if self.source_arch is not None:
             self.read_source_arch()
-        loop = self.stages['search_loop']
-        scored = whole_set_loader(self.config.val_dataloader, loop.get('score_samples')).dataset
-        for part in ('train', 'test'):
-            other = DATASETS.build(copy.deepcopy(self.config[f'{part}_dataloader'].dataset))
-            # Images without labels may be tested on: that is how unsupervised domain adaptation is.
-            if part == 'train' or not isinstance(scored, UnlabelledDomain):
-                self.check_held_out(scored, other, part)
-        self.calibration_loader()
-        build_searcher(
-            loop.get('searcher') or {},
-            self.costs.space,
-            Constraints(self.costs, **loop.get('constraints') or {}),
-            0,
-        ).ask(1)
+        searched, tested = (is_done(self.work_dir / step) for step in ('search', 'subnet'))
+        if searched and tested:
+            return
+        # Each once: the annotations of a large set take minutes.
+        train, scored, test = (
+            built_dataset(self.config[f'{part}_dataloader'].dataset)
+            for part in ('train', 'val', 'test')
+        )
+        self.check_held_out(scored, train, 'train')
+        # Images without labels may be tested on: that is how unsupervised domain adaptation is.
+        if not isinstance(scored, UnlabelledDomain):
+            self.check_held_out(scored, test, 'test')
+        calibration = self.calibration_loader(train)
+        supernet = build_supernet(self.config)
+        if not searched:
+            check_search(self.searching_config(), supernet, calibration, scored, self.costs)
+        if not tested:
+            check_metrics(self.config, 'test', supernet, calibration, test)
 
     def check_held_out(self, scored: Dataset, other: Dataset, part: str) -> None:
         """Whether what the search is scored on is left out of another part."""
@@ -200,24 +209,16 @@ class Adaptation:
 
         def train(config: Config) -> dict[str, Any]:
             runner = build_runner(config)
-            try:
-                load_strict(unwrapped(runner.model).backbone, self.supernet, 'backbone.')
-            except InputError as error:
-                raise InputError(
-                    f'--supernet: expected space {self.costs.space.name!r}, as wide as in '
-                    f'{self.name}: {error}'
-                ) from error
-            runner.register_hook(LabelRangeHook())
-            hook = HOOKS.build(sampling_hooks(config.custom_hooks)[0])
+            self.load_supernet(unwrapped(runner.model).backbone)
+            # The one that trains: with cost_bins it draws by what it has measured there.
+            hook = next(hook for hook in runner.hooks if isinstance(hook, ArchSamplingHook))
             return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
 
         return run_once(config, self.work_dir / 'supernet', train)
 
     def search(self, supernet: dict[str, Any]) -> dict[str, Any]:
         """Searches the fine-tuned supernet by the target's metric on the held-out part."""
-        config = copy.deepcopy(self.config)
-        config.search_loop = self.stages['search_loop']
-        config = search_config(config)
+        config = search_config(self.searching_config())
         config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
         for key in ('arch', 'init_cfg'):
             config.model.backbone.pop(key, None)
@@ -249,6 +250,12 @@ class Adaptation:
             return dict(seconds=time.monotonic() - started, operations=operations)
 
         return run_once(config, self.work_dir / 'search', search)
+
+    def searching_config(self) -> Config:
+        """The config with its search."""
+        config = copy.deepcopy(self.config)
+        config.search_loop = self.stages['search_loop']
+        return config
 
     def fine_tune_subnet(self) -> dict[str, Any]:
         """Trains the found subnet on from the weights it has in the fine-tuned supernet, neck and
@@ -354,7 +361,7 @@ class Adaptation:
         """Trains a subnet and tests it on the test set, read for nothing else."""
         arch = unwrapped(runner.model).backbone.arch
         result = self.train(runner, lambda iteration: arch)
-        metrics = {key: float(value) for key, value in runner.test().items()}
+        metrics = numbers(runner.test())
         return result | dict(
             metrics=metrics, arch=self.costs.space.encode(arch), costs=self.costs.arch_costs(arch)
         )
@@ -362,8 +369,8 @@ class Adaptation:
     def write_source_weights(self, folder: Path, source: Arch) -> str:
         """Writes ``start.pth``: the backbone of the source arch with its weights. Another arch
         takes of it what it has too."""
-        model = self.build_supernet()
-        load_strict(model.backbone, self.supernet, 'backbone.')
+        model = build_supernet(self.config)
+        self.load_supernet(model.backbone)
         with recalibrated_bn(model, source, self.calibration_loader()):
             state = {
                 key: value
@@ -375,34 +382,53 @@ class Adaptation:
         barrier()
         return str(folder / 'start.pth')
 
-    def calibration_loader(self) -> DataLoader:
-        """The batches that the search recalibrates BN with."""
+    def calibration_loader(self, train: Dataset | None = None) -> DataLoader:
+        """The batches that the search recalibrates BN with.
+
+        Args:
+            train: The dataset of ``train_dataloader``, where it is built already.
+        """
         loop = self.stages['search_loop']
         settings = arch_evaluation(
             self.config,
             calibration_dataloader=loop.get('calibration_dataloader'),
             calibration_batches=loop.get('calibration_batches'),
         )
-        return calibration_loader(
-            settings['calibration_dataloader'], settings['calibration_batches']
-        )
+        data = settings['calibration_dataloader']
+        if train is not None and data['dataset'] == self.config.train_dataloader.dataset:
+            data = dict(data, dataset=train)
+        return calibration_loader(data, settings['calibration_batches'])
 
-    def build_supernet(self) -> BaseModel:
-        """The target's model with a supernet as its backbone, untrained."""
-        config = copy.deepcopy(self.config.model)
-        config.backbone.update(arch=None, init_cfg=None)
-        config.setdefault('data_preprocessor', self.config.get('data_preprocessor'))
-        # Its norms see one process's images; a synchronised one would not run on a CPU at all.
-        model = revert_sync_batchnorm(MODELS.build(config)).to(get_device())
-        check_channels(model)
-        return model
+    def load_supernet(self, backbone: SearchableBackbone) -> None:
+        """Gives a backbone the weights of the source's supernet.
+
+        Raises:
+            InputError: There is no such checkpoint, it has no backbone, or one of another space or
+                width.
+        """
+        try:
+            state = load_checkpoint(self.supernet)['state_dict']
+        except InputError as error:
+            raise InputError(f'--supernet: {error}') from error
+        if not any(key.startswith('backbone.') for key in state):
+            raise InputError(
+                f'--supernet: {self.supernet}: none of its {len(state)} tensors is below '
+                f"'backbone.': expected a checkpoint of a training of the source's supernet"
+            )
+        try:
+            load_strict(backbone, self.supernet, 'backbone.')
+        except InputError as error:
+            raise InputError(
+                f'--supernet: expected space {backbone.space.name!r}, as wide as in {self.name}: '
+                f'{error}'
+            ) from error
 
     # ----------------------------------------------------------------------------------------------
 
     @cached_property
     def costs(self) -> CostTable:
         """Costs of the archs in the target's model."""
-        costs = measure_costs(self.build_supernet(), self.stages['search_loop']['input_size'])
+        costs = measure_costs(build_supernet(self.config), self.stages['search_loop']['input_size'])
         for note in costs.notes:
             print_log(note, 'current')
         return costs
@@ -440,7 +466,8 @@ def check_adaptation_config(config: Config) -> None:
     """Whether a config says what each step needs.
 
     Raises:
-        InputError: A key or the sampling hook is missing, or the search's data are the test's.
+        InputError: A key or the sampling hook is missing, a loader of a stage cannot be built, or
+            the search's data are the test's.
     """
     name, scope = config.filename or 'config', config.get('default_scope')
     needed = (
@@ -466,6 +493,10 @@ def check_adaptation_config(config: Config) -> None:
             f'one path would be trained'
         )
     search_config(config)
+    for stage in ('supernet_stage', 'subnet_stage'):
+        merged = copy.deepcopy(config)
+        merged.merge_from_dict(merged.get(stage) or {})
+        check_loaders(merged)
     sets = [
         {
             key: value

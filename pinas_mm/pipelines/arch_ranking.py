@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ..checkpoint import load_checkpoint
 from ..costs import CostTable, measure_costs
-from ..engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
+from ..engine.loaders import arch_evaluation, calibration_loader, seeded_loader, whole_set_loader
 from ..errors import InputError
 from ..evaluation import LabelLikelihood
 from ..models.backbones import supernet_of
@@ -243,7 +243,7 @@ def _advance(
 
 @torch.no_grad()
 def _minibatch(runner: Runner, seed: int) -> Tensor:
-    loader = calibration_loader(arch_evaluation(runner.cfg)['calibration_dataloader'], 1, seed)
+    loader = seeded_loader(arch_evaluation(runner.cfg)['calibration_dataloader'], 1, seed)
     return _mm_model(runner).data_preprocessor(next(iter(loader)), False)['inputs'][:MINIBATCH]
 
 

@@ -16,14 +16,18 @@ from torch.utils.data import DataLoader
 
 from ..checkpoint import load_checkpoint
 from ..costs import measure_costs
+from ..engine.data_settings import fill_in_from_data
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.dsnas_hook import HAND_OVER, DSNASHook
 from ..engine.hooks.training_time_hook import training_seconds
+from ..engine.loader_settings import check_loaders
 from ..engine.loaders import arch_evaluation, calibration_loader
-from ..engine.runner import build_runner
+from ..engine.metric_check import check_metrics
+from ..engine.runner import build_runner, init_ranks
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..registry import HOOKS, OPTIM_WRAPPERS, class_of
+from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..spaces.subnet_file import SubnetFile
 from ..strategies import DSNASMixin
@@ -31,7 +35,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
 from ..subnets.write import write_subnet
 from ..unwrap import unwrapped
-from .stages import init_ranks, run_once
+from .stages import is_done, run_once
 
 SECOND_STAGE = 'second_stage'
 
@@ -52,12 +56,16 @@ def run_stages(config: Config) -> dict[str, Any]:
         What ``dsnas.json`` holds: arch, metrics, costs, seconds of the stages.
 
     Raises:
-        InputError: The config is not one of DSNAS, or the work dir has a stage of another config;
-            the message names the keys that differ, with both values.
+        InputError: The config is not one of DSNAS, its metrics cannot be computed, or the work dir
+            has a stage of another config; the message names the keys that differ, with both values.
     """
     check_dsnas_config(config)
+    fill_in_from_data(config)
     init_ranks(config)
     work_dir = Path(config.work_dir)
+    if not is_done(work_dir / 'train'):
+        for phase in ('val', 'test'):
+            check_metrics(config, phase)
     run_once(first_stage_config(config), work_dir / 'search', search)
     hand_over = work_dir / 'search' / HAND_OVER  # here also where the work dir was moved
     result = run_once(
@@ -75,8 +83,8 @@ def check_dsnas_config(config: Config) -> None:
     """Whether a config is one of DSNAS.
 
     Raises:
-        InputError: It has another optimiser wrapper, no hook that ends the first stage, or one that
-            draws archs too.
+        InputError: It has another optimiser wrapper, no hook that ends the first stage, one that
+            draws archs too, or a loader that cannot be built.
     """
     name, scope = config.filename or 'config', config.get('default_scope')
     wrapper = config.get('optim_wrapper') or {}
@@ -97,6 +105,10 @@ def check_dsnas_config(config: Config) -> None:
             f'{name}: custom_hooks has ArchSamplingHook, but {found} draws the archs itself: '
             f'leave the hook out'
         )
+    check_loaders(config)
+    second = copy.deepcopy(config)
+    second.merge_from_dict(second.pop(SECOND_STAGE, None) or {})
+    check_loaders(second)
 
 
 def first_stage_config(config: Config) -> Config:
@@ -165,6 +177,7 @@ def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
                 space=meta['space'],
                 arch=arch,
                 widen_factor=meta['widen_factor'],
+                in_channels=model.backbone.in_channels,
                 scores=metrics,
                 costs=costs,
                 config=Path(config.filename or '').name,
@@ -198,5 +211,5 @@ def bn_loader(config: Config) -> DataLoader:
 def final_metrics(runner: Runner) -> dict[str, float]:
     """The metrics of the test set, or, where a config has none, of the validation set."""
     if runner.cfg.get('test_dataloader') is not None:
-        return dict(runner.test())
-    return dict(runner.val()) if runner.cfg.get('val_dataloader') is not None else {}
+        return numbers(runner.test())
+    return numbers(runner.val()) if runner.cfg.get('val_dataloader') is not None else {}

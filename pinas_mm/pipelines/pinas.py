@@ -1,5 +1,6 @@
 """The Pi-NAS method in four stages, and trainings of other configs with the found subnet."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,20 @@ from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoint import load_strict
 from ..engine.config import load_config
+from ..engine.data_check import check_data
+from ..engine.data_settings import compare_splits
+from ..engine.loader_settings import check_loaders
+from ..engine.metric_check import check_metrics, check_search
 from ..engine.runner import build_runner
 from ..engine.search_config import search_config
 from ..engine.search_loop import SearchLoop
 from ..errors import InputError
+from ..scoring.arch_metrics import numbers
 from ..search.history import Record
 from ..search.search import ranked, to_record
 from ..spaces import Arch
-from .stages import run_once
+from ..spaces.subnet_file import SubnetFile
+from .stages import is_done, run_once
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
 # How far MACs of archs of equal cost may be from the found one's, and how many of them are drawn.
@@ -31,12 +38,19 @@ class Pipeline:
         work_dir: Where the folders of the stages are.
         seed: Seed of all stages.
         overrides: Values by dotted key, for the configs of ``STAGES``.
+        stage_overrides: The same for the config of one stage, by its name.
     """
 
     def __init__(
-        self, configs: dict[str, Path], work_dir: Path, seed: int, overrides: dict[str, Any]
+        self,
+        configs: dict[str, Path],
+        work_dir: Path,
+        seed: int,
+        overrides: dict[str, Any],
+        stage_overrides: Mapping[str, dict[str, Any]] | None = None,
     ) -> None:
         self.configs, self.work_dir, self.seed, self.overrides = configs, work_dir, seed, overrides
+        self.stage_overrides = stage_overrides or {}
 
     def run(self, num_random: int) -> list[dict[str, Any]]:
         """Runs the stages that are not done yet.
@@ -50,9 +64,14 @@ class Pipeline:
             in %.
 
         Raises:
-            InputError: A config cannot be read, a stage was run under another config, or no arch
-                has the cost of the found one.
+            InputError: A config cannot be read, its loaders or its search cannot be built, its
+                metrics not be computed, stages hold out other parts of the same images, a stage
+                was run under another config, or no arch has the cost of the found one.
         """
+        for stage in self.configs:  # before the first of them takes hours
+            check_loaders(self.config(stage, {}))
+        self.check_splits()
+        self.check_metrics()
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train(
             'linear',
@@ -62,6 +81,36 @@ class Pipeline:
         for row in rows:
             row['test'] = self.finetune(self.work_dir / 'search' / folder_of(row['name']))
         return rows
+
+    def check_data(self) -> None:
+        """Reads every image of the configs of all stages and transfers.
+
+        Raises:
+            InputError: Some cannot be read; they are listed.
+        """
+        check_data(*(self.config(stage, {}) for stage in self.configs))
+
+    def check_splits(self) -> None:
+        """Whether no stage learns from images that another is scored on. Transfers have data of
+        their own."""
+        compare_splits({stage: self.config(stage, {}) for stage in STAGES if stage in self.configs})
+
+    def check_metrics(self) -> None:
+        """Computes the metrics of every stage and transfer that is not done once, and builds the
+        search, before hours of training."""
+        searched = self.config('search', {}).model.backbone
+        for stage in self.configs:
+            folder = 'finetune/searched' if stage == 'finetune' else stage
+            if stage == 'learn' or is_done(self.work_dir / folder):
+                continue
+            config = self.config(stage, {})
+            if stage == 'search':
+                check_search(config)  # its own test set is read by nothing
+                continue
+            if stage != 'linear':
+                set_searched_size(config, searched)
+            for phase in ('val', 'test'):
+                check_metrics(config, phase)
 
     def search(self, learned: str, linear: str, num_random: int) -> list[dict[str, Any]]:
         """Searches and chooses archs of equal cost, unless that is done; writes a subnet for each.
@@ -107,7 +156,8 @@ class Pipeline:
 
     def config(self, stage: str, changes: dict[str, Any]) -> Config:
         """The stage's config with the seed, the overrides and ``changes``."""
-        config = load_config(self.configs[stage], self.overrides if stage in STAGES else {})
+        overrides = self.overrides | self.stage_overrides.get(stage, {}) if stage in STAGES else {}
+        config = load_config(self.configs[stage], overrides)
         config.merge_from_dict({'randomness.seed': self.seed} | changes)
         return config
 
@@ -169,7 +219,7 @@ class Pipeline:
         def train_and_test(config: Config) -> dict[str, float]:
             runner = build_runner(config)
             runner.train()
-            return {key: float(value) for key, value in runner.test().items()}
+            return numbers(runner.test())
 
         return run_once(
             self.config(stage, self.with_subnet(subnet)), self.work_dir / folder, train_and_test
@@ -186,3 +236,21 @@ class Pipeline:
 def folder_of(name: str) -> str:
     """The folder of an arch of the table."""
     return name.replace(' ', '_')
+
+
+def set_searched_size(config: Config, searched: Mapping[str, Any]) -> None:
+    """Gives a config that takes the found subnet the width and the image channels of the searched
+    backbone. It leaves them to the subnet file, which is not there yet.
+
+    Raises:
+        InputError: It states others.
+    """
+    backbone = config.model.backbone
+    for key in ('widen_factor', 'in_channels'):
+        size = searched.get(key) or getattr(SubnetFile, key)
+        if backbone.get(key) not in (size, None):
+            raise InputError(
+                f'{config.filename}: model.backbone.{key}={backbone[key]}, but the search has '
+                f'{size}: leave it out, since the subnet file has it'
+            )
+        backbone[key] = size

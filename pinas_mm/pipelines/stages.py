@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import barrier, broadcast_object_list, init_dist, is_distributed, is_main_process
+from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 from mmengine.runner import find_latest_checkpoint
 
@@ -18,6 +18,8 @@ from ..registry import with_type_names
 from ..settings import changed_settings, plain_settings
 
 STAGE = 'stage.json'
+# What a stage that was stopped can go on from: mmengine's checkpoints, the history of a search.
+KEPT = ('last_checkpoint', 'history.jsonl')
 
 
 def run_once(
@@ -36,7 +38,8 @@ def run_once(
 
     Raises:
         InputError: The folder has the stage of another config, and the message names the keys that
-            differ, with both values; or files of another run.
+            differ, with both values; or files of another run. A stage that failed before it had
+            anything to keep does not count: its config may be corrected.
     """
     path = folder / STAGE
     scope = config.get('default_scope')
@@ -44,6 +47,7 @@ def run_once(
     wanted.pop('work_dir', None)
     found = json.loads(path.read_text()) if path.exists() else None
     foreign = found is None and folder.exists() and any(folder.iterdir())
+    kept = any((folder / name).exists() for name in KEPT)
     barrier()  # every rank has looked before one writes
     if foreign:
         raise InputError(
@@ -51,7 +55,8 @@ def run_once(
             '--work-dir'
         )
     if found is not None:
-        if changes := changed_settings(found['config'], wanted):
+        changes = changed_settings(found['config'], wanted)
+        if changes and (kept or 'result' in found):
             raise InputError(
                 f'{folder}: made with another config: {changes}; choose another --work-dir'
             )
@@ -64,11 +69,10 @@ def run_once(
     return result[0]
 
 
-def init_ranks(config: Config) -> None:
-    """Starts the ranks that a config's launcher asks for, before its first Runner would: stages
-    look at files together."""
-    if config.get('launcher', 'none') != 'none' and not is_distributed():
-        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
+def is_done(folder: Path) -> bool:
+    """Whether the stage of a folder has its result, so that :func:`run_once` would run nothing."""
+    path = folder / STAGE
+    return path.exists() and 'result' in json.loads(path.read_text())
 
 
 def into_folder(config: Config, folder: Path, resume: bool) -> Config:

@@ -27,6 +27,7 @@ from ..models.backbones import SearchableBackbone
 from ..private_api import loader_configs
 from ..ranking.truth import TruthTable
 from ..registry import HOOKS, MODELS, class_of, with_type_names
+from ..scoring.arch_metrics import numbers
 from ..settings import changed_settings, plain_settings
 from ..spaces import Arch, SearchSpace
 
@@ -74,7 +75,7 @@ class TruthTrainer:
             loader['dataset'] = self._dataset(loader['dataset'])
         try:
             runner.train()
-            metrics = runner.test()
+            metrics = numbers(runner.test())
         finally:
             # Each training would leave a file open; and a closed one may stay with no logger:
             # mmengine writes to its stream.
@@ -94,7 +95,7 @@ class TruthTrainer:
                 f'the test gives no {self.score!r}, but {", ".join(metrics)}: choose one with '
                 f'--score'
             )
-        return float(metrics[self.score])
+        return metrics[self.score]
 
     def _dataset(self, config: Any) -> Any:
         key = repr(config)

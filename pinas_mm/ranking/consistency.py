@@ -203,12 +203,13 @@ def _similarities(maps: list[Tensor]) -> dict[str, Tensor]:
     by_image = [
         cosines(torch.stack([values[i].flatten() for values in maps])) for i in range(len(maps[0]))
     ]
-    return dict(
+    similar = dict(
         distance=torch.stack(by_image).mean(dim=0),
         cka_distance=linear_cka(maps),
         mean_distance=cosines(torch.stack([values.mean(dim=(0, 2, 3)) for values in maps])),
         variance_distance=cosines(torch.stack([values.var(dim=(0, 2, 3)) for values in maps])),
     )
+    return {name: values.cpu() for name, values in similar.items()}  # read one by one
 
 
 def _distance(

@@ -103,9 +103,12 @@ class TruthTable:
         networks = self.networks()
         if not LEAST_ARCHS <= num_archs <= len(networks):
             raise InputError(
-                f'{num_archs} archs asked of {self.source}: expected at least {LEAST_ARCHS}, and '
-                f'at most the '
-                f'{len(networks):,} distinct networks it has'
+                f'{num_archs} archs asked of {self.source}: expected at least {LEAST_ARCHS}, '
+                + (
+                    f'and at most the {len(networks):,} distinct networks it has'
+                    if len(networks) >= LEAST_ARCHS
+                    else f'of a larger table: it has {len(networks)} distinct networks'
+                )
             )
         rng = np.random.default_rng(seed)
         if sampling == 'uniform':

@@ -33,7 +33,7 @@ def zero_cost_scores(
         backbone: A supernet; its weights are not read, a copy with fresh ones is scored.
         archs: The archs.
         costs: MACs and params of the archs.
-        images: One minibatch ``(N, 3, H, W)`` as the backbone gets it, for NASWOT; 128 images as
+        images: One minibatch ``(N, C, H, W)`` as the backbone gets it, for NASWOT; 128 images as
             published.
         repeats: Initialisations, seeded 0, 1, ..., over which synflow and NASWOT are averaged. One
             is enough: two of them order the archs of NAS-Bench-Macro at a tau of 0.98.
@@ -81,16 +81,17 @@ def depth(space: SearchSpace, archs: Sequence[Arch]) -> np.ndarray:
 
 def freshly_initialised(backbone: SearchableBackbone, seed: int) -> SearchableBackbone:
     """A copy with new weights, PyTorch's defaults as both papers have them: no residual branch
-    starts at zero. It is in train mode."""
-    fresh = copy.deepcopy(backbone)
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    starts at zero. They are drawn on the CPU, so that a GPU gets the same. It is in train mode."""
+    device = next(backbone.parameters()).device
+    fresh = copy.deepcopy(backbone).cpu()
+    with torch.random.fork_rng(devices=()):
+        torch.default_generator.manual_seed(seed)
         for module in fresh.modules():
             if hasattr(module, 'reset_parameters'):
                 module.reset_parameters()
     for module in fresh.modules():
         module.training = True  # not train(): frozen_stages and norm_eval are for training
-    return fresh.requires_grad_(True)
+    return fresh.requires_grad_(True).to(device)
 
 
 def linearised(backbone: SearchableBackbone) -> SearchableBackbone:
@@ -124,7 +125,7 @@ def synflow(linear: SearchableBackbone, arch: Arch, size: tuple[int, int]) -> fl
         size: Height and width of the input in pixels.
     """
     example = next(linear.parameters())
-    ones = torch.ones(1, 3, *size, dtype=example.dtype, device=example.device)
+    ones = torch.ones(1, linear.in_channels, *size, dtype=example.dtype, device=example.device)
     with borrowed(linear):  # BN is the identity, so there are no statistics to warn of
         linear.set_arch(arch)
         total = sum(feature.sum() for feature in linear(ones))
@@ -135,10 +136,12 @@ def synflow(linear: SearchableBackbone, arch: Arch, size: tuple[int, int]) -> fl
         if isinstance(module, nn.Conv2d | nn.Linear)
     ]
     gradients = torch.autograd.grad(total, weights, allow_unused=True)
-    flow = sum(
-        float((weight.detach() * gradient).sum())
-        for weight, gradient in zip(weights, gradients)
-        if gradient is not None
+    flow = float(
+        sum(
+            (weight.detach() * gradient).sum()
+            for weight, gradient in zip(weights, gradients)
+            if gradient is not None
+        )
     )
     return float(np.log(flow)) if flow > 0 else -np.inf
 
@@ -151,10 +154,15 @@ def naswot(fresh: SearchableBackbone, arch: Arch, images: Tensor) -> float:
     Two images' codes agree in so many units as the kernel's entry says; a network that tells a
     minibatch's images apart has a large determinant.
 
+    All activations that run count. The published code counts those that a backward pass came by,
+    which in its networks are all: ``none`` is a product with zero there, so that a gradient of
+    zeros also reaches edges of a NAS-Bench-201 cell that lead nowhere. It also counts an activation
+    once more for a module around it whose class has ReLU in its name; here each counts once.
+
     Args:
         fresh: A supernet at initialisation, BN in train mode.
         arch: The arch.
-        images: A minibatch ``(N, 3, H, W)``; the kernel is N by N.
+        images: A minibatch ``(N, C, H, W)``; the kernel is N by N.
     """
     kernel = torch.zeros(len(images), len(images), dtype=torch.float64, device=images.device)
 

@@ -2,11 +2,14 @@
 
 import copy
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric, Evaluator
+from torch import Tensor
+
+from ..errors import InputError, warn_once
 
 Metrics = dict[str, float]
 
@@ -71,21 +74,129 @@ def _held(value: Any, seen: set[int]) -> Iterator[Any]:
             yield from _held(item, seen)
 
 
-def compute_metrics(evaluator: Evaluator) -> Metrics:
-    """The metrics of what an mm evaluator has processed on this rank.
+class ArchMetrics:
+    """The metrics of one arch, of the samples it was given so far and of no others.
 
-    Not ``Evaluator.evaluate``: that gathers every rank's results, and ranks hold different archs.
+    mmdet's ``CocoMetric`` counts every image of its annotation file. So here it is told which were
+    read: a held-out part, ``score_samples`` or a race leave images out.
+
+    Args:
+        evaluator: An evaluator of this arch's own that has processed nothing yet.
     """
-    scores: Metrics = {}
+
+    def __init__(self, evaluator: Evaluator) -> None:
+        self.evaluator = evaluator
+        self.image_ids: list[Any] = []  # one for each sample
+        self.silent: list[str] = []  # the metrics that computed nothing
+
+    def process(self, data_samples: Sequence[Any], data_batch: Any = None) -> None:
+        """Takes a batch of predictions, as :meth:`mmengine.evaluator.Evaluator.process` does."""
+        self.evaluator.process(data_samples=data_samples, data_batch=data_batch)
+        self.image_ids += [
+            sample.get('img_id') if hasattr(sample, 'get') else None for sample in data_samples
+        ]
+
+    def compute(self) -> Metrics:
+        """The metrics that are numbers.
+
+        Not ``Evaluator.evaluate``: that gathers every rank's results, and ranks hold different
+        archs.
+
+        Raises:
+            InputError: Two metrics give the same name.
+        """
+        scores: Metrics = {}
+        for metric in self.evaluator.metrics:
+            given = named(metric, compute(metric, metric.results, self.image_ids))
+            if not given:
+                self.silent.append(type(metric).__name__)
+            computed = numbers(given)
+            if shared := sorted(scores.keys() & computed.keys()):
+                raise InputError(
+                    f'two metrics give {shared[0]!r}, the second a {type(metric).__name__}: '
+                    f"expected another name for one of them, such as prefix='second'"
+                )
+            scores |= computed
+            metric.results.clear()
+        return scores
+
+
+def compute(
+    metric: BaseMetric, results: list[Any], image_ids: Sequence[Any]
+) -> Mapping[str, Any] | None:
+    """What a metric computes of some results; the metric stays as it was.
+
+    Args:
+        metric: Any mm metric.
+        results: Some of its ``results``.
+        image_ids: ``img_id`` of the samples that these are of, for a metric that would otherwise
+            count every image of its annotation file.
+    """
+    # It keeps the annotations that it makes of the first results, and the images that they are of.
+    alone = copy.copy(metric)
+    if counts_given_images(alone) and None not in image_ids:
+        alone.img_ids = list(image_ids)
+    return alone.compute_metrics(results)
+
+
+def counts_given_images(metric: BaseMetric) -> bool:
+    """Whether a metric counts the images of ``img_ids``, as mmdet's ``CocoMetric``, and is not told
+    yet which. (mmdet gives ``img_ids`` to ``LVISMetric`` too, and lvis does not read it.)"""
+    return (
+        getattr(metric, 'img_ids', ()) is None
+        and hasattr(metric, '_coco_api')
+        and not hasattr(metric, '_lvis_api')
+    )
+
+
+def check_images_read(evaluator: Evaluator, num_images: int) -> None:
+    """Whether every metric with annotations of its own counts what is read and nothing else.
+
+    Args:
+        evaluator: The metrics.
+        num_images: How many samples are read.
+
+    Raises:
+        InputError: A metric would count images that are left out.
+    """
     for metric in evaluator.metrics:
-        prefix = f'{metric.prefix}/' if metric.prefix else ''
-        computed = metric.compute_metrics(metric.results)
-        metric.results.clear()
-        # Not all that metrics give are numbers: a confusion matrix is not.
-        numbers = {
-            name: value
-            for name, value in computed.items()
-            if np.size(value) == 1 and not isinstance(value, str)
-        }
-        scores |= {f'{prefix}{name}': float(value) for name, value in numbers.items()}
-    return scores
+        # mmdet's panoptic metric has a folder where it scores each image as it comes.
+        if counts_given_images(metric) or getattr(metric, 'tmp_dir', None) is not None:
+            continue
+        for index in _held([metric], set()):
+            annotated = len(getattr(index, 'imgs', ())) if hasattr(index, 'anns') else num_images
+            if annotated > num_images:
+                raise InputError(
+                    f'{type(metric).__name__} counts the {annotated} images of its annotations, '
+                    f'and {num_images} are read: expected annotations of these alone and no '
+                    f'score_samples, or a metric that counts what it is given, such as CocoMetric'
+                )
+
+
+def named(metric: BaseMetric, computed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a metric computed, under the names that mmengine gives it: with the metric's prefix."""
+    prefix = f'{metric.prefix}/' if metric.prefix else ''
+    return {f'{prefix}{name}': value for name, value in (computed or {}).items()}
+
+
+def numbers(metrics: Mapping[str, Any]) -> Metrics:
+    """Those of some metrics that are one number each, as floats: numbers of Python and numpy, and
+    tensors and arrays of one element. All else is left out (a confusion matrix, None, a dict of
+    figures per class), and that is said once for each name."""
+    found = {name: as_number(value) for name, value in metrics.items()}
+    for name, number in found.items():
+        if number is None:
+            warn_once(
+                f'metric {name!r} is a {type(metrics[name]).__name__} and not a number: it is left '
+                f'out of the scores'
+            )
+    return {name: number for name, number in found.items() if number is not None}
+
+
+def as_number(value: Any) -> float | None:
+    """A number as a float, None for anything else."""
+    if isinstance(value, Tensor):
+        return float(value) if value.numel() == 1 and not value.is_complex() else None
+    if isinstance(value, np.ndarray | np.generic):
+        return float(value.item()) if value.size == 1 and value.dtype.kind in 'biuf' else None
+    return float(value) if isinstance(value, int | float) else None

@@ -23,6 +23,8 @@ from .preprocessed_batch import preprocessed_once
 
 # Below this many images the statistics of a batch say too little.
 MIN_CALIBRATION_BATCH = 16
+# Below this many in all, a mean over images is off by more than an eighth of their spread.
+MIN_CALIBRATION_IMAGES = 64
 # Where a config does not say how many batches: as published for Pi-NAS.
 CALIBRATION_BATCHES = 49
 
@@ -149,7 +151,8 @@ class RecalibratedSupernet:
             if size < MIN_CALIBRATION_BATCH:
                 raise InputError(
                     f'a batch of {size} images for BN recalibration: expected at least '
-                    f'{MIN_CALIBRATION_BATCH}'
+                    f'{MIN_CALIBRATION_BATCH}, such as '
+                    f'arch_evaluation.calibration_dataloader.batch_size={MIN_CALIBRATION_BATCH}'
                 )
             self.next_batch()
             watching = (
@@ -166,6 +169,12 @@ class RecalibratedSupernet:
                     except NotShareableError:
                         raise
                     except Exception as error:
+                        if 'Expected more than 1 value per channel' in str(error):  # torch's BN
+                            raise InputError(
+                                f'a batch of {size} images leaves a BN layer with 1 value per '
+                                f'channel, which has no variance: expected larger images, or '
+                                f'arch_evaluation.calibration_dataloader.batch_size={2 * size}'
+                            ) from error
                         raise ArchError(arch) from error
                     done += 1
                     yield done

@@ -5,22 +5,25 @@ One pass over the data serves many archs: each batch is read and decoded once, a
 in common runs once."""
 
 import copy
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from mmengine.evaluator import Evaluator
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, BaseTTAModel
 from torch import nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Subset
 
-from ..errors import InputError
+from ..datasets.wrappers import metainfo
+from ..errors import InputError, TooFewSamplesError
 from ..models.backbones import searchable_backbone_of
 from ..search.search import Failure
 from ..spaces import Arch
-from ..unwrap import unwrapped
-from .arch_metrics import Metrics, NotCopyableError, compute_metrics, empty_copy
+from ..unwrap import unwrapped, without_ranks
+from .arch_metrics import ArchMetrics, Metrics, NotCopyableError, check_images_read, empty_copy
 from .bn_recalibration import (
     ArchError,
     RecalibratedSupernet,
@@ -28,10 +31,14 @@ from .bn_recalibration import (
     recalibrated_bn,
     supernet_borrowed,
 )
+from .finite_outputs import check_predictions, finite_features
 from .race import Race
 
 if TYPE_CHECKING:
     from mmengine.runner import Runner
+
+# Enough for metrics that need several samples or classes.
+FEW = 64
 
 
 class ArchEvaluator:
@@ -41,7 +48,8 @@ class ArchEvaluator:
     evaluated with it.
 
     Args:
-        model: The model that holds the supernet.
+        model: The model that holds the supernet; with test-time augmentation around it, its merged
+            predictions are scored.
         calibration_loader: Batches for BN recalibration, the same at every pass; disjoint from
             ``loader``'s samples.
         loader: Batches to score on. Every rank reads the whole set.
@@ -54,6 +62,8 @@ class ArchEvaluator:
         race: Drops archs while batches come in, see :class:`Race`; the scores of dropped archs are
             those of the samples they saw.
         on_progress: Called as ``on_progress(done, total)`` after every arch and batch.
+        score: The metric that archs are compared by. An arch without it has failed where a metric
+            computed nothing, as mmdet's do without a detection.
 
     Raises:
         InputError: The model has no supernet, or a loader has no data.
@@ -70,8 +80,10 @@ class ArchEvaluator:
         fold_bn: bool = False,
         race: Race | None = None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
+        score: str | None = None,
     ) -> None:
         self.model: BaseModel = unwrapped(model)
+        self.outer = without_ranks(model)
         self.backbone = searchable_backbone_of(self.model)
         for name, data in (('calibration', calibration_loader), ('scoring', loader)):
             if len(data) == 0:
@@ -84,11 +96,13 @@ class ArchEvaluator:
         self.loader = loader
         self.build_metrics = build_metrics
         self.metrics = self._new_metrics()  # to be copied: some read a large annotation file
+        check_images_read(self.metrics, len(list(loader.sampler)))
         self.autocast = autocast
         self.share_prefixes = share_prefixes
         self.fold_bn = fold_bn
         self.race = race
         self.on_progress = on_progress
+        self.score = score
 
     def evaluate(self, archs: Sequence[Arch]) -> list[Metrics | Failure]:
         """One dict of metrics per arch, in their order; a :class:`Failure` for an arch that raised.
@@ -104,6 +118,59 @@ class ArchEvaluator:
             alive = self._recalibrate(supernet, alive, results)
             self._score(supernet, alive, results)
         return [results[arch] for arch in archs]
+
+    def predict(self, batch: Any) -> Any:
+        """The model's predictions for a batch. (mmengine's test-time augmentation has a test step
+        alone.)"""
+        if isinstance(self.outer, BaseTTAModel):
+            return self.outer.test_step(batch)
+        return self.model.val_step(batch)
+
+    def check(self, key: str = 'val_evaluator') -> None:
+        """Computes the metrics of one arch on two samples, or on 64 where they need more: what
+        fails here would fail after hours of training or calibration.
+
+        Args:
+            key: Where the metrics stand in the config.
+
+        Raises:
+            InputError: A metric cannot be computed, or none gives ``score``. Nothing is said where
+                a metric computes nothing, as mmdet's do without a detection, or needs samples of
+                its choice.
+        """
+        arch = self.backbone.space.sample(np.random.default_rng(0))
+        first = itertools.islice(
+            self.calibration_loader.sampler, self.calibration_loader.batch_size
+        )
+        with recalibrated_bn(
+            self.model, arch, _part(self.calibration_loader, first), self.autocast
+        ):
+            problem = self._problem(2) and self._problem(FEW)
+        if problem:
+            kinds = ', '.join(type(metric).__name__ for metric in self.metrics.metrics)
+            raise InputError(f'{key} ({kinds}): {problem}')
+
+    def _problem(self, num_samples: int) -> str | None:
+        """Why the metrics of the active arch cannot be computed on so many samples."""
+        order = list(self.loader.sampler)
+        chosen = order[:: max(1, len(order) // num_samples)][:num_samples]
+        metrics = self._own_metrics()
+        for batch in _part(self.loader, chosen):
+            with autocast(self.model, self.autocast), torch.no_grad():
+                predictions = self.predict(batch)
+            try:
+                metrics.process(predictions, batch)
+            except Exception as error:
+                return f'it cannot take a sample: {_line(error)}'
+        try:
+            computed = metrics.compute()
+        except TooFewSamplesError:
+            return None
+        except Exception as error:
+            return f'it cannot be computed on {len(chosen)} samples: {_line(error)}'
+        if self.score is None or self.score in computed or metrics.silent:
+            return None
+        return f'score={self.score!r} is not among the metrics evaluated: {sorted(computed)}'
 
     @contextmanager
     def recalibrated(self, arch: Arch) -> Iterator[None]:
@@ -144,12 +211,12 @@ class ArchEvaluator:
         archs: list[Arch],
         results: dict[Arch, Metrics | Failure],
     ) -> None:
-        evaluators = {arch: self._own_metrics() for arch in archs}
+        metrics = {arch: self._own_metrics() for arch in archs}
         standing = None if self.race is None else self.race.start(archs, len(self.loader))
         total, done, running = (
             len(archs),
             len(archs) * len(self.calibration_loader),
-            dict(evaluators),
+            dict(metrics),
         )
         for batch in self.loader:
             if not running:  # every arch has failed
@@ -159,9 +226,10 @@ class ArchEvaluator:
                 for arch in list(running):
                     supernet.set_arch(arch)
                     try:
-                        running[arch].process(
-                            data_samples=self.model.val_step(batch), data_batch=batch
-                        )
+                        with finite_features(self.backbone):
+                            predictions = self.predict(batch)
+                        check_predictions(predictions)
+                        running[arch].process(predictions, batch)
                         if standing is not None:
                             standing.add(arch, running[arch])
                     except InputError:
@@ -174,29 +242,46 @@ class ArchEvaluator:
             if standing is not None:
                 for arch in standing.losers(list(running)):
                     del running[arch]
-        for arch, evaluator in evaluators.items():
+        for arch, processed in metrics.items():
             if arch not in results:
                 try:
-                    results[arch] = compute_metrics(evaluator) | (
-                        standing.report(arch) if standing else {}
-                    )
+                    computed = processed.compute()
+                    if processed.silent and self.score not in (None, *computed):
+                        names = ', '.join(processed.silent)
+                        results[arch] = Failure(f'no {self.score}: {names} computed nothing')
+                    else:
+                        results[arch] = computed | (standing.report(arch) if standing else {})
+                except InputError:
+                    raise
                 except Exception as error:
                     results[arch] = Failure.of(error)
 
-    def _own_metrics(self) -> Evaluator:
+    def _own_metrics(self) -> ArchMetrics:
         """The metrics of one arch."""
         try:
-            return empty_copy(self.metrics, shared=self.model.modules())
+            return ArchMetrics(empty_copy(self.metrics, shared=self.model.modules()))
         except NotCopyableError:
-            return self._new_metrics()
+            return ArchMetrics(self._new_metrics())
 
     def _new_metrics(self) -> Evaluator:
         metrics = self.build_metrics()
-        metrics.dataset_meta = getattr(self.loader.dataset, 'metainfo', None)
+        metrics.dataset_meta = metainfo(self.loader.dataset)
         return metrics
 
     def _progress(self, done: int, num_archs: int) -> None:
         self.on_progress(done, num_archs * (len(self.calibration_loader) + len(self.loader)))
+
+
+def _part(loader: DataLoader, indices: Iterable[int]) -> DataLoader:
+    """Some samples of a loader's dataset as the loader gives them, read in this process."""
+    return DataLoader(
+        Subset(loader.dataset, list(indices)), loader.batch_size, collate_fn=loader.collate_fn
+    )
+
+
+def _line(error: Exception) -> str:
+    text = ' '.join(str(error).split())
+    return text if isinstance(error, InputError) else f'{type(error).__name__}: {text}'
 
 
 def build_arch_evaluator(
@@ -220,14 +305,22 @@ def build_arch_evaluator(
     Raises:
         InputError: Another dtype.
     """
-    if autocast not in (None, 'bfloat16', 'float16'):
-        raise InputError(f"autocast={autocast!r}, expected 'bfloat16', 'float16' or None")
-    dtype = None if autocast is None else getattr(torch, autocast)
     return ArchEvaluator(
         runner.model,
         calibration,
         loader,
         lambda: runner.build_evaluator(copy.deepcopy(evaluator)),
-        dtype,
+        autocast_dtype(autocast),
         **kwargs,
     )
+
+
+def autocast_dtype(name: str | None) -> torch.dtype | None:
+    """The dtype that a config's ``autocast`` names.
+
+    Raises:
+        InputError: Another one than ``'bfloat16'``, ``'float16'`` or None.
+    """
+    if name not in (None, 'bfloat16', 'float16'):
+        raise InputError(f"autocast={name!r}, expected 'bfloat16', 'float16' or None")
+    return None if name is None else getattr(torch, name)

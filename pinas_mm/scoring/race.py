@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.evaluator import BaseMetric
 from mmpretrain.evaluation import Accuracy
 from scipy.stats import norm
 
 from ..errors import InputError
 from ..spaces import Arch
+from .arch_metrics import ArchMetrics, as_number, compute, named
 
 # Below this many samples the mean of differences is not near enough to normal for the test.
 MIN_SAMPLES = 100
@@ -58,19 +59,24 @@ class Standing:
 
     def __init__(self, race: Race, archs: list[Arch], num_batches: int) -> None:
         self.race = race
+        self.metric: int | None = None  # which of an arch's metrics gives the score
         self.values: dict[Arch, list[np.ndarray]] = {arch: [] for arch in archs}
         tests = max(1, len(archs) * (len(archs) - 1) * num_batches)
         self.critical = norm.isf((1 - race.confidence) / tests)
 
-    def add(self, arch: Arch, evaluator: Evaluator) -> None:
-        """Takes in the samples that the evaluator of an arch has processed since the last call.
+    def add(self, arch: Arch, metrics: ArchMetrics) -> None:
+        """Takes in the samples that the metrics of an arch have processed since the last call.
 
         Raises:
+            InputError: No metric gives the score, or it is not the mean of its samples' values.
             ValueError: A sample's value is not a number.
         """
-        metric = _metric(evaluator, self.race.score)
+        if self.metric is None:
+            self.metric = metric_of(metrics, self.race.score)
+        metric = metrics.evaluator.metrics[self.metric]
+        seen = sum(map(len, self.values[arch]))
         self.values[arch].append(
-            per_sample(metric, self.race.score, metric.results[sum(map(len, self.values[arch])) :])
+            per_sample(metric, self.race.score, metric.results[seen:], metrics.image_ids[seen:])
         )
 
     def losers(self, archs: Sequence[Arch]) -> list[Arch]:
@@ -94,17 +100,23 @@ class Standing:
         return dict(samples=float(sum(map(len, self.values[arch]))))
 
 
-def per_sample(metric: BaseMetric, score: str, results: list[Any]) -> np.ndarray:
+def per_sample(
+    metric: BaseMetric, score: str, results: list[Any], image_ids: Sequence[Any]
+) -> np.ndarray:
     """The metric's value for every sample, ``(len(results), )``.
 
     Raises:
         InputError: The metric is not the mean of its samples' values.
         ValueError: A value is not finite.
     """
-    name = score.removeprefix(f'{metric.prefix}/')
+
+    def value(results: list[Any], image_ids: Sequence[Any]) -> float:
+        number = as_number(named(metric, compute(metric, results, image_ids)).get(score))
+        return np.nan if number is None else number
+
     if (
         isinstance(metric, Accuracy)
-        and name == 'top1'
+        and score == f'{metric.prefix}/top1'
         and all('pred_score' in result for result in results)
     ):
         # Thousands of samples times archs: as one array.
@@ -119,10 +131,12 @@ def per_sample(metric: BaseMetric, score: str, results: list[Any]) -> np.ndarray
             predicted == torch.cat([result['gt_label'] for result in results])
         ).double().numpy(force=True)
     else:
-        values = np.array([float(metric.compute_metrics([result])[name]) for result in results])
+        values = np.array(
+            [value([result], [image_id]) for result, image_id in zip(results, image_ids)]
+        )
     if not np.isfinite(values).all():
         raise ValueError(f'{score} of a sample is not finite')
-    whole = float(metric.compute_metrics(results)[name])
+    whole = value(results, image_ids)
     if not np.isclose(values.mean(), whole, rtol=1e-4, atol=1e-4):
         raise InputError(
             f'race: {score} is {whole:g} over {len(results)} samples, but the mean of their own '
@@ -132,12 +146,16 @@ def per_sample(metric: BaseMetric, score: str, results: list[Any]) -> np.ndarray
     return values
 
 
-def _metric(evaluator: Evaluator, score: str) -> BaseMetric:
-    prefix = score.rsplit('/', 1)[0] if '/' in score else None
-    for metric in evaluator.metrics:
-        if (metric.prefix or None) == prefix:
-            return metric
-    raise InputError(
-        f'race: no metric gives {score!r}, there are '
-        f'{[metric.prefix for metric in evaluator.metrics]}'
-    )
+def metric_of(metrics: ArchMetrics, score: str) -> int:
+    """Which of the metrics gives the score. Several may have one prefix.
+
+    Raises:
+        InputError: None of them.
+    """
+    names: list[str] = []
+    for number, metric in enumerate(metrics.evaluator.metrics):
+        computed = named(metric, compute(metric, metric.results, metrics.image_ids))
+        if score in computed:
+            return number
+        names += computed
+    raise InputError(f'race: no metric gives {score!r}, there are {sorted(names)}')

@@ -43,10 +43,11 @@ class History:
 
     Its first line is a header that says what search this is. Then come asked batches: a line per
     record, and a closing line with the number of archs spent and the searcher's state after them. A
-    batch without its closing line was not finished: it is dropped, and asked again.
+    batch without its closing line was not finished: it is dropped, and asked again. The file is
+    made with the first batch, so that a search that fails before leaves nothing.
 
     Args:
-        path: The file, made if it does not exist; None keeps the history in memory alone, as on all
+        path: The file; None keeps the history in memory alone, as on all
             ranks but the first.
         space: The space of its archs.
         header: What must be equal for a search to go on from this file: seed, searcher, limits,
@@ -69,18 +70,15 @@ class History:
         self.header = plain_settings(header | dict(space=space.name))
         self.records: list[Record] = []
         self.searcher_state: dict[str, Any] = {}
-        if self.path is None:
+        if self.path is None or not self.path.exists():
             return
-        lines = [json.dumps(self.header).encode()]
-        if self.path.exists():
-            if not resume:
-                raise InputError(
-                    f'{self.path} exists: resume that search (--resume) or choose another '
-                    f'--work-dir'
-                )
-            found, self.records, self.searcher_state, lines = _read(self.path, space)
-            if changes := changed_settings(found, self.header):
-                raise InputError(f'{self.path}: begun by another search: {changes}')
+        if not resume:
+            raise InputError(
+                f'{self.path} exists: resume that search (--resume) or choose another --work-dir'
+            )
+        found, self.records, self.searcher_state, lines = _read(self.path, space)
+        if changes := changed_settings(found, self.header):
+            raise InputError(f'{self.path}: begun by another search: {changes}')
         write_atomic(self.path, lambda file: file.write(b''.join(line + b'\n' for line in lines)))
 
     def append(self, records: Sequence[Record], searcher_state: dict[str, Any]) -> None:
@@ -92,22 +90,34 @@ class History:
                 *map(asdict, records),
                 dict(spent=len(self.records) + len(records), searcher=searcher_state),
             ]
-            text = ''.join(json.dumps(line) + '\n' for line in lines)
-            size = self.path.stat().st_size
-            try:
-                with open(self.path, 'ab') as file:
-                    file.write(text.encode())
-                    file.flush()
-                    os.fsync(file.fileno())
-            except OSError:
-                os.truncate(self.path, size)
-                raise
+            if self.records:
+                _append(self.path, _json_lines(lines))
+            else:
+                text = _json_lines([self.header, *lines])
+                write_atomic(self.path, lambda file: file.write(text))
         self.records += records
         self.searcher_state = searcher_state
 
     def stage(self, name: str) -> list[Record]:
         """The records of one stage."""
         return [record for record in self.records if record.stage == name]
+
+
+def _json_lines(lines: Sequence[dict[str, Any]]) -> bytes:
+    return ''.join(json.dumps(line) + '\n' for line in lines).encode()
+
+
+def _append(path: Path, text: bytes) -> None:
+    """Appends to a file; a failed write leaves it as it was."""
+    size = path.stat().st_size
+    try:
+        with open(path, 'ab') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError:
+        os.truncate(path, size)
+        raise
 
 
 def read_history(

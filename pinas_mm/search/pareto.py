@@ -2,8 +2,8 @@
 
 import numpy as np
 from numpy.typing import NDArray
-from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
-from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+# pymoo is imported where it is used: learning and evaluation work without it.
 
 
 def pareto_front(objectives: NDArray[np.float64]) -> NDArray[np.int64]:
@@ -12,6 +12,8 @@ def pareto_front(objectives: NDArray[np.float64]) -> NDArray[np.int64]:
     Args:
         objectives: ``(N, M)``, lower is better in each.
     """
+    from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
     if not len(objectives):
         return np.empty(0, int)
     front = NonDominatedSorting().do(np.asarray(objectives, float), only_non_dominated_front=True)
@@ -27,6 +29,9 @@ def rank_and_crowding(
     Args:
         objectives: ``(N, M)``, lower is better in each.
     """
+    from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
+    from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
     rank, crowding = np.empty(len(objectives), int), np.empty(len(objectives))
     for number, front in enumerate(NonDominatedSorting().do(objectives)):
         rank[front], crowding[front] = number, calc_crowding_distance(objectives[front])

@@ -30,7 +30,7 @@ Evaluate = Callable[[Sequence[Arch]], Sequence[dict[str, float] | Failure]]
 Costs = Callable[[Arch], dict[str, float]]
 
 
-class TooManyFailuresError(RuntimeError):
+class TooManyFailuresError(InputError):
     """So many archs in a row could not be evaluated that the cause is not theirs."""
 
 
@@ -149,6 +149,13 @@ def ranked(records: Sequence[Record]) -> list[Record]:
     return [record for _, record in sorted(scored, key=lambda pair: (pair[0], pair[1].index))]
 
 
+def all_equal(records: Sequence[Record]) -> bool:
+    """Whether several records have a score, and all the same one, so that the best of them is only
+    the one asked first."""
+    scores = [record.score for record in records if record.score is not None]
+    return len(scores) > 1 and len(set(scores)) == 1
+
+
 def restore(searcher: Searcher, state: dict[str, Any], records: list[Record]) -> None:
     """Puts a searcher into the state it had after ``records``."""
     scored = [record for record in records if record.score is not None]
@@ -177,6 +184,8 @@ def to_record(
     """
     if isinstance(result, Failure):
         return Record(index, arch, None, {}, costs, stage, result.error)
+    if not result:  # as mmdet's metrics, where an arch detects nothing
+        return Record(index, arch, None, {}, costs, stage, 'the metrics computed nothing')
     if score not in result:
         raise InputError(f'score={score!r} is not among the metrics evaluated: {sorted(result)}')
     metrics = {name: value for name, value in result.items() if math.isfinite(value)}

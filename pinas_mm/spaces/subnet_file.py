@@ -1,6 +1,8 @@
 """The subnet file: a found arch and where it came from, as YAML of plain data."""
 
+import math
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +15,9 @@ from ..fileio import read_yaml, write_atomic
 from ..version import __version__
 from .base import Arch, SearchSpace
 from .known import get_space
+
+# A list or a tuple as text.
+_LIST = re.compile(r'\s*[\[(](.*)[\])]\s*')
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,7 @@ class SubnetFile:
             measured.
         seed: Seed of the search.
         config: Name of the search config.
+        in_channels: Channels of the images that the supernet reads.
         version: The pinas_mm that wrote it.
     """
 
@@ -39,6 +45,7 @@ class SubnetFile:
     costs: dict[str, float] = field(default_factory=dict)
     seed: int | None = None
     config: str | None = None
+    in_channels: int = 3
     version: str = __version__
 
     def to_dict(self) -> dict[str, Any]:
@@ -69,16 +76,40 @@ class SubnetFile:
             )
         for key, kinds in (
             ('space', str),
-            ('widen_factor', int | float),
             ('scores', dict),
             ('costs', dict),
+            ('seed', int | None),
+            ('config', str | None),
+            ('version', str),
         ):
             if key in data and not isinstance(data[key], kinds):
                 raise InputError(
                     f'{path}: {key}: {data[key]!r} is not of the kind a subnet file has there'
                 )
+        for key in ('widen_factor', 'in_channels'):
+            check_size(key, data.get(key, getattr(cls, key)), f' of {path}')
         arch = get_space(data['space'], str(path)).validate(data['arch'], str(path))
         return cls(**data | {'arch': arch})
+
+
+def check_size(name: str, value: Any, of: str) -> None:
+    """Whether a ``widen_factor`` or ``in_channels`` is a size that a network can have.
+
+    Args:
+        name: Which of the two.
+        value: As a file or a config has it.
+        of: Where it was found, for the message.
+
+    Raises:
+        InputError: Not a finite number above 0, or not a whole number of at least 1.
+    """
+    kind, expected = dict(
+        widen_factor=(int | float, 'a number above 0, such as 1.0'),
+        in_channels=(int, 'a whole number of at least 1, such as 3'),
+    )[name]
+    # A bool is an int to Python; nan is below no number.
+    if not isinstance(value, kind) or isinstance(value, bool) or not 0 < value < math.inf:
+        raise InputError(f'{name}={value!r}{of}: expected {expected}')
 
 
 def read_arch(
@@ -88,8 +119,8 @@ def read_arch(
 
     Args:
         given: A list of candidate indices; text that the space's ``decode`` reads, such as
-            ``'22212220'``; or a subnet file, as a ``Path`` or as text that ends in ``.yaml`` or
-            ``.yml`` or has a ``/``.
+            ``'22212220'``, or of a list, such as ``'[2, 2, 2, 1, 2, 2, 2, 0]'``; or a subnet file,
+            as a ``Path`` or as text that ends in ``.yaml`` or ``.yml`` or has a ``/``.
         space: The space that the arch has to be of.
         source: What it was given for, for the message.
 
@@ -109,7 +140,8 @@ def read_arch(
             )
         return subnet.arch, subnet
     if isinstance(given, str):
-        return space.decode(given, source), None
+        inside = _LIST.fullmatch(given)
+        return space.decode(inside[1] if inside else given, source), None
     return space.validate(given, source), None
 
 

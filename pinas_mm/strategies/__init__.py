@@ -4,6 +4,7 @@ one file here; DSNAS, which learns the arch beside the weights, too."""
 import pkgutil
 from importlib import import_module
 
+from .amp import AmpOptimWrapper
 from .arch_logits import ArchLogits
 from .base import PathOptimWrapper, Strategy
 from .dsnas import DSNASAmpOptimWrapper, DSNASMixin, DSNASOptimWrapper
@@ -14,6 +15,7 @@ for _module in pkgutil.iter_modules(__path__):
     import_module(f'{__name__}.{_module.name}')
 
 __all__ = [
+    'AmpOptimWrapper',
     'DSNASMixin',
     'ArchLogits',
     'DSNASAmpOptimWrapper',

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..models.selfsup import PiNAS
+from ..models.step_count import count_steps
 from ..private_api import module_versions, set_inner_count
 from ..registry import MODELS
 from ..spaces import Arch, SearchSpace, arch_rng
@@ -60,6 +61,8 @@ class Strategy(BaseModel):
             itself.
     """
 
+    step: int  # of count_steps
+
     def __init__(
         self, model: dict, arch_seed: int = 0, data_preprocessor: dict | None = None
     ) -> None:
@@ -88,7 +91,7 @@ class Strategy(BaseModel):
                 f'arch={backbone.fixed_arch}'
             )
         self.arch_seed = arch_seed
-        self.register_buffer('step', torch.zeros((), dtype=torch.long))
+        count_steps(self)  # before the hooks below, which take what is left for the inner model's
         # Functions, not methods: a copy of this module must call its own.
         self.register_state_dict_post_hook(_strip_prefix)
         self.register_load_state_dict_pre_hook(_add_prefix)
@@ -161,7 +164,7 @@ class Strategy(BaseModel):
 
     def arch_rng(self, draw: int = 0) -> np.random.Generator:
         """The generator for draw ``draw`` of the present step."""
-        return arch_rng(self.arch_seed, int(self.step), draw)
+        return arch_rng(self.arch_seed, self.step, draw)
 
     @property
     def space(self) -> SearchSpace:

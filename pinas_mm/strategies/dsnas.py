@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from mmengine.dist import all_reduce, get_rank, get_world_size
 from mmengine.logging import print_log
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIMIZERS
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -23,6 +23,7 @@ from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
 from ..spaces import Arch, arch_rng
 from ..unwrap import unwrapped
+from .amp import AmpOptimWrapper
 from .arch_logits import ArchLogits
 from .base import Strategy
 
@@ -219,20 +220,22 @@ class DSNASMixin(_Wrapper):
         Raises:
             FloatingPointError: The loss is not finite; no parameter was changed by it.
         """
-        share_of_loss = loss.item()
+        super().backward(loss, **kwargs)
+        # Not before it: checkpointed parts run again there.
+        gates, self.backbone.gates = self.backbone.gates, None
+        assert self.logits is not None and gates is not None  # optim_context has set them
+        gradient = torch.zeros_like(gates) if gates.grad is None else gates.grad
+        # Python waits for a GPU once a pass, here: for both together.
+        numbers = torch.cat([gradient, loss.detach().to(gradient)[None]]).cpu()
+        share_of_loss = numbers[-1].item()
         if not math.isfinite(share_of_loss):
+            self.zero_grad()
             raise FloatingPointError(
                 f'the loss of arch {self.backbone.space.encode(self.arch)} is {share_of_loss} at '
                 f'pass {self.passes}: '
                 'training has diverged; the last checkpoint is from before it'
             )
-        super().backward(loss, **kwargs)
-        # Not before it: checkpointed parts run again there.
-        gates, self.backbone.gates = self.backbone.gates, None
-        assert self.logits is not None and gates is not None  # optim_context has set them
-        costs = (
-            torch.zeros_like(gates) if gates.grad is None else gates.grad
-        ).cpu() / self._gradient_scale()
+        costs = numbers[:-1] / self._gradient_scale()
         self._watch_signal(costs.abs() / self._share)
         self._loss += share_of_loss
         if self.learning:
@@ -370,7 +373,16 @@ class DSNASMixin(_Wrapper):
     def _restore(self, loaded: dict[str, Any]) -> None:
         assert self.logits is not None  # the Runner has called initialize_count_status
         self.logits.load_state_dict(loaded['logits'])
-        self.logits_optimizer.load_state_dict(loaded['optimizer'])
+        # A resumed Runner loads all onto its GPU; Adam would leave its count of steps there.
+        optimizer = dict(loaded['optimizer'])
+        optimizer['state'] = {
+            row: {
+                key: value.cpu() if isinstance(value, Tensor) else value
+                for key, value in state.items()
+            }
+            for row, state in optimizer['state'].items()
+        }
+        self.logits_optimizer.load_state_dict(optimizer)
         self.passes, self.baseline, self.signal = (
             loaded['passes'],
             loaded['baseline'],

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
-from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
@@ -24,6 +24,7 @@ from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
 from ..spaces import Arch
 from ..unwrap import unwrapped
+from .amp import AmpOptimWrapper
 
 
 def decay_ratio(complexity: float, least: float, most: float, gamma_max: float = 4.0) -> float:

@@ -11,8 +11,12 @@ from ..errors import InputError
 from ..models.selfsup import MeanTeacher
 from ..registry import MODELS
 from ..spaces import Arch, arch_rng
+from ..training_length import training_length
 from .base import Pass
 from .classifier import ClassifierStrategy, soft_divergence
+
+# Of the training, the share in which the consistency reaches its full weight.
+RAMP_SHARE = 0.25
 
 
 @MODELS.register_module()
@@ -37,7 +41,9 @@ class SupervisedPiStrategy(ClassifierStrategy):
             within ``ramp_steps``. Below ``consistency`` the teacher has time to learn first
             (Tarvainen and Valpola, "Mean teachers are better role models", NeurIPS 2017, ramp up
             over the first epochs); above it, agreement fades.
-        ramp_steps: Length of that ramp in steps; 0 for the full weight from the start.
+        ramp_steps: Length of that ramp in steps; 0 for the full weight from the start. Defaults to
+            a quarter of the training's iterations, about the share that Laine and Aila ("Temporal
+            Ensembling for Semi-Supervised Learning", ICLR 2017) ramp up for: 80 of 300 epochs.
         probabilities: As in :class:`~pinas_mm.models.selfsup.PiNAS`.
 
     Raises:
@@ -52,7 +58,7 @@ class SupervisedPiStrategy(ClassifierStrategy):
         momentum: float = 0.99,
         temperature: float = 1.0,
         initial_consistency: float = 0.0,
-        ramp_steps: int = 0,
+        ramp_steps: int | None = None,
         probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None,
         arch_seed: int = 0,
         data_preprocessor: dict | None = None,
@@ -62,7 +68,7 @@ class SupervisedPiStrategy(ClassifierStrategy):
             ('consistency', consistency, consistency >= 0),
             ('temperature', temperature, temperature > 0),
             ('initial_consistency', initial_consistency, initial_consistency >= 0),
-            ('ramp_steps', ramp_steps, ramp_steps >= 0),
+            ('ramp_steps', ramp_steps, ramp_steps is None or ramp_steps >= 0),
         ):
             if not right:
                 raise InputError(
@@ -124,8 +130,15 @@ class SupervisedPiStrategy(ClassifierStrategy):
         return self.teacher(images)
 
     def consistency_weight(self) -> float:
-        """The weight of the consistency at the present step."""
-        share = min(1.0, int(self.step) / self.ramp_steps) if self.ramp_steps else 1.0
+        """The weight of the consistency at the present step.
+
+        Raises:
+            InputError: No ``ramp_steps``, and no run that could tell its length.
+        """
+        ramp: float | None = self.ramp_steps
+        if ramp is None:
+            ramp = RAMP_SHARE * training_length(type(self).__name__)
+        share = min(1.0, self.step / ramp) if ramp else 1.0
         return self.initial_consistency + share * (self.consistency - self.initial_consistency)
 
 

@@ -4,7 +4,8 @@ size."""
 import copy
 import importlib.util
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import IO, Any
 
 import torch
@@ -15,13 +16,16 @@ from torch.export import Dim, ExportedProgram
 from torch.nn import functional as F
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import SearchableBackbone, searchable_backbone_of
 from ..private_api import pooling_for_any_size
+from ..settings import changed_settings, plain_settings
 
+# What is the same for all parts of a network.
+OF_ALL_PARTS = ('space', 'arch', 'widen_factor', 'weights')
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
-# Any size serves to trace at whose feature maps are larger than a pixel after a stride of 32, since
-# a size of one is taken as fixed.
-TRACED_SHAPE = (2, 3, 65, 97)
+# Batch, height and width. Any size serves to trace at whose feature maps are larger than a pixel
+# after a stride of 32, since a size of one is taken as fixed.
+TRACED_SHAPE = (2, 65, 97)
 
 
 class EveryWindowAveragePool(nn.Module):
@@ -50,19 +54,21 @@ class EveryWindowAveragePool(nn.Module):
 
 
 class ImagesToLogits(nn.Module):
-    """A classifier from images as they are loaded, ``(N, 3, H, W)`` with values 0 to 255, to what
+    """A classifier from images as they are loaded, ``(N, C, H, W)`` with values 0 to 255, to what
     its head returns, ``(N, classes)``.
 
     Mean and std are the data preprocessor's. Channels are in the order of that mean: RGB where the
     preprocessor turns what it is given into RGB, else the order that the config's pipeline loads.
 
     Args:
-        classifier: The classifier; not a part of it is changed.
+        classifier: The classifier, on any device; not a part of it is changed, and the copy is on
+            the CPU.
     """
 
     def __init__(self, classifier: ImageClassifier) -> None:
         super().__init__()
-        self.classifier = copy.deepcopy(classifier)
+        # `cpu` of the mm model: it tells its data preprocessor, which moves images, where it is.
+        self.classifier = copy.deepcopy(classifier).cpu()
         self.classifier.data_preprocessor.to_rgb = False
 
     def forward(self, images: Tensor) -> Tensor:
@@ -95,7 +101,10 @@ def describe(model: ImageClassifier | SearchableBackbone, config: Config | None)
             else 'as in training'
         )
     images = dict(
-        name='images', shape=['batch', 3, 'height', 'width'], dtype='float32', channels=channels
+        name='images',
+        shape=['batch', searchable_backbone_of(model).in_channels, 'height', 'width'],
+        dtype='float32',
+        channels=channels,
     )
     if preprocessor.get('mean') is not None:
         images |= dict(mean=list(preprocessor['mean']), std=list(preprocessor['std']))
@@ -112,6 +121,51 @@ def describe(model: ImageClassifier | SearchableBackbone, config: Config | None)
         input=images | dict(values='0 to 255, normalised inside'),
         outputs=dict(logits='(batch, classes), before softmax'),
     )
+
+
+def read_exports(path: Path) -> dict[str, Any]:
+    """The descriptions of the parts in a folder, by name; none where nothing was exported yet.
+
+    Args:
+        path: ``export.json`` of the folder.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    if not path.exists():
+        return {}
+    try:
+        parts = json.loads(path.read_text())
+        return {part: dict(description) for part, description in parts.items()}
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise InputError(
+            f'{path}: not written by an export: {error}; choose another --out'
+        ) from error
+
+
+def refuse_other_exports(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:
+    """Refuses exports that would replace some of another network.
+
+    Args:
+        found: The parts in a folder, from :func:`read_exports`.
+        wanted: The descriptions of parts to be written there.
+        folder: The folder.
+
+    Raises:
+        InputError: The folder has another subnet, other weights, or a part of the same name that is
+            described otherwise; the message says what differs.
+    """
+    for part, description in plain_settings(wanted).items():
+        for other, kept in found.items():
+            keys = set(OF_ALL_PARTS) if other != part else {*kept, *description} - {'differences'}
+            before, now = (
+                {key: settings[key] for key in sorted(keys) if key in settings}
+                for settings in (kept, description)
+            )
+            if changes := changed_settings(before, now):
+                raise InputError(
+                    f'{folder}: has the export of another network: {changes}; choose another --out'
+                )
 
 
 def require_onnx() -> None:
@@ -131,7 +185,7 @@ def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgra
     larger than the total stride.
 
     Args:
-        model: The module; it is not changed.
+        model: The module, on any device; it is not changed. The program is of the CPU.
 
     Raises:
         InputError: The backbone is a supernet, or the head does not return one tensor.
@@ -144,10 +198,14 @@ def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgra
         )
     # Without gradients, so that no checkpointing of activations is traced.
     model = (
-        copy.deepcopy(model).eval().requires_grad_(False).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        copy.deepcopy(model)
+        .eval()
+        .requires_grad_(False)
+        .to('cpu', memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     )
     _replace_ceil_pools(model)
-    example = torch.zeros(TRACED_SHAPE)
+    batch, *size = TRACED_SHAPE
+    example = torch.zeros(batch, backbone.in_channels, *size)
     with torch.no_grad(), pooling_for_any_size():
         if isinstance(model, ImagesToLogits) and not isinstance(outputs := model(example), Tensor):
             raise InputError(
@@ -204,6 +262,7 @@ def largest_difference(
     run: Callable[[Tensor], Any],
     model: nn.Module,
     shapes: Sequence[tuple[int, int, int]],
+    channels: int = 3,
     most: float = 1.0,
     seed: int = 0,
 ) -> float:
@@ -214,12 +273,13 @@ def largest_difference(
         run: The exported model.
         model: The module it was made from, in eval mode.
         shapes: ``(batch, height, width)`` of each batch of images.
+        channels: Channels of the images.
         most: Images are uniform between 0 and this.
         seed: Seed of the images.
     """
     generator, largest = torch.Generator().manual_seed(seed), 0.0
     for batch, height, width in shapes:
-        images = torch.rand(batch, 3, height, width, generator=generator) * most
+        images = torch.rand(batch, channels, height, width, generator=generator) * most
         expected, found = model(images), run(images)
         expected, found = (
             [outputs] if isinstance(outputs, Tensor) else list(outputs)

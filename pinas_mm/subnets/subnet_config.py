@@ -65,7 +65,7 @@ def subnet_classifier(
     preprocessor = model.get('data_preprocessor') or data.get('data_preprocessor')
     built = MODELS.build(model | {'data_preprocessor': preprocessor})
     _load_subnet(built, built.backbone, checkpoint, 'backbone.')
-    backbone |= dict(arch=list(built.backbone.arch), widen_factor=built.backbone.widen_factor)
+    backbone |= built_as(built.backbone)
 
     data['model'] = model
     data['custom_imports'] = custom_imports(data.get('custom_imports'), built.backbone)
@@ -80,6 +80,14 @@ def subnet_classifier(
     for key in ('arch_evaluation', 'search_loop', 'second_stage', 'work_dir', 'launcher'):
         data.pop(key, None)
     return Config(data | dict(load_from=None, resume=False)), built
+
+
+def built_as(backbone: SearchableBackbone) -> dict[str, Any]:
+    """The arguments that a subnet file would give a backbone; channels where they are not 3."""
+    channels = backbone.in_channels
+    return dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor) | (
+        dict(in_channels=channels) if channels != SubnetFile.in_channels else {}
+    )
 
 
 def ordinary_loops(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,7 +114,7 @@ def ordinary_optim_wrapper(config: Mapping[str, Any], scope: str | None) -> dict
         return dict(config)
     own = {name for cls in mixins for name in inspect.signature(cls.__init__).parameters}
     return {key: value for key, value in config.items() if key not in own} | dict(
-        type='AmpOptimWrapper' if issubclass(kind, AmpOptimWrapper) else 'OptimWrapper'
+        type='pinas_mm.AmpOptimWrapper' if issubclass(kind, AmpOptimWrapper) else 'OptimWrapper'
     )
 
 
@@ -150,7 +158,7 @@ def subnet_backbone(
         else ''
     )
     _load_subnet(backbone, backbone, checkpoint, prefix)
-    arguments |= dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor)
+    arguments |= built_as(backbone)
     imports = custom_imports(config.get('custom_imports') if config else None, backbone)
     return Config(dict(custom_imports=imports, model=arguments)), backbone
 

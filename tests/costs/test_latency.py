@@ -1,4 +1,6 @@
 import json
+import re
+from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -69,6 +71,16 @@ def known(measure_known):
     return measure_known(
         SearchableMacroNet(widen_factor=0.125), lambda index, arch: KNOWN[index, arch[index]]
     )
+
+
+def test_latency_of_images_with_other_channels():
+    backbone = SearchableMacroNet(widen_factor=0.125, in_channels=1)
+    latency = measure_latency(backbone, torch.zeros(1, 1, 32, 32), rounds=1, num_check=3)
+    assert latency.setting['images'] == [1, 1, 32, 32]
+    with pytest.raises(
+        InputError, match=r'images of shape \(1, 3, 32, 32\): .* in_channels=1: expected \(1, 1, 32'
+    ):
+        measure_latency(backbone, IMAGES, rounds=1, num_check=3)
 
 
 def test_known_times_are_found(known):
@@ -216,3 +228,19 @@ def test_wrong_tables_are_named(known, backbone, tmp_path):
 def test_a_model_without_a_supernet_is_named(model, message):
     with pytest.raises(InputError, match=message):
         measure_latency(model, IMAGES)
+
+
+@pytest.mark.parametrize(
+    'check, doubted',
+    [
+        (dict(median_error=0.098, rank_correlation=0.87), None),
+        (dict(median_error=0.2, rank_correlation=0.8), None),
+        (dict(median_error=0.58, rank_correlation=0.95), 'error of 58% and .* correlation of 0.95'),
+        (dict(median_error=0.05, rank_correlation=-0.77), 'of 5% and .* correlation of -0.77'),
+        (dict(median_error=0.05, rank_correlation=float('nan')), 'correlation of nan; expected at'),
+        ({}, 'error of nan% and'),
+    ],
+)
+def test_a_table_that_does_not_tell_fast_archs_from_slow_ones_says_so(known, check, doubted):
+    doubt = replace(known, check=check).doubt()
+    assert (doubt is None) if doubted is None else re.search(doubted, doubt)

@@ -116,6 +116,18 @@ def test_a_supernets_table_gives_the_costs_of_the_built_subnets(backbone, kwargs
         assert len(set(array.tolist())) == len(archs)
 
 
+@pytest.mark.parametrize('channels', [1, 4])
+def test_costs_are_of_images_with_as_many_channels_as_the_backbone_reads(channels):
+    three, other = (
+        measure_costs(SearchableMacroNet(widen_factor=0.25, in_channels=count), 32)
+        for count in (3, channels)
+    )
+    # The stem's 3x3 convolution alone differs: 8 output channels, 32 x 32 pixels.
+    weights = (channels - 3) * 8 * 9
+    assert other.fixed['params'] - three.fixed['params'] == weights
+    assert other.fixed['backbone_macs'] - three.fixed['backbone_macs'] == weights * 32 * 32
+
+
 def test_a_whole_model_is_counted_with_its_head():
     model = classifier()
     table, bare = measure_costs(model, SIZE), measure_costs(model.backbone, SIZE)

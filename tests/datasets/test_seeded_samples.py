@@ -70,4 +70,4 @@ def test_length_and_metainfo_are_the_datasets():
         len(SeededSamples(Augmented())) == LENGTH
         and SeededSamples(Augmented()).metainfo == Augmented.metainfo
     )
-    assert SeededSamples(torch.utils.data.TensorDataset(torch.zeros(3))).metainfo is None
+    assert SeededSamples(torch.utils.data.TensorDataset(torch.zeros(3))).metainfo == {}

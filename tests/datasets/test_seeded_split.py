@@ -134,3 +134,59 @@ def test_groups_that_cannot_be_made_are_named(persons):
         match=r"held_out=38 of 40 samples in 1 groups by '\[MF\]': none is left to learn from",
     ):
         split('learning', 38, dataset=persons, group='[MF]')
+
+
+@pytest.mark.parametrize('share, count', [(0.1, 110), (0.5, 548), (1e-9, 1), (0.9995, 1096)])
+def test_a_share_of_the_samples(share, count):
+    assert len(split('held_out', share)) == count
+    assert len(split('learning', share)) == 1097 - count
+
+
+def test_what_is_no_share_and_no_number_is_named():
+    for held_out in (1.0, 0.0, -0.5, 2.5, True):
+        with pytest.raises(
+            InputError, match=rf'held_out={held_out} of 1097 samples in Digits: exp'
+        ):
+            split('learning', held_out)
+    with pytest.raises(InputError, match='SeededSplit: no held_out: expected a share such as 0.1'):
+        split('learning', None)
+
+
+def wrapped(kind, **kwargs):
+    part = dict(type='pinas_mm.Digits', split='learning', indices=60)
+    return dict(type=kind, **kwargs) | (
+        dict(datasets=[part, dict(part, split='held_out')])
+        if kind == 'ConcatDataset'
+        else dict(dataset=part)
+    )
+
+
+@pytest.mark.parametrize(
+    'dataset, size',
+    [
+        (wrapped('ConcatDataset'), 120),
+        (wrapped('RepeatDataset', times=3), 180),
+        (wrapped('mmpretrain.KFoldDataset', num_splits=3, seed=0), 40),
+    ],
+)
+def test_wrappers_are_looked_into(dataset, size):
+    """No image is in both parts, however often a wrapper repeats it."""
+    parts = {name: split(name, 0.25, dataset=dataset) for name in ('learning', 'held_out')}
+    found = {name: images(part) for name, part in parts.items()}
+    assert not set(found['learning']) & set(found['held_out'])
+    assert len(found['learning']) + len(found['held_out']) == size
+    assert len(found['held_out']) == size // 4
+    assert images(split('held_out', 0.25, dataset=dataset)) == found['held_out']
+    assert parts['learning'].metainfo['classes'] == Digits.METAINFO['classes']
+    labels = [parts['held_out'].get_data_info(index)['gt_label'] for index in range(size // 4)]
+    assert labels == [parts['held_out'][index]['gt_label'] for index in range(size // 4)]
+
+
+def test_a_wrapper_that_mixes_images_is_refused():
+    """Its mosaics would show held-out images while learning."""
+    with pytest.raises(
+        InputError,
+        match=r'around MultiImageMixDataset, which mixes images, .*: expected dict\('
+        r"type='MultiImageMixDataset', dataset=dict\(type='pinas_mm.SeededSplit', ...\), ...\)",
+    ):
+        split('learning', dataset=wrapped('mmdet.MultiImageMixDataset', pipeline=[]))

@@ -1,12 +1,22 @@
+import copy
 import random
 
 import numpy as np
 import pytest
 import torch
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, init_default_scope
+from mmengine.runner import Runner
+from odd_images import corrupt, write_odd_images
+from torch.utils.data import IterableDataset
 
-from pinas_mm.engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
-from pinas_mm.errors import InputError
+from pinas_mm.datasets.scene_layouts import write_digit_scenes
+from pinas_mm.engine.loaders import (
+    arch_evaluation,
+    build_loader,
+    calibration_loader,
+    whole_set_loader,
+)
+from pinas_mm.errors import InputError, warn_once
 
 CROP = [dict(type='RandomCrop', crop_size=32, padding=8), dict(type='RandomFlip', prob=0.5)]
 
@@ -87,9 +97,97 @@ def test_only_whole_batches(tiny):
         with pytest.raises(
             InputError,
             match=rf'calibration_dataloader: no whole batch .* {indices} samples '
-            rf'\(num_batches={batches}\)',
+            rf'\(num_batches={batches}\): expected at least 16 images',
         ):
             calibration_loader(tiny.digits(indices=indices), batches)
+
+
+@pytest.fixture
+def said(monkeypatch):
+    messages = []
+
+    def print_log(message, **kwargs):
+        if message.startswith('BN is recalibrated'):
+            messages.append(message)
+
+    monkeypatch.setattr('mmengine.logging.print_log', print_log)
+    warn_once.cache_clear()
+    return messages
+
+
+def test_too_few_calibration_images_are_said_once_or_refused(tiny, said):
+    key = 'arch_evaluation.calibration_dataloader'
+    for _ in range(2):
+        calibration_loader(tiny.digits(indices=64), 4)
+        assert said == []
+    for _ in range(2):
+        calibration_loader(tiny.digits(indices=60), 8)
+    assert said == [
+        f'BN is recalibrated with 48 images: {key} has 60 images, 3 whole batches of 16, and '
+        'calibration_batches=8; of fewer than 64 images the scores are unsure'
+    ]
+    calibration_loader(tiny.digits(indices=64, batch_size=32), 1)
+    assert 'with 32 images' in said[1] and 'calibration_batches' not in said[1]
+    with pytest.raises(InputError, match=rf'{key}.batch_size=8: .* expected at least 16'):
+        calibration_loader(tiny.digits(batch_size=8), 4)
+    with pytest.raises(InputError, match='bank_dataloader of KNNHook.batch_size=8: .*'):
+        calibration_loader(tiny.digits(batch_size=8), 4, key='bank_dataloader of KNNHook')
+    assert len(said) == 2
+
+
+def cached_transforms(place):
+    """RTMDet's kind of training pipeline: transforms that mix an image with those that came before
+    it."""
+    return dict(
+        type='mmdet.CocoDataset',
+        data_root=str(place / 'coco'),
+        ann_file='annotations/instances_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        metainfo=dict(classes=tuple('0123456789')),
+        pipeline=[
+            dict(type='LoadImageFromFile'),
+            dict(type='mmdet.LoadAnnotations', with_bbox=True),
+            dict(type='mmdet.CachedMosaic', img_scale=(48, 48), max_cached_images=8),
+            dict(type='mmdet.Resize', scale=(48, 48), keep_ratio=False),
+            dict(type='mmdet.CachedMixUp', img_scale=(48, 48), max_cached_images=4),
+            dict(type='mmdet.PackDetInputs', meta_keys=('img_id',)),
+        ],
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('wrapped', [False, True])
+@pytest.mark.parametrize('workers', [0, 2])
+def test_transforms_that_remember_samples_give_the_same_at_every_pass(tmp_path, workers, wrapped):
+    init_default_scope('mmdet')
+    write_digit_scenes(tmp_path / 'scenes', dict(train=40), 48)
+    dataset = cached_transforms(tmp_path / 'scenes')
+    if wrapped:
+        dataset = dict(
+            type='ConcatDataset', datasets=[dict(type='RepeatDataset', times=1, dataset=dataset)]
+        )
+    config = dict(
+        batch_size=16,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        dataset=dataset,
+        sampler=None,
+    )
+
+    def images(loader):
+        return [torch.stack(batch['inputs']) for batch in loader]
+
+    loader = calibration_loader(config, 2)
+    first, second = images(loader), images(loader)
+    other = images(calibration_loader(config | dict(num_workers=0, persistent_workers=False), 2))
+    assert len(first) == 2
+    for again in (second, other):
+        assert all(map(torch.equal, first, again))
+    # They do mix: an image after the first four is not what is on the disk.
+    plain = cached_transforms(tmp_path / 'scenes')
+    del plain['pipeline'][2], plain['pipeline'][3]
+    unmixed = images(calibration_loader(config | dict(dataset=plain), 2))
+    assert not any(map(torch.equal, first[0][5:], unmixed[0][5:]))
 
 
 @pytest.mark.parametrize(
@@ -120,8 +218,88 @@ def test_a_part_of_the_whole_set_is_drawn_by_seed(tiny):
     assert drawn[0] == drawn[1] != drawn[2] and all(
         len(set(part)) == 20 and set(part) <= set(digits(tiny)) for part in drawn
     )
-    with pytest.raises(InputError, match='num_samples=65 of a dataset with 64 samples'):
-        whole_set_loader(config, 65)
+    with pytest.raises(InputError, match='num_samples=0 of a dataset with 64 samples'):
+        whole_set_loader(config, 0)
+
+
+@pytest.fixture
+def warned(monkeypatch):
+    """What is said once."""
+    texts = []
+    monkeypatch.setattr('pinas_mm.engine.loaders.warn_once', texts.append)
+    return texts
+
+
+def test_counts_are_at_most_what_there_is(tiny, warned):
+    config = indexed(tiny.digits())
+    loader = whole_set_loader(config, 65, key='bank_samples')
+    assert [index for _, indices in read(loader) for index in indices] == digits(tiny)
+    assert warned == ['bank_samples=65: Digits has 64 samples, all are used']
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_last_batch_that_would_be_the_only_one_is_not_dropped(tiny, warned, workers):
+    """mmengine's training would end at once, without a step."""
+    config = indexed(tiny.digits(indices=20, batch_size=32, drop_last=True, num_workers=workers))
+    assert len(Runner.build_dataloader(copy.deepcopy(config))) == 0
+    assert [len(indices) for _, indices in read(build_loader(config, seed=0))] == [20]
+    (text,) = warned
+    assert text.startswith('batch_size=32 with drop_last: Digits has 20 samples for a process')
+    warned.clear()
+    endless = config | dict(sampler=dict(type='InfiniteSampler', shuffle=False))
+    assert len(next(iter(build_loader(endless)))['inputs']) == 32, 'goes on with the first'
+    whole = indexed(tiny.digits(indices=20, batch_size=16, drop_last=True))
+    assert [len(indices) for _, indices in read(build_loader(whole))] == [16]
+    assert warned == []
+
+
+def test_a_calibration_batch_is_at_most_the_dataset(tiny, warned):
+    loader = calibration_loader(indexed(tiny.digits(indices=20, batch_size=32)), 3)
+    assert [len(indices) for _, indices in read(loader)] == [20]
+    key = 'arch_evaluation.calibration_dataloader'
+    assert warned[0] == f'{key}.batch_size=32: Digits has 20 samples, so the batch is 20'
+    assert warned[1].startswith(f'BN is recalibrated with 20 images: {key} has 20 images, 1 whole')
+
+
+@pytest.mark.parametrize('make', [whole_set_loader, lambda data: calibration_loader(data, 1)])
+def test_a_file_that_cannot_be_read_is_named_by_every_loader(tmp_path, tiny, make):
+    """Loaders of seeded samples restore their pipelines at every batch."""
+    root = write_odd_images(tmp_path / 'images', train=6, test=1)
+    corrupt(root / 'train/dog/5.webp')
+    dataset = dict(
+        type='pinas_mm.ClassFolders',
+        data_root=str(root),
+        data_prefix='train',
+        pipeline=[dict(type='LoadImageFromFile'), dict(type='PackInputs')],
+    )
+    data = dict(batch_size=18, num_workers=0, sampler=None, dataset=dataset)
+    with pytest.raises(InputError, match='train/dog/5.webp: not an image that can be decoded$'):
+        list(make(data))
+
+
+class Endless(IterableDataset):
+    """A stream, which has neither a length nor a sampler."""
+
+    def __iter__(self):
+        yield from range(10)
+
+
+class WithLength(Endless):
+    """A stream that says how long it is, as torch allows."""
+
+    def __len__(self):
+        return 10
+
+
+@pytest.mark.parametrize('kind', [Endless, WithLength])
+@pytest.mark.parametrize('drop_last', [False, True])
+def test_a_stream_is_read(kind, drop_last):
+    data = dict(batch_size=4, num_workers=0, dataset=kind(), sampler=None, drop_last=drop_last)
+    assert list(map(len, build_loader(data, seed=0))) == ([4, 4] if drop_last else [4, 4, 2])
+    with pytest.raises(InputError, match=f'^here: {kind.__name__} is a stream: expected a dataset'):
+        calibration_loader(data | dict(batch_size=16), 2, key='here')
+    with pytest.raises(InputError, match=f'{kind.__name__} is a stream: expected a dataset whose'):
+        whole_set_loader(data)
 
 
 def test_how_archs_are_evaluated_is_written_out():

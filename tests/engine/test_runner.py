@@ -2,6 +2,7 @@ import errno
 import os
 import pickle
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmengine.runner.runner as mmengine_runner
 import pytest
@@ -40,6 +41,18 @@ def runner(tiny, **changes):
     return SafeRunner.from_cfg(
         Config(config | dict(experiment_name=f'safe_{tiny.folder.name}_{len(changes)}') | changes)
     )
+
+
+def test_every_training_compares_labels_with_the_head(tiny):
+    config = tiny.config(
+        train_dataloader=tiny.digits(indices=16),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
+    )
+    config.model.head.num_classes = 7
+    with pytest.raises(InputError, match='num_classes=7 of LinearClsHead: Digits has 10 classes'):
+        build_runner(config).train()
 
 
 @pytest.mark.parametrize('resume', [False, True])
@@ -138,15 +151,18 @@ def faster_rcnn():
     return model
 
 
-def test_operators_of_mmcv_keep_the_contiguous_layout(tiny, monkeypatch):
-    """On CPUs its RoIAlign reads a channels-last map as if it were contiguous."""
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+@pytest.mark.parametrize('on_gpu', [False, True])
+def test_operators_of_mmcv_keep_the_contiguous_layout(tiny, monkeypatch, on_gpu):
+    """Its RoIAlign reads a channels-last map as if it were contiguous, on CPUs and on GPUs."""
+    cuda = SimpleNamespace(is_available=lambda: on_gpu)  # mmengine asks the driver for more
+    seen = SimpleNamespace(cuda=cuda, channels_last=torch.channels_last)
+    monkeypatch.setattr('pinas_mm.engine.runner.torch', seen)
     cfg = tiny.runner().cfg
     cfg.pop('model')
     cfg.update(model=faster_rcnn(), default_scope='mmdet', experiment_name='operators')
     assert build_runner(cfg).model.backbone.stem[0].weight.is_contiguous()
     cfg.update(experiment_name='operators asked for', channels_last=True)
-    with pytest.raises(InputError, match="channels_last=True: on a CPU mmcv's RoIAlign would read"):
+    with pytest.raises(InputError, match="channels_last=True: mmcv's RoIAlign would read"):
         build_runner(cfg)
 
 
@@ -155,9 +171,7 @@ def test_a_neck_that_does_not_fit_is_told_the_right_channels(tiny):
     cfg.pop('model')
     cfg.update(model=faster_rcnn(), default_scope='mmdet', experiment_name='neck')
     cfg.model.neck.in_channels = [256, 512]
-    with pytest.raises(
-        InputError, match=r'in_channels=\[256, 512\] of the neck: .* gives \[32, 64\]'
-    ):
+    with pytest.raises(InputError, match=r'in_channels=\[256, 512\] of FPN: .* gives \[32, 64\]'):
         build_runner(cfg)
 
 

@@ -1,23 +1,27 @@
 import copy
 import json
+from pathlib import Path
 
 import pytest
 import torch
-from mmengine.registry import LOOPS
+from mmcv.transforms import BaseTransform
+from mmengine.registry import LOOPS, TRANSFORMS
 from mmengine.runner import Runner
 from torch import nn
 
-from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.checkpoint import checksum, save_checkpoint
 from pinas_mm.costs import measure_costs
+from pinas_mm.costs.latency import Latency
 from pinas_mm.datasets import SeededSplit
 from pinas_mm.engine import search_loop
-from pinas_mm.engine.search_loop import SearchLoop, weights_fingerprint
+from pinas_mm.engine.search_loop import SearchLoop
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.scoring.evaluator import ArchEvaluator
-from pinas_mm.search.searchers.random import RandomSearcher
 from pinas_mm.search.search import Failure, TooManyFailuresError
+from pinas_mm.search.searchers.random import RandomSearcher
 from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
 
 SEARCHERS = dict(
     random=dict(type='random'),
@@ -52,7 +56,9 @@ def search(tiny):
             model=model or tiny.classifier(),
             work_dir=str(tiny.folder / name),
             search_loop=loop,
-            val_dataloader=tiny.digits('held_out', indices=held_out),
+            val_dataloader=dict(tiny.digits(), dataset=held_out)
+            if isinstance(held_out, dict)
+            else tiny.digits('held_out', indices=held_out),
             val_evaluator=dict(type='Accuracy', topk=(1,)),
         )
         tiny.randomise(runner.model, seed_of_weights)
@@ -298,6 +304,55 @@ def test_archs_that_fail_are_in_the_log_and_the_history(tiny, search, monkeypatc
         search('few', num_archs=2)
 
 
+def test_a_supernet_of_nan_has_no_winner(tiny, search, monkeypatch):
+    """Every arch had a score of 0.0000, and the first was the winner."""
+    broken = tiny.randomise
+
+    def randomise(model, seed=0):
+        broken(model, seed)
+        for parameter in model.backbone.parameters():
+            parameter.data.fill_(float('nan'))
+
+    monkeypatch.setattr(tiny, 'randomise', randomise)
+    with pytest.raises(
+        TooManyFailuresError, match='3 archs in a row failed.*features of the backbone are not fin'
+    ) as error:
+        search('nan', num_archs=4)
+    assert isinstance(error.value, InputError) and not (tiny.folder / 'nan/subnet.yaml').exists()
+
+
+@pytest.mark.parametrize('score_samples', [None, 29])
+def test_scores_that_are_all_equal_are_said_to_be(tiny, search, monkeypatch, score_samples):
+    def evaluate(self, archs):
+        return [{'accuracy/top1': 50.0}] * len(archs)
+
+    search('differ', num_archs=8)
+    monkeypatch.setattr(ArchEvaluator, 'evaluate', evaluate)
+    search('equal', num_archs=8, score_samples=score_samples)
+    said = (
+        'accuracy/top1 is 50 for all 8 archs: the scores do not tell the archs apart, and the one '
+        'named is the first of them'
+    )
+    logs = {
+        name: next((tiny.folder / name).glob('*/*.log')).read_text() for name in ('differ', 'equal')
+    }
+    assert logs['equal'].count(said) == logs['equal'].count('do not tell') == 1
+    assert 'do not tell' not in logs['differ']
+    assert logs['equal'].index('subnet ') < logs['equal'].index(said), 'at the end'
+
+
+def test_a_search_that_fails_before_its_first_arch_does_not_block_the_folder(
+    tiny, search, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        interrupt(patch, 0)
+        with pytest.raises(KeyboardInterrupt):
+            search('one', num_archs=4)
+    assert not (tiny.folder / 'one/history.jsonl').exists()
+    search('one', num_archs=4, seed=1)
+    assert len(lines(tiny.folder / 'one')[1]) == 4 + TOP_K
+
+
 @pytest.mark.slow
 def test_another_search_is_not_mixed_in(tiny, search):
     search('one', num_archs=4)
@@ -313,7 +368,7 @@ def test_another_search_is_not_mixed_in(tiny, search):
         (dict(constraints=dict(macs=3e6)), 'constraints was .*3.5e.06.* and is .*3e.06'),
         (dict(seed_of_weights=1), r'supernet_checksum was \d+ and is \d+'),
         (
-            dict(searcher=SEARCHERS['evolution']),
+            dict(searcher=SEARCHERS['evolution'] | dict(population=3)),
             "searcher.type was 'random' and is 'evolution'; searcher.population was not set and",
         ),
         (dict(model=tiny.classifier(with_cp=True)), 'model.backbone.with_cp was not set and is'),
@@ -352,7 +407,7 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
             r"searcher 'evolution': unknown .*\['populaton'\], expected some of .*population",
         ),
         (
-            dict(searcher=dict(type='evolution', population=4)),
+            dict(searcher=dict(type='evolution', population=4, tournament=5)),
             'tournament=5, expected 1 to population=4',
         ),
         (
@@ -368,10 +423,10 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
         (dict(race=dict(top_k=0)), 'Race: top_k=0'),
         (dict(autocast='fp16'), "autocast='fp16', expected 'bfloat16', 'float16' or None"),
         (dict(latency_table='none.json'), 'none.json: not a latency table'),
-        (dict(score_samples=65), 'num_samples=65 of a dataset with 64'),
+        (dict(score_samples=0), 'num_samples=0 of a dataset with 64'),
         (
             dict(calibration_dataloader=dict(batch_size=8)),
-            'a batch of 8 images for BN recalibration: expected at least 16',
+            'arch_evaluation.calibration_dataloader.batch_size=8: BN .* expected at least 16',
         ),
     ],
 )
@@ -381,6 +436,16 @@ def test_what_cannot_be_searched_is_named(tiny, search, change, message):
     with pytest.raises(InputError, match=message):
         search('one', **change)
     assert not (tiny.folder / 'one' / 'subnet.yaml').exists()
+
+
+def test_more_samples_than_are_held_out_are_all_of_them(search, monkeypatch):
+    """Said once; and no arch is scored a second time on the same images."""
+    said = []
+    monkeypatch.setattr('pinas_mm.engine.loaders.warn_once', said.append)
+    loop = search('one', score_samples=65, num_archs=3).test_loop
+    assert said[-1:] == ['score_samples=65: Digits has 64 samples, all are used']
+    records = (loop.out_dir / 'history.jsonl').read_text()
+    assert loop.quick_evaluator is loop.whole_evaluator and '"final"' not in records
 
 
 def test_a_subnet_cannot_be_searched(tiny, search):
@@ -435,8 +500,8 @@ def test_a_checkpoint_is_loaded_before_the_search(tiny, search):
     runner.test()
     assert (
         lines(tiny.folder / 'loaded')[0]['supernet_checksum']
-        == weights_fingerprint(other)
-        == weights_fingerprint(runner.model)
+        == checksum(other.state_dict())
+        == checksum(runner.model.state_dict())
     )
     assert (
         isinstance(runner.test_loop, SearchLoop) and LOOPS.get('pinas_mm.SearchLoop') is SearchLoop
@@ -462,8 +527,70 @@ def test_a_search_resumes_whatever_way_its_types_are_written(search, tiny):
 
     text = run('random', 'pinas_mm.SeededSplit', 'pinas_mm.SearchableMacroNet').read_text()
     for ways in (
-        ('pinas_mm.search.searchers.random.RandomSearcher',
-         'pinas_mm.datasets.SeededSplit', 'pinas_mm.models.backbones.SearchableMacroNet'),
+        (
+            'pinas_mm.search.searchers.random.RandomSearcher',
+            'pinas_mm.datasets.SeededSplit',
+            'pinas_mm.models.backbones.SearchableMacroNet',
+        ),
         (RandomSearcher, SeededSplit, SearchableMacroNet),
     ):
         assert run(*ways, resume=True).read_text() == text
+
+
+@TRANSFORMS.register_module()
+class OtherChannels(BaseTransform):
+    """An image with another number of channels, made of its first."""
+
+    def __init__(self, channels):
+        self.channels = channels
+
+    def transform(self, results):
+        results['img'] = results['img'][..., :1].repeat(self.channels, axis=-1)
+        return results
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_images_with_other_channels_are_trained_searched_and_handed_over(
+    search, tiny, channels, tmp_path
+):
+    model = tiny.classifier(in_channels=channels)
+    model['data_preprocessor'] = dict(
+        num_classes=10, mean=[127.5] * channels, std=[127.5] * channels, to_rgb=False
+    )
+    loader = tiny.digits(pipeline=[dict(type='OtherChannels', channels=channels)])
+    tiny.training(
+        model=model,
+        loader=loader,
+        custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
+        work_dir=str(tmp_path / 'train'),
+    ).train()
+    runner = search(
+        'searched',
+        model=model,
+        calibration_dataloader=loader,
+        held_out=loader['dataset'],
+        num_archs=2,
+        ask_size=2,
+        top_k=1,
+    )
+    folder = runner.test_loop.out_dir
+    subnet = SubnetFile.read(folder / 'subnet.yaml')
+    assert subnet.in_channels == channels
+    exported, backbone = subnet_backbone(folder / 'subnet.yaml', folder / 'subnet.pth')
+    assert exported.model.in_channels == backbone.in_channels == channels
+    exported, classifier = subnet_classifier(
+        runner.cfg, folder / 'subnet.yaml', folder / 'subnet.pth'
+    )
+    assert exported.model.backbone.in_channels == classifier.backbone.in_channels == channels
+    assert subnet.costs['params'] == sum(parameter.numel() for parameter in classifier.parameters())
+
+
+def test_a_search_by_a_latency_table_that_tells_nothing_warns_once(search, tmp_path):
+    tables = [[1.0, 2.0, 3.0]] * 8
+    check = dict(median_error=0.58, rank_correlation=-0.77)
+    Latency('nasbench_macro', 0.25, {}, 1.0, tables, check).write(tmp_path / 'latency.json')
+    runner = search(
+        'doubted', num_archs=2, ask_size=2, latency_table=str(tmp_path / 'latency.json')
+    )
+    log = next(Path(runner.work_dir).glob('*/*.log')).read_text()
+    assert log.count('median error of 58% and a rank correlation of -0.77; expected at most') == 1

@@ -6,7 +6,7 @@ from mmpretrain.models.heads import MultiTaskHead
 from mmpretrain.structures import DataSample, MultiTaskDataSample
 
 from pinas_mm.errors import InputError
-from pinas_mm.scoring.arch_metrics import compute_metrics, empty_copy
+from pinas_mm.scoring.arch_metrics import ArchMetrics, empty_copy
 
 GENDER = [dict(type='Accuracy'), dict(type='SingleLabelMetric', items=('recall',))]
 METRICS = [dict(type='pinas_mm.TaskMetric', task='gender', metric=metric) for metric in GENDER] + [
@@ -66,15 +66,13 @@ def test_by_hand_and_through_mm(evaluator):
 
 
 def test_archs_evaluated_beside_each_other_do_not_mix(evaluator):
-    first, second = empty_copy(evaluator), empty_copy(evaluator)
+    first, second = ArchMetrics(empty_copy(evaluator)), ArchMetrics(empty_copy(evaluator))
     for face in FACES:
         first.process(predictions([face]))
         second.process(predictions([(face[0], 0, face[2], 25.0)]))
-    assert compute_metrics(first) == {
-        name: pytest.approx(value) for name, value in EXPECTED.items()
-    }
+    assert first.compute() == {name: pytest.approx(value) for name, value in EXPECTED.items()}
     # Second: every face a man of 25.
-    assert compute_metrics(second) == {
+    assert second.compute() == {
         name: pytest.approx(value)
         for name, value in {
             'gender/top1': 100 * 5 / 6,

@@ -12,9 +12,11 @@ from mmengine.registry import MODELS
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.costs import measure_costs
+from pinas_mm.datasets import Digits
 from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.hooks import ArchSamplingHook
 from pinas_mm.errors import InputError
+from pinas_mm.models.backbones import SearchableBackbone
 from pinas_mm.pipelines.adaptation import (
     COMPARISONS,
     JOINT,
@@ -203,6 +205,64 @@ def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(
 
 
 @pytest.mark.slow
+def test_operations_are_those_of_the_archs_that_were_trained(config, supernet, tmp_path):
+    """Also where the archs are drawn by costs that are measured when training begins."""
+    costs = measure_costs(MODELS.build(copy.deepcopy(config.model)), 32)
+    least, most = costs.range('macs')
+    edges = [float(least), float(least + 0.2 * (most - least))]
+    config.supernet_stage.custom_hooks[0].update(cost_bins=dict(macs=edges), input_size=32)
+    trained, set_arch = [], SearchableBackbone.set_arch
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            SearchableBackbone,
+            'set_arch',
+            lambda self, arch: (self.training and trained.append(arch), set_arch(self, arch))[1],
+        )
+        result = Adaptation(config, str(supernet)).fine_tune_supernet()
+    assert len(trained) == 4 and all(costs.array('macs', trained) <= edges[1])
+    assert result['operations'] == 3 * 16 * sum(costs.array('macs', trained))
+
+
+@pytest.mark.slow
+def test_checks_build_each_dataset_once_and_nothing_for_steps_that_are_done(
+    config, supernet, monkeypatch
+):
+    """The annotations of a large set take minutes."""
+    built = []
+    monkeypatch.setattr(
+        Digits, '__init__', counted(built, Digits.__init__, lambda kwargs: kwargs.get('split'))
+    )
+    monkeypatch.setattr(Adaptation, 'fine_tune_supernet', counted(built, None, lambda _: 'start'))
+    with pytest.raises(StoppedError):
+        adapt(config, supernet, 'subnet', None)
+    assert sorted(built) == ['held_out', 'learning', 'start', 'test']
+    built.clear()
+    for step in ('search', 'subnet'):
+        folder = Path(config.work_dir) / step
+        folder.mkdir(parents=True)
+        (folder / 'stage.json').write_text('{"config": {}, "result": {}}')
+    with pytest.raises(StoppedError):
+        adapt(config, supernet, 'subnet', None)
+    assert built == ['start']
+
+
+class StoppedError(Exception):
+    pass
+
+
+def counted(calls, function, name):
+    """A method that notes each call and then calls the function, or stops."""
+
+    def method(self, *args, **kwargs):
+        calls.append(name(kwargs))
+        if function is None:
+            raise StoppedError
+        return function(self, *args, **kwargs)
+
+    return method
+
+
+@pytest.mark.slow
 def test_the_adapted_subnet_learns_and_is_tested_on_the_test_set(config, supernet):
     config.optim_wrapper.optimizer.lr = 0.05
     config.train_cfg.max_epochs = 12
@@ -323,12 +383,12 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
         (
             {
                 'search_loop.calibration_dataloader': dict(
-                    batch_size=128, num_workers=0, dataset=dict(type='pinas_mm.Digits', indices=64)
+                    batch_size=128, num_workers=0, dataset=dict(type='pinas_mm.Digits', indices=12)
                 )
             },
-            'calibration_dataloader: no whole batch of 128 in 64 samples',
+            'calibration_dataloader: no whole batch of 128 in 12 samples',
         ),
-        ({'search_loop.score_samples': 999}, 'num_samples=999 of a dataset with'),
+        ({'search_loop.score_samples': 0}, 'num_samples=0 of a dataset with'),
         (
             {'search_loop.type': 'TestLoop'},
             "expected search_loop=dict(type='pinas_mm.SearchLoop', searcher=",
@@ -428,6 +488,40 @@ def test_a_source_arch_that_does_not_fit_is_named(
         adapt(config, supernet, source_arch=source_arch)
     assert expected in str(error.value) and not (tmp_path / 'adapt').exists()
     assert config.to_dict() == before
+
+
+@pytest.mark.parametrize(
+    'kind, expected',
+    [
+        ('missing', '--supernet: no.pth: no such checkpoint'),
+        ('text', '--supernet: no.pth: not loadable as a checkpoint of plain tensors'),
+        ('head', "no.pth: none of its 1 tensors is below 'backbone.': expected a checkpoint of"),
+        (
+            'space',
+            "expected space 'nasbench_macro', as wide as in config: no.pth: does not fit this",
+        ),
+    ],
+)
+def test_a_supernet_that_does_not_fit_is_named_before_anything_else(
+    config, tmp_path, monkeypatch, kind, expected
+):
+    monkeypatch.chdir(tmp_path)
+    if kind == 'text':
+        Path('no.pth').write_text('no checkpoint')
+    elif kind != 'missing':
+        tensors = dict(head='head.fc.weight', space='backbone.layers.0.0.conv1.weight')
+        save_checkpoint('no.pth', {tensors[kind]: torch.zeros(1)}, {})
+    config.test_dataloader.dataset.split = 'tset'  # wrong too, and found later
+    with pytest.raises(InputError) as error:
+        adapt(config, 'no.pth', source_arch='22')
+    assert expected in str(error.value) and not (tmp_path / 'adapt').exists()
+
+
+@pytest.mark.parametrize('stage', ['supernet_stage', 'subnet_stage'])
+def test_a_loader_that_a_stage_makes_impossible_is_named(config, stage):
+    config[stage].train_dataloader = dict(persistent_workers=True)
+    with pytest.raises(InputError, match='^train_dataloader.persistent_workers=True'):
+        check_adaptation_config(config)
 
 
 class OwnSamplingHook(ArchSamplingHook):

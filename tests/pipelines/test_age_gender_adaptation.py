@@ -217,7 +217,7 @@ def test_the_head_of_a_task_that_does_not_fit_is_named(adaptation):
     for change, message in (
         (
             {'model.head.task_heads.age.in_channels': 320},
-            r'in_channels=320 of the ExpectedAgeHead: .* gives \[160\]',
+            r'task_heads.age: in_channels=320 of ExpectedAgeHead: model.neck gives \[160\]',
         ),
         (
             {'model.head.task_heads.age.ages': (20, 40)},

@@ -195,7 +195,7 @@ def test_what_second_stage_says_is_merged(tiny):
         'the config itself is left as it was'
     )
     config.optim_wrapper.type = 'pinas_mm.DSNASAmpOptimWrapper'
-    assert second_stage_config(config, path).optim_wrapper.type == 'AmpOptimWrapper'
+    assert second_stage_config(config, path).optim_wrapper.type == 'pinas_mm.AmpOptimWrapper'
 
 
 @pytest.mark.slow
@@ -342,6 +342,10 @@ def test_detectors_and_segmentors_learn_too(scope):
             'custom_hooks has ArchSamplingHook, but pinas_mm.DSNASOptimWrapper draws the archs '
             'itself',
         ),
+        (
+            dict(second_stage=dict(train_dataloader=dict(prefetch_factor=2))),
+            '^train_dataloader.prefetch_factor=2: expected train_dataloader.num_workers of at le',
+        ),
     ],
 )
 def test_a_config_that_is_none_of_dsnas_is_refused(tiny, changes, message):
@@ -421,10 +425,13 @@ def test_stages_of_another_config_are_refused(tiny, monkeypatch):
         run_stages(config)
     config.optim_wrapper.optimizer.lr = 0.05
     config.second_stage = dict(model=dict(head=dict(topk=(1, 2))))
+    checkpoint = tiny.folder / 'run/train/last_checkpoint'
+    checkpoint.write_text('epoch_1.pth')  # so it has something to keep
     with pytest.raises(
         InputError, match=r'run/train: made with another config: model.head.topk was not set and is'
     ):
         run_stages(config)
+    checkpoint.unlink()
     config.pop('second_stage')
     assert run_stages(config)['search_epochs'] == 1
     assert (tiny.folder / 'run/search/hand_over.pth').stat().st_mtime_ns == before

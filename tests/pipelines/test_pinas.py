@@ -3,11 +3,12 @@
 from types import SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 
 from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.pipelines.pinas import EQUAL, Pipeline
+from pinas_mm.pipelines.pinas import EQUAL, STAGES, Pipeline, set_searched_size
 from pinas_mm.search.history import Record
 
 
@@ -47,3 +48,57 @@ def test_overrides_are_for_the_stages_and_not_for_transfers(tmp_path):
     pipeline = Pipeline(configs, tmp_path, 3, dict(a=2))
     learn, detect = (pipeline.config(name, dict(b=4)) for name in configs)
     assert (learn.a, detect.a, learn.b, detect.randomness.seed) == (2, 1, 4, 3)
+
+
+def test_loaders_of_every_stage_are_checked_before_the_first_runs(tmp_path):
+    loader = 'train_dataloader = dict(dataset=dict(type="D"), sampler=dict(), {})'
+    configs = {}
+    for name in ('learn', 'linear', 'search', 'finetune'):
+        configs[name] = tmp_path / f'{name}.py'
+        last = 'persistent_workers=True' if name == 'finetune' else ''
+        configs[name].write_text(loader.format(last))
+    with pytest.raises(InputError, match='^train_dataloader.persistent_workers=True'):
+        Pipeline(configs, tmp_path / 'work', 0, {}).run(0)
+    assert not (tmp_path / 'work').exists()
+
+
+def test_overrides_of_one_stage_beat_those_of_all(tmp_path):
+    (tmp_path / 'stage.py').write_text('a = dict(b=1, c=1)')
+    configs = dict.fromkeys(('learn', 'search'), tmp_path / 'stage.py')
+    pipeline = Pipeline(configs, tmp_path, 0, {'a.b': 2, 'a.c': 2}, dict(search={'a.c': 3}))
+    assert pipeline.config('learn', {}).a == dict(b=2, c=2)
+    assert pipeline.config('search', {}).a == dict(b=2, c=3)
+
+
+@pytest.mark.parametrize('key, stated', [('widen_factor', 0.5), ('in_channels', 1)])
+def test_a_transfer_of_another_size_is_named_before_the_search(key, stated):
+    searched = dict(widen_factor=0.25)
+    config = Config(dict(model=dict(backbone=dict(in_channels=None))))
+    set_searched_size(config, searched)
+    assert config.model.backbone == dict(widen_factor=0.25, in_channels=3)
+    config.model.backbone[key] = stated
+    with pytest.raises(InputError, match=rf'model.backbone.{key}={stated}, but the search has'):
+        set_searched_size(config, searched)
+
+
+def test_stages_that_hold_out_other_images_are_refused_before_the_first_runs(tmp_path):
+    """The search would be scored on images that were learned from."""
+    split = "dict(type='pinas_mm.SeededSplit', part={!r}, dataset=dict(type='pinas_mm.Digits'))"
+    learning, held_out = (
+        f'{name}_dataloader = dict(batch_size=16, dataset={split.format(part)})\n'
+        for name, part in (('train', 'learning'), ('val', 'held_out'))
+    )
+    configs = {}
+    for stage in STAGES:
+        configs[stage] = tmp_path / f'{stage}.py'
+        configs[stage].write_text('held_out = 0.1\n' + learning + held_out)
+    Pipeline(configs, tmp_path / 'work', 0, {}).check_splits()
+    Pipeline(configs, tmp_path / 'work', 0, dict(held_out=0.3)).check_splits()
+    pipeline = Pipeline(configs, tmp_path / 'work', 0, {}, dict(search=dict(held_out=0.3)))
+    message = (
+        r'^search: train_dataloader.dataset.held_out=0.3, but learn: train_dataloader.dataset.'
+        r'held_out=0.1 of the same images: .* Expected the same, stated once'
+    )
+    with pytest.raises(InputError, match=message):
+        pipeline.run(0)
+    assert not (tmp_path / 'work').exists()

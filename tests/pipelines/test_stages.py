@@ -35,14 +35,17 @@ def test_a_stage_runs_once(config, tmp_path):
     assert stage == dict(config=config.to_dict(), result=dict(value=1)) and 'work_dir' not in config
 
 
-@pytest.mark.parametrize('finished', [True, False])
-def test_a_stage_of_another_config_is_refused(config, tmp_path, finished):
+@pytest.mark.parametrize('kept', [None, 'last_checkpoint', 'history.jsonl'])
+def test_a_stage_of_another_config_is_refused(config, tmp_path, kept):
+    """Of a finished one, and of one that was stopped and has something to keep."""
+
     def run(config):
-        if not finished:
+        if kept:
+            (tmp_path / kept).write_text('')
             raise KeyboardInterrupt
         return {}
 
-    if finished:
+    if not kept:
         run_once(config, tmp_path, run)
     else:
         with pytest.raises(KeyboardInterrupt):
@@ -54,6 +57,20 @@ def test_a_stage_of_another_config_is_refused(config, tmp_path, finished):
         'choose another --work-dir',
     ):
         run_once(config, tmp_path, run)
+
+
+def test_a_stage_that_failed_at_its_start_takes_a_corrected_config(config, tmp_path):
+    def run(config):
+        (tmp_path / '20260101_000000').mkdir(exist_ok=True)  # its log
+        if config.model.type == 'A':
+            raise InputError('model.type: expected B')
+        return {}
+
+    with pytest.raises(InputError, match='expected B'):
+        run_once(config, tmp_path, run)
+    config.model.type = 'B'
+    assert run_once(config, tmp_path, run) == {}
+    assert json.loads((tmp_path / 'stage.json').read_text())['config']['model'] == dict(type='B')
 
 
 def test_files_that_no_stage_made_are_not_mixed_in(config, tmp_path):
@@ -108,8 +125,8 @@ def test_a_stage_is_the_same_whatever_way_its_types_are_written(tmp_path):
     ways = ('SGD', 'mmengine.SGD', 'torch.optim.SGD', SGD)
     for kind in ways:
         config = Config(dict(optim_wrapper=dict(optimizer=dict(type=kind))))
-        assert run_once(config, tmp_path / 'one', lambda config: dict(first=kind)) == dict(
-            first='SGD'
-        )
+        assert run_once(
+            config, tmp_path / 'one', lambda config, kind=kind: dict(first=kind)
+        ) == dict(first='SGD')
     stage = json.loads((tmp_path / 'one/stage.json').read_text())
     assert stage['config']['optim_wrapper'] == dict(optimizer=dict(type='mmengine.SGD'))

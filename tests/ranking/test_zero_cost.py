@@ -1,3 +1,5 @@
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,7 @@ from pinas_mm.costs import measure_costs
 from pinas_mm.models.backbones import (
     SearchableBackbone,
     SearchableMacroNet,
+    SearchableNASBench201,
     SearchableResNeSt,
     SearchableShuffleNetV2,
 )
@@ -115,6 +118,59 @@ def test_naswot_by_brute_force(net):
     assert naswot(fresh, (1, 1), images) == pytest.approx(np.log(np.linalg.det(kernel)), rel=1e-4)
 
 
+class PublishedZero(nn.Module):
+    """``none`` in the published network of NAS-Bench-201: a gradient of zeros passes it."""
+
+    def forward(self, x):
+        return x.mul(0.0)
+
+
+def naswot_by_published_hooks(network, images):
+    """The rule of Mellor et al.'s ``score_networks.py``, of ReLUs alone: those count that a
+    backward pass of the outputs came by, with what a second forward pass gives them."""
+    kernel, visited = np.zeros((len(images),) * 2), set()
+
+    def count(module, inputs):
+        if module in visited:
+            active = (inputs[0].flatten(1) > 0).double().numpy()
+            kernel[:] += active @ active.T + (1 - active) @ (1 - active).T
+
+    def watch(module, inputs, output):
+        if output.requires_grad:
+            output.register_hook(lambda gradient: visited.add(module))
+
+    for module in network.modules():
+        if isinstance(module, nn.ReLU):
+            module.register_forward_pre_hook(count)
+            module.register_forward_hook(watch)
+    network(images)[0].sum().backward()
+    with torch.no_grad():
+        network(images)
+    return np.linalg.slogdet(kernel)[1]
+
+
+def test_naswot_of_cells_is_that_of_the_published_hooks_on_the_published_network():
+    """On 40 random cells. Edges that lead nowhere count there too: their gradient is zero and not
+    missing, as it would be in our network."""
+    fresh = freshly_initialised(SearchableNASBench201(widen_factor=0.25), 0)
+    published = copy.deepcopy(fresh)
+    for position in published.layers:
+        for edge in position.children():
+            if isinstance(edge, nn.ModuleDict):
+                edge['0'] = PublishedZero()
+    torch.manual_seed(0)
+    images, rng = torch.randn(8, 3, 8, 8), np.random.default_rng(0)
+    missing = 0
+    for arch in [fresh.space.sample(rng) for _ in range(40)]:
+        found = []
+        for network in map(copy.deepcopy, (published, fresh)):
+            network.set_arch(arch)
+            found.append(naswot_by_published_hooks(network, images))
+        assert naswot(fresh, arch, images) == pytest.approx(found[0], rel=1e-9)
+        missing += found[1] < found[0] - 1e-6
+    assert missing > 5
+
+
 def test_scores_are_those_of_fresh_weights_and_leave_the_supernet_alone():
     archs = [(1, 0, 2, 0, 0, 1, 0, 0), (2,) * 8, (0,) * 8]
     images = torch.randn(4, 3, 8, 8)
@@ -161,3 +217,11 @@ def test_a_network_through_which_nothing_flows_is_last(net):
 def test_other_spaces_have_depths_too():
     assert depth(SearchableResNeSt.space, [(0, 1, 2, 3) * 4, (0,) * 16]).tolist() == [16, 16]
     assert depth(SearchableShuffleNetV2.space, [(0, 1, 2, 3) * 5]).tolist() == [20]
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_networks_that_read_other_channels_than_three_are_scored(channels):
+    backbone = SearchableMacroNet(widen_factor=0.125, in_channels=channels)
+    images = torch.randn(4, channels, 8, 8)
+    found = zero_cost_scores(backbone, [(1,) * 8], measure_costs(backbone, 8), images)
+    assert all(np.isfinite(values).all() for values in found.values())

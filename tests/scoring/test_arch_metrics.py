@@ -1,4 +1,5 @@
 import copy
+import json
 import tempfile
 import threading
 from collections import Counter
@@ -7,11 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmdet.evaluation import CocoMetric
+from mmdet.structures import DetDataSample
 from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.structures import InstanceData
+from mmpretrain.evaluation import Accuracy
 from pycocotools.coco import COCO
 from torch import nn
 
+from pinas_mm.errors import InputError, warn_once
+from pinas_mm.scoring.arch_metrics import ArchMetrics
 from pinas_mm.scoring.evaluator import ArchEvaluator
+from pinas_mm.scoring.race import Race
 
 ARCHS = [(0, 1, 2, 0, 1, 2, 0, 0), (0, 1, 0, 1, 0, 1, 2, 0), (1, 0, 0, 0, 0, 0, 2, 1)]
 
@@ -226,3 +234,182 @@ def test_annotations_and_the_model_are_shared_and_not_copied(model, loaders, wra
     assert all(found is model for _, found, *_ in log)
     assert all(found is evaluator.metrics.dataset_meta for *_, found, _ in log)
     assert len({id(seen) for *_, seen in log}) == 3
+
+
+# Metrics that read the annotations of a whole data set, and archs that are scored on a part of it.
+IMAGES = 12
+
+
+def boxes(index):
+    """Two objects, in images of 64 pixels; those of an image are like no other's."""
+    left = 2 + 3 * (index % 7)
+    return [[left, 4, 20 + index, 24], [30, 32, 16, 12 + index]]
+
+
+@pytest.fixture(scope='module')
+def ann_file(tmp_path_factory):
+    path = tmp_path_factory.mktemp('coco') / 'annotations.json'
+    annotations = [
+        dict(image_id=image, category_id=label, bbox=box, area=box[2] * box[3], iscrowd=0)
+        for image in range(IMAGES)
+        for label, box in enumerate(boxes(image))
+    ]
+    content = dict(
+        images=[
+            dict(id=image, file_name=f'{image}.jpg', height=64, width=64) for image in range(IMAGES)
+        ],
+        annotations=[dict(annotation, id=i) for i, annotation in enumerate(annotations, 1)],
+        categories=[dict(id=0, name='a'), dict(id=1, name='b')],
+    )
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def perfect(index, labels=(0, 1)):
+    """What a perfect detector finds in an image, or the objects of some classes alone."""
+    corners = torch.tensor([[x, y, x + w, y + h] for x, y, w, h in boxes(index)]).float()
+    found = [label in labels for label in (0, 1)]
+    sample = DetDataSample(metainfo=dict(img_id=index, ori_shape=(64, 64), img_shape=(64, 64)))
+    sample.pred_instances = InstanceData(
+        bboxes=corners, scores=torch.ones(2), labels=torch.arange(2)
+    )[torch.tensor(found)]
+    return sample
+
+
+def coco(ann_file):
+    metric = CocoMetric(ann_file=ann_file, metric='bbox')
+    metric.dataset_meta = dict(classes=('a', 'b'))
+    return metric
+
+
+@pytest.mark.parametrize('read', [[3], [0, 5, 11], range(IMAGES)])
+@pytest.mark.parametrize('race', [None, Race('coco/bbox_mAP', top_k=1)])
+def test_a_perfect_detector_is_perfect_on_any_subset(model, loaders, ann_file, read, race):
+    """The image of place i in the loader is image i of the annotations."""
+    dataset = torch.utils.data.Subset(loaders[1].dataset, list(read))
+    loader = torch.utils.data.DataLoader(dataset, 2, collate_fn=loaders[1].collate_fn)
+    batches = [list(read)[start : start + 2] for start in range(0, len(read), 2)]
+    served = iter([batch for batch in batches for _ in ARCHS])
+    model.val_step = lambda batch: [perfect(index) for index in next(served)]
+    evaluator = ArchEvaluator(
+        model, loaders[0], loader, lambda: Evaluator([coco(ann_file)]), race=race
+    )
+    evaluator.metrics.dataset_meta = dict(classes=('a', 'b'))
+    assert [result['coco/bbox_mAP'] for result in evaluator.evaluate(ARCHS)] == [1.0] * 3
+
+
+def test_half_of_a_subset_is_half(ann_file):
+    """Of three images every object of the first class: the mean over two classes is a half. By
+    mmdet's own count of the whole file it would be 0.5 * 3 / 12 at most."""
+    metrics = ArchMetrics(Evaluator([coco(ann_file)]))
+    metrics.process([perfect(index, labels=(0,)) for index in (1, 4, 9)])
+    assert metrics.compute()['coco/bbox_mAP'] == 0.5
+
+
+class OfTheWholeFile(InTensor):
+    """Has annotations, and no way to tell it which of them to count."""
+
+    def __init__(self, index):
+        super().__init__()
+        self.index = index
+
+
+def test_a_metric_that_counts_images_left_out_is_refused(model, loaders):
+    index = annotations()
+    index.dataset['images'] = [dict(id=image) for image in range(61)]
+    index.createIndex()
+    with pytest.raises(
+        InputError, match='OfTheWholeFile counts the 61 images of its annotations, and 60 are read'
+    ):
+        ArchEvaluator(model, *loaders, lambda: Evaluator([OfTheWholeFile(index)]))
+    del index.dataset['images'][0]
+    index.createIndex()
+    ArchEvaluator(model, *loaders, lambda: Evaluator([OfTheWholeFile(index)]))
+
+
+class Giving(Accuracy):
+    """Accuracy, and what it is told to give beside."""
+
+    def __init__(self, beside, **kwargs):
+        super().__init__(topk=(1,), **kwargs)
+        self.beside = beside
+
+    def compute_metrics(self, results):
+        return None if self.beside is None else self.beside
+
+
+@pytest.fixture
+def said(monkeypatch):
+    messages = []
+
+    def print_log(message, **kwargs):
+        if message.startswith('metric '):
+            messages.append(message)
+
+    monkeypatch.setattr('mmengine.logging.print_log', print_log)
+    warn_once.cache_clear()
+    return messages
+
+
+def test_what_is_no_number_is_left_out_and_that_is_said_once(model, loaders, said):
+    beside = dict(
+        matrix=torch.eye(2),
+        none=None,
+        per_class=dict(a=1.0),
+        text='1.5',
+        list=[1.0, 2.0],
+        tensor=torch.tensor(1.5),
+        whole=torch.tensor([3]),
+        half=torch.tensor(0.5, dtype=torch.bfloat16),
+        array=np.array(2.5),
+        numpy=np.float32(4.5),
+        plain=5,
+    )
+    evaluator = ArchEvaluator(
+        model, *loaders, lambda: Evaluator([Accuracy(), Giving(beside, prefix='x')])
+    )
+    for result in evaluator.evaluate(ARCHS):
+        assert result.pop('accuracy/top1') >= 0
+        assert result == {
+            'x/tensor': 1.5,
+            'x/whole': 3.0,
+            'x/half': 0.5,
+            'x/array': 2.5,
+            'x/numpy': 4.5,
+            'x/plain': 5.0,
+        }
+        assert all(type(value) is float for value in result.values())
+    left_out = ('matrix', 'none', 'per_class', 'text', 'list')
+    assert sorted(said) == sorted(
+        f"metric 'x/{name}' is a {type(beside[name]).__name__} and not a number: it is left out "
+        f'of the scores'
+        for name in left_out
+    )
+
+
+def test_a_metric_that_gives_nothing_fails_no_arch(model, loaders):
+    for beside in (None, {}):
+        evaluator = ArchEvaluator(
+            model, *loaders, lambda beside=beside: Evaluator([Giving(beside, prefix='x'), top1()])
+        )
+        assert all(result.keys() == {'accuracy/top1'} for result in evaluator.evaluate(ARCHS))
+
+
+def test_metrics_of_one_prefix_are_kept_apart_and_raced(model, loaders):
+    """The first metric of the prefix is not the one that gives the score."""
+    evaluator = ArchEvaluator(
+        model,
+        *loaders,
+        lambda: Evaluator([Giving(dict(other=7.0)), top1()]),
+        race=Race('accuracy/top1', top_k=1),
+    )
+    alone = ArchEvaluator(model, *loaders, lambda: Evaluator([top1()])).evaluate(ARCHS)
+    for result, expected in zip(evaluator.evaluate(ARCHS), alone):
+        assert result == expected | {'accuracy/other': 7.0, 'samples': 60.0}
+    twice = ArchEvaluator(model, *loaders, lambda: Evaluator([top1(), top1()]))
+    with pytest.raises(InputError, match="two metrics give 'accuracy/top1', .*prefix='second'"):
+        twice.evaluate(ARCHS)
+
+
+def top1():
+    return Accuracy(topk=(1,))

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from pinas_mm.errors import InputError
 from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn, supernet_borrowed
 
 ARCHS = [(0, 1, 2, 0, 1, 2, 0, 0), (0, 1, 0, 1, 0, 1, 2, 0), (1, 0, 0, 0, 0, 0, 2, 1)]
@@ -69,3 +70,22 @@ def test_an_arch_that_was_not_recalibrated_cannot_run(model, loaders):
         list(supernet.recalibrate(ARCHS[:1], loaders[0]))
         with pytest.raises(RuntimeError, match='no BN statistics of .*: recalibrate the arch'):
             supernet.set_arch(ARCHS[2])
+
+
+def test_a_layer_with_one_value_per_channel_is_a_user_error(nets, model, loaders):
+    """A head that norms each image by itself, behind a global pooling."""
+    norm = torch.nn.BatchNorm1d(24)
+    model.head.norm = norm
+    forward = model.head.forward
+    model.head.forward = lambda feats: forward(
+        (torch.cat([norm(image[None]) for image in feats[-1]]),)
+    )
+    with (
+        pytest.raises(
+            InputError,
+            match='a batch of 32 images leaves a BN layer with 1 value per channel, .* '
+            'arch_evaluation.calibration_dataloader.batch_size=64',
+        ),
+        recalibrated_bn(model, ARCHS[0], loaders[0]),
+    ):
+        pass

@@ -9,12 +9,12 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
-from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
-from pinas_mm.errors import InputError
+from pinas_mm.engine.loaders import calibration_loader, seeded_loader, whole_set_loader
+from pinas_mm.errors import InputError, TooFewSamplesError
 from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.scoring.race import Race
-from pinas_mm.search.search import Failure
+from pinas_mm.search.search import Failure, to_record
 from pinas_mm.subnets.state_dict import subnet_state_dict
 
 ARCHS = [(0, 1, 2, 0, 1, 2, 0, 0), (0, 1, 0, 1, 0, 1, 2, 0), (1, 0, 0, 0, 0, 0, 2, 1)]
@@ -572,7 +572,7 @@ def test_data_is_read_with_its_own_batches_only(model, loaders):
 
 @pytest.mark.slow
 def test_too_small_calibration_batches_are_an_error(nets, model, loaders):
-    small = calibration_loader(nets.dataloader('learning', 8), 4)
+    small = seeded_loader(nets.dataloader('learning', 8), 4)
     before = nets.statistics(model)
     with pytest.raises(
         InputError, match='a batch of 8 images for BN recalibration: expected at least 16'
@@ -599,10 +599,10 @@ def test_no_data_is_an_error(nets, model, loaders):
         recalibrated_bn(model, ARCHS[0], []),
     ):
         pass
-    with pytest.raises(InputError, match='no whole batch of 64 in 40 samples'):
+    with pytest.raises(InputError, match='no whole batch of 64 in 12 samples'):
         calibration_loader(
             nets.dataloader('held_out', 64)
-            | dict(dataset=dict(type='pinas_mm.Digits', split='held_out', indices=40, pipeline=[])),
+            | dict(dataset=dict(type='pinas_mm.Digits', split='held_out', indices=12, pipeline=[])),
             2,
         )
 
@@ -639,3 +639,108 @@ def test_several_metrics_of_archs_against_their_logits(model, loaders, nets):
                 ).tolist()
         assert metrics['score/neg_loss'] == pytest.approx(-np.mean(losses), rel=1e-4)
         assert metrics['score/margin'] == pytest.approx(np.mean(margins), rel=1e-4)
+
+
+class Unready(Accuracy):
+    """A metric that fails at some point, or needs some samples."""
+
+    default_prefix = 'unready'
+
+    def __init__(self, place, at_least=0, error=AssertionError):
+        super().__init__(topk=(1,))
+        self.place, self.at_least, self.error = place, at_least, error
+
+    def process(self, data_batch, data_samples):
+        if self.place == 'process':
+            raise self.error('no annotations')
+        super().process(data_batch, data_samples)
+
+    def compute_metrics(self, results):
+        if self.place == 'compute' and len(results) < self.at_least:
+            raise self.error('too few')
+        return {} if self.place == 'nothing' else super().compute_metrics(results)
+
+
+@pytest.mark.parametrize(
+    'metric, score, message',
+    [
+        (Unready('process'), None, r'it cannot take a sample: AssertionError: no annotations'),
+        (
+            Unready('compute', at_least=61),
+            None,
+            'it cannot be computed on 60 samples: AssertionError: too few',
+        ),
+        (
+            Unready(None),
+            'unready/top5',
+            r"score='unready/top5' is not among the metrics evaluated: \['unready/top1'\]",
+        ),
+    ],
+)
+def test_a_metric_that_cannot_be_computed_is_named_before_anything_is_scored(
+    model, loaders, metric, score, message
+):
+    build = lambda: Evaluator([copy.deepcopy(metric)])  # noqa: E731
+    evaluator = ArchEvaluator(model, *loaders, build, score=score)
+    with pytest.raises(InputError, match=r'^val_evaluator \(Unready\): ' + message):
+        evaluator.check()
+    with pytest.raises(InputError, match='^test_evaluator'):
+        evaluator.check('test_evaluator')
+
+
+def test_the_check_reads_two_samples_and_leaves_the_supernet_as_it_was(nets, model, loaders):
+    before, arch, read = nets.statistics(model), model.backbone._arch, []
+    step = model.val_step
+    model.val_step = lambda batch: read.append(len(batch['inputs'])) or step(batch)
+    ArchEvaluator(model, *loaders, top1, score='accuracy/top1').check()
+    assert (
+        read == [2]
+        and model.backbone._arch == arch
+        and nets.statistics(model).keys() == (before.keys())
+    )
+    for name, (mean, variance, batches) in nets.statistics(model).items():
+        assert torch.equal(mean, before[name][0]) and torch.equal(variance, before[name][1])
+        assert batches == before[name][2]
+
+
+@pytest.mark.parametrize(
+    'metric',
+    [
+        Unready('compute', at_least=40),  # which 64 samples have, and two have not
+        Unready('compute', at_least=10**6, error=TooFewSamplesError),
+        Unready('nothing'),
+    ],
+)
+def test_a_metric_that_two_samples_say_nothing_about_is_not_refused(model, loaders, metric):
+    build = lambda: Evaluator([copy.deepcopy(metric)])  # noqa: E731
+    ArchEvaluator(model, *loaders, build, score='unready/top1').check()
+
+
+class Shy(Accuracy):
+    """Computes nothing where few samples are right, as mmdet's metrics without a detection."""
+
+    default_prefix = 'shy'
+
+    def __init__(self, least):
+        super().__init__(topk=(1,))
+        self.least = least
+
+    def compute_metrics(self, results):
+        found = super().compute_metrics(results)
+        return found if found['top1'] >= self.least else {}
+
+
+def test_an_arch_without_its_score_beside_another_metric_has_failed(model, loaders):
+    """It ended the whole search as a score that is not among the metrics."""
+    right = [
+        found['accuracy/top1'] for found in ArchEvaluator(model, *loaders, top1).evaluate(ARCHS)
+    ]
+    least = sorted(right)[1]
+    build = lambda: Evaluator([Shy(least), dict(type='pinas_mm.LabelLikelihood')])  # noqa: E731
+    found = ArchEvaluator(model, *loaders, build, score='shy/top1').evaluate(ARCHS)
+    worst = right.index(min(right))
+    assert found[worst] == Failure('no shy/top1: Shy computed nothing')
+    others = [result for index, result in enumerate(found) if index != worst]
+    assert others and all(result['shy/top1'] >= least for result in others)
+    record = to_record(0, ARCHS[worst], found[worst], 'shy/top1', {})
+    assert record.score is None and record.error == 'no shy/top1: Shy computed nothing'

@@ -5,9 +5,15 @@ from mmengine.evaluator import Evaluator
 from mmpretrain.evaluation import Accuracy, SingleLabelMetric
 
 from pinas_mm.errors import InputError
-from pinas_mm.scoring.race import Race, per_sample
+from pinas_mm.scoring.arch_metrics import ArchMetrics
+from pinas_mm.scoring.race import Race
+from pinas_mm.scoring.race import per_sample as of_samples
 
 BATCH, BATCHES = 100, 8
+
+
+def per_sample(metric, score, results):
+    return of_samples(metric, score, results, [None] * len(results))
 
 
 def evaluators(right):
@@ -21,19 +27,27 @@ def evaluators(right):
                 None,
                 [dict(pred_score=torch.tensor([0.2, 0.8]), gt_label=torch.tensor([int(value)]))],
             )
-        out[index,] = Evaluator([metric])
+        out[index,] = processed(metric)
     return out
+
+
+def processed(*metrics):
+    """The metrics of an arch, which have taken one sample for each result of the first."""
+    result = ArchMetrics(Evaluator(list(metrics)))
+    result.image_ids = [None] * len(metrics[0].results)
+    return result
 
 
 def race(right, **kwargs):
     """Drops archs batch by batch; returns the archs dropped after each batch, and what is
     reported."""
-    running = {arch: Evaluator([Accuracy(topk=(1,))]) for arch in evaluators(right[:, :0])}
+    running = {arch: processed(Accuracy(topk=(1,))) for arch in evaluators(right[:, :0])}
     standing, dropped = Race('accuracy/top1', **kwargs).start(running, BATCHES), []
     for batch in range(BATCHES):
         new = evaluators(right[:, batch * BATCH : (batch + 1) * BATCH])
         for arch, evaluator in running.items():
-            evaluator.metrics[0].results += new[arch].metrics[0].results
+            evaluator.evaluator.metrics[0].results += new[arch].evaluator.metrics[0].results
+            evaluator.image_ids += new[arch].image_ids
         for arch, evaluator in running.items():
             standing.add(arch, evaluator)
         dropped.append(standing.losers(list(running)))
@@ -86,7 +100,7 @@ def test_the_true_top_is_kept_as_often_as_promised():
 def test_values_per_sample():
     right = np.random.default_rng(0).random((1, 50)) < 0.5
     (evaluator,) = evaluators(right).values()
-    metric = evaluator.metrics[0]
+    metric = evaluator.evaluator.metrics[0]
     assert (
         per_sample(metric, 'accuracy/top1', metric.results).tolist() == (100.0 * right[0]).tolist()
     )
@@ -117,8 +131,11 @@ def test_a_metric_that_is_no_mean_over_samples_is_refused():
         'raced',
     ):
         per_sample(metric, 'single-label/f1-score', metric.results)
-    with pytest.raises(InputError, match=r"no metric gives 'coco/bbox', there are \['accuracy'\]"):
-        Race('coco/bbox').start([(0,)], 1).add((0,), Evaluator([Accuracy()]))
+    with pytest.raises(
+        InputError, match=r"no metric gives 'coco/bbox', there are \['accuracy/top1'\]"
+    ):
+        (right,) = evaluators(np.ones((1, 3))).values()
+        Race('coco/bbox').start([(0,)], 1).add((0,), right)
 
 
 @pytest.mark.parametrize('change', [dict(top_k=0), dict(confidence=1.0), dict(confidence=0)])

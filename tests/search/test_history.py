@@ -41,6 +41,45 @@ def test_records_round_trip(path):
     assert os.listdir(path.parent) == ['history.jsonl']
 
 
+def test_nothing_is_written_before_the_first_batch(tmp_path, monkeypatch):
+    """So a search that fails before its first arch does not block the folder."""
+    path = tmp_path / 'work/history.jsonl'
+    assert History(path, SPACE, HEADER).records == [] and not list(tmp_path.iterdir())
+    history = History(path, SPACE, HEADER | dict(seed=4))
+    with monkeypatch.context() as patched:
+        patched.setattr(os, 'fsync', no_space)
+        with pytest.raises(OSError, match='No space left'):
+            history.append(RECORDS, STATE)
+    assert history.records == [] and not list(path.parent.iterdir())
+    history.append(RECORDS, STATE)
+    assert read_history(path, SPACE) == (history.header, RECORDS, STATE)
+    assert os.listdir(path.parent) == ['history.jsonl']
+
+
+def test_the_header_and_the_first_batch_are_one_write(tmp_path, monkeypatch):
+    synced = []
+
+    def fsync(descriptor):
+        synced.append(os.fstat(descriptor).st_size)
+
+    path = tmp_path / 'history.jsonl'
+    monkeypatch.setattr(os, 'fsync', fsync)
+    History(path, SPACE, HEADER).append(RECORDS, STATE)
+    assert synced == [path.stat().st_size]
+
+
+def test_a_file_of_a_header_alone_goes_on(path):
+    """As versions before left it."""
+    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
+    history = History(path, SPACE, HEADER, resume=True)
+    history.append(RECORDS, STATE)
+    assert read_history(path, SPACE) == (history.header, RECORDS, STATE)
+
+
+def no_space(descriptor):
+    raise OSError(errno.ENOSPC, 'No space left on device')
+
+
 def test_in_memory_it_writes_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     history = History(None, SPACE, HEADER)
@@ -167,9 +206,6 @@ def test_what_is_no_history_is_named(tmp_path, content):
 
 
 def test_a_full_disk_leaves_the_file_as_it_was(path, monkeypatch):
-    def no_space(descriptor):
-        raise OSError(errno.ENOSPC, 'No space left on device')
-
     history = History(path, SPACE, HEADER, resume=True)
     before = path.read_bytes()
     new = Record(2, (1,) * 8, 50.0)

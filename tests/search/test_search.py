@@ -6,7 +6,7 @@ from small_searchers import VARIANTS, Budget, build
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import History, Record, read_history
-from pinas_mm.search.search import Failure, TooManyFailuresError, ranked, rescore, search
+from pinas_mm.search.search import Failure, TooManyFailuresError, all_equal, ranked, rescore, search
 from pinas_mm.search.searchers import build_searcher
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
@@ -79,9 +79,11 @@ def test_stopped_anywhere_and_resumed_it_is_the_same_search(make, tmp_path, stop
         with pytest.raises(KeyboardInterrupt):
             run(path, make(), Evaluate(stop), resume=number > 0)
         done += stop // ASK * ASK
-        assert [record.arch for record in read_history(path, SPACE)[1]] == [
-            record.arch for record in expected[:done]
-        ], 'whole batches'
+        found = read_history(path, SPACE)[1] if path.exists() else []
+        assert [record.arch for record in found] == [record.arch for record in expected[:done]], (
+            'whole batches'
+        )
+        assert path.exists() == (done > 0), 'nothing is written before the first batch'
     evaluate, seen = Evaluate(), []
     records, _ = run(path, make(), evaluate, resume=True, on_record=seen.append)
     assert records == seen == expected and ranked(records)[0] == ranked(expected)[0]
@@ -201,6 +203,14 @@ def test_an_exhausted_space_ends_the_search_early(tmp_path, config):
     )
 
 
+def test_records_of_one_score_do_not_tell_archs_apart():
+    one, other, same, failed = (
+        Record(i, (i, 0, 0), score) for i, score in enumerate((2.0, 3.0, 2.0, None))
+    )
+    assert all_equal([one, same]) and all_equal([failed, one, same])
+    assert not any(map(all_equal, ([], [one], [one, failed], [one, other], [failed])))
+
+
 def test_the_top_are_scored_again(tmp_path):
     """Another evaluator turns the order of the scores round."""
     path = tmp_path / 'history.jsonl'
@@ -246,3 +256,16 @@ def test_an_unknown_score_is_named(tmp_path):
     ):
         search(build('random', SPACE), Evaluate(), history, 4, 'accuracy/top1')
     assert history.records == []
+
+
+def test_an_arch_whose_metrics_computed_nothing_has_failed(tmp_path):
+    """mmdet's metrics are empty where nothing was detected."""
+    history = History(tmp_path / 'history.jsonl', SPACE, {})
+    searcher = build('random', SPACE)
+
+    def evaluate(archs):
+        return [{} if index == 1 else dict(top1=float(index)) for index in range(len(archs))]
+
+    records = search(searcher, evaluate, history, 4, 'top1', ask_size=4)
+    assert [record.score for record in records] == [0.0, None, 2.0, 3.0]
+    assert records[1].error == 'the metrics computed nothing'

@@ -18,6 +18,7 @@ def test_round_trip(tmp_path):
         dict(macs=85_151_744),
         3,
         'search.py',
+        in_channels=4,
     )
     subnet.write(tmp_path / 'subnet.yaml')
     assert SubnetFile.read(tmp_path / 'subnet.yaml') == subnet
@@ -47,7 +48,29 @@ def test_bad_files_are_named(tmp_path, text, message):
     assert str(path) in str(error.value)
 
 
-@pytest.mark.parametrize('line', ['widen_factor: big', 'scores: [1]', 'costs: 3'])
+@pytest.mark.parametrize(
+    'line',
+    [
+        'widen_factor: big',
+        'widen_factor: 0',
+        'widen_factor: -0.5',
+        'widen_factor: .nan',
+        'widen_factor: .inf',
+        'widen_factor: true',
+        'widen_factor: null',
+        "widen_factor: '0.5'",
+        'in_channels: 0',
+        'in_channels: 1.5',
+        'in_channels: .nan',
+        'in_channels: rgb',
+        'scores: [1]',
+        'costs: 3',
+        'seed: first',
+        'seed: 1.5',
+        'config: [1]',
+        'version: 2',
+    ],
+)
 def test_values_of_another_kind_are_named(tmp_path, line):
     path = tmp_path / 'subnet.yaml'
     path.write_text(f'space: nasbench_macro\narch: [0, 0, 0, 0, 0, 0, 0, 0]\n{line}\n')
@@ -59,7 +82,19 @@ MACRO, CELLS = get_space('nasbench_macro'), get_space('nasbench201')
 ARCH = (2, 0, 1, 0, 2, 0, 1, 0)
 
 
-@pytest.mark.parametrize('given', [ARCH, [*ARCH], np.array(ARCH), '20102010', '2, 0,1,0,2,0,1,0'])
+@pytest.mark.parametrize(
+    'given',
+    [
+        ARCH,
+        [*ARCH],
+        np.array(ARCH),
+        '20102010',
+        '2, 0,1,0,2,0,1,0',
+        '[2, 0, 1, 0, 2, 0, 1, 0]',
+        ' (2,0,1,0,2,0,1,0) ',
+        '[20102010]',
+    ],
+)
 def test_an_arch_is_read_from_a_list_or_text(given):
     assert read_arch(given, MACRO) == (ARCH, None)
 
@@ -84,7 +119,8 @@ def test_an_arch_is_read_from_a_subnet_file_with_all_that_it_says(
 @pytest.mark.parametrize(
     'given, message',
     [
-        ('[2, 0, 1, 0, 2, 0, 1, 0]', "--arch: '[2, 0, 1, 0, 2, 0, 1, 0]' is not an arch of space"),
+        ('[2, 0, x]', "--arch: '2, 0, x' is not an arch of space 'nasbench_macro', written like"),
+        ('[2, 0, 1]', '--arch: [2, 0, 1] has 3 entries'),
         ('found', "--arch: 'found' is not an arch of space 'nasbench_macro', written like"),
         ('2010201', 'entries, but space'),
         ([2, 0, 1], '--arch: [2, 0, 1] has 3 entries'),

@@ -45,6 +45,7 @@ def config(kind, **kwargs):
     return (
         dict(type=KINDS[kind], model=model)
         | (dict(input_size=32) if kind == 'sandwich' else {})
+        | (dict(ramp_steps=0) if kind == 'supervised_pi' else {})  # no run tells its length
         | kwargs
     )
 

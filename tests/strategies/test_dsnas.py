@@ -462,6 +462,7 @@ def test_reinforce_needs_no_gate(supernet, monkeypatch):
 
 @pytest.fixture
 def scaled(monkeypatch):
+    monkeypatch.setattr('pinas_mm.strategies.amp.get_device', lambda: 'cuda')
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
     monkeypatch.setattr(
         amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu')

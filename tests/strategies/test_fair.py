@@ -66,7 +66,7 @@ def test_archs_are_permutations_and_a_function_of_seed_and_step(nets):
     strategy, other = nets.build('fair'), nets.build('fair', arch_seed=1)
     seen = []
     for step in range(4):
-        strategy.step.fill_(step)
+        strategy.step = step
         archs = strategy.draw_archs()
         assert (
             archs == strategy.draw_archs() == strategy.space.sample_disjoint(arch_rng(0, step), 3)

@@ -162,7 +162,7 @@ def test_mixed_precision_scales_every_pass_and_unscales_once(nets, kind):
     )
     full = nets.recording(by_hand)
     by_hand.zero_grad()
-    by_hand.step.zero_()
+    by_hand.step = 0
     by_hand.train_step(nets.batch(), full)
     assert any(
         value is not None and not torch.equal(value, full.updates[0][name])

@@ -329,6 +329,7 @@ def test_a_strategy_says_which_arch_a_pass_is_of(supernet):
 
 @pytest.fixture
 def amp(monkeypatch):
+    monkeypatch.setattr('pinas_mm.strategies.amp.get_device', lambda: 'cuda')
     monkeypatch.setattr(amp_optimizer_wrapper, 'is_cuda_available', lambda: True)
     monkeypatch.setattr(
         amp_optimizer_wrapper, 'GradScaler', partial(torch.amp.GradScaler, device='cpu')

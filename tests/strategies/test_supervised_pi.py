@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from mmengine.logging import MessageHub
 from mmengine.registry import MODELS
 from mmengine.runner.checkpoint import load_state_dict
 
@@ -95,7 +96,7 @@ def test_each_path_learns_from_labels_and_from_the_teacher_on_the_other_path(net
 
 def test_archs_are_a_function_of_seed_and_step(nets):
     strategy = nets.build('supervised_pi', arch_seed=3)
-    strategy.step.fill_(5)
+    strategy.step = 5
     assert (
         strategy.draw_archs()
         == strategy.space.sample_disjoint(arch_rng(3, 5), 2)
@@ -113,7 +114,7 @@ def test_archs_can_be_drawn_by_probabilities(nets):
 @pytest.mark.parametrize(
     'arguments, weights',
     [
-        ({}, [1.0, 1.0, 1.0]),
+        (dict(ramp_steps=0), [1.0, 1.0, 1.0]),
         (dict(ramp_steps=4), [0.0, 0.25, 1.0]),
         (dict(consistency=0.5, initial_consistency=2.5, ramp_steps=4), [2.5, 2.0, 0.5]),
     ],
@@ -121,9 +122,33 @@ def test_archs_can_be_drawn_by_probabilities(nets):
 def test_the_weight_of_the_consistency_ramps_linearly(nets, arguments, weights):
     strategy, found = nets.build('supervised_pi', **arguments), []
     for step in (0, 1, 6):
-        strategy.step.fill_(step)
+        strategy.step = step
         found.append(strategy.consistency_weight())
     assert found == weights
+
+
+def test_by_default_the_ramp_is_a_quarter_of_the_training(tiny):
+    found = []
+    for epochs in (2, 4):
+        model = dict(type='pinas_mm.SupervisedPiStrategy', model=tiny.classifier())
+        runner = tiny.training(model=model, epochs=epochs, resume=epochs == 4)
+        runner.register_hook(
+            tiny.Record(
+                before_train_iter=lambda runner, **unused: found.append(
+                    runner.model.consistency_weight()
+                )
+            )
+        )
+        runner.train()
+    # Epochs of 4 iterations: a ramp of 2, and the resumed training is beyond its own of 4.
+    assert found == [0, 1 / 2, 1, 1, 1, 1, 1, 1] + [1] * 8
+
+
+def test_outside_of_a_run_the_ramp_has_to_be_given(nets):
+    MessageHub.get_instance('test_supervised_pi')
+    strategy = nets.build('supervised_pi', ramp_steps=None)
+    with pytest.raises(InputError, match='of the training is unknown outside .* give ramp_steps'):
+        strategy.consistency_weight()
 
 
 def test_the_teacher_starts_as_the_student_also_from_pretrained_weights(nets, tmp_path):

@@ -301,3 +301,11 @@ def test_the_description_says_what_to_feed(models):
         ]
     )
     json.dumps(found)
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_programs_take_images_with_as_many_channels_as_the_backbone_reads(channels):
+    net = SearchableMacroNet(arch='01000000', widen_factor=0.125, in_channels=channels).eval()
+    assert describe(net, None)['input']['shape'] == ['batch', channels, 'height', 'width']
+    program = export_program(net)
+    assert largest_difference(program.module(), net, SHAPES, channels) < 1e-5

@@ -130,7 +130,7 @@ def test_what_trains_a_supernet_alone_is_gone(folder, name, amp):
     config, _ = subnet_classifier(given, folder / 'subnet.yaml', folder / 'subnet.pth')
     assert config.custom_hooks == [] and 'second_stage' not in config
     assert config.optim_wrapper.to_dict() == dict(
-        type=f'{amp}OptimWrapper',
+        type='pinas_mm.AmpOptimWrapper' if amp else 'OptimWrapper',
         accumulative_counts=2,
         optimizer=given.optim_wrapper.optimizer.to_dict(),
     )
@@ -179,9 +179,7 @@ def test_the_backbone_keeps_the_arguments_of_the_config(tmp_path, kind):
                     arch='elsewhere.yaml',
                     norm_cfg=dict(type='SyncBN'),
                     frozen_stages=1,
-                    init_cfg=dict(
-                        type=kind, checkpoint='elsewhere.pth', prefix='backbone.'
-                    ),
+                    init_cfg=dict(type=kind, checkpoint='elsewhere.pth', prefix='backbone.'),
                 ),
             )
         )

@@ -7,6 +7,8 @@ from pathlib import Path
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from pinas_mm.engine.data_settings import hold_out, open_numbers
+
 TOP = Path(__file__).parents[2] / 'configs'
 
 
@@ -20,11 +22,18 @@ def names(*folders):
     )
 
 
-_read = cache(Config.fromfile)
+@cache
+def _read(path):
+    config = Config.fromfile(path)
+    hold_out(config)
+    for _, found in open_numbers(config):
+        found['num_classes'] = 10
+    return config
 
 
 def read(name):
-    """A copy of a config, in whose scope what is built next is looked for."""
+    """A copy of a config, complete for data of ten classes, in whose scope what is built next is
+    looked for."""
     config = copy.deepcopy(_read(TOP / name))
     init_default_scope(config.default_scope)
     return config

@@ -37,7 +37,7 @@ def run(folder, resume=False, num_archs=NUM_ARCHS, norm='BN'):
         arch_evaluation=dict(calibration_dataloader=tiny.digits(), calibration_batches=1),
         search_loop=dict(
             type='pinas_mm.SearchLoop',
-            searcher=dict(type='partition_tree', num_initial=20, min_leaf=4),
+            searcher=dict(type='partition_tree', num_initial=10, min_leaf=4),
             num_archs=num_archs,
             ask_size=ASK,
             input_size=32,

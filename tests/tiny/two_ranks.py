@@ -81,6 +81,7 @@ def strategy(kind, seed=0):
         MODELS.build(
             dict(type=f'pinas_mm.{kind}', model=inner)
             | (dict(input_size=32) if kind == 'SandwichStrategy' else {})
+            | (dict(ramp_steps=0) if kind == 'SupervisedPiStrategy' else {})
         )
     )
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 import torch.distributed as dist
 from command_line import parser, read_config, run_tool
+from torch._utils import ExceptionWrapper
 
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines import adaptation, pinas
@@ -291,3 +292,19 @@ def test_help_imports_nothing_heavy():
 def test_choices_that_a_tool_spells_are_those_of_the_library(tool, name, value):
     """It cannot read them there: its ``--help`` imports nothing of the library."""
     assert runpy.run_path(str(TOOLS / f'{tool}.py'))[name] == value
+
+
+def test_a_workers_error_is_its_message_alone(capsys):
+    """As torch raises it again: with the worker's traceback, and the cause's before it."""
+    for kind, message in ((InputError, 'a b.jpg: no image'), (FileNotFoundError, 'c.jpg')):
+        try:
+            try:
+                raise KeyError('img')
+            except KeyError as cause:
+                raise kind(message) from cause
+        except kind:
+            wrapped = ExceptionWrapper(where='in DataLoader worker process 0')
+        with pytest.raises(SystemExit) as exit_code:
+            run_tool(wrapped.reraise)
+        expected = message if kind is InputError else f'no such file: {message}'
+        assert exit_code.value.code == 2 and capsys.readouterr().err == f'error: {expected}\n'

@@ -533,6 +533,35 @@ def test_a_subnet_is_exported(tool, found, monkeypatch):
     assert torch.equal(model((image - 127.5) / 127.5), expected)
 
 
+def test_a_second_export_keeps_the_first(tool, found, monkeypatch):
+    """More of the same network goes beside it; another network is refused by name."""
+    monkeypatch.chdir(found)
+
+    def export(*options):
+        return tool('export.py', 'subnet.yaml', '--formats', 'mm', *options)
+
+    assert export()[0] == 0
+    first = {path.name: path.read_bytes() for path in found.glob('export/*')}
+    assert export('--config', CONFIGS / 'search.py', '--parts', 'classifier')[0] == 0
+    now = {path.name: path.read_bytes() for path in found.glob('export/*')}
+    assert {'backbone.py', 'backbone.pth', 'classifier.py', 'classifier.pth'} < {*now}
+    assert now['backbone.pth'] == first['backbone.pth']
+    parts = json.loads(now['export.json'])
+    assert parts['backbone'] == json.loads(first['export.json'])['backbone']
+    assert export()[0] == 0, 'the same again'
+
+    state = load_checkpoint('subnet.pth')['state_dict']
+    save_checkpoint('tuned.pth', {key: value + 1 for key, value in state.items()}, {})
+    for options, message in (
+        (['--checkpoint', 'tuned.pth'], 'export: has the export of another network: weights was'),
+        (['--out-indices', '1'], 'another network: outputs.stage0 was .*choose another --out'),
+    ):
+        code, stderr = export(*options)
+        assert code == 2 and re.search(message, stderr)
+    assert {path.name: path.read_bytes() for path in found.glob('export/*')} == now
+    assert export('--checkpoint', 'tuned.pth', '--out', 'other')[0] == 0
+
+
 def test_a_program_that_computes_something_else_is_not_written(tool, found, monkeypatch):
     monkeypatch.setattr('pinas_mm.subnets.export.export_program', lambda model: model)
     monkeypatch.setattr('pinas_mm.subnets.export.export_onnx', lambda *args: b'data')
@@ -597,3 +626,19 @@ def test_a_missing_package_is_named(tool, found, monkeypatch):
     monkeypatch.setattr('importlib.util.find_spec', lambda name: None)
     code, stderr = tool('export.py', found / 'subnet.yaml')
     assert code == 2 and 'needs onnx, onnxscript, onnxruntime: pip install' in stderr
+
+
+def test_archs_are_tested_with_test_time_augmentation(tool, files, capsys):
+    (files / 'tta.py').write_text("""_base_ = './linear.py'
+model = dict(
+    _delete_=True, type='AverageClsScoreTTA',
+    module=dict(_base_.model, backbone=dict(_base_.model.backbone, init_cfg=None)))
+test_dataloader = dict(dataset=dict(pipeline=[dict(
+    type='TestTimeAug', transforms=[[dict(type='RandomFlip', prob=1.0)], [dict(type='PackInputs')]]
+)]))
+""")
+    arguments = ['test.py', files / 'tta.py', files / 'supernet.pth']
+    code, stderr = tool(*arguments, '--arch', ARCHS[0])
+    assert code == 0, stderr
+    code, stderr = tool(*arguments)
+    assert code == 2 and 'its model is a supernet; name an arch of it with --arch' in stderr

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from pinas_mm.engine import runner
+from pinas_mm.strategies import amp
 
 TOP = Path(__file__).parents[2]
 
@@ -13,7 +14,7 @@ TOP = Path(__file__).parents[2]
 @pytest.mark.parametrize(
     'options, expected',
     [
-        ([], 'AmpOptimWrapper'),
+        ([], 'pinas_mm.AmpOptimWrapper'),
         (
             ['optim_wrapper.type=pinas_mm.SubnetAwareOptimWrapper', 'optim_wrapper.input_size=32'],
             'pinas_mm.SubnetAwareAmpOptimWrapper',
@@ -22,6 +23,7 @@ TOP = Path(__file__).parents[2]
 )
 def test_amp_chooses_the_mixed_precision_form_of_the_wrapper(monkeypatch, options, expected):
     seen = []
+    monkeypatch.setattr(amp, 'computes_in_bfloat16', lambda: True)
     monkeypatch.setattr(
         runner,
         'build_runner',

@@ -2,12 +2,13 @@
 # is the folder they are below.
 _base_ = './office31_amazon2webcam.py'
 
-data_root = '{{$PINAS_DATA:data/adapt/domains/}}'
-data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3)
+data_root = '{{$PINAS_DATA:data/adapt/domains}}'
+data_preprocessor = dict(num_classes=None, mean=[127.5] * 3, std=[127.5] * 3)
 pipeline = [dict(type='LoadImageFromFile'), dict(type='PackInputs')]
-source = dict(data_root=data_root + 'grey', pipeline=pipeline)
-whole_target = dict(data_root=data_root + 'noisy', pipeline=pipeline)
-target = dict(held_out=219, dataset=whole_target)
+source = dict(data_root=data_root, data_prefix='grey', pipeline=pipeline)
+whole_target = dict(source, data_prefix='noisy', classes_from='grey')
+held_out = 219
+target = dict(dataset=whole_target)
 train_dataloader = dict(num_workers=2, dataset=dict(source=source, target=target))
 # The search reads labels of the source alone, on images of it that no stage has seen: here that
 # orders archs better than what predictions on the target say (benchmarks/domain_scores.py), as long
@@ -16,22 +17,19 @@ val_dataloader = dict(
     num_workers=2,
     dataset=dict(
         _delete_=True,
-        type='CustomDataset',
-        data_root=data_root + 'grey_held_out',
+        type='pinas_mm.ClassFolders',
+        data_prefix='grey_held_out',
+        classes_from='grey',
+        data_root=data_root,
         pipeline=pipeline,
     ),
 )
 val_evaluator = dict(_delete_=True, type='Accuracy', topk=(1,))
 # Images that no stage has seen.
-test_dataloader = dict(
-    num_workers=2, dataset=dict(whole_target, data_root=data_root + 'noisy_test')
-)
+test_dataloader = dict(num_workers=2, dataset=dict(whole_target, data_prefix='noisy_test'))
 arch_evaluation = dict(
     calibration_dataloader=dict(
-        num_workers=2,
-        dataset=dict(
-            _delete_=True, type='CustomDataset', data_root=data_root + 'grey', pipeline=pipeline
-        ),
+        num_workers=2, dataset=dict(_delete_=True, type='pinas_mm.ClassFolders', **source)
     ),
     calibration_batches=4,
 )

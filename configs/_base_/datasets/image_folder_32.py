@@ -1,9 +1,14 @@
 # Any folder of images in one subfolder per class: <data_root>/train and <data_root>/test. CIFAR-10
-# by default, another folder by `export PINAS_DATA=my_images/`. For another number of classes than
-# 10, model.head.num_classes and data_preprocessor.num_classes change.
-data_root = '{{$PINAS_DATA:data/cifar10/}}'
+# by default, another folder by `export PINAS_DATA=my_images`. The number of classes is read from
+# the training set (None); the subfolders of `train` number the classes of both.
+data_root = '{{$PINAS_DATA:data/cifar10}}'
+# Search scores come from a held-out part of the training set, which no stage learns from: a share,
+# or a number of images. Every part of it below reads this line.
+held_out = 0.1
+# Images are decoded as BGR, as OpenCV does it. to_rgb turns them: mean and std, and what the
+# network sees, are RGB.
 data_preprocessor = dict(
-    num_classes=10, mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7], to_rgb=True
+    num_classes=None, mean=[125.3, 123.0, 113.9], std=[63.0, 62.1, 66.7], to_rgb=True
 )
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -18,17 +23,20 @@ test_pipeline = [
     dict(type='PackInputs'),
 ]
 
-whole_train_set = dict(type='CustomDataset', data_root=data_root + 'train', pipeline=train_pipeline)
-# Search scores come from a held-out part of the training set, which no stage learns from.
+whole_train_set = dict(
+    type='pinas_mm.ClassFolders',
+    data_root=data_root,
+    data_prefix='train',
+    other_splits=['test'],
+    pipeline=train_pipeline,
+)
 train_dataloader = dict(
     batch_size=128,
     num_workers=2,
     persistent_workers=True,
     drop_last=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        type='pinas_mm.SeededSplit', part='learning', held_out=2000, dataset=whole_train_set
-    ),
+    dataset=dict(type='pinas_mm.SeededSplit', part='learning', dataset=whole_train_set),
 )
 val_dataloader = dict(
     batch_size=250,
@@ -38,7 +46,6 @@ val_dataloader = dict(
     dataset=dict(
         type='pinas_mm.SeededSplit',
         part='held_out',
-        held_out=2000,
         dataset=dict(whole_train_set, pipeline=test_pipeline),
     ),
 )
@@ -46,7 +53,13 @@ test_dataloader = dict(
     batch_size=250,
     num_workers=2,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='CustomDataset', data_root=data_root + 'test', pipeline=test_pipeline),
+    dataset=dict(
+        type='pinas_mm.ClassFolders',
+        data_root=data_root,
+        data_prefix='test',
+        classes_from='train',
+        pipeline=test_pipeline,
+    ),
 )
 val_evaluator = dict(type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator

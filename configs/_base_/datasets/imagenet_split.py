@@ -2,10 +2,9 @@ _base_ = 'mmpretrain::_base_/datasets/imagenet_bs32.py'
 
 # 50,000 training images are held out for search scores; no stage learns from them. The test set is
 # ImageNet's own validation set.
+held_out = 50000
 whole_train_set = _base_.train_dataloader.dataset
-learning_part = dict(
-    type='pinas_mm.SeededSplit', part='learning', held_out=50000, dataset=whole_train_set
-)
+learning_part = dict(type='pinas_mm.SeededSplit', part='learning', dataset=whole_train_set)
 train_dataloader = dict(num_workers=8, drop_last=True, dataset=dict(_delete_=True, **learning_part))
 val_dataloader = dict(
     batch_size=128,
@@ -13,7 +12,6 @@ val_dataloader = dict(
         _delete_=True,
         type='pinas_mm.SeededSplit',
         part='held_out',
-        held_out=50000,
         dataset=dict(whole_train_set, pipeline=_base_.test_pipeline),
     ),
 )

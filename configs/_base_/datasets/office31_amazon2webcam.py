@@ -1,6 +1,6 @@
 # Office-31, photographs of a shop and of a webcam: <data_root>/<domain>/images/<class>/*.jpg.
 # Another pair: its two folders below.
-data_root = 'data/office31/'
+data_root = 'data/office31'
 data_preprocessor = dict(
     num_classes=31, mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True
 )
@@ -18,12 +18,16 @@ test_pipeline = [
     dict(type='PackInputs'),
 ]
 
-source = dict(type='CustomDataset', data_root=data_root + 'amazon/images', pipeline=train_pipeline)
-whole_target = dict(
-    type='CustomDataset', data_root=data_root + 'webcam/images', pipeline=train_pipeline
+source = dict(
+    type='pinas_mm.ClassFolders',
+    data_root=data_root,
+    data_prefix='amazon/images',
+    pipeline=train_pipeline,
 )
+whole_target = dict(source, data_prefix='webcam/images', classes_from='amazon/images')
 # A fifth of the target's images are held out for search scores; no stage learns from them.
-target = dict(type='pinas_mm.SeededSplit', part='learning', held_out=159, dataset=whole_target)
+held_out = 159
+target = dict(type='pinas_mm.SeededSplit', part='learning', dataset=whole_target)
 train_dataloader = dict(
     batch_size=64,
     num_workers=8,
@@ -47,7 +51,8 @@ val_dataloader = dict(
     ),
 )
 val_evaluator = dict(type='pinas_mm.InformationMaximisation')
-# As published: all of the target, with the labels that nothing else has read.
+# As published, all of the target, with the labels that nothing else has read; of each image one
+# crop (CDAN's code takes the mean of ten).
 test_dataloader = dict(
     batch_size=128,
     num_workers=8,

@@ -20,7 +20,7 @@ model = dict(
     ],
     head=dict(
         type='LinearClsHead',
-        num_classes=10,
+        num_classes=None,  # that of the training set
         in_channels=320,
         loss=dict(type='CrossEntropyLoss'),
         topk=(1,),

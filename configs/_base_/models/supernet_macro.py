@@ -6,7 +6,7 @@ model = dict(
     neck=dict(type='GlobalAveragePooling'),
     head=dict(
         type='LinearClsHead',
-        num_classes=10,
+        num_classes=None,  # that of the training set
         in_channels=320,
         loss=dict(type='CrossEntropyLoss'),
         topk=(1,),

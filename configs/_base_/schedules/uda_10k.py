@@ -1,5 +1,5 @@
-# 10,000 steps; CDAN's published code takes 100,000 and anneals the rate by (1 + 10 p)^-0.75, which
-# mmengine does not have.
+# The rates of CDAN's published code: 0.001, and ten times as much for new layers. It takes 100,000
+# steps and anneals them by (1 + t / 1,000)^-0.75, which mmengine does not have; here 10,000 steps.
 optim_wrapper = dict(
     optimizer=dict(type='SGD', lr=0.01, momentum=0.9, nesterov=True, weight_decay=5e-4),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.1))),

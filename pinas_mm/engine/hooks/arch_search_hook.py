@@ -38,7 +38,7 @@ class ArchSearchHook(Hook):
             raise InputError(
                 f'{old[0]}: a search of an earlier training; choose another --work-dir'
             )
-        self._build(runner, 0)
+        self._build(runner, 0).check_metrics()
 
     def after_train_epoch(self, runner: Runner) -> None:
         if self.interval is not None and self.every_n_epochs(runner, self.interval):

@@ -166,9 +166,13 @@ def save_hand_over(
 def parameter_states(
     model: nn.Module, optimizer: Optimizer, names: Container[str]
 ) -> dict[str, dict[str, Tensor]]:
-    """What an optimiser keeps of each of the named parameters."""
+    """What an optimiser keeps of each of the named parameters, on the CPU: a machine without the
+    GPU can read it."""
     return {
-        name: dict(optimizer.state[parameter])
+        name: {
+            key: value.cpu() if isinstance(value, Tensor) else value
+            for key, value in optimizer.state[parameter].items()
+        }
         for name, parameter in model.named_parameters()
         if name in names and parameter in optimizer.state
     }

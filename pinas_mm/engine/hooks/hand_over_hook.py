@@ -4,6 +4,8 @@ stopped."""
 import warnings
 
 from mmengine.runner import Runner
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ...checkpoint import load_checkpoint, load_strict
 from ...errors import InputError
@@ -47,16 +49,10 @@ class HandOverHook(TrainingTimeHook):
         set_progress(runner.train_loop, meta['epoch'], meta['iter'])
         runner.optim_wrapper.initialize_count_status(runner.model, meta['iter'], runner.max_iters)
         self._advance_schedulers(runner, meta['epoch'], meta['iter'])
-        states = meta.get('optimizer', {})
-        model = unwrapped(runner.model)
-        for name, parameter in model.named_parameters():
-            if name in states:
-                runner.optim_wrapper.optimizer.state[parameter].update(
-                    {
-                        key: value.to(parameter.device) if hasattr(value, 'to') else value
-                        for key, value in states[name].items()
-                    }
-                )
+        if 'optimizer' in meta:
+            load_parameter_states(
+                unwrapped(runner.model), runner.optim_wrapper.optimizer, meta['optimizer']
+            )
         runner.logger.info(
             f'{self.checkpoint}: goes on at epoch {meta["epoch"]}, iteration {meta["iter"]}, '
             f'learning rate '
@@ -88,3 +84,23 @@ class HandOverHook(TrainingTimeHook):
                 for scheduler in schedulers if done % length == 0 else ():
                     if scheduler.by_epoch:
                         scheduler.step()
+
+
+def load_parameter_states(
+    model: nn.Module, optimizer: Optimizer, states: dict[str, dict[str, Tensor]]
+) -> None:
+    """Gives an optimiser what :func:`~pinas_mm.engine.hooks.dsnas_hook.parameter_states` took of
+    another, by the names of the parameters. Which of it goes to the parameters' device is the
+    optimiser's to know: Adam counts its steps on the CPU."""
+    names = {parameter: name for name, parameter in model.named_parameters()}
+    groups = optimizer.state_dict()['param_groups']
+    numbered = zip(
+        (number for group in groups for number in group['params']),
+        (parameter for group in optimizer.param_groups for parameter in group['params']),
+    )
+    state = {
+        number: states[names[parameter]]
+        for number, parameter in numbered
+        if names[parameter] in states
+    }
+    optimizer.load_state_dict(dict(state=state, param_groups=groups))

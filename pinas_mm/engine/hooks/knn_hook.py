@@ -31,7 +31,7 @@ class KNNHook(Hook):
         num_archs: Archs, drawn once by ``seed``.
         neighbours: k, 20 as is usual for weighted kNN.
         interval: Epochs between measurements.
-        bank_samples: Use only so many of the bank's samples.
+        bank_samples: Use only so many of the bank's samples; all where it has not so many.
         calibration_batches: Batches of the bank for BN recalibration.
         seed: Seed of the archs and of the bank's samples.
     """
@@ -57,8 +57,10 @@ class KNNHook(Hook):
 
     def before_train(self, runner: Runner) -> None:
         bank, query = self.configs
-        self.calibration = calibration_loader(bank, self.calibration_batches, self.seed)
-        self.bank = whole_set_loader(bank, self.bank_samples, self.seed)
+        self.calibration = calibration_loader(
+            bank, self.calibration_batches, self.seed, 'bank_dataloader of KNNHook'
+        )
+        self.bank = whole_set_loader(bank, self.bank_samples, self.seed, key='bank_samples')
         self.query = whole_set_loader(query)
         rng = np.random.default_rng(self.seed)
         self.archs = [supernet_of(runner.model).space.sample(rng) for _ in range(self.num_archs)]
@@ -91,5 +93,5 @@ def features(model: BaseModel, loader: DataLoader) -> tuple[np.ndarray, np.ndarr
     for batch in loader:
         data = model.data_preprocessor(batch, False)
         pooled.append(model.backbone(data['inputs'])[-1].mean(dim=(2, 3)).cpu().numpy())
-        labels += [int(sample.gt_label) for sample in data['data_samples']]
+        labels += [int(sample.gt_label) for sample in batch['data_samples']]
     return np.concatenate(pooled), np.array(labels)

@@ -25,7 +25,9 @@ class SearchableMacroNet(SearchableBackbone):
     def build_stem(self) -> nn.Module:
         width = self.channels(self.space.stem_channels)
         return nn.Sequential(
-            self.conv(3, width, 3, padding=1), self.norm(width), nn.ReLU(inplace=True)
+            self.conv(self.in_channels, width, 3, padding=1),
+            self.norm(width),
+            nn.ReLU(inplace=True),
         )
 
     def build_candidate(self, position: Position, candidate: Candidate) -> nn.Module:

@@ -55,7 +55,7 @@ class SearchableNASBench201(SearchableBackbone):
 
     def build_stem(self) -> nn.Module:
         width = self.channels(self.space.stem_channels)
-        return nn.Sequential(self.conv(3, width, 3, padding=1), self.norm(width))
+        return nn.Sequential(self.conv(self.in_channels, width, 3, padding=1), self.norm(width))
 
     def build_position(self, position: Position) -> nn.ModuleDict:
         if not position.slots:

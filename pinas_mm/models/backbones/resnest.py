@@ -168,7 +168,7 @@ class SearchableResNeSt(SearchableBackbone):
         width = self.channels(self.space.stem_channels)
         layers: list[nn.Module] = []
         for in_channels, out_channels, stride in (
-            (3, width // 2, 2),
+            (self.in_channels, width // 2, 2),
             (width // 2, width // 2, 1),
             (width // 2, width, 1),
         ):

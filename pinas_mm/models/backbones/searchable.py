@@ -21,7 +21,7 @@ from ...checkpoint import load_strict
 from ...errors import InputError
 from ...registry import class_of
 from ...spaces import Arch, Candidate, Position, SearchSpace
-from ...spaces.subnet_file import read_arch
+from ...spaces.subnet_file import SubnetFile, check_size, read_arch
 
 
 class SearchableBackbone(BaseModule, metaclass=ABCMeta):
@@ -51,6 +51,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         zero_init_residual: Whether the last BN of every residual branch starts at zero, so that
             every block starts as its shortcut. Published for Pi-NAS; without it and without BN in
             the projection head, learning stays at ln(K + 1).
+        in_channels: Channels of the images. Defaults to the subnet file's, else 3.
         conv_cfg, norm_cfg: As in every mm backbone.
         init_cfg: As in every mm backbone; the default is Kaiming for convolutions.
     """
@@ -67,6 +68,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         norm_eval: bool = False,
         with_cp: bool = False,
         zero_init_residual: bool = True,
+        in_channels: int | None = None,
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -78,7 +80,11 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
                 dict(type='Constant', val=1, layer=['_BatchNorm', 'GroupNorm']),
             ]
         )
-        self.fixed_arch, self.widen_factor = self._read_arch(arch, widen_factor)
+        self.fixed_arch, subnet = None, None
+        if arch is not None:
+            self.fixed_arch, subnet = read_arch(arch, self.space, f'arch of {type(self).__name__}')
+        self.widen_factor = self._given_or_found('widen_factor', widen_factor, subnet, arch)
+        self.in_channels = self._given_or_found('in_channels', in_channels, subnet, arch)
         self._arch = self.fixed_arch
         last = self.space.num_stages if self.space.tail_channels else self.space.num_stages - 1
         self.out_indices = (last,) if out_indices is None else tuple(out_indices)
@@ -120,8 +126,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
     @abstractmethod
     def build_stem(self) -> nn.Module:
-        """The module before position 0: images ``(N, 3, H, W)`` to ``(N, stem_channels, H',
-        W')``."""
+        """The module before position 0: images ``(N, in_channels, H, W)`` to ``(N, stem_channels,
+        H', W')``."""
 
     @abstractmethod
     def build_candidate(self, position: Position, candidate: Candidate) -> nn.Module:
@@ -214,7 +220,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         """Feature maps of the active arch at ``out_indices``.
 
         Args:
-            x: Images ``(N, 3, H, W)``.
+            x: Images ``(N, in_channels, H, W)``.
 
         Returns:
             One ``(N, C_i, H_i, W_i)`` per entry of ``out_indices``.
@@ -418,21 +424,23 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             for parameter in module.parameters():
                 parameter.requires_grad_(False)
 
-    def _read_arch(
-        self, given: Sequence[int] | str | PathLike | None, widen_factor: float | None
-    ) -> tuple[Arch | None, float]:
-        """The arch of a subnet, None for a supernet, and the width."""
-        arch, subnet = None, None
-        if given is not None:
-            arch, subnet = read_arch(given, self.space, f'arch of {type(self).__name__}')
-        if subnet is None:
-            return arch, 1.0 if widen_factor is None else widen_factor
-        if widen_factor is not None and widen_factor != subnet.widen_factor:
+    def _given_or_found(
+        self, name: str, given: Any, subnet: SubnetFile | None, path: object
+    ) -> Any:
+        """What the network is built with: as given, else as the subnet file of ``path`` has it,
+        else the file's default.
+
+        Raises:
+            InputError: It is no size of a network, or another one than the file's.
+        """
+        value = getattr(SubnetFile if subnet is None else subnet, name) if given is None else given
+        check_size(name, value, f' of {type(self).__name__}')
+        if subnet is not None and value != getattr(subnet, name):
             raise InputError(
-                f'{given}: found at widen_factor={subnet.widen_factor}, but '
-                f'{type(self).__name__} was given {widen_factor}'
+                f'{path}: found at {name}={getattr(subnet, name)}, but {type(self).__name__} was '
+                f'given {value}'
             )
-        return arch, subnet.widen_factor
+        return value
 
 
 def is_pretrained(init_cfg: Mapping[str, Any]) -> bool:

@@ -100,7 +100,7 @@ class SearchableShuffleNetV2(SearchableBackbone):
     def build_stem(self) -> nn.Module:
         width = self.channels(self.space.stem_channels)
         return nn.Sequential(
-            self.conv(3, width, 3, stride=self.stem_stride, padding=1),
+            self.conv(self.in_channels, width, 3, stride=self.stem_stride, padding=1),
             self.norm(width),
             nn.ReLU(inplace=True),
         )

@@ -74,7 +74,7 @@ class MeanTeacher(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Any:
-        """Images ``(N, 3, H, W)`` to what the last part returns, along the teacher backbone's
+        """Images ``(N, C, H, W)`` to what the last part returns, along the teacher backbone's
         active arch."""
         for part in self.children():
             x = part(x)

@@ -15,6 +15,7 @@ from torch import Tensor
 from ...errors import InputError
 from ...registry import MODELS
 from ...spaces import Arch, arch_rng
+from ..step_count import count_steps
 from .mean_teacher import MeanTeacher
 
 
@@ -26,7 +27,8 @@ class PiNAS(BaseSelfSupervisor):
     Args:
         backbone: A searchable backbone without ``arch``.
         neck: Projection head, ending in ``feat_dim`` channels; published: fc-ReLU-fc 2048-2048-128
-            without BN (``MoCoV2Neck``).
+            without BN (``MoCoV2Neck``), whose weights start normal by their fan-in (Kaiming) and
+            whose biases start at zero (its ``init_cfg``; torch's own start is another).
         head: The contrastive loss; published: InfoNCE at temperature 0.2 (``ContrastiveHead``).
         queue_len: Number of negatives K, 49,152 as published.
         feat_dim: Embedding size D, 128 as published.
@@ -35,8 +37,9 @@ class PiNAS(BaseSelfSupervisor):
         arch_seed: The archs of step t are a pure function of (arch_seed, t), the same on every rank
             and after a resume.
         decay_inactive: Candidates off both paths keep ``.grad`` None, so neither weight decay nor
-            momentum moves them. The published code filled in zero gradients, which did; True gives
-            that behaviour.
+            momentum moves them. So it is in the published code, whose optimiser hook sets gradients
+            that are all zero to None. True fills in zeros: weight decay and momentum then move
+            every candidate at every step.
         probabilities: What the candidates' probabilities are proportional to, for one path after
             the other: one number per candidate, for all slots alike, or a list of them for every
             slot. Uniform as published (None). A weak path drags its
@@ -47,6 +50,8 @@ class PiNAS(BaseSelfSupervisor):
     Raises:
         InputError: The backbone is a subnet, or an argument is out of range.
     """
+
+    step: int  # of count_steps
 
     # What a subnet does not take with it (pinas_mm.subnets.state_dict).
     learning_only = ('teacher', 'queue', 'queue_pointer', 'step')
@@ -93,7 +98,7 @@ class PiNAS(BaseSelfSupervisor):
         )  # too few candidates are an error now, not at the first step
         self.register_buffer('queue', F.normalize(torch.randn(queue_len, feat_dim), dim=1))
         self.register_buffer('queue_pointer', torch.zeros((), dtype=torch.long))
-        self.register_buffer('step', torch.zeros((), dtype=torch.long))
+        count_steps(self)
 
     def init_weights(self) -> None:
         """Initialises the student, also from ``Pretrained`` weights, and then makes the teacher
@@ -110,7 +115,7 @@ class PiNAS(BaseSelfSupervisor):
         """The Pi-NAS step.
 
         Args:
-            inputs: Four views of each image, q0, k0, q1, k1, each ``(N, 3, H, W)``.
+            inputs: Four views of each image, q0, k0, q1, k1, each ``(N, C, H, W)``.
             data_samples: Not used; there are no labels.
             archs: The two archs (tests, analysis). Defaults to a draw in which they differ in every
                 slot.
@@ -155,7 +160,7 @@ class PiNAS(BaseSelfSupervisor):
     def draw_archs(self) -> list[Arch]:
         """The two archs of this step, and moves to the next step."""
         archs = self.backbone.space.sample_disjoint(
-            arch_rng(self.arch_seed, int(self.step)), 2, self.probabilities
+            arch_rng(self.arch_seed, self.step), 2, self.probabilities
         )
         self.step += 1
         return archs
@@ -166,7 +171,7 @@ class PiNAS(BaseSelfSupervisor):
 
         Args:
             arch: The path.
-            query_view, key_view: Two views ``(N, 3, H, W)``.
+            query_view, key_view: Two views ``(N, C, H, W)``.
 
         Returns:
             Query and key ``(N, D)``, of unit length; no gradient reaches the key.
@@ -191,17 +196,19 @@ class PiNAS(BaseSelfSupervisor):
         loss and mean positive similarity."""
         positive = (query * key).sum(dim=1, keepdim=True)
         similarity = positive.detach().mean()
-        return self.head.loss(positive, query @ negatives.T), similarity
+        # mmpretrain's head makes its labels on the CPU else, and Python waits for their copy.
+        with query.device:
+            return self.head.loss(positive, query @ negatives.T), similarity
 
     @torch.no_grad()
     def enqueue(self, keys: Tensor) -> None:
         """Puts the keys ``(N, D)`` of every rank in place of the oldest; any N, also one that does
         not divide the queue."""
         keys = torch.cat(all_gather(keys.to(self.queue.dtype)))[-len(self.queue) :]
-        pointer = int(self.queue_pointer)
-        slots = torch.arange(pointer, pointer + len(keys), device=keys.device) % len(self.queue)
-        self.queue[slots] = keys
-        self.queue_pointer.fill_((pointer + len(keys)) % len(self.queue))
+        # The pointer stays on its device: Python would wait there for all that runs before.
+        slots = self.queue_pointer + torch.arange(len(keys), device=keys.device)
+        self.queue[slots % len(self.queue)] = keys
+        self.queue_pointer.add_(len(keys)).remainder_(len(self.queue))
 
     def _zero_missing_gradients(self) -> None:
         for parameter in self.backbone.parameters():

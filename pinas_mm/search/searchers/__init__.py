@@ -4,14 +4,22 @@ use. Nothing here needs torch."""
 import pkgutil
 from importlib import import_module
 
-from .base import Feasible, Searcher
-from .registration import SEARCHERS, build_searcher, get_searcher, register_searcher, searcher_name
+from .base import NUM_ARCHS, Feasible, Searcher
+from .registration import (
+    SEARCHERS,
+    build_searcher,
+    get_searcher,
+    register_searcher,
+    searcher_name,
+    unknown_arguments,
+)
 
 # Every file of this folder is imported, so that a new searcher needs no line here.
 for _module in pkgutil.iter_modules(__path__):
     import_module(f'{__name__}.{_module.name}')
 
 __all__ = [
+    'NUM_ARCHS',
     'SEARCHERS',
     'Feasible',
     'Searcher',
@@ -19,4 +27,5 @@ __all__ = [
     'get_searcher',
     'register_searcher',
     'searcher_name',
+    'unknown_arguments',
 ]

@@ -14,6 +14,8 @@ from ..additive import AdditiveModel
 
 MOST_FRUITLESS = 20
 POOL = 4096
+# Archs of a search, as published (Pi-NAS, Peng et al., ICCV 2021).
+NUM_ARCHS = 1000
 
 
 class Feasible(Protocol):
@@ -38,8 +40,12 @@ class Searcher(ABC):
         seed: Seed of the searcher's own generator.
         max_draws: Draws after which a batch that still lacks archs is given up, 200,000 as in the
             published code: seconds.
+        budget: Archs that the whole search will evaluate. What a searcher does at its start takes
+            by default a share of it, see :meth:`random_start`.
     """
 
+    # So many archs are drawn uniformly before `propose` is asked for the first time.
+    num_initial = 0
     # What of the state follows from the archs asked and their scores.
     TOLD = ('archs', 'scores', 'asked')
 
@@ -49,10 +55,12 @@ class Searcher(ABC):
         feasible: Feasible | None = None,
         seed: int = 0,
         max_draws: int = 200_000,
+        budget: int = NUM_ARCHS,
     ) -> None:
         self.space = space
         self.feasible = feasible
         self.max_draws = max_draws
+        self.budget = budget
         self.rng = np.random.default_rng(seed)
         self.archs: list[Arch] = []
         self.scores: list[float] = []
@@ -70,11 +78,15 @@ class Searcher(ABC):
         batch: list[Arch] = []
         self.draws, fruitless = 0, 0
         while len(batch) < n and self.draws < self.max_draws:
-            # Where a searcher finds nothing new any more, the rest is looked for uniformly.
-            candidates = (
-                self.propose(n - len(batch)) if fruitless < MOST_FRUITLESS else self.draw(POOL)
-            )
-            found = self.fresh(candidates, n - len(batch))
+            lacking = n - len(batch)
+            if fruitless >= MOST_FRUITLESS:
+                # A searcher that finds nothing new any more: the rest is looked for uniformly.
+                candidates = self.draw(POOL)
+            elif len(self.archs) < self.num_initial:
+                candidates = self.draw(4 * lacking)
+            else:
+                candidates = self.propose(lacking)
+            found = self.fresh(candidates, lacking)
             fruitless = 0 if found and fruitless < MOST_FRUITLESS else fruitless + 1
             batch += found
         if not batch and not self.asked:
@@ -101,6 +113,34 @@ class Searcher(ABC):
         self.scores += [float(score) for score in scores]
         self.asked.update(self.space.canonical(tuple(arch)) for arch in archs)
         self._additive = None
+
+    def random_start(self, name: str, given: int | None, published: int) -> int:
+        """How many random archs a search begins with: ``given``, or by default a quarter of the
+        budget, at least 2 and at most as many as published.
+
+        Args:
+            name: The argument that says so, for the message.
+            given: What a config gives; None for the default.
+            published: What the paper has for :data:`NUM_ARCHS` archs.
+
+        Raises:
+            InputError: ``given`` leaves nothing of the budget, or the default would.
+        """
+        fitting = max(2, min(published, self.budget // 4))
+        if self.budget <= fitting:
+            raise InputError(
+                f'{type(self).__name__}: num_archs={self.budget}: the search would be random to '
+                f"its end; expected at least {fitting + 1}, or searcher=dict(type='random')"
+            )
+        if given is None:
+            return fitting
+        if given >= self.budget:
+            raise InputError(
+                f'{type(self).__name__}: {name}={given} random archs with num_archs='
+                f'{self.budget}: the search would be random to its end; expected less, such as '
+                f'{fitting}, which is the default'
+            )
+        return given
 
     @abstractmethod
     def propose(self, n: int) -> NDArray[np.int64]:

@@ -17,10 +17,12 @@ class EvolutionSearcher(Searcher):
     """Breeds new archs from a population of the archs told.
 
     Args:
-        population: Size of the population; the first so many archs are random. SPOS (Guo et al.,
-            ECCV 2020) has 50 for 1,000 archs; 20 finds better ones on NAS-Bench-Macro within 300,
-            with and without noise (docs/search.md).
-        tournament: Parents are the best of so many drawn from the population.
+        population: Size of the population; the first so many archs are random. Defaults to a
+            quarter of the budget, at most 20. SPOS (Guo et al., ECCV 2020) has 50 for 1,000 archs;
+            20 finds better ones on NAS-Bench-Macro within 300, with and without noise
+            (docs/search.md).
+        tournament: Parents are the best of so many drawn from the population. Defaults to 5, or the
+            whole of a smaller population.
         mutation: Probability per slot of another candidate, 0.1 as in SPOS.
         crossover: Probability that a child has two parents instead of one.
         ageing: Whether the population is the last archs told, so that old ones die, instead of the
@@ -37,8 +39,8 @@ class EvolutionSearcher(Searcher):
     def __init__(
         self,
         *args: Any,
-        population: int = 20,
-        tournament: int = 5,
+        population: int | None = None,
+        tournament: int | None = None,
         mutation: float = 0.1,
         crossover: float = 0.5,
         ageing: bool = False,
@@ -46,25 +48,24 @@ class EvolutionSearcher(Searcher):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if not 1 <= tournament <= population:
+        self.population = self.num_initial = self.random_start('population', population, 20)
+        self.tournament = min(5, self.population) if tournament is None else tournament
+        if not 1 <= self.tournament <= self.population:
             raise InputError(
-                f'EvolutionSearcher: tournament={tournament}, expected 1 to population={population}'
+                f'EvolutionSearcher: tournament={tournament}, expected 1 to '
+                f'population={self.population}'
             )
         if not 0 < mutation <= 1 or not 0 <= crossover <= 1:
             raise InputError(
                 f'EvolutionSearcher: mutation={mutation} and crossover={crossover}, expected '
                 f'probabilities (mutation above 0)'
             )
-        self.population = population
-        self.tournament = tournament
         self.mutation = mutation
         self.crossover = crossover
         self.ageing = ageing
         self.additive = additive
 
     def propose(self, n: int) -> NDArray[np.int64]:
-        if len(self.archs) < self.population:
-            return self.draw(4 * n)
         model = self.additive_model() if self.additive else None
         fitness = np.array(self.scores) if model is None else model.predict(self.archs)
         if self.ageing:

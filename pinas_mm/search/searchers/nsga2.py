@@ -21,8 +21,8 @@ class NSGA2Searcher(Searcher):
 
     Args:
         objectives: Costs that should be low, such as ``('macs', )`` or ``('params', 'latency')``.
-        population: Size of the population; the first so many archs are random. 50 as in SPOS's
-            evolution (Guo et al., ECCV 2020).
+        population: Size of the population; the first so many archs are random. Defaults to a
+            quarter of the budget, at most 50 as in SPOS's evolution (Guo et al., ECCV 2020).
         mutation: Probability per slot of another candidate.
         crossover: Probability that a child has two parents, 0.9 as published.
         kwargs: See :class:`Searcher`; ``feasible`` must know the costs.
@@ -35,15 +35,16 @@ class NSGA2Searcher(Searcher):
         self,
         *args: Any,
         objectives: Sequence[str] = ('macs',),
-        population: int = 50,
+        population: int | None = None,
         mutation: float = 0.1,
         crossover: float = 0.9,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if population < 2 or not 0 < mutation <= 1 or not 0 <= crossover <= 1:
+        self.population = self.num_initial = self.random_start('population', population, 50)
+        if self.population < 2 or not 0 < mutation <= 1 or not 0 <= crossover <= 1:
             raise InputError(
-                f'NSGA2Searcher: population={population}, mutation={mutation}, '
+                f'NSGA2Searcher: population={self.population}, mutation={mutation}, '
                 f'crossover={crossover}, expected at least 2 and '
                 'probabilities (mutation above 0)'
             )
@@ -53,7 +54,6 @@ class NSGA2Searcher(Searcher):
                 f'expected names of costs it knows'
             )
         self.objectives = tuple(objectives)
-        self.population = population
         self.mutation = mutation
         self.crossover = crossover
         self._values(
@@ -61,8 +61,6 @@ class NSGA2Searcher(Searcher):
         )  # names an unknown cost at once
 
     def propose(self, n: int) -> NDArray[np.int64]:
-        if len(self.archs) < self.population:
-            return self.draw(4 * n)
         rank, crowding = rank_and_crowding(self._values(self.archs, self.scores))
         # Of the last front that fits only in part, its least crowded.
         members = np.lexsort((-crowding, rank))[: self.population]

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ...errors import InputError
 from ...spaces import SearchSpace
-from .base import Feasible, Searcher
+from .base import NUM_ARCHS, Feasible, Searcher
 
 SEARCHERS: dict[str, type[Searcher]] = {}
 
@@ -79,8 +79,35 @@ def _path(cls: type) -> str:
     return f'{cls.__module__}.{cls.__qualname__}'
 
 
+def known_arguments(cls: type[Searcher]) -> list[str]:
+    """The arguments that a config may give a searcher."""
+    known: dict[str, None] = {}
+    for base in cls.__mro__:
+        parameters = inspect.signature(vars(base).get('__init__', object.__init__)).parameters
+        known |= {
+            key: None
+            for key, p in parameters.items()
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
+        }
+    return [key for key in known if key not in ('self', 'space', 'feasible', 'seed', 'budget')]
+
+
+def unknown_arguments(config: Mapping[str, Any]) -> list[str]:
+    """The arguments of a searcher's config that its class does not know; none where there is no
+    such class."""
+    try:
+        cls = get_searcher(config.get('type'))  # type: ignore[arg-type]  # None is no searcher
+    except InputError:
+        return []
+    return sorted(config.keys() - {'type', *known_arguments(cls)})
+
+
 def build_searcher(
-    config: Mapping[str, Any], space: SearchSpace, feasible: Feasible | None, seed: int
+    config: Mapping[str, Any],
+    space: SearchSpace,
+    feasible: Feasible | None,
+    seed: int,
+    budget: int = NUM_ARCHS,
 ) -> Searcher:
     """Builds a searcher from its config.
 
@@ -90,6 +117,7 @@ def build_searcher(
         space: What to search.
         feasible: The limits, such as :class:`pinas_mm.costs.Constraints`; None for no limits.
         seed: Seed of the searcher's generator.
+        budget: Archs that the whole search will evaluate, for searchers that take it.
 
     Raises:
         InputError: An unknown type or argument; the message lists the known ones.
@@ -97,18 +125,24 @@ def build_searcher(
     arguments = dict(config)
     name = arguments.pop('type', None)
     cls = get_searcher(name)
-    known: dict[str, None] = {}
-    for base in cls.__mro__:
-        parameters = inspect.signature(vars(base).get('__init__', object.__init__)).parameters
-        known |= {
-            key: None
-            for key, p in parameters.items()
-            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        }
-    known = {key: None for key in known if key not in ('self', 'space', 'feasible', 'seed')}
-    unknown = sorted(arguments.keys() - known.keys())
-    if unknown:
+    if unknown := unknown_arguments(config):
         raise InputError(
-            f'searcher {name!r}: unknown argument(s) {unknown}, expected some of {list(known)}'
+            f'searcher {name!r}: unknown argument(s) {unknown}, expected some of '
+            f'{known_arguments(cls)}'
         )
+    if _takes_budget(cls):
+        arguments['budget'] = budget
     return cls(space, feasible, seed=seed, **arguments)
+
+
+def _takes_budget(cls: type[Searcher]) -> bool:
+    """Whether a class has an argument ``budget``, or hands it on to a base that has; a searcher of
+    another package may know none."""
+    for base in cls.__mro__:
+        if '__init__' in vars(base):
+            parameters = inspect.signature(vars(base)['__init__']).parameters
+            if 'budget' in parameters:
+                return True
+            if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
+                break
+    return False

@@ -4,11 +4,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.logging import MessageHub
 from torch import Tensor, nn
 
 from ...errors import InputError
 from ...registry import MODELS
+from ...training_length import training_length
 from .alignment import Alignment
 
 
@@ -102,12 +102,7 @@ class AdversarialAlignment(Alignment):
         Raises:
             InputError: No ``ramp_steps``, and no run that could tell its length.
         """
-        steps = self.ramp_steps or MessageHub.get_current_instance().get_info('max_iters')
-        if not steps:
-            raise InputError(
-                f'{type(self).__name__}: the length of the training is unknown outside of a '
-                f"Runner's; give ramp_steps"
-            )
+        steps = self.ramp_steps or training_length(type(self).__name__)
         return 2 * torch.sigmoid(10 * (self.step / steps).clamp(max=1)) - 1
 
     def loss(

@@ -64,7 +64,7 @@ class DomainAdaptiveClassifier(ImageClassifier):
         """The head's losses of the source's images, and the alignment's of all.
 
         Args:
-            inputs: Images ``(N, 3, H, W)`` of both domains, in any order.
+            inputs: Images ``(N, C, H, W)`` of both domains, in any order.
             data_samples: Their samples, as :class:`~pinas_mm.tasks.domains.DomainPair` marks them.
 
         Raises:
@@ -81,14 +81,15 @@ class DomainAdaptiveClassifier(ImageClassifier):
                 f'model.alignment.in_channels, '
                 'and a neck that pools where there is none'
             )
-        losses = self.head.loss(
-            tuple(feat[source] for feat in feats), [data_samples[index] for index in source]
-        )
+        labelled = [data_samples[index] for index in source]
+        # Once: a list would go to the GPU each time it is used.
+        first, second = (torch.tensor(part, device=features.device) for part in (source, target))
+        losses = self.head.loss(tuple(feat[first] for feat in feats), labelled)
         scores = self.head(feats)
         with torch.autocast(features.device.type, enabled=False):
             features, scores = features.float(), scores.float()
             return losses | self.alignment.loss(
-                features[source], features[target], scores[source], scores[target]
+                features[first], features[second], scores[first], scores[second]
             )
 
 

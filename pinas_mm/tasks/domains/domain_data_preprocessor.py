@@ -31,7 +31,7 @@ class DomainDataPreprocessor(ClsDataPreprocessor):
             )
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Images to a normalised float tensor ``(N, 3, H, W)``, all on the device; see
+        """Images to a normalised float tensor ``(N, C, H, W)``, all on the device; see
         ``ClsDataPreprocessor``."""
         samples = data.get('data_samples')
         if samples is None or len({'gt_label' in sample for sample in samples}) < 2:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from ...errors import InputError
+from ...errors import InputError, TooFewSamplesError
 from ...registry import DATASETS
 
 # 0002_c1s1_000451_03.jpg in Market-1501, 0005_c2_f0046985.jpg in DukeMTMC-reID: the person, then
@@ -165,15 +165,15 @@ def check_queries(
         source: What they are, for the message.
 
     Raises:
-        InputError: No query, an empty gallery, or queries without a match; the message names the
-            first ones.
+        TooFewSamplesError: No query, an empty gallery, or queries without a match; the message
+            names the first ones.
     """
     seen_by: dict[int, set[int]] = defaultdict(set)
     for person, camera, asked in zip(persons, cameras, query):
         if not asked and person != JUNK:
             seen_by[person].add(camera)
     if not seen_by or not any(query):
-        raise InputError(
+        raise TooFewSamplesError(
             f'{source}: {"an empty gallery" if not seen_by else "no query"} ({len(persons)} '
             f'images, {sum(query)} of them '
             'queries); expected both'
@@ -185,7 +185,7 @@ def check_queries(
     ]
     if unmatched:
         listed = [Path(name).name for name in unmatched[:5]] + ['...'] * (len(unmatched) > 5)
-        raise InputError(
+        raise TooFewSamplesError(
             f'{source}: {len(unmatched)} of {sum(query)} queries without a match (the same '
             f'person, by another camera) in the gallery: {", ".join(listed)}'
         )

@@ -82,3 +82,10 @@ def test_a_misspelt_search_argument_is_an_error(tiny):
     runner = tiny.training(**searching(tiny, searcher=dict(type='random', sed=1)))
     with pytest.raises(InputError, match='sed'):
         runner.train()
+
+
+def test_a_score_that_no_metric_gives_is_named_before_training(tiny):
+    runner = tiny.training(**searching(tiny, score='accuracy/top5'))
+    with pytest.raises(InputError, match="score='accuracy/top5' is not among the metrics"):
+        runner.train()
+    assert runner.iter == 0

@@ -189,9 +189,7 @@ def test_arch_from_a_file_with_its_width(backbone, tmp_path):
         other(arch=str(tmp_path / 'subnet.yaml'))
 
 
-@pytest.mark.parametrize(
-    'kind', ['Pretrained', 'mmengine.model.PretrainedInit', PretrainedInit]
-)
+@pytest.mark.parametrize('kind', ['Pretrained', 'mmengine.model.PretrainedInit', PretrainedInit])
 def test_pretrained_is_strict(backbone, tmp_path, kind):
     arch = (0,) * backbone.space.num_slots
     state = backbone(arch=arch, widen_factor=WIDTH).state_dict()
@@ -304,6 +302,43 @@ def test_out_channels_are_those_of_the_feature_maps(backbone, images):
 # Gates.
 
 
+@pytest.mark.parametrize('channels', [1, 4])
+def test_images_may_have_other_channels_than_three(backbone, channels, tmp_path):
+    arch = (2,) * backbone.space.num_slots
+    images = torch.randn(2, channels, 64, 64)
+    supernet = backbone(widen_factor=WIDTH, in_channels=channels)
+    supernet.set_arch(arch)
+    supernet(images)[-1].sum().backward()
+    first = next(module for module in supernet.modules() if isinstance(module, nn.Conv2d))
+    assert first.in_channels == channels and first.weight.grad.abs().sum() > 0
+    # The subnet file alone builds the right network.
+    SubnetFile(backbone.space.name, arch, WIDTH, in_channels=channels).write(
+        tmp_path / 'subnet.yaml'
+    )
+    subnet = backbone(arch=str(tmp_path / 'subnet.yaml'))
+    assert subnet.in_channels == channels and subnet(images)[-1].shape[0] == 2
+    with pytest.raises(InputError, match=f'found at in_channels={channels}, but .* was given 3'):
+        backbone(arch=str(tmp_path / 'subnet.yaml'), in_channels=3)
+
+
+@pytest.mark.parametrize(
+    'size',
+    [
+        dict(widen_factor=0),
+        dict(widen_factor=-1.0),
+        dict(widen_factor=float('nan')),
+        dict(widen_factor='0.5'),
+        dict(in_channels=0),
+        dict(in_channels=1.0),
+        dict(in_channels=True),
+    ],
+)
+def test_sizes_that_no_network_has_are_named(backbone, size):
+    (name,) = size
+    with pytest.raises(InputError, match=f'{name}=.* of {backbone.__name__}: expected a .*number'):
+        backbone(**size)
+
+
 def gated_loss(backbone, images, gates=None):
     backbone.gates = gates
     return sum(out.pow(2).mean() * (index + 1) for index, out in enumerate(backbone(images)))
@@ -408,7 +443,7 @@ def test_the_gradient_of_a_gate_does_not_overflow_in_half_precision():
     assert x.grad.dtype == torch.float16 and (x.grad == 2).all()
 
 
-@pytest.mark.parametrize('arch', ['[1, 0, 2]', '1-0-2'])
+@pytest.mark.parametrize('arch', ['1;0;2', '1-0-2'])
 def test_text_that_is_no_arch_is_not_taken_for_a_file(arch):
     with pytest.raises(
         InputError, match=re.escape(f"arch of SearchableMacroNet: '{arch}' is not an arch of space")

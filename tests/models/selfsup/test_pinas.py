@@ -14,6 +14,7 @@ from pinas_mm.errors import InputError
 
 QUEUE, DIM, TEMPERATURE, MOMENTUM = 24, 16, 0.2, 0.9
 ARCHS = [(0, 1, 2, 0, 1, 2, 0, 1), (1, 2, 0, 1, 2, 0, 1, 2)]
+NONZERO = dict(backbone=dict(zero_init_residual=False))  # every gradient on a path is nonzero
 
 
 def build(queue_len=QUEUE, channels=320, **kwargs):
@@ -135,7 +136,7 @@ def test_drawn_archs_differ_in_every_slot_and_depend_on_the_step():
     draws = [model.draw_archs() for _ in range(5)]
     assert all(a != b for pair in draws for a, b in zip(*pair)) and len(set(map(tuple, draws))) == 5
     again = build()
-    again.step.fill_(3)
+    again.step = 3
     assert again.draw_archs() == draws[3]
     assert build(arch_seed=1).draw_archs() != draws[0]
 
@@ -151,9 +152,7 @@ def test_archs_can_be_drawn_by_probabilities():
 
 @pytest.mark.parametrize('amp', [False, True])
 def test_what_did_not_run_is_not_moved(amp):
-    model = build(
-        backbone=dict(zero_init_residual=False)
-    )  # every gradient on a path is then nonzero
+    model = build(**NONZERO)
     optimiser = OptimWrapper(
         torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
     )
@@ -169,6 +168,27 @@ def test_what_did_not_run_is_not_moved(amp):
         )
         for name, value in model.backbone.named_parameters():
             assert torch.equal(value, before[name]) != name.startswith(ran), name
+
+
+def test_by_default_decay_spares_what_it_spares_in_the_published_code():
+    """There every parameter has a gradient, and the optimiser hook takes away those that are all
+    zero."""
+    ours, theirs = build(**NONZERO), build(decay_inactive=True, **NONZERO)
+    optimisers = [
+        torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, weight_decay=0.1)
+        for model in (ours, theirs)
+    ]
+    for seed in range(3):
+        for model, optimiser in zip((ours, theirs), optimisers):
+            optimiser.zero_grad()
+            model.parse_losses(model.loss(views(seed=seed)))[0].backward()
+            for parameter in model.parameters() if model is theirs else ():
+                if parameter.grad is not None and parameter.grad.abs().sum() == 0:
+                    parameter.grad = None
+            optimiser.step()
+    torch.testing.assert_close(
+        OrderedDict(ours.state_dict()), OrderedDict(theirs.state_dict()), rtol=0, atol=0
+    )
 
 
 def test_decay_inactive_moves_it():

@@ -99,7 +99,7 @@ def test_mutation_and_crossover_have_their_probabilities():
 def test_the_first_population_is_random():
     searcher = EvolutionSearcher(SPACE, population=64, tournament=8)
     searcher.tell([(0,) * 16] * 63, [1.0] * 63)
-    assert np.abs(searcher.propose(500).mean(axis=0) - 1.5).max() < 0.15
+    assert np.abs(np.mean(searcher.ask(500), axis=0) - 1.5).max() < 0.15
     searcher.tell([(0,) * 16], [1.0])
     assert searcher.propose(500).mean() < 0.3
 

@@ -19,6 +19,7 @@ from pinas_mm.search.searchers import (
     register_searcher,
     searcher_name,
 )
+from pinas_mm.search.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 
 MACRO = get_space('nasbench_macro')
@@ -104,6 +105,29 @@ def test_configs_build_the_searcher_they_name(name):
     by_hand = SEARCHERS[name](MACRO, budget, seed=7, **options)
     other_seed = SEARCHERS[name](MACRO, budget, seed=8, **options)
     assert built.ask(3) == by_hand.ask(3) != other_seed.ask(3)
+
+
+class Plain(RandomSearcher):
+    """As written before searchers knew a budget."""
+
+    def __init__(self, space, feasible=None, seed=0):
+        super().__init__(space, feasible, seed)
+
+
+class AbovePlain(Plain):
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+
+
+class HandsOn(RandomSearcher):
+    def __init__(self, *args, margin=0.1, **kwargs):
+        super().__init__(*args, **kwargs)
+
+
+@pytest.mark.parametrize('cls, budget', [(Plain, 1000), (AbovePlain, 1000), (HandsOn, 7)])
+def test_a_searcher_need_not_take_the_budget(cls, budget):
+    searcher = build_searcher(dict(type=cls), MACRO, None, 3, 7)
+    assert searcher.budget == budget and len(searcher.ask(4)) == 4
 
 
 def test_a_class_and_its_dotted_path_mean_the_same_as_its_name():

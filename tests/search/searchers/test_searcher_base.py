@@ -8,6 +8,7 @@ import pytest
 from small_searchers import VARIANTS, Budget, build
 
 from pinas_mm.errors import InputError
+from pinas_mm.search.searchers import SEARCHERS, build_searcher
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 MACRO = get_space('nasbench_macro')
@@ -92,6 +93,68 @@ def test_what_was_told_is_not_asked_again(make):
     searcher.tell(told, [score(arch) for arch in told])
     asked = [arch for batch in advance(searcher, [4, 4]) for arch in batch]
     assert sorted(asked) == list(np.ndindex(3, 3, 3))[20:]
+
+
+def random_archs(searcher, budget):
+    """How many archs of a search are asked before the searcher proposes any, by watching it."""
+    proposed = []
+
+    def propose(n, propose=searcher.propose):
+        proposed.append(len(searcher.archs))
+        return propose(n)
+
+    searcher.propose = propose
+    while len(searcher.archs) < budget and not proposed:
+        advance(searcher, [1])
+    return proposed[0] if proposed else budget
+
+
+@pytest.mark.parametrize('name', sorted(SEARCHERS.keys() - {'random'}))
+@pytest.mark.parametrize('budget', [16, 40, 60, 100])
+def test_by_default_a_quarter_of_the_budget_is_random(name, budget):
+    searcher = build_searcher(dict(type=name), MACRO, Budget(), 0, budget)
+    published = dict(partition_tree=80, evolution=20, nsga2=50)[name]
+    assert random_archs(searcher, budget) == min(published, budget // 4)
+    assert searcher.num_initial == min(published, budget // 4)
+
+
+@pytest.mark.parametrize(
+    'config',
+    [
+        dict(type='partition_tree', num_initial=40),
+        dict(type='evolution', population=40),
+        dict(type='nsga2', population=40),
+    ],
+    ids=lambda config: config['type'],
+)
+def test_a_random_start_of_the_whole_budget_is_refused(config):
+    assert build_searcher(config, MACRO, Budget(), 0, 41).num_initial == 40
+    name, key = [key for key in config if key != 'type'][0], 40
+    for budget, fitting in ((40, 10), (16, 4), (4, 2)):
+        with pytest.raises(
+            InputError,
+            match=f'{name}={key} random archs with num_archs={budget}: the search would be random '
+            f'to its end; expected less, such as {fitting}',
+        ):
+            build_searcher(config, MACRO, Budget(), 0, budget)
+
+
+@pytest.mark.parametrize('name', sorted(SEARCHERS))
+@pytest.mark.parametrize('budget', [1, 2, 3, 5, 9])
+def test_the_smallest_searches_run_with_the_defaults_and_are_not_random(name, budget):
+    if budget < 3 and name != 'random':
+        message = (
+            rf'num_archs={budget}: the search would be random to its end; expected at least 3, or '
+            rf"searcher=dict\(type='random'\)$"
+        )
+        for given in ({}, {'num_initial' if name == 'partition_tree' else 'population': 2}):
+            with pytest.raises(InputError, match=message):
+                build_searcher(dict(type=name, **given), MACRO, Budget(), 0, budget)
+        return
+    searcher = build_searcher(dict(type=name), MACRO, Budget(), 0, budget)
+    assert name == 'random' or searcher.num_initial < budget
+    advance(searcher, [1] * budget)
+    assert len(set(searcher.archs)) == budget
 
 
 def test_best_are_the_highest_scores_first_told_first(make):

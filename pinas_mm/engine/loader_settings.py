@@ -1,0 +1,83 @@
+"""Whether the loaders of a config can be built, before anything runs: torch refuses most wrong
+settings only when a loader is first needed, which may be after hours of training."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+from ..errors import InputError
+
+# Keys of whole loaders. Elsewhere one without a dataset may be what a stage changes in these.
+LOADER_KEYS = (
+    'train_dataloader',
+    'val_dataloader',
+    'test_dataloader',
+    'arch_evaluation.calibration_dataloader',
+)
+# What torch refuses without processes that load, and the value that it takes there.
+NEED_WORKERS = dict(
+    persistent_workers=False, prefetch_factor=None, timeout=0, multiprocessing_context=None
+)
+
+
+def check_loaders(config: Config) -> None:
+    """Checks every ``*_dataloader`` of a config, at any depth: those of a Runner, of
+    ``arch_evaluation``, of loops and of hooks.
+
+    Raises:
+        InputError: One cannot be built; the message has its key and a value that fits.
+    """
+    settings = config.to_dict()
+    for key, loader in _loaders(settings):
+        _check(key, loader)
+    if settings.get('train_cfg') is not None and settings.get('train_dataloader'):
+        if 'sampler' not in settings['train_dataloader']:  # None is one, of mm and for streams
+            raise InputError(
+                "train_dataloader has no sampler: expected sampler=dict(type='DefaultSampler', "
+                'shuffle=True)'
+            )
+
+
+def _loaders(settings: Any, key: str = '') -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The loaders in settings by dotted key."""
+    if isinstance(settings, list | tuple):
+        settings = dict(enumerate(settings))
+    if not isinstance(settings, Mapping):
+        return
+    for name, value in settings.items():
+        path = f'{key}.{name}' if key else str(name)
+        if str(name).endswith('dataloader') and isinstance(value, Mapping) and value:
+            if 'dataset' in value or path in LOADER_KEYS:
+                yield path, value
+        yield from _loaders(value, path)
+
+
+def _check(key: str, loader: Mapping[str, Any]) -> None:
+    def refuse(name: str, expected: str) -> None:
+        raise InputError(f'{key}.{name}={loader.get(name)!r}: expected {expected}')
+
+    if loader.get('dataset') is None:
+        raise InputError(
+            f'{key} has no dataset: expected dataset=dict(type=..., ...), what it reads'
+        )
+    workers = loader.get('num_workers', 0)
+    if not _is_count(workers, 0):
+        refuse('num_workers', 'a whole number of at least 0, such as 2')
+    if 'batch_size' in loader and not _is_count(loader['batch_size'], 1):
+        refuse('batch_size', 'a whole number of at least 1, such as 32')
+    for name in NEED_WORKERS if workers == 0 else ():
+        if loader.get(name):
+            refuse(name, f'{key}.num_workers of at least 1 with it, or {name}={NEED_WORKERS[name]}')
+    if loader.get('shuffle'):
+        refuse('shuffle', "sampler=dict(type='DefaultSampler', shuffle=True) instead")
+    if 'batch_size' not in loader and (
+        loader.get('batch_sampler') is not None or key.endswith('calibration_dataloader')
+    ):
+        raise InputError(f'{key} has no batch_size: expected a whole number, such as 32')
+    if loader.get('batch_sampler') is not None and loader.get('drop_last'):
+        refuse('drop_last', 'it as an argument of the batch_sampler, which makes the batches')
+
+
+def _is_count(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
