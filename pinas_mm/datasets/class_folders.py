@@ -89,9 +89,6 @@ class ClassFolders(CustomDataset):
         found = class_names(folder)
         classes = found if self.classes_from is None else class_names(self.classes_from)
         check_same_classes(folder, found, self.classes_from or folder, classes)
-        for split in self.other_splits:
-            if split.is_dir():
-                check_same_classes(split, class_names(split), folder, classes)
         files = {name: _files(folder / name) for name in classes}
         images = {
             name: [file for file in files[name] if self.is_valid_file(file)] for name in classes
@@ -108,6 +105,9 @@ class ClassFolders(CustomDataset):
                 f'{folder}: no image in {", ".join(empty)}: remove the folder from every split, '
                 f'or put images in (files that end in {", ".join(sorted(self.extensions))})'
             )
+        for split in self.other_splits:
+            if split.is_dir():
+                check_same_classes(split, class_names(split), folder, classes)
         if others:
             endings = ', '.join(f'{count} x {suffix or "none"}' for suffix, count in others.items())
             warn_once(

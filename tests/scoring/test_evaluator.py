@@ -587,9 +587,9 @@ def test_too_small_calibration_batches_are_an_error(nets, model, loaders):
 
 @pytest.mark.slow
 def test_no_data_is_an_error(nets, model, loaders):
-    empty = whole_set_loader(nets.dataloader('held_out', 100, drop_last=True), 60)
+    empty = DataLoader(loaders[1].dataset, 400, drop_last=True)
     with pytest.raises(
-        InputError, match='the scoring loader has no batch: 300 samples at batch size 100'
+        InputError, match='the scoring loader has no batch: 300 samples at batch size 400'
     ):
         ArchEvaluator(model, loaders[0], empty, top1)
     with pytest.raises(InputError, match='the calibration loader has no batch'):

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
 from pinas_mm.engine import ArchSamplingHook, ArchTestLoop
+from pinas_mm.engine.data_settings import open_numbers
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.spaces.subnet_file import SubnetFile
@@ -122,6 +123,8 @@ def test_a_runner_of_mmengine_runs_it(supernet, folder, tmp_path):
 )
 def test_what_trains_a_supernet_alone_is_gone(folder, name, amp):
     given = Config.fromfile(CONFIGS / f'{name}_nasbench-macro_1xb128-200k_cifar10.py')
+    for _, settings in open_numbers(given):  # load_config reads them from the images
+        settings['num_classes'] = 10
     given.second_stage = dict(model=dict(head=dict(topk=(1, 5))))
     given.optim_wrapper.type = given.optim_wrapper.type.replace(
         'OptimWrapper', f'{amp}OptimWrapper'
