@@ -1,13 +1,11 @@
 """The configs that adapt to ages and genders, on small pictures in the layouts that they name. What
 they have in common with the others of configs/adapt: test_adapt_configs.py."""
 
-import csv
 from pathlib import Path
 
-import mmcv
 import pytest
 import torch
-from age_pictures import people, write_utkface
+from age_pictures import write_published_lists, write_utkface
 from mmengine.evaluator import Evaluator
 from mmengine.registry import MODELS, init_default_scope
 
@@ -21,23 +19,10 @@ CONFIGS = sorted(
 WIDTH = 0.25
 
 
-def write_published_lists(root):
-    """As Cao et al. publish them: ages count from 16, men are 1, women -1, and the image's column
-    has no name."""
-    for part, count, seed in (('train', 40, 0), ('test', 12, 1)):
-        with open(root / f'morph2_{part}.csv', 'w', newline='') as file:
-            table = csv.writer(file)
-            table.writerow(['', 'id_num', 'Male', 'age', 'quality'])
-            for index, (picture, age, gender) in enumerate(people(count, seed)):
-                name = f'{index:06}_{part}{age}.png'
-                table.writerow([name, index, -1 if gender else 1, age - 16, 'GOOD'])
-                mmcv.imwrite(picture, str(root / 'images' / name))
-
-
 @pytest.fixture(scope='module')
 def data(tmp_path_factory):
     roots = {name: tmp_path_factory.mktemp(name) for name in ('morph', 'utkface')}
-    write_published_lists(roots['morph'])
+    write_published_lists(roots['morph'], 40, 12)
     write_utkface(roots['utkface'], 52)
     return roots
 

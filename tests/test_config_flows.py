@@ -6,7 +6,6 @@ batches, lengths, budgets. All else stays as it is shipped: data sets, pipelines
 metrics, hooks, optimisers."""
 
 import copy
-import csv
 import json
 import shutil
 
@@ -15,7 +14,7 @@ import mat4py
 import mmcv
 import pytest
 import torch
-from age_pictures import people, write_utkface
+from age_pictures import write_published_lists, write_utkface
 from mmdet.datasets import CocoDataset
 from mmengine.registry import MODELS, init_default_scope
 from our_configs import names, read
@@ -137,15 +136,7 @@ def write_people(root):
             test=2,
         )
     write_utkface(root / 'utkface', TRAIN + TEST)
-    for part, count, seed in (('train', TRAIN, 0), ('test', TEST, 1)):
-        with open(root / f'morph2_{part}.csv', 'w', newline='') as file:
-            table = csv.writer(file)
-            table.writerow(['', 'id_num', 'Male', 'age', 'quality'])
-            for index, (picture, age, gender) in enumerate(people(count, seed)):
-                name = f'{index:06}_{part}{age}.png'
-                table.writerow([name, index, -1 if gender else 1, age - 16, 'GOOD'])
-                mmcv.imwrite(picture, str(root / 'morph2/images' / name))
-        (root / f'morph2_{part}.csv').rename(root / f'morph2/morph2_{part}.csv')
+    write_published_lists(root / 'morph2', TRAIN, TEST)
 
 
 @pytest.fixture(scope='module')

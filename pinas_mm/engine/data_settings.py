@@ -87,8 +87,8 @@ def compare_splits(configs: Mapping[str, Config]) -> None:
     """
     first: dict[Any, DictAtKey] = {}
     for name, config in configs.items():
-        for key, split in _splits(config):
-            place = f'{name}: {key}' if name else key
+        for at, split in _splits(config):
+            place = f'{name}: {at}' if name else at
             images = _images(split['dataset'], config.get('default_scope'))
             other, known = first.setdefault(images, (place, split))
             for key, default in dict(held_out=None, seed=0, group=None).items():

@@ -117,11 +117,6 @@ class SearchLoop(BaseLoop):
         resume: bool = False,
         out_dir: str | None = None,
     ) -> None:
-        if isinstance(num_archs, bool) or not isinstance(num_archs, int) or num_archs < 1:
-            raise InputError(
-                f'search_loop.num_archs={num_archs!r}: expected a whole number of at least 1, such '
-                f'as 100'
-            )
         self.backbone = supernet_of(runner.model)
         self.costs = measure_costs(runner.model, input_size)
         for note in self.costs.notes:
@@ -420,8 +415,13 @@ def limited_searcher(
         searcher, constraints, seed, num_archs: As in :class:`SearchLoop`.
 
     Raises:
-        InputError: An unknown cost, searcher or argument.
+        InputError: An unknown cost, searcher or argument, or no budget.
     """
+    if isinstance(num_archs, bool) or not isinstance(num_archs, int) or num_archs < 1:
+        raise InputError(
+            f'search_loop.num_archs={num_archs!r}: expected a whole number of at least 1, such as '
+            f'100'
+        )
     if latency is not None:
         costs.add('latency', latency.fixed, latency.arrays())
     limits = Constraints(costs, **constraints or {})

@@ -87,7 +87,7 @@ class ArchMetrics:
     def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator
         self.image_ids: list[Any] = []  # one for each sample
-        self.silent: list[str] = []  # the metrics that computed nothing
+        self.empty: list[str] = []  # classes of the metrics that gave no result
 
     def process(self, data_samples: Sequence[Any], data_batch: Any = None) -> None:
         """Takes a batch of predictions, as :meth:`mmengine.evaluator.Evaluator.process` does."""
@@ -109,7 +109,7 @@ class ArchMetrics:
         for metric in self.evaluator.metrics:
             given = named(metric, compute(metric, metric.results, self.image_ids))
             if not given:
-                self.silent.append(type(metric).__name__)
+                self.empty.append(type(metric).__name__)
             computed = numbers(given)
             if shared := sorted(scores.keys() & computed.keys()):
                 raise InputError(

@@ -134,9 +134,8 @@ class ArchEvaluator:
             key: Where the metrics stand in the config.
 
         Raises:
-            InputError: A metric cannot be computed, or none gives ``score``. Nothing is said where
-                a metric computes nothing, as mmdet's do without a detection, or needs samples of
-                its choice.
+            InputError: A metric cannot be computed, or none gives ``score``. A metric that gives no
+                result (mmdet's, if nothing is detected) or that needs certain samples is accepted.
         """
         arch = self.backbone.space.sample(np.random.default_rng(0))
         first = itertools.islice(
@@ -168,7 +167,8 @@ class ArchEvaluator:
             return None
         except Exception as error:
             return f'it cannot be computed on {len(chosen)} samples: {_line(error)}'
-        if self.score is None or self.score in computed or metrics.silent:
+        score_is_missing = self.score is not None and self.score not in computed
+        if not score_is_missing or metrics.empty:
             return None
         return f'score={self.score!r} is not among the metrics evaluated: {sorted(computed)}'
 
@@ -246,8 +246,9 @@ class ArchEvaluator:
             if arch not in results:
                 try:
                     computed = processed.compute()
-                    if processed.silent and self.score not in (None, *computed):
-                        names = ', '.join(processed.silent)
+                    score_is_missing = self.score is not None and self.score not in computed
+                    if score_is_missing and processed.empty:
+                        names = ', '.join(processed.empty)
                         results[arch] = Failure(f'no {self.score}: {names} computed nothing')
                     else:
                         results[arch] = computed | (standing.report(arch) if standing else {})

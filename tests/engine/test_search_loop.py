@@ -424,6 +424,7 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
         (dict(autocast='fp16'), "autocast='fp16', expected 'bfloat16', 'float16' or None"),
         (dict(latency_table='none.json'), 'none.json: not a latency table'),
         (dict(score_samples=0), 'num_samples=0 of a dataset with 64'),
+        (dict(num_archs=0), '^search_loop.num_archs=0: expected a whole number of at least 1'),
         (
             dict(calibration_dataloader=dict(batch_size=8)),
             'arch_evaluation.calibration_dataloader.batch_size=8: BN .* expected at least 16',

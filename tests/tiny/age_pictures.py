@@ -49,6 +49,20 @@ def write_list(root, count=64, seed=0, name='train'):
     return rows
 
 
+def write_published_lists(root, learning, test):
+    """MORPH's as Cao et al. publish them, ``morph2_train.csv`` and ``morph2_test.csv``: ages count
+    from 16, men are 1, women -1, and the image's column has no name."""
+    (root / 'images').mkdir(parents=True, exist_ok=True)
+    for part, count, seed in (('train', learning, 0), ('test', test, 1)):
+        with open(root / f'morph2_{part}.csv', 'w', newline='') as file:
+            table = csv.writer(file)
+            table.writerow(['', 'id_num', 'Male', 'age', 'quality'])
+            for index, (picture, age, gender) in enumerate(people(count, seed)):
+                name = f'{index:06}_{part}{age}.png'
+                table.writerow([name, index, -1 if gender else 1, age - 16, 'GOOD'])
+                mmcv.imwrite(picture, str(root / 'images' / name))
+
+
 def write_utkface(root, count=64, seed=0):
     """One folder of files named as in UTKFace."""
     rows = []
