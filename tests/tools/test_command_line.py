@@ -26,12 +26,6 @@ def local_rank(monkeypatch):
     monkeypatch.setenv('LOCAL_RANK', '0')
 
 
-@pytest.fixture(autouse=True)
-def safe_loading(monkeypatch):
-    """``run_tool`` sets it for the process."""
-    monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '1')
-
-
 def raising(error):
     def main():
         raise error
@@ -174,7 +168,6 @@ class MakesFolder:
 def test_what_any_model_loads_in_its_constructor_runs_no_code(tmp_path, monkeypatch, capsys):
     """As mmdet's distillation loads its teacher; also where the user has switched safety off."""
     torch.save(MakesFolder(tmp_path / 'hacked'), tmp_path / 'teacher.pth')
-    monkeypatch.delenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD')
     monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
     with pytest.raises(SystemExit) as exit_code:
         run_tool(lambda: torch.load(tmp_path / 'teacher.pth', weights_only=False))
