@@ -2,8 +2,8 @@
 ``torch.load(weights_only=True)``."""
 
 import os
-import pickle
 import re
+import traceback
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
@@ -19,10 +19,12 @@ from .fileio import write_atomic
 from .pickled_data import REFUSED, SAFE_GLOBALS
 from .unwrap import unwrapped
 
+NOT_LOADABLE = 'not loadable as a checkpoint of plain tensors'
 # torch reads it at every load, and it beats weights_only=False. The tools set it.
 FORCED = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 if os.environ.get(FORCED):
     torch.serialization.add_safe_globals(SAFE_GLOBALS)
+    torch.sparse.check_sparse_tensor_invariants.enable()
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
@@ -41,9 +43,7 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise InputError(f'{path}: no such checkpoint') from error
     except Exception as error:  # torch raises a dozen kinds for damaged or unsafe files
-        raise InputError(
-            f'{path}: not loadable as a checkpoint of plain tensors: {refusal(error)}'
-        ) from error
+        raise InputError(f'{path}: {NOT_LOADABLE}: {refusal(error)}') from error
     if not isinstance(checkpoint, dict):
         raise InputError(f'{path}: holds a {type(checkpoint).__name__}, expected a dict of tensors')
     if 'state_dict' not in checkpoint:
@@ -54,13 +54,31 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         }
     state = checkpoint['state_dict']
     if not isinstance(state, dict) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise InputError(f'{path}: its state_dict is not a dict of tensors')
+    for key, value in state.items():
+        if value.layout != torch.strided or value.is_nested or value.is_quantized or value.is_meta:
+            raise InputError(
+                f'{path}: {key:.100} is sparse, nested, quantised or without values; expected an '
+                f'ordinary tensor'
+            )
     return checkpoint
 
 
-def refusal(error: Exception) -> str:
+def loading_error(error: BaseException) -> str | None:
+    """One line for a file that ``torch.load`` refused or could not read, whoever called it; None
+    for any other error."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is torch.load.__code__:
+            file = frame.f_locals['f']
+            name = file if isinstance(file, (str, os.PathLike)) else 'a checkpoint'
+            return f'{os.fspath(name)}: {NOT_LOADABLE}: {refusal(error)}'
+    # Older versions of mmengine raise what a constructor raised again, with more text.
+    return loading_error(error.__context__) if error.__context__ is not None else None
+
+
+def refusal(error: BaseException) -> str:
     """Why ``torch.load`` refused a file. Its own message goes on to say how safety is switched
     off."""
     text = str(error)
@@ -81,17 +99,18 @@ def only_plain_tensors() -> Iterator[None]:
     falls back to unsafe loading).
 
     Raises:
-        InputError: A checkpoint holds objects that could run code.
+        InputError: A checkpoint is damaged, or holds objects that could run code.
     """
     before = os.environ.get(FORCED)
     os.environ[FORCED] = '1'
     try:
         with pickled_data():
             yield
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f'a checkpoint of pretrained weights is not loadable as plain tensors: {refusal(error)}'
-        ) from error
+    except Exception as error:
+        message = loading_error(error)
+        if message is None or isinstance(error, FileNotFoundError):
+            raise
+        raise InputError(message) from error
     finally:
         if before is None:
             del os.environ[FORCED]
@@ -106,7 +125,9 @@ def pickled_data() -> Iterator[None]:
     before = torch.serialization.get_safe_globals()
     torch.serialization.add_safe_globals(SAFE_GLOBALS)
     try:
-        yield
+        # Else the indices of a sparse tensor may point anywhere.
+        with torch.sparse.check_sparse_tensor_invariants():
+            yield
     finally:
         torch.serialization.clear_safe_globals()
         torch.serialization.add_safe_globals(before)

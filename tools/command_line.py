@@ -8,7 +8,6 @@ import argparse
 import errno
 import inspect
 import os
-import pickle
 import re
 import sys
 import traceback
@@ -58,15 +57,12 @@ def user_error(error: Exception) -> str | None:
     errors = sys.modules.get('pinas_mm.errors')  # not imported: nothing of it was raised
     if errors is not None and isinstance(error, errors.InputError):
         return worker_message(error)
-    if isinstance(error, pickle.UnpicklingError) and 'Weights only load' in str(error):
-        from pinas_mm.checkpoint import refusal
-
-        return f'a checkpoint is not loadable as plain tensors: {refusal(error)}'
     if isinstance(error, FileNotFoundError):
         return f'no such file: {error.filename or worker_message(error)}'
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f'the disk is full, what was written before is kept: {error}'
-    return config_error(error)
+    checkpoint = sys.modules.get('pinas_mm.checkpoint')
+    return (checkpoint and checkpoint.loading_error(error)) or config_error(error)
 
 
 def worker_message(error: Exception) -> str:

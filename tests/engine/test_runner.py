@@ -74,7 +74,7 @@ def test_pretrained_weights_of_any_module_are_only_loaded_where_safe(tiny, unsaf
     """The head's ``Pretrained`` goes through mmengine, which falls back to unsafe loading."""
     model = tiny.classifier()
     model['head']['init_cfg'] = dict(type='Pretrained', checkpoint=str(unsafe), prefix='head.')
-    with pytest.raises(InputError, match='pretrained weights is not loadable as plain tensors'):
+    with pytest.raises(InputError, match='unsafe.pth: not loadable as a checkpoint of plain'):
         runner(tiny, model=model).train()
 
 

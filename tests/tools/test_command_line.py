@@ -174,8 +174,8 @@ def test_what_any_model_loads_in_its_constructor_runs_no_code(tmp_path, monkeypa
     message = capsys.readouterr().err
     assert exit_code.value.code == 2 and not (tmp_path / 'hacked').exists()
     assert message == (
-        'error: a checkpoint is not loadable as plain tensors: it names the module posix, which '
-        'could run code\n'
+        f'error: {tmp_path}/teacher.pth: not loadable as a checkpoint of plain tensors: it names '
+        f'the module posix, which could run code\n'
     )
 
 
