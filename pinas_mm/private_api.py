@@ -88,6 +88,13 @@ def resumes_latest(runner: Runner) -> bool:
     return runner._resume and runner._load_from is None and not runner._has_loaded
 
 
+@contextmanager
+def already_read(checkpoint: dict[str, Any]) -> Iterator[None]:
+    """Within it a runner that loads a checkpoint gets this one, and opens no file."""
+    with mock.patch.object(mmengine.runner.runner, '_load_checkpoint', lambda *_, **__: checkpoint):
+        yield
+
+
 # torch.
 
 

@@ -19,7 +19,7 @@ from ..checkpoint import load_checkpoint, only_plain_tensors, write_checkpoint
 from ..errors import InputError
 from ..fileio import text_written_atomic
 from ..models.channels import check_channels
-from ..private_api import resumes_latest, trainings_write_with
+from ..private_api import already_read, resumes_latest, trainings_write_with
 from .data_settings import fill_in_from_data
 from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
@@ -84,16 +84,16 @@ class SafeRunner(Runner):
         super().load_or_resume()
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Loads weights as mmengine does, after :func:`pinas_mm.checkpoint.load_checkpoint` has
-        accepted the file.
+        """Loads weights as mmengine does, from what :func:`pinas_mm.checkpoint.load_checkpoint` has
+        read: the file may be another one at a second look.
 
         Raises:
             InputError: The file is not a checkpoint of plain tensors.
         """
-        if self._latest is None or self._latest[0] != filename:
-            load_checkpoint(filename)
-        self._latest = None
-        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        found, self._latest = self._latest, None
+        read = found[1] if found and found[0] == filename else load_checkpoint(filename)
+        with already_read(read):
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
 
