@@ -17,6 +17,7 @@ config, seed or limit is refused.
 
 import math
 import time
+from contextlib import closing
 from datetime import timedelta
 
 from command_line import KeyValues, non_negative, parser, read_config, run_tool
@@ -106,10 +107,9 @@ def main() -> None:
     left = table.left(archs, args.repeats)
     total, started = len(archs) * args.repeats, time.time()
     print(f'{total - len(left)} of {total} trainings are in {args.out}', flush=True)
-    if left:
-        for done, ((arch, repeat), accuracy) in enumerate(
-            zip(left, train_all(config, left, args.seed, args.score, args.jobs)), start=1
-        ):
+    # Closed at once after Ctrl-C or an error, and its processes with it.
+    with closing(train_all(config, left, args.seed, args.score, args.jobs)) as accuracies:
+        for done, ((arch, repeat), accuracy) in enumerate(zip(left, accuracies), start=1):
             table.add(arch, accuracy)
             spent = time.time() - started
             print(

@@ -202,7 +202,7 @@ class SearchLoop(BaseLoop):
     def search(self) -> Record:
         """Searches, scores the best again, writes the results and returns the winner's record.
 
-        Ctrl-C leaves the history complete up to the last asked batch and is passed on.
+        Ctrl-C and SIGTERM leave the history complete up to the last asked batch and are passed on.
 
         Raises:
             InputError: The metrics cannot be computed, or no arch could be evaluated.
@@ -241,7 +241,7 @@ class SearchLoop(BaseLoop):
                         self.top_k,
                         lambda record: self._report(record, progress),
                     )
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
             self.runner.logger.warning(
                 f'stopped; {history.path} has {len(history.records)} records; resume the search '
                 'with the same command (tools/search.py: with --resume)'
