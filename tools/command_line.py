@@ -61,6 +61,9 @@ def run_tool(main: Callable[[], None]) -> None:
         print('error: ' + ' '.join(message.split()), file=sys.stderr)
         sys.exit(2)
     finally:
+        locks = sys.modules.get('pinas_mm.folder_lock')
+        if locks is not None:
+            locks.release_all()
         if in_main_thread:
             signal.signal(signal.SIGTERM, before)
 
@@ -215,3 +218,17 @@ def read_config(args: argparse.Namespace) -> 'Config':
         args.work_dir or config.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     )
     return config
+
+
+def hold_work_dir(config: 'Config') -> None:
+    """Starts the ranks of a config, and takes the lock of its work dir until the tool ends: before
+    anything in it is read.
+
+    Raises:
+        InputError: Another process writes it (:func:`pinas_mm.folder_lock.hold`).
+    """
+    from pinas_mm.engine.runner import init_ranks
+    from pinas_mm.folder_lock import hold
+
+    init_ranks(config)
+    hold(config.work_dir)

@@ -19,6 +19,7 @@ import math
 import time
 from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 from command_line import KeyValues, non_negative, parser, read_config, run_tool
 
@@ -65,6 +66,7 @@ def main() -> None:
 
     from pinas_mm.engine.config import option_values
     from pinas_mm.errors import InputError
+    from pinas_mm.folder_lock import hold
     from pinas_mm.pipelines.truth_training import (
         TruthFile,
         constraints_of,
@@ -91,6 +93,9 @@ def main() -> None:
             f'many at a time'
         )
     config = from_scratch(read_config(args))
+    out = Path(args.out)
+    hold(out.parent, out.name)
+    hold(config.work_dir)  # where the trainings log
     space = space_of(config)
     table = TruthFile(
         args.out,
