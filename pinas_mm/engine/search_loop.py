@@ -21,6 +21,7 @@ from ..costs import Constraints, CostTable, measure_costs
 from ..costs.latency import Latency, read_latency
 from ..errors import InputError
 from ..fileio import write_atomic
+from ..folder_lock import held
 from ..models.backbones import supernet_of
 from ..registry import LOOPS, with_type_names
 from ..scoring.distributed import evaluate_on_ranks
@@ -202,11 +203,16 @@ class SearchLoop(BaseLoop):
     def search(self) -> Record:
         """Searches, scores the best again, writes the results and returns the winner's record.
 
-        Ctrl-C leaves the history complete up to the last asked batch and is passed on.
+        Ctrl-C and SIGTERM leave the history complete up to the last asked batch and are passed on.
 
         Raises:
-            InputError: The metrics cannot be computed, or no arch could be evaluated.
+            InputError: The metrics cannot be computed, no arch could be evaluated, or another
+                process writes the folder.
         """
+        with held(self.out_dir):
+            return self._search()
+
+    def _search(self) -> Record:
         self.check_metrics()
         history = self.open_history()
         if history.records:
@@ -241,7 +247,7 @@ class SearchLoop(BaseLoop):
                         self.top_k,
                         lambda record: self._report(record, progress),
                     )
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
             self.runner.logger.warning(
                 f'stopped; {history.path} has {len(history.records)} records; resume the search '
                 'with the same command (tools/search.py: with --resume)'

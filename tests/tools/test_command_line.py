@@ -2,8 +2,10 @@ import argparse
 import errno
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -77,6 +79,23 @@ def test_what_a_user_can_mend_is_one_line_and_an_exit_code(capsys, error, code, 
     with pytest.raises(SystemExit) as exit_code:
         run_tool(raising(error))
     assert exit_code.value.code == code and capsys.readouterr().err == message
+
+
+def test_sigterm_is_an_ordinary_exit(capsys):
+    """So that what a tool holds is given back."""
+    before, given_back = signal.getsignal(signal.SIGTERM), []
+
+    def main():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            given_back.append(True)
+
+    with pytest.raises(SystemExit) as exit_code:
+        run_tool(main)
+    assert exit_code.value.code == 143 and given_back and capsys.readouterr().err == ''
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize(
