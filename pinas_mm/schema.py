@@ -1,0 +1,292 @@
+"""Typed schemas of what users write: settings in configs, and files.
+
+A schema is the annotations of a class: of the arguments of its ``__init__`` for settings, of its
+fields for files. pydantic checks; the messages are ours. No torch, no mmengine."""
+
+import difflib
+import functools
+import inspect
+import operator
+import reprlib
+import typing
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    Strict,
+    TypeAdapter,
+    ValidationError,
+    with_config,
+)
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
+from typing_extensions import NotRequired, Required, TypedDict
+
+from .errors import InputError
+
+# Characters of a value that a message shows.
+LONGEST = 200
+
+T = TypeVar('T')
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What a message says of a type: ``Annotated[int, Field(ge=1), Expected('…', '200')]``.
+
+    Args:
+        text: What is expected, in words.
+        example: A value that fits, as a user writes it.
+    """
+
+    text: str
+    example: str
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        def check(value: Any, inner: Callable[[Any], Any]) -> Any:
+            try:
+                return inner(value)
+            except ValidationError as error:
+                raise PydanticCustomError(
+                    'expected', '{text}', dict(text=f'{self.text}, such as {self.example}')
+                ) from error
+
+        return core_schema.no_info_wrap_validator_function(check, handler(kind))
+
+
+# Whole numbers. An upper bound keeps what follows from an absurd one finite: 2 ** 53 is the largest
+# to which every whole number is a float.
+_MOST = 2**53
+Count = Annotated[int, Field(ge=1, le=_MOST), Expected('a whole number of at least 1', '10')]
+WholeNumber = Annotated[int, Field(ge=0, le=_MOST), Expected('a whole number of at least 0', '0')]
+Seed = Annotated[
+    int, Field(ge=0, lt=2**32), Expected('a whole number from 0 to 4294967295', '0')
+]  # NumPy's limit
+# Finite numbers.
+Number = Annotated[float, Field(allow_inf_nan=False), Expected('a finite number', '0.5')]
+Positive = Annotated[
+    float, Field(gt=0, allow_inf_nan=False), Expected('a finite number above 0', '0.5')
+]
+NotNegative = Annotated[
+    float, Field(ge=0, allow_inf_nan=False), Expected('a finite number of at least 0', '0.5')
+]
+Probability = Annotated[float, Field(ge=0, le=1), Expected('a number from 0 to 1', '0.5')]
+
+# Python 3.10 and mypy read no star within the brackets of a type.
+_annotated = Annotated.__class_getitem__  # type: ignore[attr-defined]
+
+# Text is not read as a number, nor a number as text; a key that nobody reads is an error.
+STRICT = ConfigDict(strict=True, extra='forbid', allow_inf_nan=False, arbitrary_types_allowed=True)
+
+
+def check(kind: type[T], value: Any, source: str = '', key: str = '') -> T:
+    """A value of a type, such as a dataclass with the annotations of a file.
+
+    Args:
+        kind: A type whose parts are annotated. A list is taken for a tuple, a mapping for a
+            dataclass.
+        value: Plain data.
+        source: The file that it is from, for the message.
+        key: The dotted key of ``value`` itself in the config or file, for the message.
+
+    Returns:
+        The value; of a dataclass, its instance.
+
+    Raises:
+        InputError: It does not fit. The message names the source, the dotted key, the value (at
+            most 200 characters of it), what was expected and a value that fits.
+    """
+    try:
+        return _adapter(cast(Hashable, kind)).validate_python(value)
+    except ValidationError as error:
+        raise InputError(_message(error, value, source, key)) from error
+
+
+def check_arguments(
+    function: Callable[..., Any], settings: Mapping[str, Any], key: str, given: Sequence[str] = ()
+) -> None:
+    """Whether settings are arguments that a class or function takes, of the annotated types.
+
+    Args:
+        function: The class or function. What has no annotation may be anything. Of a class that
+            hands ``**kwargs`` on to its base, the base's arguments count as well.
+        settings: The arguments by name; ``type`` is left out.
+        key: The dotted key of ``settings`` in the config.
+        given: Arguments that the caller gives, which a config may not.
+
+    Raises:
+        InputError: One is unknown, missing or of another type; the message is as in :func:`check`.
+    """
+    parameters, open_ended = arguments(function)
+    arguments_given = {name: value for name, value in settings.items() if name != 'type'}
+    known = [name for name in parameters if name not in given]
+    for name in arguments_given:
+        if name not in known and not open_ended:
+            raise InputError(f'{key}.{name}: {_unknown(name, known)}')
+    for name, parameter in parameters.items():
+        if parameter.default is parameter.empty and name not in given and name not in settings:
+            raise InputError(f'{key}.{name}: is missing, expected {_kind_text(parameter)}')
+        if name in arguments_given and parameter.annotation is not parameter.empty:
+            check(parameter.annotation, arguments_given[name], key=f'{key}.{name}')
+
+
+@cache
+def arguments(function: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
+    """The arguments of a class or function by name, annotations resolved; and whether it takes any
+    other. Of a class that hands ``**kwargs`` on, its base's arguments come after its own."""
+    layers = (
+        [vars(base)['__init__'] for base in function.__mro__ if '__init__' in vars(base)]
+        if isinstance(function, type)
+        else [function]
+    )
+    found: dict[str, inspect.Parameter] = {}
+    for layer in layers:
+        if layer is object.__init__:
+            return found, False
+        hints = typing.get_type_hints(layer, include_extras=True)
+        parameters = list(inspect.signature(layer).parameters.values())
+        if isinstance(function, type):
+            del parameters[0]  # self
+        for parameter in parameters:
+            if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+                hint = hints.get(parameter.name, parameter.empty)
+                found.setdefault(parameter.name, parameter.replace(annotation=hint))
+        if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
+            return found, False
+    return found, True
+
+
+def shown(value: Any) -> str:
+    """A value as a message shows it: at most 200 characters, whatever its size and depth."""
+    text = _SHORT.repr(value)
+    return text if len(text) <= LONGEST else f'{text[: LONGEST - 3]}...'
+
+
+class _Short(reprlib.Repr):
+    """``repr`` that reads no more of a value than is shown: references of YAML make a value of a
+    few lines grow without end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxlevel = 4
+        self.maxdict = self.maxlist = self.maxtuple = self.maxset = 8
+        self.maxstring = self.maxlong = self.maxother = LONGEST
+
+    def repr_int(self, x: int, level: int) -> str:
+        # Python refuses to write a number of more than 4,300 digits.
+        return super().repr_int(x, level) if x.bit_length() < 4096 else 'a number of 1000 digits'
+
+
+_SHORT = _Short()
+
+
+@cache
+def _adapter(kind: Hashable) -> TypeAdapter[Any]:
+    # The mapping of a dataclass brings its own.
+    return TypeAdapter(_lists_for_tuples(kind), config=None if is_dataclass(kind) else STRICT)
+
+
+def _lists_for_tuples(kind: Any) -> Any:
+    """A type in which a list is taken for a tuple: YAML, JSON and ``--cfg-options`` have none."""
+    origin, parts = get_origin(kind), tuple(map(_lists_for_tuples, get_args(kind)))
+    if origin is Annotated:
+        return _annotated((parts[0], *kind.__metadata__))
+    if origin in (Union, UnionType):
+        return functools.reduce(operator.or_, parts)
+    if origin is tuple or kind is tuple:
+        return _annotated((tuple.__class_getitem__(parts) if parts else tuple, Strict(False)))
+    if isinstance(kind, type) and is_dataclass(kind):
+        return Annotated[_keys(kind), AfterValidator(lambda found: kind(**found))]
+    if origin in (list, dict, Mapping, Sequence):
+        return origin[parts]
+    return kind
+
+
+def _keys(kind: type) -> Any:
+    """A dataclass as the mapping that a file has for it."""
+    hints = typing.get_type_hints(kind, include_extras=True)
+    needed = {
+        field.name
+        for field in fields(kind)
+        if field.default is MISSING and field.default_factory is MISSING
+    }
+    keys = {
+        name: Required[_lists_for_tuples(hint)]
+        if name in needed
+        else NotRequired[_lists_for_tuples(hint)]
+        for name, hint in hints.items()
+    }
+    return with_config(STRICT)(TypedDict(kind.__name__, keys))  # type: ignore[operator]
+
+
+def _message(error: ValidationError, value: Any, source: str, key: str) -> str:
+    found = [(_path(value, detail), detail) for detail in error.errors()]
+    path = max((path for path, _ in found), key=len)  # of a union, the part that fits best
+    details = [detail for other, detail in found if other == path]
+    dotted = '.'.join(map(str, filter(lambda part: part != '', (key, *path))))
+    before = f'{source}: ' if source else ''
+    detail = details[0]
+    if detail['type'] == 'missing':
+        return f'{before}{_joined(dotted, detail["loc"][-1])} is missing, expected a value'
+    if detail['type'] in ('extra_forbidden', 'unexpected_keyword_argument'):
+        return f'{before}{dotted}: unknown key'
+    expected = ' or '.join(dict.fromkeys(map(_expected, details)))
+    shown_value = shown(detail['input'])
+    return f'{before}{dotted + "=" if dotted else ""}{shown_value}: expected {expected}'
+
+
+def _path(value: Any, detail: ErrorDetails) -> tuple[str | int, ...]:
+    """Where in the value an error is. pydantic's location also names the branches of unions."""
+    path: list[str | int] = []
+    for part in detail['loc']:
+        if isinstance(value, Mapping) and part in value:
+            value = value[part]
+        elif isinstance(value, list | tuple) and isinstance(part, int) and part < len(value):
+            value = value[part]
+        else:
+            continue
+        path.append(part)
+    return tuple(path)
+
+
+# pydantic's words that a user of YAML or of a config does not use, or that say no value that fits.
+_WORDS = {
+    'int_type': 'a whole number, such as 10',
+    'float_type': 'a number, such as 0.5',
+    'finite_number': 'a finite number, such as 0.5',
+    'string_type': "text, such as 'a'",
+    'bool_type': 'True or False',
+    'dict_type': 'a dict, such as dict(key=value)',
+    'list_type': 'a list, such as [1, 2]',
+    'tuple_type': 'a list, such as [1, 2]',
+    'none_required': 'None',
+}
+
+
+def _expected(detail: ErrorDetails) -> str:
+    return _WORDS.get(detail['type'], detail['msg'].removeprefix('Input should be '))
+
+
+def _joined(dotted: str, name: Any) -> str:
+    return f'{dotted}.{name}' if dotted else str(name)
+
+
+def _unknown(name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, known, 1)
+    if close:
+        return f'unknown key, expected {close[0]!r}?'
+    return f'unknown key, expected some of {list(known)}'
+
+
+def _kind_text(parameter: inspect.Parameter) -> str:
+    kind = parameter.annotation
+    notes = [note for note in getattr(kind, '__metadata__', ()) if isinstance(note, Expected)]
+    if notes:
+        return f'{notes[0].text}, such as {notes[0].example}'
+    return 'a value' if kind is parameter.empty else getattr(kind, '__name__', str(kind))

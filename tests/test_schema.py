@@ -1,0 +1,118 @@
+"""Typed schemas: what fits passes, and the message names key, value, expectation and a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from mmengine.config import ConfigDict
+
+from pinas_mm.errors import InputError
+from pinas_mm.schema import (
+    Count,
+    Number,
+    Positive,
+    Probability,
+    Seed,
+    WholeNumber,
+    check,
+    check_arguments,
+    shown,
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    arch: tuple[int, ...]
+    scores: Mapping[str, Number] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Rows:
+    rows: list[Row]
+    width: Positive = 1.0
+
+
+class Base:
+    def __init__(self, lr: Positive, steps: Count = 3, anything=None) -> None: ...
+
+
+class Derived(Base):
+    def __init__(self, *, where: dict | None = None, **kwargs: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    'kind, fits, wrong',
+    [
+        (Count, [1, 7], [0, -1, True, 2.0, '3', None, [1], float('nan'), 10**400, 10**5000]),
+        (WholeNumber, [0], [-1, False, 0.0]),
+        (Seed, [0, 2**32 - 1], [-1, 2**32, 'a']),
+        (Number, [0, -1.5], [float('nan'), float('inf'), '1', True, 10**400]),
+        (Positive, [1e-9, 3], [0, -1, float('nan')]),
+        (Probability, [0, 1, 0.5], [-0.1, 1.1, float('nan')]),
+        (int, [3], ['3', 3.0, True]),
+        (float, [3, 0.5], ['3', float('nan'), True]),
+        (str, ['a'], [3, b'a', None]),
+        (tuple[int, int], [(1, 2), [1, 2]], [[1], [1, 2, 3], ['1', 2], 12, '12']),
+        (int | tuple[int, int], [1, [1, 2]], [[1, 'a'], 'a', 1.5]),
+        (dict[str, Number] | None, [None, dict(a=1), ConfigDict(a=1)], [dict(a='b'), 3, []]),
+    ],
+)
+def test_what_fits(kind, fits, wrong):
+    for value in fits:
+        check(kind, value)
+    for value in wrong:
+        with pytest.raises(InputError, match='expected') as caught:
+            check(kind, value, 'file.yaml', 'a.b')
+        assert str(caught.value).startswith('file.yaml: a.b') and len(str(caught.value)) < 400
+
+
+def test_a_dataclass_is_made_of_a_mapping():
+    rows = check(Rows, dict(rows=[dict(name='a', arch=[1, 2], scores=dict(top1=3))]))
+    assert rows == Rows([Row('a', (1, 2), dict(top1=3.0))])
+
+
+@pytest.mark.parametrize(
+    'value, message',
+    [
+        (dict(rows=[dict(name='a', arch=[1, 'x'])]), "rows.0.arch.1='x': expected a whole number"),
+        (dict(rows=[dict(name='a')]), 'rows.0.arch is missing, expected a value'),
+        (dict(rows=[], widht=2), 'widht: unknown key'),
+        (dict(rows=[], width=float('inf')), 'width=inf: expected a finite number above 0'),
+        ([1], r'\[1\]: expected a dict'),
+    ],
+)
+def test_the_message_of_a_file(value, message):
+    with pytest.raises(InputError, match=f'^x.json: {message}'):
+        check(Rows, value, 'x.json')
+
+
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        (dict(steps=2), r'hook\.lr: is missing, expected a finite number above 0, such as 0\.5'),
+        (dict(lr=1, step=2), r"hook\.step: unknown key, expected 'steps'\?"),
+        (dict(lr=1, zzz=2), r"hook\.zzz: unknown key, expected some of \['where', 'lr', 'steps'"),
+        (dict(lr='1'), r"hook\.lr='1': expected a finite number above 0, such as 0\.5"),
+        (dict(lr=1, where=3), r'hook\.where=3: expected a dict, such as dict\(key=value\)'),
+    ],
+)
+def test_the_arguments_of_a_class(settings, message):
+    with pytest.raises(InputError, match=f'^{message}'):
+        check_arguments(Derived, dict(settings, type='Derived'), 'hook')
+
+
+def test_arguments_that_fit():
+    check_arguments(Derived, dict(type='Derived', lr=1, anything='x', where=dict(a=1)), 'hook')
+    check_arguments(Derived, dict(steps=1), 'hook', given=['lr'])
+    with pytest.raises(InputError, match='hook.lr: unknown key'):
+        check_arguments(Derived, dict(lr=1), 'hook', given=['lr'])
+
+
+def test_a_long_value_is_cut():
+    bomb: list = ['x']
+    for _ in range(60):
+        bomb = [bomb] * 9
+    for value in (bomb, 'a' * 10**6, 10**5000, dict(enumerate(range(10**5))), {1: {2: bomb}}):
+        assert len(shown(value)) <= 200
