@@ -13,10 +13,12 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from ..checkpoint import load_checkpoint, only_plain_tensors
+from ..checkpoint import check_finite, finite_tensors, load_checkpoint, only_plain_tensors
 from ..errors import InputError
+from ..models.backbones import pretrained_files
 from ..models.channels import check_channels
 from ..private_api import already_read
+from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
 from .hooks.label_range_hook import LabelRangeHook
 from .loader_settings import check_loaders
@@ -32,17 +34,33 @@ class SafeRunner(Runner):
 
     def _init_model_weights(self) -> None:
         # ``init_cfg=dict(type='Pretrained')`` anywhere in the model.
+        finite = finite_tensors(self.model)
         with only_plain_tensors():
             super()._init_model_weights()
+        state = self.model.state_dict()
+        for name, module in self.model.named_modules():
+            below = f'{name}.' if name else ''
+            for file in pretrained_files(module):
+                check_finite(
+                    file, state, [key for key in state if key.startswith(below) and key in finite]
+                )
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Loads weights as mmengine does, from what :func:`pinas_mm.checkpoint.load_checkpoint` has
         read: the file may be another one at a second look.
 
         Raises:
-            InputError: The file is not a checkpoint of plain tensors.
+            InputError: The file is not a checkpoint of plain tensors, or one that the model takes
+                is not finite.
         """
-        with already_read(load_checkpoint(filename)):
+        read = load_checkpoint(filename)
+        finite = finite_tensors(unwrapped(self.model))
+        for part in ('state_dict', 'ema_state_dict'):
+            state = read.get(part, {})
+            check_finite(
+                filename, state, [key for key in state if key.removeprefix('module.') in finite]
+            )
+        with already_read(read):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
