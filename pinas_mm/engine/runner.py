@@ -15,11 +15,19 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner, save_checkpoint
 from torch import nn
 
-from ..checkpoint import load_checkpoint, only_plain_tensors, write_checkpoint
+from ..checkpoint import (
+    check_finite,
+    finite_tensors,
+    load_checkpoint,
+    only_plain_tensors,
+    write_checkpoint,
+)
 from ..errors import InputError
 from ..fileio import text_written_atomic
+from ..models.backbones import pretrained_files
 from ..models.channels import check_channels
 from ..private_api import already_read, resumes_latest, trainings_write_with
+from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
 from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
@@ -43,8 +51,16 @@ class SafeRunner(Runner):
 
     def _init_model_weights(self) -> None:
         # ``init_cfg=dict(type='Pretrained')`` anywhere in the model.
+        finite = finite_tensors(self.model)
         with only_plain_tensors():
             super()._init_model_weights()
+        state = self.model.state_dict()
+        for name, module in self.model.named_modules():
+            below = f'{name}.' if name else ''
+            for file in pretrained_files(module):
+                check_finite(
+                    file, state, [key for key in state if key.startswith(below) and key in finite]
+                )
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
         super().register_hooks(*args, **kwargs)
@@ -88,10 +104,17 @@ class SafeRunner(Runner):
         read: the file may be another one at a second look.
 
         Raises:
-            InputError: The file is not a checkpoint of plain tensors.
+            InputError: The file is not a checkpoint of plain tensors, or one that the model takes
+                is not finite.
         """
         found, self._latest = self._latest, None
         read = found[1] if found and found[0] == filename else load_checkpoint(filename)
+        finite = finite_tensors(unwrapped(self.model))
+        for part in ('state_dict', 'ema_state_dict'):
+            state = read.get(part, {})
+            check_finite(
+                filename, state, [key for key in state if key.removeprefix('module.') in finite]
+            )
         with already_read(read):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         checkpoint.get('meta', {}).pop('config', None)

@@ -346,7 +346,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             InputError: A pretrained checkpoint that lacks a key of this backbone or has another
                 shape for it, one of another subnet, or ``Pretrained`` among other entries.
         """
-        configs = [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg
+        configs = _init_configs(self)
         pretrained = [config for config in configs if is_pretrained(config)]
         if pretrained:
             if len(configs) > 1:
@@ -446,6 +446,16 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 def is_pretrained(init_cfg: Mapping[str, Any]) -> bool:
     """Whether an entry of an ``init_cfg`` names a checkpoint, however its type is written."""
     return issubclass(class_of(init_cfg, WEIGHT_INITIALIZERS), PretrainedInit)
+
+
+def pretrained_files(module: nn.Module) -> list[str]:
+    """The checkpoints that a module's own ``init_cfg`` names."""
+    return [config['checkpoint'] for config in _init_configs(module) if is_pretrained(config)]
+
+
+def _init_configs(module: nn.Module) -> list[dict[str, Any]]:
+    configs = getattr(module, 'init_cfg', None) or []
+    return [configs] if isinstance(configs, dict) else list(configs)
 
 
 class _Gate(torch.autograd.Function):
