@@ -64,6 +64,7 @@ class Expected:
 # to which every whole number is a float.
 _MOST = 2**53
 Count = Annotated[int, Field(ge=1, le=_MOST), Expected('a whole number of at least 1', '10')]
+AtLeastTwo = Annotated[int, Field(ge=2, le=_MOST), Expected('a whole number of at least 2', '10')]
 WholeNumber = Annotated[int, Field(ge=0, le=_MOST), Expected('a whole number of at least 0', '0')]
 Seed = Annotated[
     int, Field(ge=0, lt=2**32), Expected('a whole number from 0 to 4294967295', '0')
@@ -77,6 +78,9 @@ NotNegative = Annotated[
     float, Field(ge=0, allow_inf_nan=False), Expected('a finite number of at least 0', '0.5')
 ]
 Probability = Annotated[float, Field(ge=0, le=1), Expected('a number from 0 to 1', '0.5')]
+PositiveProbability = Annotated[
+    float, Field(gt=0, le=1), Expected('a number above 0, at most 1', '0.5')
+]
 
 # Python 3.10 and mypy read no star within the brackets of a type.
 _annotated = Annotated.__class_getitem__  # type: ignore[attr-defined]

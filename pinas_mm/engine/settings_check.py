@@ -10,17 +10,17 @@ import mmengine.registry as roots
 from mmengine.config import Config
 from mmengine.dist import is_distributed
 from mmengine.registry import Registry
-from pydantic import Field
+from pydantic import Field, with_config
 from typing_extensions import TypedDict
 
 from ..errors import InputError
 from ..registry import close_names, is_own, member_of, own_member
 from ..schema import (
+    STRICT,
     Count,
     Expected,
     NotNegative,
     Number,
-    Positive,
     Probability,
     Seed,
     WholeNumber,
@@ -29,6 +29,9 @@ from ..schema import (
     shown,
     some_keys,
 )
+from ..scoring.evaluator import Autocast
+from ..scoring.race import Race
+from ..search.searchers import GIVEN, get_searcher
 from .loader_settings import check_loaders
 
 # What stages of a pipeline change in the config that has them.
@@ -133,6 +136,13 @@ class _Hook(TypedDict, total=False):
     interval: Interval
 
 
+@with_config(STRICT)
+class _ArchEvaluation(TypedDict, total=False):
+    calibration_dataloader: dict | None
+    calibration_batches: Count | None
+    autocast: Autocast | None
+
+
 # ----------------------------------------------------------------------------------------------
 # What a config builds, and where.
 
@@ -149,6 +159,8 @@ class Place:
         default: The type of a dict that has none; None where it has to have one.
         inside: Places below it, by the end of their keys.
         is_open: Whether what builds it may give any argument, and need no type. So it is in models.
+        find: The class that a type means, where no registry has it; its builder's arguments are
+            refused in a config.
     """
 
     registry: Registry | None = None
@@ -158,6 +170,7 @@ class Place:
     default: Callable[[Mapping[str, Any]], str] | None = None
     inside: dict[str, 'Place'] = field(default_factory=dict)
     is_open: bool = False
+    find: Callable[[Any], Callable[..., Any]] | None = None
 
 
 def _train_loop(settings: Mapping[str, Any]) -> str:
@@ -213,10 +226,18 @@ CONFIG = dict(
     train_cfg=TRAIN_LOOP,
     val_cfg=replace(TRAIN_LOOP, default=lambda settings: 'ValLoop'),
     test_cfg=replace(TRAIN_LOOP, default=lambda settings: 'TestLoop'),
-    search_loop=replace(TRAIN_LOOP, default=lambda settings: 'pinas_mm.SearchLoop'),
+    search_loop=replace(
+        TRAIN_LOOP,
+        default=lambda settings: 'pinas_mm.SearchLoop',
+        inside=dict(
+            dataloader=LOADER,
+            searcher=Place(given=GIVEN, find=get_searcher),
+            race=Place(given=('score',), find=lambda kind: Race),
+        ),
+    ),
     val_evaluator=METRIC,
     test_evaluator=METRIC,
-    arch_evaluation=Place(inside=dict(dataloader=LOADER)),
+    arch_evaluation=Place(schema=_ArchEvaluation, inside=dict(dataloader=LOADER)),
     optim_wrapper=OPTIM_WRAPPER,
     param_scheduler=SCHEDULER,
     default_hooks=Place(inside={'': HOOK}),
@@ -329,7 +350,7 @@ def _check(value: Any, key: str, place: Place, scope: str | None) -> None:
         place = Place(inside={'': SCHEDULER})
     if place.schema is not None:
         check(place.schema, value, key=key)
-    if place.registry is not None or 'type' in value:
+    if place.registry is not None or place.find is not None or 'type' in value:
         _check_arguments(value, key, place, scope)
     for name, each in value.items():
         ends = (inner for end, inner in place.inside.items() if str(name).endswith(end))
@@ -345,11 +366,12 @@ def _check_kind(value: Any, key: str) -> None:
         raise InputError(f'{key}={shown(value)}: expected a dict, such as dict(type=...)')
 
 
-def _check_arguments(
-    value: Mapping[str, Any], key: str, place: Place, scope: str | None
-) -> None:
+def _check_arguments(value: Mapping[str, Any], key: str, place: Place, scope: str | None) -> None:
     kind = value.get('type') or (place.default and place.default(value))
     if place.is_open and kind is None:
+        return
+    if place.find is not None:
+        check_arguments(place.find(kind), value, key, place.given)
         return
     if place.registry is None:
         member = own_member(kind)
@@ -365,6 +387,9 @@ def _check_arguments(
     if member is None or (place.is_open and not is_ours):
         return
     settings = {name: each for name, each in value.items() if name not in (*place.taken, '_scope_')}
+    if settings.get('num_classes', ()) is None:  # left to the data
+        settings.pop('num_classes')
+        place = replace(place, given=('num_classes', *place.given))
     # A builder's defaults give way to what a config has.
     given = [name for name in place.given if name not in settings]
     check_arguments(member, settings, key, given, complete=place.registry is not None)
