@@ -4,6 +4,7 @@ settings only when a loader is first needed, which may be after hours of trainin
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from mmengine.config import Config
 from typing_extensions import TypedDict
 
 from ..errors import InputError
@@ -33,16 +34,14 @@ class _Loader(TypedDict, total=False):
     timeout: NotNegative
 
 
-def check_loaders(settings: Mapping[str, Any]) -> None:
+def check_loaders(config: Config) -> None:
     """Checks every ``*_dataloader`` of a config, at any depth: those of a Runner, of
     ``arch_evaluation``, of loops and of hooks.
-
-    Args:
-        settings: The config, as plain data.
 
     Raises:
         InputError: One cannot be built; the message has its key and a value that fits.
     """
+    settings = config.to_dict()
     for key, loader in _loaders(settings):
         _check(key, loader)
     if settings.get('train_cfg') is not None and settings.get('train_dataloader'):

@@ -277,14 +277,14 @@ def check_settings(config: Config) -> None:
             'backbone=dict(type=...), ...)'
         )
     check_launcher(settings.get('launcher', 'none'))
-    _check_config(settings)
+    _check_config(config)
     for stage in STAGES:
         if settings.get(stage) is None:
             continue
         check(dict, settings[stage], key=stage)
         merged = copy.deepcopy(config)
         merged.merge_from_dict(copy.deepcopy(settings[stage]))
-        _check_config(merged.to_dict(), stage)
+        _check_config(merged, stage)
 
 
 def check_launcher(launcher: Any) -> None:
@@ -298,8 +298,8 @@ def check_launcher(launcher: Any) -> None:
     missing = [name for name in needed if name not in os.environ]
     if missing and not is_distributed():
         raise InputError(
-            f'launcher={launcher}: the environment has no {", ".join(missing)}: expected a start by '
-            f'{command} tools/... --launcher {launcher}, or --launcher none'
+            f'launcher={launcher}: no {", ".join(missing)} in the environment: expected a start '
+            f'by {command} tools/... --launcher {launcher}, or --launcher none'
         )
 
 
@@ -320,11 +320,12 @@ def check_phases(config: Config) -> None:
             )
 
 
-def _check_config(settings: dict[str, Any], stage: str = '') -> None:
+def _check_config(config: Config, stage: str = '') -> None:
     """Checks a config. ``stage`` is what was merged into it, for the message."""
+    settings = config.to_dict()
     try:
-        check(_Top, {str(key): value for key, value in settings.items()})
-        check_loaders(settings)
+        check(_Top, settings)
+        check_loaders(config)
         for key, place in CONFIG.items():
             if settings.get(key) is not None:
                 _check_kind(settings[key], key)
