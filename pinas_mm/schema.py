@@ -191,7 +191,7 @@ def arguments(
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    package = function.__module__.partition('.')[0]
+    package = getattr(function, '__module__', '').partition('.')[0]
     if package == __package__:
         return typing.get_type_hints(function, include_extras=True)
     if package.startswith(('mm', 'torch')):

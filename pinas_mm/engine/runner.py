@@ -79,10 +79,9 @@ def build_runner(config: Config) -> SafeRunner:
     labels are compared with the head before training (:class:`LabelRangeHook`).
 
     Raises:
-        InputError: A setting does not fit
-            (:func:`~pinas_mm.engine.settings_check.check_settings`), a neck or head does not take the backbone's channels,
-            channels-last is asked for with operators of mmcv, or what
-            :func:`~.data_settings.fill_in_from_data` raises.
+        InputError: A setting does not fit (:func:`~.settings_check.check_settings`), a neck or head
+            does not take the backbone's channels, channels-last is asked for with operators of
+            mmcv, or what :func:`~.data_settings.fill_in_from_data` raises.
     """
     check_settings(config)
     check_phases(config)

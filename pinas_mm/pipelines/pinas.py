@@ -64,9 +64,10 @@ class Pipeline:
             in %.
 
         Raises:
-            InputError: A config cannot be read, a setting of it does not fit, its search
-                cannot be built, its metrics not be computed, stages hold out other parts of the same images, a stage
-                was run under another config, or no arch has the cost of the found one.
+            InputError: A config cannot be read, a setting of it does not fit, its search cannot
+                be built, its metrics not be computed, stages hold out other parts of the same
+                images, a stage was run under another config, or no arch has the cost of the found
+                one.
         """
         for stage in self.configs:  # before the first of them takes hours
             config = self.config(stage, {})
