@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import mmengine.runner.runner
 import torch
 import torch._meta_registrations
 from mmengine.config import Config
@@ -63,6 +64,13 @@ def fresh_element(element: BaseDataElement) -> BaseDataElement:
             value = fresh_element(value)
         copy.__dict__[key] = set(value) if isinstance(value, set) else value
     return copy
+
+
+@contextmanager
+def already_read(checkpoint: dict[str, Any]) -> Iterator[None]:
+    """Within it a runner that loads a checkpoint gets this one, and opens no file."""
+    with mock.patch.object(mmengine.runner.runner, '_load_checkpoint', lambda *_, **__: checkpoint):
+        yield
 
 
 # torch.

@@ -31,7 +31,12 @@ def run_tool(main: Callable[[], None]) -> None:
 
     After success the process group is ended: gloo's threads may still hold tensors, and abort a
     Python that shuts down around them. After an error it is left, since its end would wait for
-    ranks that may be in a collective."""
+    ranks that may be in a collective.
+
+    No checkpoint that the process or its children open can run code, whoever opens it: torch reads
+    this variable at every load. Models of mm packages load in their constructors too."""
+    os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
+    os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
     try:
         main()
         distributed = sys.modules.get('torch.distributed')
@@ -56,7 +61,8 @@ def user_error(error: Exception) -> str | None:
         return f'no such file: {error.filename or worker_message(error)}'
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f'the disk is full, what was written before is kept: {error}'
-    return config_error(error)
+    checkpoint = sys.modules.get('pinas_mm.checkpoint')
+    return (checkpoint and checkpoint.loading_error(error)) or config_error(error)
 
 
 def worker_message(error: Exception) -> str:

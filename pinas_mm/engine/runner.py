@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from ..checkpoint import load_checkpoint, only_plain_tensors
 from ..errors import InputError
 from ..models.channels import check_channels
+from ..private_api import already_read
 from .data_settings import fill_in_from_data
 from .hooks.label_range_hook import LabelRangeHook
 from .loaders import build_loader
@@ -35,14 +36,14 @@ class SafeRunner(Runner):
             super()._init_model_weights()
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """Loads weights as mmengine does, after :func:`pinas_mm.checkpoint.load_checkpoint` has
-        accepted the file.
+        """Loads weights as mmengine does, from what :func:`pinas_mm.checkpoint.load_checkpoint` has
+        read: the file may be another one at a second look.
 
         Raises:
             InputError: The file is not a checkpoint of plain tensors.
         """
-        load_checkpoint(filename)
-        checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        with already_read(load_checkpoint(filename)):
+            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
 

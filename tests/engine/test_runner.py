@@ -74,7 +74,7 @@ def test_pretrained_weights_of_any_module_are_only_loaded_where_safe(tiny, unsaf
     """The head's ``Pretrained`` goes through mmengine, which falls back to unsafe loading."""
     model = tiny.classifier()
     model['head']['init_cfg'] = dict(type='Pretrained', checkpoint=str(unsafe), prefix='head.')
-    with pytest.raises(InputError, match='pretrained weights is not loadable as plain tensors'):
+    with pytest.raises(InputError, match='unsafe.pth: not loadable as a checkpoint of plain'):
         runner(tiny, model=model).train()
 
 
@@ -173,3 +173,22 @@ def test_a_neck_that_does_not_fit_is_told_the_right_channels(tiny):
     cfg.model.neck.in_channels = [256, 512]
     with pytest.raises(InputError, match=r'in_channels=\[256, 512\] of FPN: .* gives \[32, 64\]'):
         build_runner(cfg)
+
+
+def test_a_file_that_changes_after_the_check_is_not_read_again(tiny, unsafe, monkeypatch):
+    """A link that is turned over, or a server that answers otherwise the second time."""
+    runner(tiny).train()
+    good, link = tiny.folder / 'epoch_1.pth', tiny.folder / 'link.pth'
+    link.symlink_to(good)
+
+    def read_and_turn_over(path):
+        found = load_checkpoint(path)
+        link.unlink()
+        link.symlink_to(unsafe)
+        return found
+
+    monkeypatch.setattr('pinas_mm.engine.runner.load_checkpoint', read_and_turn_over)
+    loaded = runner(tiny, load_from=str(link))
+    loaded.load_checkpoint(str(link))
+    weights = load_checkpoint(good)['state_dict']
+    assert all(torch.equal(weights[key], value) for key, value in loaded.model.state_dict().items())

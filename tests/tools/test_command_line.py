@@ -1,11 +1,13 @@
 import argparse
 import errno
+import os
 import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
 import torch.distributed as dist
 from command_line import parser, read_config, run_tool
 from torch._utils import ExceptionWrapper
@@ -153,6 +155,28 @@ def test_a_bug_that_reads_like_an_unknown_type_keeps_its_traceback():
     with pytest.raises(KeyError) as error:
         run_tool(raising(bug))
     assert error.value is bug
+
+
+class MakesFolder:
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+def test_what_any_model_loads_in_its_constructor_runs_no_code(tmp_path, monkeypatch, capsys):
+    """As mmdet's distillation loads its teacher; also where the user has switched safety off."""
+    torch.save(MakesFolder(tmp_path / 'hacked'), tmp_path / 'teacher.pth')
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
+    with pytest.raises(SystemExit) as exit_code:
+        run_tool(lambda: torch.load(tmp_path / 'teacher.pth', weights_only=False))
+    message = capsys.readouterr().err
+    assert exit_code.value.code == 2 and not (tmp_path / 'hacked').exists()
+    assert message == (
+        f'error: {tmp_path}/teacher.pth: not loadable as a checkpoint of plain tensors: it names '
+        f'the module posix, which could run code\n'
+    )
 
 
 def test_success_is_silent(capsys):
