@@ -241,7 +241,9 @@ def read_config(args: argparse.Namespace) -> 'Config':
         InputError: It cannot be read.
     """
     from pinas_mm.engine.config import load_config, option_values
+    from pinas_mm.engine.settings_check import check_launcher
 
+    check_launcher(args.launcher)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = load_config(args.config, option_values(args.cfg_options))
     config.launcher = args.launcher

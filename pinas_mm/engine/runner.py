@@ -32,8 +32,8 @@ from .data_settings import fill_in_from_data
 from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
 from .latest_checkpoint import TEMPLATES, latest_readable
-from .loader_settings import check_loaders
 from .loaders import build_loader
+from .settings_check import check_phases, check_settings
 
 
 class SafeRunner(Runner):
@@ -164,11 +164,12 @@ def build_runner(config: Config) -> SafeRunner:
     labels are compared with the head before training (:class:`LabelRangeHook`).
 
     Raises:
-        InputError: A loader cannot be built, a neck or head does not take the backbone's channels,
-            channels-last is asked for with operators of mmcv, or what
-            :func:`~.data_settings.fill_in_from_data` raises.
+        InputError: A setting does not fit (:func:`~.settings_check.check_settings`), a neck or head
+            does not take the backbone's channels, channels-last is asked for with operators of
+            mmcv, or what :func:`~.data_settings.fill_in_from_data` raises.
     """
-    check_loaders(config)
+    check_settings(config)
+    check_phases(config)
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())

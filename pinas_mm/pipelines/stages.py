@@ -54,10 +54,7 @@ def run_once(
 
 
 def _run_once(
-    config: Config,
-    folder: Path,
-    run: Callable[[Config], dict[str, Any]],
-    inputs: dict[str, str],
+    config: Config, folder: Path, run: Callable[[Config], dict[str, Any]], inputs: dict[str, str]
 ) -> dict[str, Any]:
     path = folder / STAGE
     scope = config.get('default_scope')

@@ -287,17 +287,18 @@ def arguments(*argv):
 
 def test_config_with_overrides_and_work_dir(tmp_path):
     path = tmp_path / 'tiny.py'
-    path.write_text('a = dict(b=1, c=[1, 2])\nwork_dir = None\n')
-    config = read_config(arguments(path, '--cfg-options', 'a.b=2', 'a.c=3,4', '--launcher', 'none'))
+    path.write_text('model = dict(b=1, c=[1, 2])\nwork_dir = None\n')
+    options = ['--cfg-options', 'model.b=2', 'model.c=3,4', '--launcher', 'none']
+    config = read_config(arguments(path, *options))
     assert (
-        config.a == dict(b=2, c=[3, 4])
+        config.model == dict(b=2, c=[3, 4])
         and config.work_dir == 'work_dirs/tiny'
         and config.launcher == 'none'
     )
     assert read_config(arguments(path, '--work-dir', tmp_path / 'out')).work_dir == str(
         tmp_path / 'out'
     )
-    path.write_text("work_dir = 'elsewhere'\n")
+    path.write_text("model = dict(b=1)\nwork_dir = 'elsewhere'\n")
     assert read_config(arguments(path)).work_dir == 'elsewhere'
     assert read_config(arguments(path, '--work-dir', 'here')).work_dir == 'here'
 

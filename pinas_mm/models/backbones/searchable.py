@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from ...checkpoint import load_strict
 from ...errors import InputError
 from ...registry import class_of
+from ...schema import Count, Positive, WholeNumber
 from ...spaces import Arch, Candidate, Position, SearchSpace
 from ...spaces.subnet_file import SubnetFile, check_size, read_arch
 
@@ -61,14 +62,14 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     def __init__(
         self,
         arch: Sequence[int] | str | PathLike | None = None,
-        widen_factor: float | None = None,
-        out_indices: Sequence[int] | None = None,
+        widen_factor: Positive | None = None,
+        out_indices: Sequence[WholeNumber] | None = None,
         frozen_stages: int = -1,
         frozen_norm_eval: bool = True,
         norm_eval: bool = False,
         with_cp: bool = False,
         zero_init_residual: bool = True,
-        in_channels: int | None = None,
+        in_channels: Count | None = None,
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
