@@ -25,7 +25,7 @@ NOT_LOADABLE = 'not loadable as a checkpoint of plain tensors'
 FORCED = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 if os.environ.get(FORCED):
     torch.serialization.add_safe_globals(SAFE_GLOBALS)
-    torch.sparse.check_sparse_tensor_invariants.enable()
+    pass
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
@@ -91,6 +91,8 @@ def refusal(error: BaseException) -> str:
         return f'it names the module {found[1]}, which could run code'
     if found := re.search(r'WeightsUnpickler error: (.*)', text):
         return 'not a PyTorch file' if 'Please file an issue' in found[1] else found[1].strip()
+    if isinstance(error, EOFError):
+        return 'it ends too early'
     return next(iter(text.splitlines()), type(error).__name__)
 
 
