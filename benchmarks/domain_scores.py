@@ -22,6 +22,7 @@ from mmengine.registry import MODELS, init_default_scope
 from tool_runs import TOP
 
 from pinas_mm.checkpoint import load_strict
+from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.engine.config import load_config
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
 from pinas_mm.pipelines.stages import saved_checkpoint
@@ -92,4 +93,5 @@ def score(
 
 
 if __name__ == '__main__':
+    exit_at_sigterm()
     main()

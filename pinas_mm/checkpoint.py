@@ -7,7 +7,7 @@ import re
 import traceback
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -190,23 +190,38 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
             + _listing('; there instead: ', left if missing else [])
             + _listing('; wrong shape: ', shapes)
         )
-    _check_finite(path, wanted, found, prefix)
+    finite = finite_tensors(module)
+    check_finite(path, found, [f'{prefix}{key}' for key in wanted if key in finite])
     module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
     return {key.removeprefix(prefix) for key in left}
 
 
-def _check_finite(
-    path: str | os.PathLike, wanted: dict[str, Tensor], found: dict[str, Tensor], prefix: str
+def finite_tensors(module: nn.Module) -> set[str]:
+    """The names of a module's tensors that are finite. A module may keep an infinity on purpose,
+    such as the least value seen so far: it is made with one."""
+    return {key for key, tensor in module.state_dict().items() if tensor.isfinite().all()}
+
+
+def check_finite(
+    path: str | os.PathLike, state_dict: Mapping[str, Tensor], names: Iterable[str]
 ) -> None:
-    for key, own in wanted.items():
-        tensor = found[f'{prefix}{key}']
-        wrong = int((~tensor.isfinite()).sum())
-        # A module may keep an infinity on purpose, such as the least value seen so far: it is made
-        # with one.
-        if wrong and own.isfinite().all():
+    """Whether what a file gives a model is finite.
+
+    Args:
+        path: The file, for the message.
+        state_dict: Tensors that are loaded, or were.
+        names: Which of them to look at, in that order: those that :func:`finite_tensors` names of
+            the model before. The others and those that are missing are left out.
+
+    Raises:
+        InputError: One is not; the message names the first.
+    """
+    for key in names:
+        tensor = state_dict.get(key)
+        if tensor is not None and (wrong := int((~tensor.isfinite()).sum())):
             raise InputError(
-                f'{path}: {wrong} of {tensor.numel()} values of {prefix}{key} are NaN or infinite: '
-                f'its training diverged; expected an earlier checkpoint, or one of a training at a '
+                f'{path}: {wrong} of {tensor.numel()} values of {key} are NaN or infinite: its '
+                f'training diverged; expected an earlier checkpoint, or one of a training at a '
                 f'lower learning rate'
             )
 

@@ -67,6 +67,7 @@ def main() -> None:
     from pinas_mm.engine.config import load_config, option_values
     from pinas_mm.errors import InputError
     from pinas_mm.fileio import write_atomic
+    from pinas_mm.folder_lock import hold
     from pinas_mm.spaces.subnet_file import SubnetFile
     from pinas_mm.subnets import export as programs
     from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
@@ -83,6 +84,7 @@ def main() -> None:
     subnet = SubnetFile.read(args.subnet)
     checkpoint = args.checkpoint or Path(args.subnet).with_suffix('.pth')
     out = Path(args.out or Path(args.subnet).parent / 'export')
+    hold(out)
     warnings.filterwarnings('ignore', module='torch|onnx|copyreg')
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
 

@@ -15,17 +15,25 @@ from mmengine.registry import MODELS
 from mmengine.runner import Runner, save_checkpoint
 from torch import nn
 
-from ..checkpoint import load_checkpoint, only_plain_tensors, write_checkpoint
+from ..checkpoint import (
+    check_finite,
+    finite_tensors,
+    load_checkpoint,
+    only_plain_tensors,
+    write_checkpoint,
+)
 from ..errors import InputError
 from ..fileio import text_written_atomic
+from ..models.backbones import pretrained_files
 from ..models.channels import check_channels
 from ..private_api import already_read, resumes_latest, trainings_write_with
+from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
 from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
 from .latest_checkpoint import TEMPLATES, latest_readable
-from .loader_settings import check_loaders
 from .loaders import build_loader
+from .settings_check import check_phases, check_settings
 
 
 class SafeRunner(Runner):
@@ -43,8 +51,16 @@ class SafeRunner(Runner):
 
     def _init_model_weights(self) -> None:
         # ``init_cfg=dict(type='Pretrained')`` anywhere in the model.
+        finite = finite_tensors(self.model)
         with only_plain_tensors():
             super()._init_model_weights()
+        state = self.model.state_dict()
+        for name, module in self.model.named_modules():
+            below = f'{name}.' if name else ''
+            for file in pretrained_files(module):
+                check_finite(
+                    file, state, [key for key in state if key.startswith(below) and key in finite]
+                )
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
         super().register_hooks(*args, **kwargs)
@@ -88,10 +104,17 @@ class SafeRunner(Runner):
         read: the file may be another one at a second look.
 
         Raises:
-            InputError: The file is not a checkpoint of plain tensors.
+            InputError: The file is not a checkpoint of plain tensors, or one that the model takes
+                is not finite.
         """
         found, self._latest = self._latest, None
         read = found[1] if found and found[0] == filename else load_checkpoint(filename)
+        finite = finite_tensors(unwrapped(self.model))
+        for part in ('state_dict', 'ema_state_dict'):
+            state = read.get(part, {})
+            check_finite(
+                filename, state, [key for key in state if key.removeprefix('module.') in finite]
+            )
         with already_read(read):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
         checkpoint.get('meta', {}).pop('config', None)
@@ -144,11 +167,12 @@ def build_runner(config: Config) -> SafeRunner:
     labels are compared with the head before training (:class:`LabelRangeHook`).
 
     Raises:
-        InputError: A loader cannot be built, a neck or head does not take the backbone's channels,
-            channels-last is asked for with operators of mmcv, or what
-            :func:`~.data_settings.fill_in_from_data` raises.
+        InputError: A setting does not fit (:func:`~.settings_check.check_settings`), a neck or head
+            does not take the backbone's channels, channels-last is asked for with operators of
+            mmcv, or what :func:`~.data_settings.fill_in_from_data` raises.
     """
-    check_loaders(config)
+    check_settings(config)
+    check_phases(config)
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())

@@ -26,11 +26,11 @@ from ..datasets.shared_images import shared_images
 from ..engine.data_settings import fill_in_from_data
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
-from ..engine.loader_settings import check_loaders
 from ..engine.loaders import arch_evaluation, built_dataset, calibration_loader
 from ..engine.metric_check import check_metrics, check_search
 from ..engine.runner import build_runner, build_supernet, init_ranks
 from ..engine.search_config import search_config
+from ..engine.settings_check import check_settings
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
@@ -486,10 +486,7 @@ def check_adaptation_config(config: Config) -> None:
             f'one path would be trained'
         )
     search_config(config)
-    for stage in ('supernet_stage', 'subnet_stage'):
-        merged = copy.deepcopy(config)
-        merged.merge_from_dict(merged.get(stage) or {})
-        check_loaders(merged)
+    check_settings(config)
     sets = [
         {
             key: value

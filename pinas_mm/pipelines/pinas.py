@@ -11,11 +11,11 @@ from ..checkpoint import load_strict
 from ..engine.config import load_config
 from ..engine.data_check import check_data
 from ..engine.data_settings import compare_splits
-from ..engine.loader_settings import check_loaders
 from ..engine.metric_check import check_metrics, check_search
 from ..engine.runner import build_runner
 from ..engine.search_config import search_config
 from ..engine.search_loop import SearchLoop
+from ..engine.settings_check import check_phases
 from ..errors import InputError
 from ..scoring.arch_metrics import numbers
 from ..search.history import Record
@@ -63,12 +63,15 @@ class Pipeline:
             in %.
 
         Raises:
-            InputError: A config cannot be read, its loaders or its search cannot be built, its
-                metrics not be computed, stages hold out other parts of the same images, a stage
-                was run under another config, or no arch has the cost of the found one.
+            InputError: A config cannot be read, a setting of it does not fit, its search cannot
+                be built, its metrics not be computed, stages hold out other parts of the same
+                images, a stage was run under another config, or no arch has the cost of the found
+                one.
         """
         for stage in self.configs:  # before the first of them takes hours
-            check_loaders(self.config(stage, {}))
+            config = self.config(stage, {})
+            if stage != 'search':
+                check_phases(config)
         self.check_splits()
         self.check_metrics()
         learned = self.train('learn', {'model.arch_seed': self.seed})

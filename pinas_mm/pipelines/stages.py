@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from ..engine.latest_checkpoint import last_checkpoint
 from ..errors import InputError
 from ..fileio import write_atomic
+from ..folder_lock import LOCK, held
 from ..registry import with_type_names
 from ..settings import changed_settings, plain_settings
 
@@ -45,14 +46,22 @@ def run_once(
     Raises:
         InputError: The folder has the stage of another config, and the message names the keys that
             differ, with both values; or files of another run. A stage that failed before it had
-            anything to keep does not count: its config may be corrected.
+            anything to keep does not count: its config may be corrected. Or another process writes
+            the folder.
     """
+    with held(folder):
+        return _run_once(config, folder, run, inputs or {})
+
+
+def _run_once(
+    config: Config, folder: Path, run: Callable[[Config], dict[str, Any]], inputs: dict[str, str]
+) -> dict[str, Any]:
     path = folder / STAGE
     scope = config.get('default_scope')
     wanted = plain_settings(with_type_names(config.to_dict(), scope))
     wanted.pop('work_dir', None)
     found = json.loads(path.read_text()) if path.exists() else None
-    foreign = found is None and folder.exists() and any(folder.iterdir())
+    foreign = found is None and any(each.name != LOCK for each in folder.iterdir())
     kept = any((folder / name).exists() for name in KEPT) or bool(last_checkpoint(folder))
     barrier()  # every rank has looked before one writes
     if foreign:
@@ -70,7 +79,7 @@ def run_once(
             return found['result']
     _write(path, dict(config=wanted))
     config = copy.deepcopy(config)
-    config.merge_from_dict(inputs or {})
+    config.merge_from_dict(inputs)
     result = [run(into_folder(config, folder, resume=found is not None))]
     _write(path, dict(config=wanted, result=result[0]))
     broadcast_object_list(result)  # seconds differ between ranks

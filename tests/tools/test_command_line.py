@@ -2,8 +2,10 @@ import argparse
 import errno
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import time
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -77,6 +79,23 @@ def test_what_a_user_can_mend_is_one_line_and_an_exit_code(capsys, error, code, 
     with pytest.raises(SystemExit) as exit_code:
         run_tool(raising(error))
     assert exit_code.value.code == code and capsys.readouterr().err == message
+
+
+def test_sigterm_is_an_ordinary_exit(capsys):
+    """So that what a tool holds is given back."""
+    before, given_back = signal.getsignal(signal.SIGTERM), []
+
+    def main():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            given_back.append(True)
+
+    with pytest.raises(SystemExit) as exit_code:
+        run_tool(main)
+    assert exit_code.value.code == 143 and given_back and capsys.readouterr().err == ''
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize(
@@ -268,17 +287,18 @@ def arguments(*argv):
 
 def test_config_with_overrides_and_work_dir(tmp_path):
     path = tmp_path / 'tiny.py'
-    path.write_text('a = dict(b=1, c=[1, 2])\nwork_dir = None\n')
-    config = read_config(arguments(path, '--cfg-options', 'a.b=2', 'a.c=3,4', '--launcher', 'none'))
+    path.write_text('model = dict(b=1, c=[1, 2])\nwork_dir = None\n')
+    options = ['--cfg-options', 'model.b=2', 'model.c=3,4', '--launcher', 'none']
+    config = read_config(arguments(path, *options))
     assert (
-        config.a == dict(b=2, c=[3, 4])
+        config.model == dict(b=2, c=[3, 4])
         and config.work_dir == 'work_dirs/tiny'
         and config.launcher == 'none'
     )
     assert read_config(arguments(path, '--work-dir', tmp_path / 'out')).work_dir == str(
         tmp_path / 'out'
     )
-    path.write_text("work_dir = 'elsewhere'\n")
+    path.write_text("model = dict(b=1)\nwork_dir = 'elsewhere'\n")
     assert read_config(arguments(path)).work_dir == 'elsewhere'
     assert read_config(arguments(path, '--work-dir', 'here')).work_dir == 'here'
 
