@@ -4,7 +4,14 @@ import os
 import pytest
 
 from pinas_mm.errors import InputError
-from pinas_mm.fileio import read_yaml, write_atomic
+from pinas_mm.fileio import (
+    PART,
+    lock,
+    read_yaml,
+    remove_stale_parts,
+    text_written_atomic,
+    write_atomic,
+)
 
 
 @pytest.mark.parametrize('fails', ['writer', 'fsync', 'replace'])
@@ -41,6 +48,60 @@ def test_the_old_file_stays_readable_until_the_new_one_is_whole(tmp_path):
     write_atomic(path, write)
     write_atomic(path, replace)
     assert path.read_bytes() == b'second' and os.listdir(path.parent) == ['file']
+
+
+def test_parts_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
+    """A dead one's number may be in use again; parts of other programs are none of ours."""
+    kept = [f'b.{os.getppid()}{PART}', 'c.part', 'archive.rar.part1']
+    for name in (f'a.1{PART}', *kept):
+        (tmp_path / name).touch()
+    with open(tmp_path / kept[0], 'rb+') as living:
+        lock(living)
+        write_atomic(tmp_path / 'd', lambda file: file.write(b'whole'))
+        assert sorted(os.listdir(tmp_path)) == sorted([*kept, 'd'])
+    write_atomic(tmp_path / 'd', lambda file: file.write(b'whole'))
+    assert sorted(os.listdir(tmp_path)) == sorted([*kept[1:], 'd'])
+
+
+def test_a_part_that_is_being_written_is_locked(tmp_path):
+    def write(file):
+        file.write(b'half')
+        remove_stale_parts(tmp_path)
+        file.write(b', whole')
+
+    write_atomic(tmp_path / 'file', write)
+    assert (tmp_path / 'file').read_bytes() == b'half, whole'
+
+
+def test_file_and_folder_are_synced_in_order(tmp_path, monkeypatch):
+    """Else a power cut could leave the rename without the content, or neither."""
+    done, fsync, replace = [], os.fsync, os.replace
+
+    def record_fsync(number):
+        done.append(os.path.basename(os.readlink(f'/proc/self/fd/{number}')))
+        fsync(number)
+
+    def record_replace(old, new):
+        done.append(f'-> {new.name}')
+        replace(old, new)
+
+    monkeypatch.setattr(os, 'fsync', record_fsync)
+    monkeypatch.setattr(os, 'replace', record_replace)
+    write_atomic(tmp_path / 'file', lambda file: None)
+    assert done == [f'file.{os.getpid()}{PART}', '-> file', tmp_path.name]
+
+
+def test_text_that_is_not_finished_is_not_written(tmp_path):
+    path = tmp_path / 'last'
+    path.write_text('old')
+    with pytest.raises(ZeroDivisionError), text_written_atomic(path) as file:
+        file.write('half')
+        1 / 0  # noqa: B018
+    assert path.read_text() == 'old'
+    with text_written_atomic(path) as file:
+        file.write('new')
+        assert path.read_text() == 'old'
+    assert path.read_text() == 'new'
 
 
 def test_plain_data_is_read(tmp_path):

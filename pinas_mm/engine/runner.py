@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
-from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.fileio import FileClient, HardDiskBackend, LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
@@ -138,9 +138,12 @@ def save_whole(
 ) -> None:
     """mmengine's ``save_checkpoint``, except that a file on a disk is written as a whole. A remote
     storage writes whole objects."""
-    if file_client_args is None and isinstance(
-        get_file_backend(filename, backend_args=backend_args), LocalBackend
-    ):
+    backend = (
+        get_file_backend(filename, backend_args=backend_args)
+        if file_client_args is None
+        else FileClient.infer_client(file_client_args, filename).client
+    )
+    if type(backend) in (LocalBackend, HardDiskBackend):
         write_checkpoint(filename, checkpoint)
     else:
         save_checkpoint(checkpoint, filename, file_client_args, backend_args)
