@@ -26,6 +26,20 @@ if TYPE_CHECKING:
 REGISTRY = 'mmengine.registry.build_functions'
 RUNNER, BUILDER = 'mmengine.runner.runner', 'build_'
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WRITABLE = 'choose a path that you can read and write'
+PATH_ERRORS = {
+    errno.EACCES: f'permission denied, {WRITABLE}',
+    errno.EPERM: f'permission denied, {WRITABLE}',
+    errno.EROFS: f'on a read-only file system, {WRITABLE}',
+    errno.EEXIST: 'is a file, expected a folder',
+    errno.ENOTDIR: 'part of this path is a file, expected a folder',
+    errno.EISDIR: 'is a folder, expected a file',
+    errno.ENOTEMPTY: 'is a folder that is not empty, expected a new one',
+    errno.ENAMETOOLONG: 'a longer name than the file system has, choose a shorter one',
+    errno.ELOOP: 'a symbolic link that leads to itself',
+}
+
 
 def run_tool(main: Callable[[], None]) -> None:
     """Runs a tool. Exit codes: 2 and a one-line message for a user error, 130 for Ctrl-C, 143 for
@@ -80,10 +94,27 @@ def user_error(error: Exception) -> str | None:
         return worker_message(error)
     if isinstance(error, FileNotFoundError):
         return f'no such file: {error.filename or worker_message(error)}'
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f'the disk is full, what was written before is kept: {error}'
+    if isinstance(error, OSError):
+        return path_error(error)
     checkpoint = sys.modules.get('pinas_mm.checkpoint')
     return (checkpoint and checkpoint.loading_error(error)) or config_error(error)
+
+
+def path_error(error: OSError) -> str | None:
+    """One line for a path that cannot be read or written as it was asked to; None for any other
+    error of the operating system."""
+    # From the text: mmengine and workers of a DataLoader raise the error again with nothing else.
+    text = worker_message(error).strip()
+    found = re.search(r"\[Errno (\d+)\] .*?(?:: (?:.* -> )?(['\"])(.*)\2)?$", text, re.DOTALL)
+    if not found:
+        return None
+    number, path = int(found[1]), found[3]
+    if number in FULL:
+        return f'the disk is full, what was written before is kept: {text}'
+    if path is None or number not in PATH_ERRORS:
+        return None
+    # What the user named is written to another file first.
+    return re.sub(r'\.\d+\.pinas_mm\.part$', '', path) + f': {PATH_ERRORS[number]}'
 
 
 def worker_message(error: Exception) -> str:
@@ -210,7 +241,9 @@ def read_config(args: argparse.Namespace) -> 'Config':
         InputError: It cannot be read.
     """
     from pinas_mm.engine.config import load_config, option_values
+    from pinas_mm.engine.settings_check import check_launcher
 
+    check_launcher(args.launcher)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = load_config(args.config, option_values(args.cfg_options))
     config.launcher = args.launcher

@@ -21,7 +21,7 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from command_line import add_overrides, plain_parser, run_tool
 
@@ -180,9 +180,7 @@ def export(
     program = programs.export_program(model)
     differences: dict[str, float] = {}
 
-    def keep(
-        kind: str, suffix: str, run: 'Callable[[Tensor], Any]', write: Callable[[BinaryIO], Any]
-    ) -> None:
+    def keep(kind: str, suffix: str, run: 'Callable[[Tensor], Any]', data: bytes) -> None:
         path = out / f'{part}.{suffix}'
         differences[kind] = programs.largest_difference(
             run, model, shapes, backbone.in_channels, most
@@ -193,18 +191,13 @@ def export(
                 f'{path}: not written: it differs from the subnet by {differences[kind]:.1e}, '
                 f'allowed are {TOLERANCES[kind]:.0e}'
             )
-        write_atomic(path, write)
+        write_atomic(path, lambda file: file.write(data))
 
     if 'torch' in formats:
-        keep(
-            'torch',
-            'pt2',
-            program.module(),
-            lambda file: programs.save_program(program, description, file),
-        )
+        keep('torch', 'pt2', program.module(), programs.saved_program(program, description))
     if 'onnx' in formats:
         data = programs.export_onnx(program, list(description['outputs']), description)
-        keep('onnx', 'onnx', programs.onnx_runner(data), lambda file: file.write(data))
+        keep('onnx', 'onnx', programs.onnx_runner(data), data)
     return differences
 
 
