@@ -31,6 +31,7 @@ from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
 from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
+from .hooks.same_data_hook import SameDataHook
 from .latest_checkpoint import TEMPLATES, latest_readable
 from .loaders import build_loader
 from .settings_check import check_phases, check_settings
@@ -164,7 +165,8 @@ def build_runner(config: Config) -> SafeRunner:
     channels-last map is silently wrong). ``channels_last = False`` (or True) in a config decides.
 
     What the config leaves to its data is filled in (:func:`~.data_settings.fill_in_from_data`), and
-    labels are compared with the head before training (:class:`LabelRangeHook`).
+    labels are compared with the head before training (:class:`LabelRangeHook`). A training resumes
+    only on the data it began with (:class:`SameDataHook`).
 
     Raises:
         InputError: A setting does not fit (:func:`~.settings_check.check_settings`), a neck or head
@@ -176,6 +178,7 @@ def build_runner(config: Config) -> SafeRunner:
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())
+    runner.register_hook(SameDataHook())
     check_channels(runner.model)
     on_gpu = torch.cuda.is_available()
     operators = sorted(
