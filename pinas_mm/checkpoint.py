@@ -1,49 +1,31 @@
 """Checkpoints without code execution: every one is opened with
 ``torch.load(weights_only=True)``."""
 
+import io
 import os
-import pickle
+import re
+import traceback
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.fileio import get_local_path
-from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
 
 from .errors import InputError
 from .fileio import write_atomic
+from .pickled_data import REFUSED, SAFE_GLOBALS
 from .unwrap import unwrapped
 
-
-def _history_method(owner: type, name: str) -> Any:
-    """All that ``getattr`` may do while a checkpoint is loaded: name a statistic of mmengine's log
-    history."""
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'mean', 'current'):
-        raise InputError(f'getattr({owner!r}, {name!r}) in a checkpoint')
-    return getattr(owner, name)
-
-
-# A full mmengine training checkpoint also holds its log history: HistoryBuffer, the names of its
-# statistics, and numpy arrays and scalars. numpy's internals changed their module name with numpy
-# 2.
-_multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
-SAFE_GLOBALS = [
-    HistoryBuffer,
-    (_history_method, 'builtins.getattr'),
-    np.ndarray,
-    np.dtype,
-    *(
-        (getattr(_multiarray, name), f'numpy.{core}.multiarray.{name}')
-        for core in ('core', '_core')
-        for name in ('_reconstruct', 'scalar')
-    ),
-    *(type(np.dtype(name)) for name in ('float64', 'float32', 'int64', 'int32', 'bool')),
-]
+NOT_LOADABLE = 'not loadable as a checkpoint of plain tensors'
+# torch reads it at every load, and it beats weights_only=False. The tools set it.
+FORCED = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
+if os.environ.get(FORCED):
+    torch.serialization.add_safe_globals(SAFE_GLOBALS)
+    torch.sparse.check_sparse_tensor_invariants.enable()
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
@@ -57,22 +39,12 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         InputError: Missing, damaged, not a checkpoint, or holding objects that could run code.
     """
     try:
-        with (
-            get_local_path(os.fspath(path)) as local,
-            torch.serialization.safe_globals(SAFE_GLOBALS),
-        ):
+        with get_local_path(os.fspath(path)) as local, pickled_data():
             checkpoint = torch.load(local, map_location='cpu', weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f'{path}: no such checkpoint') from error
     except Exception as error:  # torch raises a dozen kinds for damaged or unsafe files
-        lines = str(error).splitlines() or [type(error).__name__]
-        reason = next(
-            (line.strip() for line in lines if 'WeightsUnpickler error' in line), lines[0]
-        )
-        reason = 'not a PyTorch file' if 'Please file an issue' in reason else reason
-        raise InputError(
-            f'{path}: not loadable as a checkpoint of plain tensors: {reason}'
-        ) from error
+        raise InputError(f'{path}: {NOT_LOADABLE}: {refusal(error)}') from error
     if not isinstance(checkpoint, dict):
         raise InputError(f'{path}: holds a {type(checkpoint).__name__}, expected a dict of tensors')
     if 'state_dict' not in checkpoint:
@@ -83,10 +55,43 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
         }
     state = checkpoint['state_dict']
     if not isinstance(state, dict) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
+        isinstance(key, str) and isinstance(value, Tensor) for key, value in state.items()
     ):
         raise InputError(f'{path}: its state_dict is not a dict of tensors')
+    for key, value in state.items():
+        if value.layout != torch.strided or value.is_nested or value.is_quantized or value.is_meta:
+            raise InputError(
+                f'{path}: {key:.100} is sparse, nested, quantised or without values; expected an '
+                f'ordinary tensor'
+            )
     return checkpoint
+
+
+def loading_error(error: BaseException) -> str | None:
+    """One line for a file that ``torch.load`` refused or could not read, whoever called it; None
+    for any other error."""
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code is torch.load.__code__:
+            file = frame.f_locals['f']
+            name = file if isinstance(file, (str, os.PathLike)) else 'a checkpoint'
+            return f'{os.fspath(name)}: {NOT_LOADABLE}: {refusal(error)}'
+    # Older versions of mmengine raise what a constructor raised again, with more text.
+    return loading_error(error.__context__) if error.__context__ is not None else None
+
+
+def refusal(error: BaseException) -> str:
+    """Why ``torch.load`` refused a file. Its own message goes on to say how safety is switched
+    off."""
+    text = str(error)
+    if REFUSED in text:
+        return REFUSED + text.partition(REFUSED)[2].splitlines()[0]
+    if found := re.search(r'GLOBAL (\S+) was not an allowed global', text):
+        return f'it names {found[1]}, which could run code'
+    if found := re.search(r'module (\S+) is blocked', text):
+        return f'it names the module {found[1]}, which could run code'
+    if found := re.search(r'WeightsUnpickler error: (.*)', text):
+        return 'not a PyTorch file' if 'Please file an issue' in found[1] else found[1].strip()
+    return next(iter(text.splitlines()), type(error).__name__)
 
 
 @contextmanager
@@ -95,33 +100,55 @@ def only_plain_tensors() -> Iterator[None]:
     falls back to unsafe loading).
 
     Raises:
-        InputError: A checkpoint holds objects that could run code.
+        InputError: A checkpoint is damaged, or holds objects that could run code.
     """
-    # read by torch.load at every call; beats weights_only=False
-    name = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
-    before = os.environ.get(name)
-    os.environ[name] = '1'
+    before = os.environ.get(FORCED)
+    os.environ[FORCED] = '1'
     try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
+        with pickled_data():
             yield
-    except pickle.UnpicklingError as error:
-        raise InputError(
-            f'a checkpoint of pretrained weights is not loadable as plain tensors: '
-            f'{str(error).splitlines()[0]}'
-        ) from error
+    except Exception as error:
+        message = loading_error(error)
+        if message is None or isinstance(error, FileNotFoundError):
+            raise
+        raise InputError(message) from error
     finally:
         if before is None:
-            del os.environ[name]
+            del os.environ[FORCED]
         else:
-            os.environ[name] = before
+            os.environ[FORCED] = before
+
+
+@contextmanager
+def pickled_data() -> Iterator[None]:
+    """Within it ``torch.load(weights_only=True)`` also reads what mmengine saves beside
+    tensors."""
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals(SAFE_GLOBALS)
+    try:
+        # Else the indices of a sparse tensor may point anywhere.
+        with torch.sparse.check_sparse_tensor_invariants():
+            yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
 
 
 def save_checkpoint(
     path: str | os.PathLike, state_dict: dict[str, torch.Tensor], meta: dict[str, Any]
 ) -> None:
-    """Writes ``{'meta': ..., 'state_dict': ...}`` beside ``path``, then renames it into place."""
+    """Writes ``{'meta': ..., 'state_dict': ...}``, see :func:`write_checkpoint`."""
     state = OrderedDict((key, value.detach().cpu().clone()) for key, value in state_dict.items())
-    write_atomic(path, lambda file: torch.save({'meta': meta, 'state_dict': state}, file))
+    write_checkpoint(path, {'meta': meta, 'state_dict': state})
+
+
+def write_checkpoint(path: str | os.PathLike, checkpoint: dict[str, Any]) -> None:
+    """Writes a checkpoint as a whole (:func:`~pinas_mm.fileio.write_atomic`)."""
+    # In memory first: where a write to its file fails, torch raises an error of its own or aborts
+    # the process.
+    data = io.BytesIO()
+    torch.save(checkpoint, data)
+    write_atomic(path, lambda file: file.write(data.getbuffer()))
 
 
 def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> set[str]:
@@ -163,23 +190,38 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
             + _listing('; there instead: ', left if missing else [])
             + _listing('; wrong shape: ', shapes)
         )
-    _check_finite(path, wanted, found, prefix)
+    finite = finite_tensors(module)
+    check_finite(path, found, [f'{prefix}{key}' for key in wanted if key in finite])
     module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
     return {key.removeprefix(prefix) for key in left}
 
 
-def _check_finite(
-    path: str | os.PathLike, wanted: dict[str, Tensor], found: dict[str, Tensor], prefix: str
+def finite_tensors(module: nn.Module) -> set[str]:
+    """The names of a module's tensors that are finite. A module may keep an infinity on purpose,
+    such as the least value seen so far: it is made with one."""
+    return {key for key, tensor in module.state_dict().items() if tensor.isfinite().all()}
+
+
+def check_finite(
+    path: str | os.PathLike, state_dict: Mapping[str, Tensor], names: Iterable[str]
 ) -> None:
-    for key, own in wanted.items():
-        tensor = found[f'{prefix}{key}']
-        wrong = int((~tensor.isfinite()).sum())
-        # A module may keep an infinity on purpose, such as the least value seen so far: it is made
-        # with one.
-        if wrong and own.isfinite().all():
+    """Whether what a file gives a model is finite.
+
+    Args:
+        path: The file, for the message.
+        state_dict: Tensors that are loaded, or were.
+        names: Which of them to look at, in that order: those that :func:`finite_tensors` names of
+            the model before. The others and those that are missing are left out.
+
+    Raises:
+        InputError: One is not; the message names the first.
+    """
+    for key in names:
+        tensor = state_dict.get(key)
+        if tensor is not None and (wrong := int((~tensor.isfinite()).sum())):
             raise InputError(
-                f'{path}: {wrong} of {tensor.numel()} values of {prefix}{key} are NaN or infinite: '
-                f'its training diverged; expected an earlier checkpoint, or one of a training at a '
+                f'{path}: {wrong} of {tensor.numel()} values of {key} are NaN or infinite: its '
+                f'training diverged; expected an earlier checkpoint, or one of a training at a '
                 f'lower learning rate'
             )
 

@@ -12,7 +12,8 @@ from packaging.version import Version
 # module: (first version that works, first that is not known to, its distributions, whether pinas_mm
 # needs it)
 SUPPORTED = {
-    'torch': ('2.7.0', '2.14', ('torch',), True),
+    # Before 2.10 a hostile checkpoint corrupts memory, also with weights_only (CVE-2026-24747).
+    'torch': ('2.10.0', '2.14', ('torch',), True),
     'mmengine': ('0.10.0', '1.0', ('onedl-mmengine', 'mmengine'), True),
     'mmcv': ('2.1.0', '3.0', ('onedl-mmcv', 'mmcv', 'mmcv-lite'), True),
     'mmpretrain': ('1.2.0', '2.0', ('onedl-mmpretrain', 'mmpretrain'), True),

@@ -27,7 +27,7 @@ from pydantic import (
     with_config,
 )
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
-from typing_extensions import NotRequired, Required, TypedDict
+from typing_extensions import NotRequired, Required, TypedDict, is_typeddict
 
 from .errors import InputError
 
@@ -67,6 +67,7 @@ class Expected:
 # to which every whole number is a float.
 _MOST = 2**53
 Count = Annotated[int, Field(ge=1, le=_MOST), Expected('a whole number of at least 1', '10')]
+AtLeastTwo = Annotated[int, Field(ge=2, le=_MOST), Expected('a whole number of at least 2', '10')]
 WholeNumber = Annotated[int, Field(ge=0, le=_MOST), Expected('a whole number of at least 0', '0')]
 Seed = Annotated[
     int, Field(ge=0, lt=2**32), Expected('a whole number from 0 to 4294967295', '0')
@@ -80,12 +81,17 @@ NotNegative = Annotated[
     float, Field(ge=0, allow_inf_nan=False), Expected('a finite number of at least 0', '0.5')
 ]
 Probability = Annotated[float, Field(ge=0, le=1), Expected('a number from 0 to 1', '0.5')]
+PositiveProbability = Annotated[
+    float, Field(gt=0, le=1), Expected('a number above 0, at most 1', '0.5')
+]
 
 # Python 3.10 and mypy read no star within the brackets of a type.
 _annotated = Annotated.__class_getitem__  # type: ignore[attr-defined]
 
 # Text is not read as a number, nor a number as text; a key that nobody reads is an error.
 STRICT = ConfigDict(strict=True, extra='forbid', allow_inf_nan=False, arbitrary_types_allowed=True)
+# Of a TypedDict whose keys have types and whose other keys are free.
+some_keys = with_config(ConfigDict(STRICT, extra='ignore'))
 
 
 def check(kind: type[T], value: Any, source: str = '', key: str = '') -> T:
@@ -112,57 +118,105 @@ def check(kind: type[T], value: Any, source: str = '', key: str = '') -> T:
 
 
 def check_arguments(
-    function: Callable[..., Any], settings: Mapping[str, Any], key: str, given: Sequence[str] = ()
+    function: Callable[..., Any],
+    settings: Mapping[str, Any],
+    key: str,
+    given: Sequence[str] = (),
+    complete: bool = True,
 ) -> None:
     """Whether settings are arguments that a class or function takes, of the annotated types.
 
     Args:
         function: The class or function. What has no annotation may be anything. Of a class that
-            hands ``**kwargs`` on to its base, the base's arguments count as well.
+            hands ``**kwargs`` on to its base, the base's arguments count as well. See
+            :func:`arguments` for whose annotations count.
         settings: The arguments by name; ``type`` is left out.
         key: The dotted key of ``settings`` in the config.
         given: Arguments that the caller gives, which a config may not.
+        complete: Whether these are all; else others may come from elsewhere.
 
     Raises:
         InputError: One is unknown, missing or of another type; the message is as in :func:`check`.
     """
-    parameters, open_ended = arguments(function)
+    parameters, own, open_ended = arguments(function)
     arguments_given = {name: value for name, value in settings.items() if name != 'type'}
     known = [name for name in parameters if name not in given]
     for name in arguments_given:
         if name not in known and not open_ended:
             raise InputError(f'{key}.{name}: {_unknown(name, known)}')
     for name, parameter in parameters.items():
-        if parameter.default is parameter.empty and name not in given and name not in settings:
+        needed = complete and name in own and parameter.default is parameter.empty
+        if needed and name not in given and name not in settings:
             raise InputError(f'{key}.{name}: is missing, expected {_kind_text(parameter)}')
         if name in arguments_given and parameter.annotation is not parameter.empty:
-            check(parameter.annotation, arguments_given[name], key=f'{key}.{name}')
+            value = arguments_given[name]
+            # Many annotate `size: int = None`.
+            if value is not parameter.default:
+                check(parameter.annotation, value, key=f'{key}.{name}')
 
 
 @cache
-def arguments(function: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """The arguments of a class or function by name, annotations resolved; and whether it takes any
-    other. Of a class that hands ``**kwargs`` on, its base's arguments come after its own."""
+def arguments(
+    function: Callable[..., Any],
+) -> tuple[dict[str, inspect.Parameter], frozenset[str], bool]:
+    """The arguments of a class or function by name, annotations resolved; which of them are its
+    own; and whether it takes any other. Of a class that hands ``**kwargs`` on, its base's arguments
+    come after its own; it may give some of them itself.
+
+    All annotations of this package count. Of other packages' those of plain data alone do, since
+    others may be for a reader (``sampler: Sampler`` of an argument that a config gives as a dict);
+    and none of mm's and torch's, which do not hold to the letter."""
     layers = (
         [vars(base)['__init__'] for base in function.__mro__ if '__init__' in vars(base)]
         if isinstance(function, type)
         else [function]
     )
     found: dict[str, inspect.Parameter] = {}
-    for layer in layers:
+    own: frozenset[str] = frozenset()
+    for number, layer in enumerate(layers):
         if layer is object.__init__:
-            return found, False
-        hints = typing.get_type_hints(layer, include_extras=True)
-        parameters = list(inspect.signature(layer).parameters.values())
+            return found, own, number > 0  # its ``**kwargs`` are for something else
+        try:
+            parameters = list(inspect.signature(layer).parameters.values())
+        except ValueError:  # written in C
+            return found, own, True
+        hints = _hints(layer)
         if isinstance(function, type):
             del parameters[0]  # self
         for parameter in parameters:
             if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 hint = hints.get(parameter.name, parameter.empty)
                 found.setdefault(parameter.name, parameter.replace(annotation=hint))
+        own = own or frozenset(found)
         if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
-            return found, False
-    return found, True
+            return found, own, False
+    return found, own, True
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    package = getattr(function, '__module__', '').partition('.')[0]
+    if package == __package__:
+        return typing.get_type_hints(function, include_extras=True)
+    if package.startswith(('mm', 'torch')):
+        return {}
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except Exception:  # names that are imported for a type checker alone
+        return {}
+    return {name: hint for name, hint in hints.items() if _is_plain(hint)}
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a type is one of plain data."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _is_plain(parts[0])
+    if origin in (Union, UnionType, tuple, list, dict, Mapping, Sequence):
+        return all(part is Ellipsis or _is_plain(part) for part in parts)
+    return origin is typing.Literal or kind in _PLAIN
+
+
+_PLAIN = (int, float, bool, str, type(None), list, tuple, dict, Any)
 
 
 def shown(value: Any) -> str:
@@ -212,8 +266,9 @@ _SHORT = _Short()
 
 @cache
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    # The mapping of a dataclass brings its own.
-    return TypeAdapter(_lists_for_tuples(kind), config=None if is_dataclass(kind) else STRICT)
+    # A mapping brings its own.
+    has_own = is_dataclass(kind) or is_typeddict(kind)
+    return TypeAdapter(_lists_for_tuples(kind), config=None if has_own else STRICT)
 
 
 def _lists_for_tuples(kind: Any) -> Any:
@@ -230,6 +285,11 @@ def _lists_for_tuples(kind: Any) -> Any:
         return Annotated[_keys(kind), AfterValidator(lambda found: kind(**found))]
     if origin in (list, dict, Mapping, Sequence):
         return _annotated((origin[parts], _FirstError()))
+    if is_typeddict(kind):
+        hints = typing.get_type_hints(kind, include_extras=True)
+        keys = {name: _lists_for_tuples(hint) for name, hint in hints.items()}
+        own = TypedDict(kind.__name__, keys, total=kind.__total__)  # type: ignore[operator]
+        return with_config(getattr(kind, '__pydantic_config__', STRICT))(own)
     return kind
 
 

@@ -1,4 +1,6 @@
+import os
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -23,6 +25,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Modules with the most slow tests come first: at the end no worker runs one of them alone."""
     slow = Counter(module_of(item) for item in items if item.get_closest_marker('slow'))
     items.sort(key=lambda item: -slow[module_of(item)])
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Iterator[None]:
+    """A tool decides for its whole process how torch loads, and a test may run one in its own."""
+    names = ('TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD')
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        return (yield)
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def module_of(item: pytest.Item) -> str:

@@ -91,6 +91,16 @@ def test_a_fresh_element_shares_its_values_and_takes_others():
     assert sample.gt.keys() == ['boxes'] and 'pred_label' in copy
 
 
+def test_a_runner_gets_a_checkpoint_that_is_already_read(tiny):
+    runner = training(tiny)
+    state = {key: torch.full_like(value, 3) for key, value in runner.model.state_dict().items()}
+    with private_api.already_read(dict(state_dict=state, meta={})):
+        runner.load_checkpoint('no such file')
+    assert all((value == 3).all() for value in runner.model.state_dict().values())
+    with pytest.raises(FileNotFoundError):
+        runner.load_checkpoint('no such file')
+
+
 def test_a_processor_says_whether_it_has_bfloat16():
     flags = Path('/proc/cpuinfo')
     if platform.machine() != 'x86_64' or not flags.exists():

@@ -92,7 +92,6 @@ def test_the_message_of_a_file(value, message):
 @pytest.mark.parametrize(
     'settings, message',
     [
-        (dict(steps=2), r'hook\.lr: is missing, expected a finite number above 0, such as 0\.5'),
         (dict(lr=1, step=2), r"hook\.step: unknown key, expected 'steps'\?"),
         (dict(lr=1, zzz=2), r"hook\.zzz: unknown key, expected some of \['where', 'lr', 'steps'"),
         (dict(lr='1'), r"hook\.lr='1': expected a finite number above 0, such as 0\.5"),
@@ -102,6 +101,33 @@ def test_the_message_of_a_file(value, message):
 def test_the_arguments_of_a_class(settings, message):
     with pytest.raises(InputError, match=f'^{message}'):
         check_arguments(Derived, dict(settings, type='Derived'), 'hook')
+
+
+def test_an_argument_that_is_missing():
+    with pytest.raises(InputError, match=r'^hook\.lr: is missing, expected a finite number'):
+        check_arguments(Base, dict(steps=2), 'hook')
+    check_arguments(Base, dict(steps=2), 'hook', given=['lr'])
+    check_arguments(Base, dict(steps=2), 'hook', complete=False)
+    check_arguments(Derived, dict(steps=2), 'hook')  # it may give its base the rest
+
+
+class Users:
+    """As another package writes it: sloppy, for a reader, and with a type that is not there."""
+
+    def __init__(
+        self, size: int = None, sampler: type[Base] = None, name: str = 'a', **kwargs: Any
+    ) -> None: ...
+
+
+def users_function(loader: 'NotImported', size: int = 3) -> None: ...  # noqa: F821
+
+
+def test_of_other_packages_plain_types_count():
+    check_arguments(Users, dict(size=None, sampler=dict(type='x'), other=1), 'hook')
+    with pytest.raises(InputError, match="^hook.size='3': expected a whole number"):
+        check_arguments(Users, dict(size='3'), 'hook')
+    check_arguments(users_function, dict(loader=dict(), size='3'), 'hook')
+    check_arguments(dict, dict(anything=1), 'hook')  # written in C
 
 
 def test_arguments_that_fit():

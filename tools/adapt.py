@@ -18,7 +18,7 @@ adapt.json."""
 
 from typing import Any
 
-from command_line import add_data_check, non_negative, parser, read_config, run_tool
+from command_line import add_data_check, hold_work_dir, non_negative, parser, read_config, run_tool
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 
@@ -53,6 +53,7 @@ def main() -> None:
     from pinas_mm.pipelines.adaptation import Adaptation
 
     config = read_config(args)
+    hold_work_dir(config)
     if args.amp:
         use_amp(config)
     if args.check_data:

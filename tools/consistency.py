@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from command_line import non_negative, parser, read_config, run_tool
+from command_line import hold_work_dir, non_negative, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -59,6 +59,7 @@ def main() -> None:
             'a name of its own for each, and at least 2 archs'
         )
     config = read_config(args)
+    hold_work_dir(config)
     config.log_level = 'WARNING'  # the table is what one wants to read
     config.load_from, config.resume = None, False
     if not config.get('train_dataloader'):

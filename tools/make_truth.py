@@ -17,7 +17,9 @@ config, seed or limit is refused.
 
 import math
 import time
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 from command_line import KeyValues, non_negative, parser, read_config, run_tool
 
@@ -64,6 +66,7 @@ def main() -> None:
 
     from pinas_mm.engine.config import option_values
     from pinas_mm.errors import InputError
+    from pinas_mm.folder_lock import hold
     from pinas_mm.pipelines.truth_training import (
         TruthFile,
         constraints_of,
@@ -90,6 +93,9 @@ def main() -> None:
             f'many at a time'
         )
     config = from_scratch(read_config(args))
+    out = Path(args.out)
+    hold(out.parent, out.name)
+    hold(config.work_dir)  # where the trainings log
     space = space_of(config)
     table = TruthFile(
         args.out,
@@ -106,10 +112,9 @@ def main() -> None:
     left = table.left(archs, args.repeats)
     total, started = len(archs) * args.repeats, time.time()
     print(f'{total - len(left)} of {total} trainings are in {args.out}', flush=True)
-    if left:
-        for done, ((arch, repeat), accuracy) in enumerate(
-            zip(left, train_all(config, left, args.seed, args.score, args.jobs)), start=1
-        ):
+    # Closed at once after Ctrl-C or an error, and its processes with it.
+    with closing(train_all(config, left, args.seed, args.score, args.jobs)) as accuracies:
+        for done, ((arch, repeat), accuracy) in enumerate(zip(left, accuracies), start=1):
             table.add(arch, accuracy)
             spent = time.time() - started
             print(

@@ -11,7 +11,7 @@ held-out split (val_dataloader)."""
 
 from pathlib import Path
 
-from command_line import non_negative, parser, read_config, run_tool
+from command_line import hold_work_dir, non_negative, parser, read_config, run_tool
 
 MOST_ARCHS = 120
 SAMPLINGS = ('uniform', 'stratified')
@@ -88,6 +88,7 @@ def main() -> None:
     if args.scores and not args.checkpoint:
         raise InputError(f'--scores {" ".join(args.scores)}: there are none without a checkpoint')
     config = read_config(args)
+    hold_work_dir(config)
     check_ranking_config(config)
     config.load_from, config.resume = None, False
     config.log_level = 'WARNING'  # the table is what one wants to read

@@ -8,7 +8,7 @@ torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
 Without --resume it starts a new training.
 """
 
-from command_line import add_data_check, parser, read_config, run_tool
+from command_line import add_data_check, hold_work_dir, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -34,6 +34,7 @@ def main() -> None:
     from pinas_mm.engine.runner import build_runner
 
     config = read_config(args)
+    hold_work_dir(config)
     if args.resume:
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume

@@ -1,14 +1,17 @@
 """Costs of archs as sums over tables, and limits on them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..schema import NotNegative, Positive
 from ..spaces import Arch, SearchSpace
 
 Array = np.ndarray[Any, Any]
+# The most of each cost, or the least and the most, either None.
+Limits = Mapping[str, Positive | tuple[NotNegative | None, Positive | None] | None]
 
 
 class CostTable:

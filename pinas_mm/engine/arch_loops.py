@@ -8,8 +8,9 @@ from mmengine.runner import BaseLoop, Runner
 
 from ..models.backbones import supernet_of
 from ..registry import LOOPS
+from ..schema import Count, Seed
 from ..scoring.distributed import evaluate_on_ranks
-from ..scoring.evaluator import build_arch_evaluator
+from ..scoring.evaluator import Autocast, build_arch_evaluator
 from ..search.search import Failure
 from ..spaces import Arch
 from ..spaces.subnet_file import read_arch
@@ -48,15 +49,15 @@ class ArchValLoop(BaseLoop):
         dataloader: dict,
         evaluator: dict | list,
         calibration_dataloader: dict | None = None,
-        calibration_batches: int | None = None,
-        archs: Sequence[Sequence[int] | str | PathLike] | str | PathLike | None = None,
-        num_archs: int = 3,
-        seed: int = 0,
-        autocast: str | None = None,
+        calibration_batches: Count | None = None,
+        archs: Sequence[Sequence[int] | str | int | PathLike] | str | int | PathLike | None = None,
+        num_archs: Count = 3,
+        seed: Seed = 0,
+        autocast: Autocast | None = None,
     ) -> None:
         space = supernet_of(runner.model).space
         source = f'archs of {type(self).__name__}'
-        given = [archs] if isinstance(archs, str | PathLike) else archs or []
+        given = [archs] if isinstance(archs, str | int | PathLike) else archs or []
         self.archs: list[Arch] = [read_arch(arch, space, source)[0] for arch in given]
         rng = np.random.default_rng(seed)
         self.archs = self.archs or [space.sample(rng) for _ in range(num_archs)]

@@ -20,6 +20,7 @@ from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
 from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper
 from .data_settings import fill_in_from_data, require_split
+from .settings_check import check_settings
 
 # The mixed-precision form of each optimiser wrapper.
 AMP_FORMS = {
@@ -42,8 +43,8 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
         overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
 
     Raises:
-        InputError: It cannot be read, ``held_out`` is stated and nothing takes it, or what
-            :func:`fill_in_from_data` raises.
+        InputError: It cannot be read, a setting does not fit (:func:`check_settings`),
+            ``held_out`` is stated and nothing takes it, or what :func:`fill_in_from_data` raises.
     """
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
@@ -56,6 +57,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
     # A config is the user's own code: whatever it raises, the user can correct.
     except Exception as error:
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
+    check_settings(config)
     if 'held_out' in config and not _is_inherited('held_out', config, overrides):
         require_split(config)
     fill_in_from_data(config)

@@ -18,6 +18,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from ..child_processes import end_with_parent
 from ..costs import Constraints, measure_costs
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.runner import build_runner
@@ -257,11 +258,17 @@ def train_all(
         yield from map(TruthTrainer(config, seed, score).__call__, *zip(*trainings))
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
+    others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(
         jobs, multiprocessing.get_context('spawn'), _start_process, (config, seed, score, threads)
     )
     try:
         yield from pool.map(_train_in_process, *zip(*trainings))
+    except BaseException:  # such as Ctrl-C: nobody waits for what still trains
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -271,6 +278,7 @@ _trainer: TruthTrainer | None = None  # of a process of the pool
 
 def _start_process(config: Config, seed: int, score: str, threads: int) -> None:
     global _trainer
+    end_with_parent()
     torch.set_num_threads(threads)
     _trainer = TruthTrainer(config, seed, score)
 

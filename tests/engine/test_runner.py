@@ -74,7 +74,7 @@ def test_pretrained_weights_of_any_module_are_only_loaded_where_safe(tiny, unsaf
     """The head's ``Pretrained`` goes through mmengine, which falls back to unsafe loading."""
     model = tiny.classifier()
     model['head']['init_cfg'] = dict(type='Pretrained', checkpoint=str(unsafe), prefix='head.')
-    with pytest.raises(InputError, match='pretrained weights is not loadable as plain tensors'):
+    with pytest.raises(InputError, match='unsafe.pth: not loadable as a checkpoint of plain'):
         runner(tiny, model=model).train()
 
 
@@ -173,3 +173,84 @@ def test_a_neck_that_does_not_fit_is_told_the_right_channels(tiny):
     cfg.model.neck.in_channels = [256, 512]
     with pytest.raises(InputError, match=r'in_channels=\[256, 512\] of FPN: .* gives \[32, 64\]'):
         build_runner(cfg)
+
+
+def test_a_file_that_changes_after_the_check_is_not_read_again(tiny, unsafe, monkeypatch):
+    """A link that is turned over, or a server that answers otherwise the second time."""
+    runner(tiny).train()
+    good, link = tiny.folder / 'epoch_1.pth', tiny.folder / 'link.pth'
+    link.symlink_to(good)
+
+    def read_and_turn_over(path):
+        found = load_checkpoint(path)
+        link.unlink()
+        link.symlink_to(unsafe)
+        return found
+
+    monkeypatch.setattr('pinas_mm.engine.runner.load_checkpoint', read_and_turn_over)
+    loaded = runner(tiny, load_from=str(link))
+    loaded.load_checkpoint(str(link))
+    weights = load_checkpoint(good)['state_dict']
+    assert all(torch.equal(weights[key], value) for key, value in loaded.model.state_dict().items())
+
+
+def not_finite(tiny, key, part='state_dict'):
+    """A checkpoint of the tiny model with a value that is not finite."""
+    path = tiny.folder / 'diverged.pth'
+    state = runner(tiny).model.state_dict()
+    state = {f'module.{name}' if part == 'ema_state_dict' else name: state[name] for name in state}
+    checkpoint = dict(meta=dict(epoch=1, iter=1), state_dict=runner(tiny).model.state_dict())
+    state[key].view(-1)[1] = float('nan')
+    torch.save(checkpoint | {part: state}, path)
+    return path
+
+
+EMA = dict(custom_hooks=[dict(type='EMAHook'), dict(type='pinas_mm.ArchSamplingHook')])
+
+
+@pytest.mark.parametrize(
+    'changes, key, part',
+    [
+        (dict(load_from='{}'), 'head.fc.bias', 'state_dict'),
+        (dict(load_from='{}', resume=True), 'backbone.stem.1.running_var', 'state_dict'),
+        (dict(resume=True), 'head.fc.weight', 'state_dict'),
+        (EMA | dict(load_from='{}', resume=True), 'module.head.fc.bias', 'ema_state_dict'),
+    ],
+)
+def test_no_training_starts_from_weights_that_are_not_finite(tiny, changes, key, part):
+    """mmengine trains on, and every loss is NaN."""
+    path = not_finite(tiny, key, part)
+    (tiny.folder / 'last_checkpoint').write_text(str(path))
+    if 'load_from' in changes:
+        changes = changes | dict(load_from=str(path))
+    name = key.replace('.', r'\.')
+    with pytest.raises(
+        InputError,
+        match=rf'diverged.pth: 1 of \d+ values of {name} are NaN or infinite: .* an earlier',
+    ):
+        runner(tiny, **changes).train()
+
+
+def test_what_a_model_is_not_filled_with_may_be_anything(tiny):
+    """A value on purpose: the model is made with it. And a tensor that is no part of the model."""
+    trained = runner(tiny)
+    state = trained.model.state_dict()
+    torch.save(dict(state_dict=state | dict(other=torch.tensor([float('inf')]))), tiny.folder / 'a')
+    runner(tiny, load_from=str(tiny.folder / 'a')).load_or_resume()
+    trained.model.register_buffer('least', torch.tensor(float('inf')))
+    torch.save(dict(state_dict=trained.model.state_dict()), tiny.folder / 'b')
+    trained.load_checkpoint(str(tiny.folder / 'b'))
+
+
+@pytest.mark.parametrize('part', ['head', 'model', 'backbone'])
+def test_no_model_is_initialised_with_weights_that_are_not_finite(tiny, part):
+    key = dict(head='fc.bias', model='head.fc.bias', backbone='stem.0.weight')[part]
+    prefix = dict(head='head.', model='', backbone='backbone.')[part]
+    path = not_finite(tiny, f'{prefix}{key}')
+    pretrained = dict(type='Pretrained', checkpoint=str(path), prefix=prefix or None)
+    model = tiny.classifier()
+    (model if part == 'model' else model[part])['init_cfg'] = pretrained
+    with pytest.raises(
+        InputError, match=rf'diverged.pth: 1 of \d+ values of \S*{key} are NaN or infinite'
+    ):
+        runner(tiny, model=model).train()

@@ -37,6 +37,7 @@ def search(tiny):
     """Runs a search in a folder of its own; the supernet is the same every time."""
 
     def run(name, seed_of_weights=0, searcher=SEARCHERS['random'], model=None, held_out=64, **loop):
+        evaluator = loop.pop('evaluator', dict(type='Accuracy', topk=(1,)))
         loop = (
             dict(
                 type='pinas_mm.SearchLoop',
@@ -59,7 +60,7 @@ def search(tiny):
             val_dataloader=dict(tiny.digits(), dataset=held_out)
             if isinstance(held_out, dict)
             else tiny.digits('held_out', indices=held_out),
-            val_evaluator=dict(type='Accuracy', topk=(1,)),
+            val_evaluator=evaluator,
         )
         tiny.randomise(runner.model, seed_of_weights)
         runner.test()
@@ -186,6 +187,27 @@ def test_stopped_and_resumed_it_ends_as_if_never_stopped(tiny, search, monkeypat
     assert first.keys() == second.keys() and all(
         torch.equal(value, second[key]) for key, value in first.items()
     )
+
+
+def test_a_limit_on_the_results_changes_neither_the_history_nor_the_resume(
+    tiny, search, monkeypatch
+):
+    """Each arch is scored in a pass of its own, since 64 images of one are over the limit."""
+    passes, read = [], ArchEvaluator._pass
+    monkeypatch.setattr(ArchEvaluator, '_pass', lambda *args: passes.append(args[2]) or read(*args))
+    metrics = [dict(type='Accuracy', topk=(1,)), dict(type='SingleLabelMetric')]
+    search('whole', searcher=SEARCHERS['evolution'], evaluator=metrics)
+    assert list(map(len, passes)) == [ASK] * 3 + [TOP_K]
+    passes.clear()
+    with monkeypatch.context() as patch:
+        interrupt(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            search('parts', searcher=SEARCHERS['evolution'], evaluator=metrics, results_mb=0.01)
+    search('parts', searcher=SEARCHERS['evolution'], evaluator=metrics, resume=True)
+    assert list(map(len, passes)) == [4, 3, 2, 1] * 2 + [ASK] + [TOP_K]
+    for file in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
+        folders = (tiny.folder / folder / file for folder in ('parts', 'whole'))
+        assert len({path.read_bytes() for path in folders}) == 1
 
 
 @pytest.mark.slow

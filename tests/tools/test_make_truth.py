@@ -102,7 +102,7 @@ def test_stopped_and_resumed_the_table_is_that_of_one_never_stopped(
 def test_the_ceiling_is_told(make_truth, monkeypatch, tmp_path):
     accuracies = np.random.default_rng(0).uniform(40, 60, (2, 12)) + np.arange(12)
     monkeypatch.setattr(
-        truth_training, 'train_all', lambda *args: iter(accuracies.ravel().tolist())
+        truth_training, 'train_all', lambda *args: (x for x in accuracies.ravel().tolist())
     )
     code, out, _ = make_truth(
         'truth.json', '--archs', 12, '--constraints', 'params=20000', '--input-size', 32

@@ -20,6 +20,7 @@ from torch.utils.checkpoint import checkpoint
 from ...checkpoint import load_strict
 from ...errors import InputError
 from ...registry import class_of
+from ...schema import Count, Positive, WholeNumber
 from ...spaces import Arch, Candidate, Position, SearchSpace
 from ...spaces.subnet_file import SubnetFile, check_size, read_arch
 
@@ -61,14 +62,14 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     def __init__(
         self,
         arch: Sequence[int] | str | PathLike | None = None,
-        widen_factor: float | None = None,
-        out_indices: Sequence[int] | None = None,
+        widen_factor: Positive | None = None,
+        out_indices: Sequence[WholeNumber] | None = None,
         frozen_stages: int = -1,
         frozen_norm_eval: bool = True,
         norm_eval: bool = False,
         with_cp: bool = False,
         zero_init_residual: bool = True,
-        in_channels: int | None = None,
+        in_channels: Count | None = None,
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -346,7 +347,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             InputError: A pretrained checkpoint that lacks a key of this backbone or has another
                 shape for it, one of another subnet, or ``Pretrained`` among other entries.
         """
-        configs = [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg
+        configs = _init_configs(self)
         pretrained = [config for config in configs if is_pretrained(config)]
         if pretrained:
             if len(configs) > 1:
@@ -446,6 +447,16 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 def is_pretrained(init_cfg: Mapping[str, Any]) -> bool:
     """Whether an entry of an ``init_cfg`` names a checkpoint, however its type is written."""
     return issubclass(class_of(init_cfg, WEIGHT_INITIALIZERS), PretrainedInit)
+
+
+def pretrained_files(module: nn.Module) -> list[str]:
+    """The checkpoints that a module's own ``init_cfg`` names."""
+    return [config['checkpoint'] for config in _init_configs(module) if is_pretrained(config)]
+
+
+def _init_configs(module: nn.Module) -> list[dict[str, Any]]:
+    configs = getattr(module, 'init_cfg', None) or []
+    return [configs] if isinstance(configs, dict) else list(configs)
 
 
 class _Gate(torch.autograd.Function):
