@@ -1,18 +1,13 @@
 """Reading and writing files so that nothing already written is lost and nothing loaded can run
 code."""
 
-<<<<<<< HEAD
+import contextlib
+import io
 import json
 import math
 import os
 import stat
-from collections.abc import Callable, Hashable
-=======
-import contextlib
-import io
-import os
-from collections.abc import Callable, Iterator
->>>>>>> main
+from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO, TextIO
 

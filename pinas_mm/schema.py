@@ -245,8 +245,9 @@ class _Short(reprlib.Repr):
 
     def __init__(self) -> None:
         super().__init__()
-        self.maxlevel = 4
-        self.maxdict = self.maxlist = self.maxtuple = self.maxset = 8
+        self.maxlevel = 3
+        self.maxdict = self.maxset = 8
+        self.maxlist = self.maxtuple = 24  # an arch
         self.maxstring = self.maxlong = self.maxother = LONGEST
 
     def repr1(self, x: Any, level: int) -> str:

@@ -97,10 +97,7 @@ def of_json(good: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
 
 
 def try_files(
-    path: Path,
-    read: Callable[[Path], Any],
-    files: Mapping[str, bytes],
-    accepted: Mapping[str, str],
+    path: Path, read: Callable[[Path], Any], files: Mapping[str, bytes], accepted: Mapping[str, str]
 ) -> tuple[int, int, int]:
     """Reads every file: it is refused in one line that names it, or accepted on purpose.
 
@@ -108,8 +105,8 @@ def try_files(
         path: Where to write them.
         read: Reads one.
         files: Contents by name.
-        accepted: Why files are accepted, by a pattern of their names; those that begin with ``flip``
-            may be.
+        accepted: Why files are accepted, by a pattern of their names. Those that begin with
+            ``flip`` may be.
 
     Returns:
         The numbers tried, refused and accepted.
