@@ -19,7 +19,7 @@ import math
 import time
 from datetime import timedelta
 
-from command_line import KeyValues, non_negative, parser, read_config, run_tool
+from command_line import KeyValues, parser, read_config, run_tool, seed, whole_number
 
 
 def main() -> None:
@@ -27,15 +27,17 @@ def main() -> None:
     options.add_argument(
         '--out', required=True, help='the table; <name>.meta.json beside it says how it was made'
     )
-    options.add_argument('--archs', type=int, default=40, help='archs to train (default: 40)')
+    options.add_argument(
+        '--archs', type=whole_number(1), default=40, help='archs to train (default: 40)'
+    )
     options.add_argument(
         '--repeats',
-        type=int,
+        type=whole_number(1),
         default=2,
         help='trainings of each, with other seeds; two tell the ceiling (default: 2)',
     )
     options.add_argument(
-        '--seed', type=non_negative, default=0, help='seed of the draw and of the trainings'
+        '--seed', type=seed, default=0, help='seed of the draw and of the trainings'
     )
     options.add_argument(
         '--constraints',
@@ -46,7 +48,7 @@ def main() -> None:
     )
     options.add_argument(
         '--input-size',
-        type=int,
+        type=whole_number(1),
         help='side of the images in pixels, which --constraints are counted at',
     )
     options.add_argument(
@@ -56,12 +58,13 @@ def main() -> None:
     )
     options.add_argument(
         '--jobs',
-        type=int,
+        type=whole_number(1),
         default=1,
         help='processes that train at a time, sharing the CPU threads (default: 1)',
     )
     args = options.parse_args()
 
+    from pinas_mm.costs import Limits
     from pinas_mm.engine.config import option_values
     from pinas_mm.errors import InputError
     from pinas_mm.pipelines.truth_training import (
@@ -72,14 +75,10 @@ def main() -> None:
         train_all,
     )
     from pinas_mm.ranking.ranking import tau_between_trainings
+    from pinas_mm.schema import check
     from pinas_mm.search.searchers import build_searcher
 
-    if min(args.archs, args.repeats, args.jobs) < 1:
-        raise InputError(
-            f'--archs {args.archs} --repeats {args.repeats} --jobs {args.jobs}: expected at least '
-            f'1 of each'
-        )
-    constraints = option_values(args.constraints)
+    constraints = check(Limits, option_values(args.constraints), key='--constraints')
     if constraints and not args.input_size:
         raise InputError(
             f'--constraints {constraints}: --input-size is needed, which costs depend on'

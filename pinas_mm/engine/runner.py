@@ -13,10 +13,11 @@ from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
 from mmengine.runner import Runner
 
-from ..checkpoint import load_checkpoint, only_plain_tensors
+from ..checkpoint import load_checkpoint, only_plain_tensors, require_shared_tensor
 from ..errors import InputError
 from ..models.channels import check_channels
 from ..private_api import already_read
+from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
 from .hooks.label_range_hook import LabelRangeHook
 from .loaders import build_loader
@@ -40,10 +41,12 @@ class SafeRunner(Runner):
         read: the file may be another one at a second look.
 
         Raises:
-            InputError: The file is not a checkpoint of plain tensors.
+            InputError: The file is not a checkpoint of plain tensors, or not one of them is of the
+                model: mmengine would train from random weights.
         """
         with already_read(load_checkpoint(filename)):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        require_shared_tensor(unwrapped(self.model), checkpoint['state_dict'], filename)
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
 
