@@ -90,12 +90,12 @@ def main() -> None:
         )
     config = from_scratch(read_config(args))
     space = space_of(config)
+    feasible = constraints_of(config, constraints, args.input_size) if constraints else None
     table = TruthFile(
         args.out,
         config,
         dict(seed=args.seed, score=args.score, constraints=constraints, input_size=args.input_size),
     )
-    feasible = constraints_of(config, constraints, args.input_size) if constraints else None
     archs = build_searcher(dict(type='random'), space, feasible, args.seed).ask(args.archs)
     if len(archs) < args.archs:
         print(

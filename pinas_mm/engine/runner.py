@@ -21,7 +21,7 @@ from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
 from .hooks.label_range_hook import LabelRangeHook
 from .loaders import build_loader
-from .settings_check import check_phases, check_settings
+from .settings_check import check_load_from, check_phases, check_settings
 
 
 class SafeRunner(Runner):
@@ -89,6 +89,7 @@ def build_runner(config: Config) -> SafeRunner:
     """
     check_settings(config)
     check_phases(config)
+    check_load_from(config)
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())

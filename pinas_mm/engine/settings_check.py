@@ -4,6 +4,7 @@ import copy
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
 import mmengine.registry as roots
@@ -318,6 +319,17 @@ def check_phases(config: Config) -> None:
                 f'{config.filename or "config"}: {", ".join(missing)} is missing, expected it with '
                 f'{there}, or all three None'
             )
+
+
+def check_load_from(config: Config) -> None:
+    """Whether a local file that a config loads is there.
+
+    Raises:
+        InputError: It is not.
+    """
+    path = config.get('load_from')
+    if path and '://' not in str(path) and not Path(path).expanduser().is_file():
+        raise InputError(f'load_from={path}: no such file, expected a checkpoint of the model')
 
 
 def _check_config(config: Config, stage: str = '') -> None:
