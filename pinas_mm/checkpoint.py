@@ -153,6 +153,29 @@ def write_checkpoint(path: str | os.PathLike, checkpoint: dict[str, Any]) -> Non
     write_atomic(path, lambda file: file.write(data.getbuffer()))
 
 
+def require_shared_tensor(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Whether a state dict has any tensor of a model, by name and shape.
+
+    Args:
+        model: The model.
+        state: The state dict.
+        source: Where it is from, for the message.
+
+    Raises:
+        InputError: It has none; the message has a name of each.
+    """
+    own = {key: value.shape for key, value in model.state_dict().items()}
+    shared = (
+        key for key, value in state.items() if own.get(key.removeprefix('module.')) == value.shape
+    )
+    if own and next(shared, None) is None:
+        raise InputError(
+            f'{source}: no tensor of it is of this {type(model).__name__}: it has '
+            f'{next(iter(state), "none")}, the model {next(iter(own))}: expected a checkpoint of '
+            'this model'
+        )
+
+
 def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> set[str]:
     """Loads into ``module`` every tensor it has; what the checkpoint has beyond that is left.
 

@@ -91,7 +91,7 @@ _annotated = Annotated.__class_getitem__  # type: ignore[attr-defined]
 # Text is not read as a number, nor a number as text; a key that nobody reads is an error.
 STRICT = ConfigDict(strict=True, extra='forbid', allow_inf_nan=False, arbitrary_types_allowed=True)
 # Of a TypedDict whose keys have types and whose other keys are free.
-some_keys = with_config(ConfigDict(STRICT, extra='ignore'))
+some_keys = with_config(ConfigDict(**{**STRICT, 'extra': 'ignore'}))
 
 
 def check(kind: type[T], value: Any, source: str = '', key: str = '') -> T:
@@ -289,7 +289,7 @@ def _lists_for_tuples(kind: Any) -> Any:
     if is_typeddict(kind):
         hints = typing.get_type_hints(kind, include_extras=True)
         keys = {name: _lists_for_tuples(hint) for name, hint in hints.items()}
-        own = TypedDict(kind.__name__, keys, total=kind.__total__)  # type: ignore[operator]
+        own = TypedDict(kind.__name__, keys, total=kind.__total__)  # type: ignore[misc]
         return with_config(getattr(kind, '__pydantic_config__', STRICT))(own)
     return kind
 

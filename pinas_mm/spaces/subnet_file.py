@@ -77,14 +77,15 @@ class SubnetFile:
 
 
 def read_arch(
-    given: Sequence[int] | str | os.PathLike[str], space: SearchSpace, source: str = 'arch'
+    given: Sequence[int] | str | int | os.PathLike[str], space: SearchSpace, source: str = 'arch'
 ) -> tuple[Arch, SubnetFile | None]:
     """An arch as a user gives it, in a config or on a command line.
 
     Args:
         given: A list of candidate indices; text that the space's ``decode`` reads, such as
             ``'22212220'``, or of a list, such as ``'[2, 2, 2, 1, 2, 2, 2, 0]'``; or a subnet file,
-            as a ``Path`` or as text that ends in ``.yaml`` or ``.yml`` or has a ``/``.
+            as a ``Path`` or as text that ends in ``.yaml`` or ``.yml`` or has a ``/``. A number is
+            what ``--cfg-options`` makes of such text, without the zeros that it begins with.
         space: The space that the arch has to be of.
         source: What it was given for, for the message.
 
@@ -103,6 +104,15 @@ def read_arch(
                 f'{space.name!r}'
             )
         return subnet.arch, subnet
+    if isinstance(given, int | float):
+        digits = str(given).zfill(space.num_slots)
+        if len(digits) != space.num_slots or not digits.isdecimal():
+            example = ','.join(['0'] * space.num_slots)
+            raise InputError(
+                f'{source}={given}: a number that is no arch of space {space.name!r}, expected its '
+                f'{space.num_slots} entries with commas, such as {example}'
+            )
+        given = digits
     if isinstance(given, str):
         inside = _LIST.fullmatch(given)
         return space.decode(inside[1] if inside else given, source), None

@@ -61,7 +61,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
     def __init__(
         self,
-        arch: Sequence[int] | str | PathLike | None = None,
+        arch: Sequence[int] | str | int | PathLike | None = None,
         widen_factor: Width | None = None,
         out_indices: Sequence[WholeNumber] | None = None,
         frozen_stages: int = -1,
