@@ -20,6 +20,7 @@ from ..checkpoint import (
     finite_tensors,
     load_checkpoint,
     only_plain_tensors,
+    require_shared_tensor,
     write_checkpoint,
 )
 from ..errors import InputError
@@ -31,9 +32,10 @@ from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
 from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
+from .hooks.same_data_hook import SameDataHook
 from .latest_checkpoint import TEMPLATES, latest_readable
 from .loaders import build_loader
-from .settings_check import check_phases, check_settings
+from .settings_check import check_load_from, check_phases, check_settings
 
 
 class SafeRunner(Runner):
@@ -104,8 +106,8 @@ class SafeRunner(Runner):
         read: the file may be another one at a second look.
 
         Raises:
-            InputError: The file is not a checkpoint of plain tensors, or one that the model takes
-                is not finite.
+            InputError: The file is not a checkpoint of plain tensors; one that the model takes is
+                not finite; or not one is of the model: mmengine would train from random weights.
         """
         found, self._latest = self._latest, None
         read = found[1] if found and found[0] == filename else load_checkpoint(filename)
@@ -117,6 +119,7 @@ class SafeRunner(Runner):
             )
         with already_read(read):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        require_shared_tensor(unwrapped(self.model), checkpoint['state_dict'], filename)
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
 
@@ -164,7 +167,8 @@ def build_runner(config: Config) -> SafeRunner:
     channels-last map is silently wrong). ``channels_last = False`` (or True) in a config decides.
 
     What the config leaves to its data is filled in (:func:`~.data_settings.fill_in_from_data`), and
-    labels are compared with the head before training (:class:`LabelRangeHook`).
+    labels are compared with the head before training (:class:`LabelRangeHook`). A training resumes
+    only on the data it began with (:class:`SameDataHook`).
 
     Raises:
         InputError: A setting does not fit (:func:`~.settings_check.check_settings`), a neck or head
@@ -173,9 +177,11 @@ def build_runner(config: Config) -> SafeRunner:
     """
     check_settings(config)
     check_phases(config)
+    check_load_from(config)
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())
+    runner.register_hook(SameDataHook())
     check_channels(runner.model)
     on_gpu = torch.cuda.is_available()
     operators = sorted(

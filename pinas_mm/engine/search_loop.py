@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from ..checkpoint import checksum
 from ..costs import Constraints, CostTable, Limits, measure_costs
 from ..costs.latency import Latency, read_latency
+from ..datasets.fingerprint import fingerprint
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..folder_lock import held
@@ -39,6 +40,7 @@ from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
 from .forecast import Forecast, forecast
 from .loaders import arch_evaluation, calibration_loader, capped, whole_set_loader
+from .run_data import without_roots
 
 SCORE = 'accuracy/top1'
 ASK_SIZE = 8
@@ -198,7 +200,8 @@ class SearchLoop(BaseLoop):
             model=runner.cfg.get('model'),
             latency_table_checksum=zlib.crc32(repr(self.costs.tables.get('latency')).encode()),
         )
-        self.header = with_type_names(header, runner.cfg.get('default_scope'))
+        header = with_type_names(header, runner.cfg.get('default_scope'))
+        self.header = without_roots(header, runner.cfg)
 
     def run(self) -> dict[str, float]:
         """:meth:`search` between the hooks of a test; returns the winner's metrics."""
@@ -298,8 +301,13 @@ class SearchLoop(BaseLoop):
         Raises:
             InputError: On every rank, where the first one cannot go on from the file.
         """
+        evaluator = self.whole_evaluator
+        data = dict(
+            val_dataloader=fingerprint(evaluator.loader.dataset),
+            calibration_dataloader=fingerprint(evaluator.calibration_loader.dataset),
+        )
         header = self.header | dict(
-            supernet_checksum=checksum(self.whole_evaluator.model.state_dict())
+            supernet_checksum=checksum(evaluator.model.state_dict()), data=data
         )
         history = History(None, self.backbone.space, header)
         message: list[Any] = [None, None, None]
@@ -417,7 +425,7 @@ def limited_searcher(
     costs: CostTable,
     latency: Latency | None,
     searcher: dict,
-    constraints: dict | None = None,
+    constraints: Limits | None = None,
     seed: int = 0,
     num_archs: int = NUM_ARCHS,
 ) -> tuple[Constraints, Searcher]:

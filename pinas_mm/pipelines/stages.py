@@ -13,6 +13,7 @@ from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
 from ..engine.latest_checkpoint import last_checkpoint
+from ..engine.run_data import data_of, without_roots
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..folder_lock import LOCK, held
@@ -33,7 +34,8 @@ def run_once(
     """Runs a stage, unless ``stage.json`` in its folder has its result.
 
     Args:
-        config: The stage's config. It is kept beside the result.
+        config: The stage's config. It is kept beside the result, with what its data are
+            (:func:`~pinas_mm.engine.run_data.data_of`).
         folder: The stage's own folder.
         inputs: Paths of what earlier stages wrote, by dotted key of the config that is run. They
             are not part of the config that is kept and compared: a work dir may be moved.
@@ -44,10 +46,10 @@ def run_once(
         The result, of this run or of the one before.
 
     Raises:
-        InputError: The folder has the stage of another config, and the message names the keys that
-            differ, with both values; or files of another run. A stage that failed before it had
-            anything to keep does not count: its config may be corrected. Or another process writes
-            the folder.
+        InputError: The folder has the stage of another config or of other data, and the message
+            names the keys that differ, with both values; or files of another run. A stage that
+            failed before it had anything to keep does not count: its config may be corrected. Or
+            another process writes the folder.
     """
     with held(folder):
         return _run_once(config, folder, run, inputs or {})
@@ -58,8 +60,10 @@ def _run_once(
 ) -> dict[str, Any]:
     path = folder / STAGE
     scope = config.get('default_scope')
-    wanted = plain_settings(with_type_names(config.to_dict(), scope))
+    wanted = plain_settings(without_roots(with_type_names(config.to_dict(), scope), config))
     wanted.pop('work_dir', None)
+    data: list[Any] = [data_of(config) if is_main_process() else None]
+    broadcast_object_list(data)
     found = json.loads(path.read_text()) if path.exists() else None
     foreign = found is None and any(each.name != LOCK for each in folder.iterdir())
     kept = any((folder / name).exists() for name in KEPT) or bool(last_checkpoint(folder))
@@ -69,19 +73,27 @@ def _run_once(
             f'{folder}: has files, but no {STAGE} that says how they were made; choose another '
             '--work-dir'
         )
-    if found is not None:
-        changes = changed_settings(found['config'], wanted)
-        if changes and (kept or 'result' in found):
+    if found is not None and (kept or 'result' in found):
+        if changes := changed_settings(found['config'], wanted):
             raise InputError(
                 f'{folder}: made with another config: {changes}; choose another --work-dir'
             )
-        if 'result' in found:
-            return found['result']
-    _write(path, dict(config=wanted))
+        # Data that are gone cannot be compared; what needs them will say so.
+        both = data[0].keys() & found.get('data', {})
+        if changes := changed_settings(
+            {key: found['data'][key] for key in both}, {key: data[0][key] for key in both}
+        ):
+            raise InputError(
+                f'{folder}: its data changed since it began: {changes}; put them back, or choose '
+                f'another --work-dir'
+            )
+    if found is not None and 'result' in found:
+        return found['result']
+    _write(path, dict(config=wanted, data=data[0]))
     config = copy.deepcopy(config)
     config.merge_from_dict(inputs)
     result = [run(into_folder(config, folder, resume=found is not None))]
-    _write(path, dict(config=wanted, result=result[0]))
+    _write(path, dict(config=wanted, data=data[0], result=result[0]))
     broadcast_object_list(result)  # seconds differ between ranks
     return result[0]
 

@@ -21,6 +21,7 @@ from mmengine.registry import DATASETS
 from ..child_processes import end_with_parent
 from ..costs import Constraints, measure_costs
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
+from ..engine.run_data import data_of, without_roots
 from ..engine.runner import build_runner
 from ..errors import InputError
 from ..fileio import write_atomic
@@ -199,11 +200,12 @@ class TruthFile:
 
     def __init__(self, path: str | os.PathLike, config: Config, settings: dict[str, Any]) -> None:
         self.path, self.space = Path(path), space_of(config)
-        meta = self.path.with_suffix('.meta.json')
+        self.meta = meta = self.path.with_suffix('.meta.json')
         settings = {
             key: value for key, value in config.to_dict().items() if key not in INCIDENTAL
         } | settings
-        settings = plain_settings(with_type_names(settings, config.get('default_scope')))
+        settings = without_roots(with_type_names(settings, config.get('default_scope')), config)
+        self.settings = plain_settings(settings | dict(data=data_of(config)))
         self.trainings: dict[Arch, list[float]] = {}
         if self.path.exists():
             if not meta.exists():
@@ -217,7 +219,7 @@ class TruthFile:
                 raise InputError(
                     f'{meta}: does not say how {self.path} was made: {error}'
                 ) from error
-            if changes := changed_settings(found, settings):
+            if changes := changed_settings(found, self.settings):
                 raise InputError(
                     f'{self.path}: made with other settings: {changes}; choose another --out'
                 )
@@ -225,8 +227,6 @@ class TruthFile:
             self.trainings = {
                 arch: list(accuracies) for arch, accuracies in table.trainings.items()
             }
-        else:  # without a finished training there is nothing to keep: the settings may change
-            write_atomic(meta, lambda file: file.write(json.dumps(settings, indent=1).encode()))
 
     def left(self, archs: Sequence[Arch], repeats: int) -> list[Training]:
         """The trainings that are not in the table, first repeats first."""
@@ -238,7 +238,12 @@ class TruthFile:
         ]
 
     def add(self, arch: Arch, accuracy: float) -> None:
-        """Adds a training, and writes the table beside the old one before it takes its place."""
+        """Adds a training, and writes the table beside the old one before it takes its place. What
+        it is of is written with the first training, so that a command that trains none binds
+        nothing."""
+        if not self.trainings:
+            text = json.dumps(self.settings, indent=1)
+            write_atomic(self.meta, lambda file: file.write(text.encode()))
         self.trainings.setdefault(arch, []).append(accuracy)
         TruthTable(self.space, self.trainings, str(self.path)).write(self.path)
 

@@ -522,7 +522,7 @@ def test_a_supernet_that_does_not_fit_is_named_before_anything_else(
     elif kind != 'missing':
         tensors = dict(head='head.fc.weight', space='backbone.layers.0.0.conv1.weight')
         save_checkpoint('no.pth', {tensors[kind]: torch.zeros(1)}, {})
-    config.test_dataloader.dataset.split = 'tset'  # wrong too, and found later
+    config.test_dataloader.dataset.indices = 'many'  # wrong too, and found later
     with pytest.raises(InputError) as error:
         adapt(config, 'no.pth', source_arch='22')
     assert expected in str(error.value) and not (tmp_path / 'adapt').exists()
@@ -531,7 +531,7 @@ def test_a_supernet_that_does_not_fit_is_named_before_anything_else(
 @pytest.mark.parametrize('stage', ['supernet_stage', 'subnet_stage'])
 def test_a_loader_that_a_stage_makes_impossible_is_named(config, stage):
     config[stage].train_dataloader = dict(persistent_workers=True)
-    with pytest.raises(InputError, match='^train_dataloader.persistent_workers=True'):
+    with pytest.raises(InputError, match=f'^{stage}.train_dataloader.persistent_workers=True'):
         check_adaptation_config(config)
 
 

@@ -347,7 +347,7 @@ def test_detectors_and_segmentors_learn_too(scope):
         ),
         (
             dict(second_stage=dict(train_dataloader=dict(prefetch_factor=2))),
-            '^train_dataloader.prefetch_factor=2: expected train_dataloader.num_workers of at le',
+            '^second_stage.train_dataloader.prefetch_factor=2: expected ',
         ),
     ],
 )

@@ -264,7 +264,7 @@ def tool(monkeypatch, capsys, tmp_path):
                 '--cfg-options',
                 'search_loop.searcher.type=anealing',
             ],
-            "unknown type 'anealing'",
+            "search_loop.searcher.type='anealing': no such searcher",
         ),
         (
             [
