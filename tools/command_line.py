@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 # The functions that build objects from configs: all of the first module, and those of the second
 # that are called so (a Runner builds loaders and loops without a type by itself).
 REGISTRY = 'mmengine.registry.build_functions'
+# Characters of an option's value that a message shows.
+LONGEST = 60
 RUNNER, BUILDER = 'mmengine.runner.runner', 'build_'
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -229,12 +231,41 @@ class KeyValues(argparse.Action):
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), *values])
 
 
-def non_negative(text: str) -> int:
-    """The type of an option such as ``--seed``, for
-    :meth:`argparse.ArgumentParser.add_argument`."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'{text!r}, expected a whole number of at least 0')
-    return int(text)
+def whole_number(least: int, most: int = 2**53) -> Callable[[str], int]:
+    """The type of an option, for :meth:`argparse.ArgumentParser.add_argument`: a whole number in a
+    range."""
+
+    def read(text: str) -> int:
+        # 20 digits are above any `most`, and Python reads no more than 4,300.
+        if re.fullmatch(r'[0-9]{1,20}', text) and least <= int(text) <= most:
+            return int(text)
+        shown = text if len(text) <= LONGEST else f'{text[:LONGEST]}...'
+        upper = f' and at most {most}' if most < 2**53 else ''
+        raise argparse.ArgumentTypeError(
+            f'{shown!r}, expected a whole number of at least {least}{upper}'
+        )
+
+    return read
+
+
+# NumPy takes no more.
+seed = whole_number(0, 2**32 - 1)
+
+
+def check_files(*paths: str | os.PathLike[str] | None) -> None:
+    """Whether files are there, before anything is built or written. One that is at a URL is seen
+    when it is read.
+
+    Raises:
+        InputError: One is missing, or a folder.
+    """
+    from pinas_mm.errors import InputError
+
+    for path in paths:
+        if path is None or '://' in str(path) or Path(path).is_file():
+            continue
+        what = 'a folder, expected a file' if Path(path).is_dir() else 'no such file'
+        raise InputError(f'{path}: {what}')
 
 
 def read_config(args: argparse.Namespace) -> 'Config':

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from command_line import add_overrides, plain_parser, run_tool
+from command_line import add_overrides, check_files, plain_parser, run_tool, whole_number
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -52,11 +52,14 @@ def main() -> None:
         '--parts', nargs='+', choices=PARTS, help='default: both with --config, else the backbone'
     )
     options.add_argument(
-        '--out-indices', type=int, nargs='+', help='stages the backbone returns (default: all)'
+        '--out-indices',
+        type=whole_number(0),
+        nargs='+',
+        help='stages the backbone returns (default: all)',
     )
     options.add_argument(
         '--input-size',
-        type=int,
+        type=whole_number(2),
         default=224,
         help='image size around which programs are compared (default: 224)',
     )
@@ -83,6 +86,7 @@ def main() -> None:
     config = load_config(args.config, option_values(args.cfg_options)) if args.config else None
     subnet = SubnetFile.read(args.subnet)
     checkpoint = args.checkpoint or Path(args.subnet).with_suffix('.pth')
+    check_files(checkpoint)
     out = Path(args.out or Path(args.subnet).parent / 'export')
     hold(out)
     warnings.filterwarnings('ignore', module='torch|onnx|copyreg')
@@ -166,10 +170,7 @@ def export(
     )
     backbone = model.classifier.backbone if part == 'classifier' else model
     with torch.no_grad():
-        if (
-            size < 2
-            or min(backbone(torch.zeros(1, backbone.in_channels, size, size))[-1].shape[-2:]) < 2
-        ):
+        if min(backbone(torch.zeros(1, backbone.in_channels, size, size))[-1].shape[-2:]) < 2:
             raise InputError(
                 f'--input-size {size}: the last feature map is smaller than 2 x 2; choose a '
                 f'larger one'

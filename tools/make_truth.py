@@ -21,7 +21,7 @@ from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
-from command_line import KeyValues, non_negative, parser, read_config, run_tool
+from command_line import KeyValues, parser, read_config, run_tool, seed, whole_number
 
 
 def main() -> None:
@@ -29,15 +29,17 @@ def main() -> None:
     options.add_argument(
         '--out', required=True, help='the table; <name>.meta.json beside it says how it was made'
     )
-    options.add_argument('--archs', type=int, default=40, help='archs to train (default: 40)')
+    options.add_argument(
+        '--archs', type=whole_number(1), default=40, help='archs to train (default: 40)'
+    )
     options.add_argument(
         '--repeats',
-        type=int,
+        type=whole_number(1),
         default=2,
         help='trainings of each, with other seeds; two tell the ceiling (default: 2)',
     )
     options.add_argument(
-        '--seed', type=non_negative, default=0, help='seed of the draw and of the trainings'
+        '--seed', type=seed, default=0, help='seed of the draw and of the trainings'
     )
     options.add_argument(
         '--constraints',
@@ -48,7 +50,7 @@ def main() -> None:
     )
     options.add_argument(
         '--input-size',
-        type=int,
+        type=whole_number(1),
         help='side of the images in pixels, which --constraints are counted at',
     )
     options.add_argument(
@@ -58,12 +60,13 @@ def main() -> None:
     )
     options.add_argument(
         '--jobs',
-        type=int,
+        type=whole_number(1),
         default=1,
         help='processes that train at a time, sharing the CPU threads (default: 1)',
     )
     args = options.parse_args()
 
+    from pinas_mm.costs import Limits
     from pinas_mm.engine.config import option_values
     from pinas_mm.errors import InputError
     from pinas_mm.folder_lock import hold
@@ -75,14 +78,10 @@ def main() -> None:
         train_all,
     )
     from pinas_mm.ranking.ranking import tau_between_trainings
+    from pinas_mm.schema import check
     from pinas_mm.search.searchers import build_searcher
 
-    if min(args.archs, args.repeats, args.jobs) < 1:
-        raise InputError(
-            f'--archs {args.archs} --repeats {args.repeats} --jobs {args.jobs}: expected at least '
-            f'1 of each'
-        )
-    constraints = option_values(args.constraints)
+    constraints = check(Limits, option_values(args.constraints), key='--constraints')
     if constraints and not args.input_size:
         raise InputError(
             f'--constraints {constraints}: --input-size is needed, which costs depend on'
@@ -97,12 +96,12 @@ def main() -> None:
     hold(out.parent, out.name)
     hold(config.work_dir)  # where the trainings log
     space = space_of(config)
+    feasible = constraints_of(config, constraints, args.input_size) if constraints else None
     table = TruthFile(
         args.out,
         config,
         dict(seed=args.seed, score=args.score, constraints=constraints, input_size=args.input_size),
     )
-    feasible = constraints_of(config, constraints, args.input_size) if constraints else None
     archs = build_searcher(dict(type='random'), space, feasible, args.seed).ask(args.archs)
     if len(archs) < args.archs:
         print(

@@ -77,7 +77,7 @@ def drop_inherited(config: Config, overrides: Mapping[str, Any]) -> None:
         config: A config file's, with overrides; changed in place.
         overrides: What was merged into the file's own config.
     """
-    searcher: dict[str, Any] = (config.get('search_loop') or {}).get('searcher') or {}
+    searcher = _searcher(config)
     unknown = unknown_arguments(searcher)
     if not unknown:
         return
@@ -85,7 +85,7 @@ def drop_inherited(config: Config, overrides: Mapping[str, Any]) -> None:
     written += [Config.fromfile(path) for path in _bases(config.filename)]
     dropped: dict[str, tuple[Any, Any]] = {}
     for before in written:
-        theirs: dict[str, Any] = (before.get('search_loop') or {}).get('searcher') or {}
+        theirs = _searcher(before)
         if 'type' in theirs and searcher_name(theirs['type']) != searcher_name(searcher['type']):
             dropped |= {
                 key: (value, theirs['type'])
@@ -99,6 +99,13 @@ def drop_inherited(config: Config, overrides: Mapping[str, Any]) -> None:
             f'search_loop.searcher is of type {searcher["type"]!r} and does not take over '
             + ', '.join(f'{key}={value!r} of {kind!r}' for key, (value, kind) in dropped.items())
         )
+
+
+def _searcher(config: Config) -> dict[str, Any]:
+    """``search_loop.searcher`` of a config; empty where it has none, or something else."""
+    loop = config.get('search_loop')
+    searcher = loop.get('searcher') if isinstance(loop, Mapping) else None
+    return searcher if isinstance(searcher, dict) else {}
 
 
 def _is_inherited(key: str, config: Config, overrides: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
-from mmengine.fileio import LocalBackend, get_file_backend
+from mmengine.fileio import FileClient, HardDiskBackend, LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
@@ -20,6 +20,7 @@ from ..checkpoint import (
     finite_tensors,
     load_checkpoint,
     only_plain_tensors,
+    require_shared_tensor,
     write_checkpoint,
 )
 from ..errors import InputError
@@ -35,7 +36,7 @@ from .hooks.label_range_hook import LabelRangeHook
 from .hooks.same_data_hook import SameDataHook
 from .latest_checkpoint import TEMPLATES, latest_readable
 from .loaders import build_loader
-from .settings_check import check_phases, check_settings
+from .settings_check import check_load_from, check_phases, check_settings
 
 
 class SafeRunner(Runner):
@@ -106,8 +107,8 @@ class SafeRunner(Runner):
         read: the file may be another one at a second look.
 
         Raises:
-            InputError: The file is not a checkpoint of plain tensors, or one that the model takes
-                is not finite.
+            InputError: The file is not a checkpoint of plain tensors; one that the model takes is
+                not finite; or not one is of the model: mmengine would train from random weights.
         """
         found, self._latest = self._latest, None
         read = found[1] if found and found[0] == filename else load_checkpoint(filename)
@@ -119,6 +120,7 @@ class SafeRunner(Runner):
             )
         with already_read(read):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        require_shared_tensor(unwrapped(self.model), checkpoint['state_dict'], filename)
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
 
@@ -140,9 +142,12 @@ def save_whole(
 ) -> None:
     """mmengine's ``save_checkpoint``, except that a file on a disk is written as a whole. A remote
     storage writes whole objects."""
-    if file_client_args is None and isinstance(
-        get_file_backend(filename, backend_args=backend_args), LocalBackend
-    ):
+    backend = (
+        get_file_backend(filename, backend_args=backend_args)
+        if file_client_args is None
+        else FileClient.infer_client(file_client_args, filename).client
+    )
+    if type(backend) in (LocalBackend, HardDiskBackend):
         write_checkpoint(filename, checkpoint)
     else:
         save_checkpoint(checkpoint, filename, file_client_args, backend_args)
@@ -177,6 +182,7 @@ def build_runner(config: Config) -> SafeRunner:
     check_settings(config)
     check_phases(config)
     init_ranks(config)
+    check_load_from(config)
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())

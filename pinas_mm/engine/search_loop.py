@@ -425,7 +425,7 @@ def limited_searcher(
     costs: CostTable,
     latency: Latency | None,
     searcher: dict,
-    constraints: dict | None = None,
+    constraints: Limits | None = None,
     seed: int = 0,
     num_archs: int = NUM_ARCHS,
 ) -> tuple[Constraints, Searcher]:

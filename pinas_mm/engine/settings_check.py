@@ -4,7 +4,8 @@ import copy
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal, cast
 
 import mmengine.registry as roots
 from mmengine.config import Config
@@ -293,7 +294,7 @@ def check_launcher(launcher: Any) -> None:
     Raises:
         InputError: It has not: the environment lacks what it tells its ranks.
     """
-    check(Literal['none', 'pytorch', 'slurm', 'mpi'], launcher, key='launcher')
+    check(cast(Any, Literal['none', 'pytorch', 'slurm', 'mpi']), launcher, key='launcher')
     needed, command = LAUNCHERS.get(launcher, ((), ''))
     missing = [name for name in needed if name not in os.environ]
     if missing and not is_distributed():
@@ -320,6 +321,17 @@ def check_phases(config: Config) -> None:
             )
 
 
+def check_load_from(config: Config) -> None:
+    """Whether a local file that a config loads is there.
+
+    Raises:
+        InputError: It is not.
+    """
+    path = config.get('load_from')
+    if path and '://' not in str(path) and not Path(path).expanduser().is_file():
+        raise InputError(f'load_from={path}: no such file, expected a checkpoint of the model')
+
+
 def _check_config(config: Config, stage: str = '') -> None:
     """Checks a config. ``stage`` is what was merged into it, for the message."""
     settings = config.to_dict()
@@ -331,7 +343,8 @@ def _check_config(config: Config, stage: str = '') -> None:
                 _check_kind(settings[key], key)
                 _check(settings[key], key, place, settings.get('default_scope'))
     except InputError as error:
-        raise InputError(f'{stage}: {error}' if stage else str(error)) from error
+        # The config alone has passed.
+        raise InputError(f'{stage}.{error}' if stage else str(error)) from error
 
 
 def _check(value: Any, key: str, place: Place, scope: str | None) -> None:
@@ -346,23 +359,29 @@ def _check(value: Any, key: str, place: Place, scope: str | None) -> None:
         place = Place(roots.EVALUATOR, default=lambda settings: 'Evaluator')
         place.inside['metrics'] = METRIC
     elif place is OPTIM_WRAPPER and 'optimizer' not in value:  # one by name for each optimiser
-        place = Place(inside={'': OPTIM_WRAPPER})
+        place = Place(taken=place.taken, inside={'': place})
     elif place is SCHEDULER and 'type' not in value:  # the same
-        place = Place(inside={'': SCHEDULER})
+        place = Place(inside={'': place})
     if place.schema is not None:
         check(place.schema, value, key=key)
     if place.registry is not None or place.find is not None or 'type' in value:
         _check_arguments(value, key, place, scope)
     for name, each in value.items():
+        if name in place.taken:
+            continue
         ends = (inner for end, inner in place.inside.items() if str(name).endswith(end))
         inner = next(ends, OTHER)
-        if inner.registry is not None and place.registry is None:
+        if inner.registry is not None and (place.registry is None or place is OPTIM_WRAPPER):
             _check_kind(each, f'{key}.{name}')
         _check(each, f'{key}.{name}', inner, scope)
 
 
 def _check_kind(value: Any, key: str) -> None:
-    """Whether a setting that something is built from is no plain number or text."""
+    """Whether a setting that something is built from is no plain number or text, or a list of
+    them."""
+    if isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            _check_kind(each, f'{key}.{number}')
     if isinstance(value, str | int | float):
         raise InputError(f'{key}={shown(value)}: expected a dict, such as dict(type=...)')
 
@@ -371,13 +390,20 @@ def _check_arguments(value: Mapping[str, Any], key: str, place: Place, scope: st
     kind = value.get('type') or (place.default and place.default(value))
     if place.is_open and kind is None:
         return
+    member: Callable[..., Any] | None
     if place.find is not None:
-        check_arguments(place.find(kind), value, key, place.given)
+        try:
+            member = place.find(kind)
+        except InputError as error:  # names its own key
+            raise InputError(f'{key.rpartition(".")[0]}.{error}') from error
+        check_arguments(member, value, key, place.given)
         return
     if place.registry is None:
         member = own_member(kind)
     else:
         member = member_of(kind, place.registry, scope)
+        if kind is None:
+            raise InputError(f'{key}.type is missing, expected a {place.registry.name}')
         if member is None:
             close = close_names(kind, place.registry, scope)
             raise InputError(

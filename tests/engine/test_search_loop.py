@@ -420,10 +420,10 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
     [
         (
             dict(searcher=dict(type='anealing')),
-            r"unknown type 'anealing', expected one of \['evolution', 'nsga2', 'partition_tree', "
-            r"'random'",
+            r"searcher.type='anealing': no such searcher, expected one of \['evolution', 'nsga2', "
+            r"'partition_tree', 'random'",
         ),
-        (dict(searcher=dict()), 'unknown type None'),
+        (dict(searcher=dict()), 'searcher.type=None: no such searcher'),
         (
             dict(searcher=dict(type='evolution', populaton=4)),
             r"searcher 'evolution': unknown .*\['populaton'\], expected some of .*population",

@@ -52,11 +52,10 @@ class DSNASHook(TrainingTimeHook):
     def __init__(
         self, search: Count, warm_up: WholeNumber = 0, keep_momentum: bool = False
     ) -> None:
-        if not 0 <= warm_up < search:
+        if warm_up >= search:
             raise InputError(
-                f'warm_up={warm_up} of DSNASHook: expected at least 0 and less than '
-                f'search={search}: no time would be left '
-                'for the logits to move'
+                f'warm_up={warm_up} of DSNASHook: expected less than '
+                f'search={search}: no time would be left for the logits to move'
             )
         self.search = search
         self.warm_up = warm_up

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ...errors import InputError
-from ...schema import arguments, check_arguments
+from ...schema import arguments, check_arguments, shown
 from ...spaces import SearchSpace
 from .base import NUM_ARCHS, Feasible, Searcher
 
@@ -65,7 +65,7 @@ def get_searcher(searcher: str | type[Searcher]) -> type[Searcher]:
     elif isinstance(searcher, str):
         found = SEARCHERS.get(searcher)
     if not (isinstance(found, type) and issubclass(found, Searcher)):
-        raise InputError(f'searcher: unknown type {searcher!r}, {expected}')
+        raise InputError(f'searcher.type={shown(searcher)}: no such searcher, {expected}')
     return found
 
 
