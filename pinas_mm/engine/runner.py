@@ -25,6 +25,7 @@ from ..checkpoint import (
 )
 from ..errors import InputError
 from ..fileio import text_written_atomic
+from ..lost_ranks import watch_ranks
 from ..models.backbones import pretrained_files
 from ..models.channels import check_channels
 from ..private_api import already_read, resumes_latest, trainings_write_with
@@ -154,9 +155,12 @@ def save_whole(
 
 def init_ranks(config: Config) -> None:
     """Starts the ranks that a config's launcher asks for, before its first Runner would: they look
-    at files together."""
+    at files together. One that hangs is named after ``env_cfg.dist_cfg.timeout`` seconds
+    (:mod:`pinas_mm.lost_ranks`)."""
+    settings = config.get('env_cfg', {}).get('dist_cfg', {})
     if config.get('launcher', 'none') != 'none' and not is_distributed():
-        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
+        init_dist(config.launcher, **settings)
+    watch_ranks(settings.get('timeout'))
 
 
 def build_runner(config: Config) -> SafeRunner:
@@ -177,6 +181,7 @@ def build_runner(config: Config) -> SafeRunner:
     """
     check_settings(config)
     check_phases(config)
+    init_ranks(config)
     check_load_from(config)
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
