@@ -20,6 +20,7 @@ from ..models.channels import check_channels
 from ..private_api import already_read
 from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
+from .hooks.finite_weights_hook import FiniteWeightsHook
 from .hooks.label_range_hook import LabelRangeHook
 from .loader_settings import check_loaders
 from .loaders import build_loader
@@ -95,7 +96,8 @@ def build_runner(config: Config) -> SafeRunner:
     channels-last map is silently wrong). ``channels_last = False`` (or True) in a config decides.
 
     What the config leaves to its data is filled in (:func:`~.data_settings.fill_in_from_data`), and
-    labels are compared with the head before training (:class:`LabelRangeHook`).
+    labels are compared with the head before training (:class:`LabelRangeHook`). A training whose
+    weights are not finite any more ends (:class:`FiniteWeightsHook`).
 
     Raises:
         InputError: A loader cannot be built, a neck or head does not take the backbone's channels,
@@ -106,6 +108,7 @@ def build_runner(config: Config) -> SafeRunner:
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())
+    runner.register_hook(FiniteWeightsHook())
     check_channels(runner.model)
     on_gpu = torch.cuda.is_available()
     operators = sorted(
