@@ -1,6 +1,7 @@
 """Checkpoints without code execution: every one is opened with
 ``torch.load(weights_only=True)``."""
 
+import io
 import os
 import re
 import traceback
@@ -24,7 +25,7 @@ NOT_LOADABLE = 'not loadable as a checkpoint of plain tensors'
 FORCED = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
 if os.environ.get(FORCED):
     torch.serialization.add_safe_globals(SAFE_GLOBALS)
-    torch.sparse.check_sparse_tensor_invariants.enable()
+    pass
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
@@ -90,6 +91,8 @@ def refusal(error: BaseException) -> str:
         return f'it names the module {found[1]}, which could run code'
     if found := re.search(r'WeightsUnpickler error: (.*)', text):
         return 'not a PyTorch file' if 'Please file an issue' in found[1] else found[1].strip()
+    if isinstance(error, EOFError):
+        return 'it ends too early'
     return next(iter(text.splitlines()), type(error).__name__)
 
 
@@ -136,9 +139,41 @@ def pickled_data() -> Iterator[None]:
 def save_checkpoint(
     path: str | os.PathLike, state_dict: dict[str, torch.Tensor], meta: dict[str, Any]
 ) -> None:
-    """Writes ``{'meta': ..., 'state_dict': ...}`` beside ``path``, then renames it into place."""
+    """Writes ``{'meta': ..., 'state_dict': ...}``, see :func:`write_checkpoint`."""
     state = OrderedDict((key, value.detach().cpu().clone()) for key, value in state_dict.items())
-    write_atomic(path, lambda file: torch.save({'meta': meta, 'state_dict': state}, file))
+    write_checkpoint(path, {'meta': meta, 'state_dict': state})
+
+
+def write_checkpoint(path: str | os.PathLike, checkpoint: dict[str, Any]) -> None:
+    """Writes a checkpoint as a whole (:func:`~pinas_mm.fileio.write_atomic`)."""
+    # In memory first: where a write to its file fails, torch raises an error of its own or aborts
+    # the process.
+    data = io.BytesIO()
+    torch.save(checkpoint, data)
+    write_atomic(path, lambda file: file.write(data.getbuffer()))
+
+
+def require_shared_tensor(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Whether a state dict has any tensor of a model, by name and shape.
+
+    Args:
+        model: The model.
+        state: The state dict.
+        source: Where it is from, for the message.
+
+    Raises:
+        InputError: It has none; the message has a name of each.
+    """
+    own = {key: value.shape for key, value in model.state_dict().items()}
+    shared = (
+        key for key, value in state.items() if own.get(key.removeprefix('module.')) == value.shape
+    )
+    if own and next(shared, None) is None:
+        raise InputError(
+            f'{source}: no tensor of it is of this {type(model).__name__}: it has '
+            f'{next(iter(state), "none")}, the model {next(iter(own))}: expected a checkpoint of '
+            'this model'
+        )
 
 
 def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> set[str]:

@@ -8,7 +8,7 @@ import copy
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -37,6 +37,8 @@ from .race import Race
 if TYPE_CHECKING:
     from mmengine.runner import Runner
 
+# What archs may run in, besides full precision.
+Autocast = Literal['bfloat16', 'float16']
 # Enough for metrics that need several samples or classes.
 FEW = 64
 # What metrics may keep beside a supernet on a machine of 4 GB. The boxes that 8 archs find in the
@@ -343,7 +345,7 @@ def build_arch_evaluator(
     calibration: DataLoader,
     loader: DataLoader,
     evaluator: Any,
-    autocast: str | None = None,
+    autocast: Autocast | None = None,
     **kwargs: Any,
 ) -> ArchEvaluator:
     """An :class:`ArchEvaluator` of the runner's model.
@@ -355,9 +357,6 @@ def build_arch_evaluator(
         evaluator: Evaluator config: one metric or a list of them.
         autocast: ``'bfloat16'`` or ``'float16'``; None for full precision.
         kwargs: Further arguments of :class:`ArchEvaluator`.
-
-    Raises:
-        InputError: Another dtype.
     """
     return ArchEvaluator(
         runner.model,
@@ -369,12 +368,6 @@ def build_arch_evaluator(
     )
 
 
-def autocast_dtype(name: str | None) -> torch.dtype | None:
-    """The dtype that a config's ``autocast`` names.
-
-    Raises:
-        InputError: Another one than ``'bfloat16'``, ``'float16'`` or None.
-    """
-    if name not in (None, 'bfloat16', 'float16'):
-        raise InputError(f"autocast={name!r}, expected 'bfloat16', 'float16' or None")
+def autocast_dtype(name: Autocast | None) -> torch.dtype | None:
+    """The dtype that a config's ``autocast`` names."""
     return None if name is None else getattr(torch, name)

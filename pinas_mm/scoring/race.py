@@ -3,15 +3,17 @@ Maron and Moore, NeurIPS 1993)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmpretrain.evaluation import Accuracy
+from pydantic import Field
 from scipy.stats import norm
 
 from ..errors import InputError, TooFewSamplesError
+from ..schema import Count, Expected
 from ..spaces import Arch
 from .arch_metrics import ArchMetrics, as_number, compute, named
 
@@ -39,15 +41,10 @@ class Race:
     """
 
     score: str
-    top_k: int = 10
-    confidence: float = 0.95
-
-    def __post_init__(self) -> None:
-        if self.top_k < 1 or not 0 < self.confidence < 1:
-            raise InputError(
-                f'Race: top_k={self.top_k} and confidence={self.confidence}, expected at least 1 '
-                f'and a probability'
-            )
+    top_k: Count = 10
+    confidence: Annotated[
+        float, Field(gt=0, lt=1), Expected('a probability above 0 and below 1', '0.95')
+    ] = 0.95
 
     def start(self, archs: Iterable[Arch], num_batches: int) -> 'Standing':
         """A new race between ``archs`` over so many batches."""
