@@ -146,8 +146,14 @@ def scalar(dtype: Any, data: Any) -> np.generic:
     return np.frombuffer(data, dtype.dtype)[0]
 
 
-def no_bytes() -> bytes:
-    """What pickle writes for the bytes of an empty array."""
+def no_bytes(*arguments: Any) -> bytes:
+    """What pickle writes for the bytes of an empty array.
+
+    Raises:
+        UnpicklingError: With arguments it would be others.
+    """
+    if arguments:
+        raise refused('a call of bytes')
     return b''
 
 

@@ -7,9 +7,10 @@ import difflib
 import functools
 import inspect
 import operator
+import re
 import reprlib
 import typing
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from types import UnionType
@@ -51,7 +52,9 @@ class Expected:
     def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def check(value: Any, inner: Callable[[Any], Any]) -> Any:
             try:
-                return inner(value)
+                found = inner(value)
+                # A whole number stays one: what is written again is then the same text.
+                return value if isinstance(value, int) else found
             except ValidationError as error:
                 raise PydanticCustomError(
                     'expected', '{text}', dict(text=f'{self.text}, such as {self.example}')
@@ -222,15 +225,37 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST else f'{text[: LONGEST - 3]}...'
 
 
+def dotted(keys: Iterable[Hashable]) -> str:
+    """Keys of mappings and lists within each other as a message shows them, such as
+    ``rows.0.arch``."""
+    text = '.'.join(
+        str(key) if isinstance(key, int) or _PLAIN_KEY.fullmatch(str(key)) else shown(key)
+        for key in keys
+    )
+    return text if len(text) <= LONGEST else f'{text[: LONGEST - 3]}...'
+
+
+# A key that a message shows without quotes.
+_PLAIN_KEY = re.compile(r'[\w./ -]{1,100}')
+
+
 class _Short(reprlib.Repr):
     """``repr`` that reads no more of a value than is shown: references of YAML make a value of a
     few lines grow without end."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.maxlevel = 4
-        self.maxdict = self.maxlist = self.maxtuple = self.maxset = 8
+        self.maxlevel = 3
+        self.maxdict = self.maxset = 8
+        self.maxlist = self.maxtuple = 24  # an arch
         self.maxstring = self.maxlong = self.maxother = LONGEST
+
+    def repr1(self, x: Any, level: int) -> str:
+        # By what it is, not by its name: mmengine's configs are dicts and lists of other names.
+        for kind in (dict, list, tuple, set):
+            if isinstance(x, kind) and type(x) is not kind:
+                return cast(str, getattr(self, f'repr_{kind.__name__}')(x, level))
+        return super().repr1(x, level)
 
     def repr_int(self, x: int, level: int) -> str:
         # Python refuses to write a number of more than 4,300 digits.
@@ -255,17 +280,41 @@ def _lists_for_tuples(kind: Any) -> Any:
     if origin in (Union, UnionType):
         return functools.reduce(operator.or_, parts)
     if origin is tuple or kind is tuple:
-        return _annotated((tuple.__class_getitem__(parts) if parts else tuple, Strict(False)))
+        inner = tuple.__class_getitem__(parts) if parts else tuple
+        return _annotated((inner, Strict(False), _FirstError()))
     if isinstance(kind, type) and is_dataclass(kind):
         return Annotated[_keys(kind), AfterValidator(lambda found: kind(**found))]
     if origin in (list, dict, Mapping, Sequence):
-        return origin[parts]
+        return _annotated((origin[parts], _FirstError()))
     if is_typeddict(kind):
         hints = typing.get_type_hints(kind, include_extras=True)
         keys = {name: _lists_for_tuples(hint) for name, hint in hints.items()}
         own = TypedDict(kind.__name__, keys, total=kind.__total__)  # type: ignore[misc]
         return with_config(getattr(kind, '__pydantic_config__', STRICT))(own)
     return kind
+
+
+# Keys that a mapping may have, see :class:`_FirstError`.
+_MOST_KEYS = 10_000
+
+
+@dataclass(frozen=True)
+class _FirstError:
+    """Stops at the first error of a list: pydantic collects all, at ten seconds for a million. A
+    mapping has no such switch, so its keys are limited."""
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(kind)
+        if schema['type'] in ('list', 'tuple'):
+            return cast(CoreSchema, {**schema, 'fail_fast': True})
+        return core_schema.no_info_before_validator_function(self.check, schema)
+
+    @staticmethod
+    def check(value: Any) -> Any:
+        if isinstance(value, Mapping) and len(value) > _MOST_KEYS:
+            text = f'a dict of at most {_MOST_KEYS:,} keys'
+            raise PydanticCustomError('expected', '{text}', dict(text=text))
+        return value
 
 
 def _keys(kind: type) -> Any:
@@ -280,7 +329,7 @@ def _keys(kind: type) -> Any:
         name: Required[_lists_for_tuples(hint)]
         if name in needed
         else NotRequired[_lists_for_tuples(hint)]
-        for name, hint in hints.items()
+        for name, hint in ((field.name, hints[field.name]) for field in fields(kind))
     }
     return with_config(STRICT)(TypedDict(kind.__name__, keys))  # type: ignore[operator]
 
@@ -289,16 +338,16 @@ def _message(error: ValidationError, value: Any, source: str, key: str) -> str:
     found = [(_path(value, detail), detail) for detail in error.errors()]
     path = max((path for path, _ in found), key=len)  # of a union, the part that fits best
     details = [detail for other, detail in found if other == path]
-    dotted = '.'.join(map(str, filter(lambda part: part != '', (key, *path))))
+    where = _joined(key, path)
     before = f'{source}: ' if source else ''
     detail = details[0]
     if detail['type'] == 'missing':
-        return f'{before}{_joined(dotted, detail["loc"][-1])} is missing, expected a value'
+        return f'{before}{_joined(key, (*path, detail["loc"][-1]))} is missing, expected a value'
     if detail['type'] in ('extra_forbidden', 'unexpected_keyword_argument'):
-        return f'{before}{dotted}: unknown key'
+        return f'{before}{where}: unknown key'
     expected = ' or '.join(dict.fromkeys(map(_expected, details)))
     shown_value = shown(detail['input'])
-    return f'{before}{dotted + "=" if dotted else ""}{shown_value}: expected {expected}'
+    return f'{before}{where + "=" if where else ""}{shown_value}: expected {expected}'
 
 
 def _path(value: Any, detail: ErrorDetails) -> tuple[str | int, ...]:
@@ -326,15 +375,18 @@ _WORDS = {
     'list_type': 'a list, such as [1, 2]',
     'tuple_type': 'a list, such as [1, 2]',
     'none_required': 'None',
+    'invalid_key': "text as key, such as 'a'",
 }
 
 
 def _expected(detail: ErrorDetails) -> str:
+    if detail['loc'] and detail['loc'][-1] == '[key]':
+        return _WORDS['invalid_key']
     return _WORDS.get(detail['type'], detail['msg'].removeprefix('Input should be '))
 
 
-def _joined(dotted: str, name: Any) -> str:
-    return f'{dotted}.{name}' if dotted else str(name)
+def _joined(key: str, path: tuple[str | int, ...]) -> str:
+    return f'{key}.{dotted(path)}' if key and path else key or dotted(path)
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

@@ -58,6 +58,39 @@ def test_what_would_run_code_is_refused(tmp_path, place, legacy):
     assert (tmp_path / 'hacked').exists(), 'this checkpoint does run code where it is allowed to'
 
 
+SPARSE = torch.sparse_coo_tensor([[0, 1]], torch.ones(2), (2,))
+KINDS = dict(
+    sparse=SPARSE,
+    nested=torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]),
+    quantised=torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+    without_values=torch.empty(2, device='meta'),
+)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_tensors_of_other_kinds_are_named(tmp_path, kind):
+    path = tmp_path / 'net.pth'
+    torch.save(dict(state_dict={'a.weight': torch.ones(2), 'b.weight': KINDS[kind]}), path)
+    with pytest.raises(InputError, match=r'net.pth: b.weight is sparse, nested, quantised or with'):
+        load_checkpoint(path)
+
+
+def test_indices_of_a_sparse_tensor_that_point_outside_are_refused(tmp_path):
+    path, sparse = tmp_path / 'net.pth', SPARSE.clone()
+    torch.save(dict(state_dict={}, sparse=sparse), path)
+    assert torch.equal(load_checkpoint(path)['sparse'].to_dense(), torch.ones(2))
+    sparse._indices()[0, 1] = 10**6
+    torch.save(dict(state_dict={}, sparse=sparse), path)
+    with pytest.raises(InputError, match='net.pth: not loadable .*size is inconsistent'):
+        load_checkpoint(path)
+
+
+def test_keys_of_a_state_dict_are_text(tmp_path):
+    torch.save({1: torch.ones(1)}, tmp_path / 'net.pth')
+    with pytest.raises(InputError, match='its state_dict is not a dict of tensors'):
+        load_checkpoint(tmp_path / 'net.pth')
+
+
 class TinyModel(BaseModel):
     def __init__(self):
         super().__init__()

@@ -1,5 +1,6 @@
 """Typed schemas: what fits passes, and the message names key, value, expectation and a value."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -136,9 +137,47 @@ def test_arguments_that_fit():
         check_arguments(Derived, dict(lr=1), 'hook', given=['lr'])
 
 
+def test_a_whole_number_stays_one():
+    found = check(dict[str, Number], dict(a=10**12, b=0.5))
+    assert str(found) == "{'a': 1000000000000, 'b': 0.5}"
+
+
+@pytest.mark.parametrize(
+    'kind, value, message',
+    [
+        (list[Number], ['x'] * 10**6, "0='x': expected a finite number"),
+        (tuple[int, ...], [0, *['x'] * 10**6], "1='x': expected a whole number"),
+        (list[list[int]], [[0, 'x']] * 10**6, "0.1='x': expected a whole number"),
+        (
+            dict[str, int],
+            {str(i): 'x' for i in range(10**6)},
+            'expected a dict of at most 10,000 ke',
+        ),
+        (dict[str, int], {1: 1}, "1=1: expected text as key, such as 'a'"),
+        (dict[str, int], {'a\n': 'x'}, r"'a\\n'='x': expected a whole number"),
+        (Row, dict(name='a', arch=[], **{'a b': 1, 'x' * 999: 1}), 'a b: unknown key'),
+        (Row, dict(name='a', arch=[], **{'x' * 999: 1}), "'x{90,99}[.]{3}x{90,99}': unknown key"),
+        (Row, {1: 1}, "1=1: expected text as key, such as 'a'"),
+    ],
+)
+def test_errors_of_large_values_and_odd_keys(kind, value, message):
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=f'^f: .*{message}') as error:
+        check(kind, value, 'f')
+    assert time.perf_counter() - start < 2 and len(str(error.value)) < 400
+    assert '\n' not in str(error.value)
+
+
 def test_a_long_value_is_cut():
     bomb: list = ['x']
     for _ in range(60):
         bomb = [bomb] * 9
-    for value in (bomb, 'a' * 10**6, 10**5000, dict(enumerate(range(10**5))), {1: {2: bomb}}):
+    for value in (
+        bomb,
+        'a' * 10**6,
+        10**5000,
+        dict(enumerate(range(10**5))),
+        {1: {2: bomb}},
+        type('Other', (dict,), {})(a=bomb),
+    ):
         assert len(shown(value)) <= 200

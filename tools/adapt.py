@@ -18,7 +18,15 @@ adapt.json."""
 
 from typing import Any
 
-from command_line import add_data_check, check_files, parser, read_config, run_tool, seed
+from command_line import (
+    add_data_check,
+    check_files,
+    hold_work_dir,
+    parser,
+    read_config,
+    run_tool,
+    seed,
+)
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 
@@ -52,6 +60,7 @@ def main() -> None:
 
     config = read_config(args)
     check_files(args.supernet)
+    hold_work_dir(config)
     if args.amp:
         use_amp(config)
     if args.check_data:

@@ -18,7 +18,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from command_line import check_files, parser, read_config, run_tool, seed, whole_number
+from command_line import (
+    check_files,
+    hold_work_dir,
+    parser,
+    read_config,
+    run_tool,
+    seed,
+    whole_number,
+)
 
 
 def main() -> None:
@@ -62,6 +70,7 @@ def main() -> None:
         )
     config = read_config(args)
     check_files(*args.checkpoints)
+    hold_work_dir(config)
     config.log_level = 'WARNING'  # the table is what one wants to read
     config.load_from, config.resume = None, False
     if not config.get('train_dataloader'):

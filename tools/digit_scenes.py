@@ -8,6 +8,8 @@ Cityscapes.
 The digits are scikit-learn's, which ship in that package; scenes of train, val and test share none.
 What is there already is kept."""
 
+from pathlib import Path
+
 from command_line import plain_parser, run_tool, seed, whole_number
 
 
@@ -31,7 +33,10 @@ def main() -> None:
     args = options.parse_args()
 
     from pinas_mm.datasets.scene_layouts import write_digit_scenes
+    from pinas_mm.folder_lock import hold
 
+    folder = Path(args.folder)
+    hold(folder.parent, folder.name)  # it appears when all is in it
     written = write_digit_scenes(
         args.folder, dict(train=args.train, val=args.val, test=args.test), args.size, args.seed
     )

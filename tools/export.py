@@ -21,7 +21,7 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from command_line import add_overrides, check_files, plain_parser, run_tool, whole_number
 
@@ -70,6 +70,7 @@ def main() -> None:
     from pinas_mm.engine.config import load_config, option_values
     from pinas_mm.errors import InputError
     from pinas_mm.fileio import write_atomic
+    from pinas_mm.folder_lock import hold
     from pinas_mm.spaces.subnet_file import SubnetFile
     from pinas_mm.subnets import export as programs
     from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
@@ -87,6 +88,7 @@ def main() -> None:
     checkpoint = args.checkpoint or Path(args.subnet).with_suffix('.pth')
     check_files(checkpoint)
     out = Path(args.out or Path(args.subnet).parent / 'export')
+    hold(out)
     warnings.filterwarnings('ignore', module='torch|onnx|copyreg')
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
 
@@ -179,9 +181,7 @@ def export(
     program = programs.export_program(model)
     differences: dict[str, float] = {}
 
-    def keep(
-        kind: str, suffix: str, run: 'Callable[[Tensor], Any]', write: Callable[[BinaryIO], Any]
-    ) -> None:
+    def keep(kind: str, suffix: str, run: 'Callable[[Tensor], Any]', data: bytes) -> None:
         path = out / f'{part}.{suffix}'
         differences[kind] = programs.largest_difference(
             run, model, shapes, backbone.in_channels, most
@@ -192,18 +192,13 @@ def export(
                 f'{path}: not written: it differs from the subnet by {differences[kind]:.1e}, '
                 f'allowed are {TOLERANCES[kind]:.0e}'
             )
-        write_atomic(path, write)
+        write_atomic(path, lambda file: file.write(data))
 
     if 'torch' in formats:
-        keep(
-            'torch',
-            'pt2',
-            program.module(),
-            lambda file: programs.save_program(program, description, file),
-        )
+        keep('torch', 'pt2', program.module(), programs.saved_program(program, description))
     if 'onnx' in formats:
         data = programs.export_onnx(program, list(description['outputs']), description)
-        keep('onnx', 'onnx', programs.onnx_runner(data), lambda file: file.write(data))
+        keep('onnx', 'onnx', programs.onnx_runner(data), data)
     return differences
 
 

@@ -17,7 +17,9 @@ config, seed or limit is refused.
 
 import math
 import time
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
 from command_line import KeyValues, parser, read_config, run_tool, seed, whole_number
 
@@ -67,6 +69,7 @@ def main() -> None:
     from pinas_mm.costs import Limits
     from pinas_mm.engine.config import option_values
     from pinas_mm.errors import InputError
+    from pinas_mm.folder_lock import hold
     from pinas_mm.pipelines.truth_training import (
         TruthFile,
         constraints_of,
@@ -89,6 +92,9 @@ def main() -> None:
             f'many at a time'
         )
     config = from_scratch(read_config(args))
+    out = Path(args.out)
+    hold(out.parent, out.name)
+    hold(config.work_dir)  # where the trainings log
     space = space_of(config)
     feasible = constraints_of(config, constraints, args.input_size) if constraints else None
     table = TruthFile(
@@ -105,10 +111,9 @@ def main() -> None:
     left = table.left(archs, args.repeats)
     total, started = len(archs) * args.repeats, time.time()
     print(f'{total - len(left)} of {total} trainings are in {args.out}', flush=True)
-    if left:
-        for done, ((arch, repeat), accuracy) in enumerate(
-            zip(left, train_all(config, left, args.seed, args.score, args.jobs)), start=1
-        ):
+    # Closed at once after Ctrl-C or an error, and its processes with it.
+    with closing(train_all(config, left, args.seed, args.score, args.jobs)) as accuracies:
+        for done, ((arch, repeat), accuracy) in enumerate(zip(left, accuracies), start=1):
             table.add(arch, accuracy)
             spent = time.time() - started
             print(

@@ -71,6 +71,7 @@ def main() -> None:
     from pinas_mm.engine.config import option_values
     from pinas_mm.errors import InputError
     from pinas_mm.fileio import write_atomic
+    from pinas_mm.folder_lock import hold
     from pinas_mm.pipelines.pinas import Pipeline
 
     configs = {stage: getattr(args, stage) for stage in STAGES} | {
@@ -82,6 +83,7 @@ def main() -> None:
             f'each other and from {STAGES} '
             'expected, since each has its folder in the work dir'
         )
+    hold(args.work_dir)
     started = time.time()
     pipeline = Pipeline(
         configs,

@@ -11,7 +11,15 @@ held-out split (val_dataloader)."""
 
 from pathlib import Path
 
-from command_line import check_files, parser, read_config, run_tool, seed, whole_number
+from command_line import (
+    check_files,
+    hold_work_dir,
+    parser,
+    read_config,
+    run_tool,
+    seed,
+    whole_number,
+)
 
 MOST_ARCHS = 120
 SAMPLINGS = ('uniform', 'stratified')
@@ -90,6 +98,7 @@ def main() -> None:
     config = read_config(args)
     check_ranking_config(config)
     check_files(args.truth, args.checkpoint)
+    hold_work_dir(config)
     config.load_from, config.resume = None, False
     config.log_level = 'WARNING'  # the table is what one wants to read
     runner = build_runner(config)

@@ -8,7 +8,7 @@ torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
 Without --resume it starts a new training.
 """
 
-from command_line import add_data_check, check_files, parser, read_config, run_tool
+from command_line import add_data_check, check_files, hold_work_dir, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -41,6 +41,7 @@ def main() -> None:
         check_files(None if args.resume == 'auto' else args.resume)
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
+    hold_work_dir(config)
     if args.amp:
         use_amp(config)
     if args.auto_scale_lr:
