@@ -94,7 +94,7 @@ def test_stages_that_hold_out_other_images_are_refused_before_the_first_runs(tmp
     """The search would be scored on images that were learned from."""
     split = "dict(type='pinas_mm.SeededSplit', part={!r}, dataset=dict(type='pinas_mm.Digits'))"
     learning, held_out = (
-        f'{name}_dataloader = dict(batch_size=16, dataset={split.format(part)})\n'
+        f'{name}_dataloader = dict(batch_size=16, sampler=None, dataset={split.format(part)})\n'
         for name, part in (('train', 'learning'), ('val', 'held_out'))
     )
     configs = {}
