@@ -239,12 +239,8 @@ def not_finite(tiny, key, part='state_dict'):
     path = tiny.folder / 'diverged.pth'
     state = runner(tiny).model.state_dict()
     state = {f'module.{name}' if part == 'ema_state_dict' else name: state[name] for name in state}
-    trained = runner(tiny)
-    checkpoint = dict(
-        meta=dict(epoch=1, iter=1),
-        state_dict=trained.model.state_dict(),
-        message_hub=trained.message_hub.state_dict(),
-    )
+    model = runner(tiny).model
+    checkpoint = dict(meta=dict(epoch=1, iter=1), message_hub={}, state_dict=model.state_dict())
     state[key].view(-1)[1] = float('nan')
     torch.save(checkpoint | {part: state}, path)
     return path
