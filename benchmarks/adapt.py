@@ -27,6 +27,7 @@ import numpy as np
 from scipy import stats
 from tool_runs import TOP, once, tool
 
+from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.engine.config import load_config, option_values
 from pinas_mm.fileio import write_atomic
 from pinas_mm.pipelines.adaptation import COMPARISONS, JOINT, Adaptation
@@ -326,4 +327,5 @@ def ahead(differences: np.ndarray) -> str:
 
 
 if __name__ == '__main__':
+    exit_at_sigterm()
     main()

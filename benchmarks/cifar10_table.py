@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.fileio import write_atomic
 
 TOP = Path(__file__).resolve().parents[1]
@@ -93,4 +94,5 @@ def table(runs: list[dict]) -> str:
 
 
 if __name__ == '__main__':
+    exit_at_sigterm()
     main()

@@ -18,6 +18,7 @@ import time
 import numpy as np
 import torch
 
+from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.models import SearchableMacroNet, SearchableResNeSt
 
 CASES = {
@@ -92,4 +93,5 @@ def measure(
 
 
 if __name__ == '__main__':
+    exit_at_sigterm()
     main()

@@ -12,7 +12,6 @@ scores are those of subnets with the supernet's weights, BN recalibrated on the 
 scored on."""
 
 import argparse
-import json
 import os
 from pathlib import Path
 
@@ -23,8 +22,10 @@ from mmengine.registry import MODELS, init_default_scope
 from tool_runs import TOP
 
 from pinas_mm.checkpoint import load_strict
+from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.engine.config import load_config
 from pinas_mm.engine.loaders import calibration_loader, whole_set_loader
+from pinas_mm.pipelines.stages import saved_checkpoint
 from pinas_mm.ranking.ranking import kendall_tau
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.spaces import Arch, arch_rng, get_space
@@ -62,8 +63,7 @@ def main() -> None:
     taus: dict[str, list[float]] = {name: [] for name in SCORES}
     for folder in args.adaptations:
         model = MODELS.build(dict(config.model, data_preprocessor=config.data_preprocessor))
-        stage = json.loads((folder / 'supernet/stage.json').read_text())
-        load_strict(model, folder / 'supernet' / Path(stage['result']['checkpoint']).name)
+        load_strict(model, saved_checkpoint(folder / 'supernet', config.filename))
         truth = score(model, archs, target, tested, config.test_evaluator, ACCURACY)
         information = dict(type='pinas_mm.InformationMaximisation')
         values = [
@@ -93,4 +93,5 @@ def score(
 
 
 if __name__ == '__main__':
+    exit_at_sigterm()
     main()

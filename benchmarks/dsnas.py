@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 from tool_runs import TOP, once, tool
 
+from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.fileio import write_atomic
 from pinas_mm.ranking.truth import TruthTable
 from pinas_mm.spaces import get_space
@@ -235,4 +236,5 @@ def spread(values: list[float], digits: int) -> str:
 
 
 if __name__ == '__main__':
+    exit_at_sigterm()
     main()

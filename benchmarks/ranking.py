@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from tool_runs import TOP, once, tool
 
+from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.fileio import write_atomic
 from pinas_mm.ranking.ranking import kendall_tau
 
@@ -302,4 +303,5 @@ def ends(values: np.ndarray) -> tuple[float, float]:
 
 
 if __name__ == '__main__':
+    exit_at_sigterm()
     main()

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from pinas_mm.child_processes import end_with_parent
 from pinas_mm.fileio import write_atomic
 from pinas_mm.search.searchers import Searcher
 from pinas_mm.search.searchers.evolution import EvolutionSearcher
@@ -81,7 +82,7 @@ def main() -> None:
     )
     args = options.parse_args()
     regrets: dict[str, np.ndarray] = {}
-    with ProcessPoolExecutor(args.processes) as pool:
+    with ProcessPoolExecutor(args.processes, initializer=end_with_parent) as pool:
         for noise in (0.0, args.noise):
             for name in SEARCHERS:
                 for ask_size in args.ask_sizes if name != 'random' else args.ask_sizes[:1]:

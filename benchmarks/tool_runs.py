@@ -29,7 +29,11 @@ def tool(name: str, *arguments: Any, **environment: str) -> float:
         env={**os.environ, 'OMP_NUM_THREADS': '1', **environment},
         stdout=subprocess.DEVNULL,
     )
-    _, status, usage = os.wait4(process.pid, 0)
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:
+        process.terminate()
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)

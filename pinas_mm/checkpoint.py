@@ -1,12 +1,13 @@
 """Checkpoints without code execution: every one is opened with
 ``torch.load(weights_only=True)``."""
 
+import io
 import os
 import re
 import traceback
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -143,9 +144,41 @@ def pickled_data() -> Iterator[None]:
 def save_checkpoint(
     path: str | os.PathLike, state_dict: dict[str, torch.Tensor], meta: dict[str, Any]
 ) -> None:
-    """Writes ``{'meta': ..., 'state_dict': ...}`` beside ``path``, then renames it into place."""
+    """Writes ``{'meta': ..., 'state_dict': ...}``, see :func:`write_checkpoint`."""
     state = OrderedDict((key, value.detach().cpu().clone()) for key, value in state_dict.items())
-    write_atomic(path, lambda file: torch.save({'meta': meta, 'state_dict': state}, file))
+    write_checkpoint(path, {'meta': meta, 'state_dict': state})
+
+
+def write_checkpoint(path: str | os.PathLike, checkpoint: dict[str, Any]) -> None:
+    """Writes a checkpoint as a whole (:func:`~pinas_mm.fileio.write_atomic`)."""
+    # In memory first: where a write to its file fails, torch raises an error of its own or aborts
+    # the process.
+    data = io.BytesIO()
+    torch.save(checkpoint, data)
+    write_atomic(path, lambda file: file.write(data.getbuffer()))
+
+
+def require_shared_tensor(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Whether a state dict has any tensor of a model, by name and shape.
+
+    Args:
+        model: The model.
+        state: The state dict.
+        source: Where it is from, for the message.
+
+    Raises:
+        InputError: It has none; the message has a name of each.
+    """
+    own = {key: value.shape for key, value in model.state_dict().items()}
+    shared = (
+        key for key, value in state.items() if own.get(key.removeprefix('module.')) == value.shape
+    )
+    if own and next(shared, None) is None:
+        raise InputError(
+            f'{source}: no tensor of it is of this {type(model).__name__}: it has '
+            f'{next(iter(state), "none")}, the model {next(iter(own))}: expected a checkpoint of '
+            'this model'
+        )
 
 
 def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> set[str]:
@@ -201,23 +234,42 @@ def load_state(
             + _listing('; wrong shape: ', shapes)
             + _listing('; wrong type: ', types)
         )
-    _check_finite(path, wanted, found, prefix)
+    finite = finite_tensors(module)
+    check_finite(path, found, [f'{prefix}{key}' for key in wanted if key in finite])
     module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
     return {key.removeprefix(prefix) for key in left}
 
 
-def _check_finite(
-    path: str | os.PathLike, wanted: dict[str, Tensor], found: dict[str, Tensor], prefix: str
+def finite_tensors(module: nn.Module) -> set[str]:
+    """The names of a module's tensors that are finite. A module may keep an infinity on purpose,
+    such as the least value seen so far: it is made with one."""
+    return {key for key, tensor in module.state_dict().items() if tensor.isfinite().all()}
+
+
+def check_finite(
+    path: str | os.PathLike, state_dict: Mapping[str, Tensor], names: Iterable[str]
 ) -> None:
-    for key, own in wanted.items():
-        tensor = found[f'{prefix}{key}'].to(own.dtype)  # isfinite knows no float8
-        wrong = int((~tensor.isfinite()).sum())
-        # A module may keep an infinity on purpose, such as the least value seen so far: it is made
-        # with one.
-        if wrong and own.isfinite().all():
+    """Whether what a file gives a model is finite.
+
+    Args:
+        path: The file, for the message.
+        state_dict: Tensors that are loaded, or were.
+        names: Which of them to look at, in that order: those that :func:`finite_tensors` names of
+            the model before. The others and those that are missing are left out.
+
+    Raises:
+        InputError: One is not; the message names the first.
+    """
+    for key in names:
+        tensor = state_dict.get(key)
+        if tensor is None:
+            continue
+        # isfinite knows no numbers of 8 bits.
+        comparable = tensor.float() if tensor.dtype.itemsize == 1 else tensor
+        if wrong := int((~comparable.isfinite()).sum()):
             raise InputError(
-                f'{path}: {wrong} of {tensor.numel()} values of {prefix}{key} are NaN or infinite: '
-                f'its training diverged; expected an earlier checkpoint, or one of a training at a '
+                f'{path}: {wrong} of {tensor.numel()} values of {key} are NaN or infinite: its '
+                f'training diverged; expected an earlier checkpoint, or one of a training at a '
                 f'lower learning rate'
             )
 

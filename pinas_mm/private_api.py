@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 from unittest import mock
 
+import mmengine.hooks.checkpoint_hook
 import mmengine.runner.runner
 import torch
 import torch._meta_registrations
@@ -65,6 +66,27 @@ def fresh_element(element: BaseDataElement) -> BaseDataElement:
             value = fresh_element(value)
         copy.__dict__[key] = set(value) if isinstance(value, set) else value
     return copy
+
+
+@contextmanager
+def trainings_write_with(
+    save_checkpoint: Callable[..., None], open_text: Callable[[str, str], Any]
+) -> Iterator[None]:
+    """Within it mmengine's trainings write every checkpoint with ``save_checkpoint``, in place of
+    the function of that name, and ``last_checkpoint`` with ``open_text``, in place of ``open``."""
+    with (
+        mock.patch.object(mmengine.runner.runner, 'save_checkpoint', save_checkpoint),
+        # Of published checkpoints.
+        mock.patch.object(mmengine.runner, 'save_checkpoint', save_checkpoint),
+        mock.patch.object(mmengine.hooks.checkpoint_hook, 'open', open_text, create=True),
+    ):
+        yield
+
+
+def resumes_latest(runner: Runner) -> bool:
+    """Whether a runner that has loaded nothing yet resumes from the latest checkpoint in its work
+    dir."""
+    return runner._resume and runner._load_from is None and not runner._has_loaded
 
 
 @contextmanager

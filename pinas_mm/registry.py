@@ -1,6 +1,7 @@
 """The registries of scope ``pinas_mm``, children of mmengine's roots: configs name ours as
 ``pinas_mm.X``."""
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -153,7 +154,40 @@ def _found(kind: Any, registry: Registry) -> Callable[..., Any] | None:
     return kind if callable(kind) else None
 
 
+def own_member(kind: Any) -> Callable[..., Any] | None:
+    """The class or function of this package that a ``type`` means, where the registry is not known:
+    the class itself or text of this scope."""
+    if callable(kind):
+        return kind if is_own(kind) else None
+    if not str(kind).startswith(f'{SCOPE}.'):
+        return None
+    registries = (value for value in globals().values() if isinstance(value, Registry))
+    return next(filter(None, (_found(kind, registry) for registry in registries)), None)
+
+
+def is_own(member: Callable[..., Any]) -> bool:
+    """Whether a class or function is of this package."""
+    return getattr(member, '__module__', '').partition('.')[0] == SCOPE
+
+
+def close_names(kind: Any, registry: Registry, scope: str | None = None) -> list[str]:
+    """Names that a mistyped ``type`` may mean, best first. For the arguments see
+    :func:`class_of`."""
+    if not isinstance(kind, str):
+        return []
+    own, _, name = kind.rpartition('.')
+    with registry.switch_scope_and_registry(own or scope) as scoped:
+        known: list[str] = []
+        above: Registry | None = scoped
+        while above is not None:
+            known += above.module_dict
+            above = above.parent
+        close = difflib.get_close_matches(name, known, 3)
+    return [f'{own}.{found}' for found in close] if own in registry.children else close
+
+
 def _roots() -> list[Registry]:
+    """mmengine's registries, of which all others are children."""
     return [root for root in vars(mmengine.registry).values() if isinstance(root, Registry)]
 
 

@@ -7,9 +7,10 @@ import difflib
 import functools
 import inspect
 import operator
+import re
 import reprlib
 import typing
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from types import UnionType
@@ -26,7 +27,7 @@ from pydantic import (
     with_config,
 )
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
-from typing_extensions import NotRequired, Required, TypedDict
+from typing_extensions import NotRequired, Required, TypedDict, is_typeddict
 
 from .errors import InputError
 
@@ -51,7 +52,9 @@ class Expected:
     def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         def check(value: Any, inner: Callable[[Any], Any]) -> Any:
             try:
-                return inner(value)
+                found = inner(value)
+                # A whole number stays one: what is written again is then the same text.
+                return value if isinstance(value, int) else found
             except ValidationError as error:
                 raise PydanticCustomError(
                     'expected', '{text}', dict(text=f'{self.text}, such as {self.example}')
@@ -64,6 +67,7 @@ class Expected:
 # to which every whole number is a float.
 _MOST = 2**53
 Count = Annotated[int, Field(ge=1, le=_MOST), Expected('a whole number of at least 1', '10')]
+AtLeastTwo = Annotated[int, Field(ge=2, le=_MOST), Expected('a whole number of at least 2', '10')]
 WholeNumber = Annotated[int, Field(ge=0, le=_MOST), Expected('a whole number of at least 0', '0')]
 Seed = Annotated[
     int, Field(ge=0, lt=2**32), Expected('a whole number from 0 to 4294967295', '0')
@@ -77,12 +81,17 @@ NotNegative = Annotated[
     float, Field(ge=0, allow_inf_nan=False), Expected('a finite number of at least 0', '0.5')
 ]
 Probability = Annotated[float, Field(ge=0, le=1), Expected('a number from 0 to 1', '0.5')]
+PositiveProbability = Annotated[
+    float, Field(gt=0, le=1), Expected('a number above 0, at most 1', '0.5')
+]
 
 # Python 3.10 and mypy read no star within the brackets of a type.
 _annotated = Annotated.__class_getitem__  # type: ignore[attr-defined]
 
 # Text is not read as a number, nor a number as text; a key that nobody reads is an error.
 STRICT = ConfigDict(strict=True, extra='forbid', allow_inf_nan=False, arbitrary_types_allowed=True)
+# Of a TypedDict whose keys have types and whose other keys are free.
+some_keys = with_config(ConfigDict(**{**STRICT, 'extra': 'ignore'}))
 
 
 def check(kind: type[T], value: Any, source: str = '', key: str = '') -> T:
@@ -109,57 +118,105 @@ def check(kind: type[T], value: Any, source: str = '', key: str = '') -> T:
 
 
 def check_arguments(
-    function: Callable[..., Any], settings: Mapping[str, Any], key: str, given: Sequence[str] = ()
+    function: Callable[..., Any],
+    settings: Mapping[str, Any],
+    key: str,
+    given: Sequence[str] = (),
+    complete: bool = True,
 ) -> None:
     """Whether settings are arguments that a class or function takes, of the annotated types.
 
     Args:
         function: The class or function. What has no annotation may be anything. Of a class that
-            hands ``**kwargs`` on to its base, the base's arguments count as well.
+            hands ``**kwargs`` on to its base, the base's arguments count as well. See
+            :func:`arguments` for whose annotations count.
         settings: The arguments by name; ``type`` is left out.
         key: The dotted key of ``settings`` in the config.
         given: Arguments that the caller gives, which a config may not.
+        complete: Whether these are all; else others may come from elsewhere.
 
     Raises:
         InputError: One is unknown, missing or of another type; the message is as in :func:`check`.
     """
-    parameters, open_ended = arguments(function)
+    parameters, own, open_ended = arguments(function)
     arguments_given = {name: value for name, value in settings.items() if name != 'type'}
     known = [name for name in parameters if name not in given]
     for name in arguments_given:
         if name not in known and not open_ended:
             raise InputError(f'{key}.{name}: {_unknown(name, known)}')
     for name, parameter in parameters.items():
-        if parameter.default is parameter.empty and name not in given and name not in settings:
+        needed = complete and name in own and parameter.default is parameter.empty
+        if needed and name not in given and name not in settings:
             raise InputError(f'{key}.{name}: is missing, expected {_kind_text(parameter)}')
         if name in arguments_given and parameter.annotation is not parameter.empty:
-            check(parameter.annotation, arguments_given[name], key=f'{key}.{name}')
+            value = arguments_given[name]
+            # Many annotate `size: int = None`.
+            if value is not parameter.default:
+                check(parameter.annotation, value, key=f'{key}.{name}')
 
 
 @cache
-def arguments(function: Callable[..., Any]) -> tuple[dict[str, inspect.Parameter], bool]:
-    """The arguments of a class or function by name, annotations resolved; and whether it takes any
-    other. Of a class that hands ``**kwargs`` on, its base's arguments come after its own."""
+def arguments(
+    function: Callable[..., Any],
+) -> tuple[dict[str, inspect.Parameter], frozenset[str], bool]:
+    """The arguments of a class or function by name, annotations resolved; which of them are its
+    own; and whether it takes any other. Of a class that hands ``**kwargs`` on, its base's arguments
+    come after its own; it may give some of them itself.
+
+    All annotations of this package count. Of other packages' those of plain data alone do, since
+    others may be for a reader (``sampler: Sampler`` of an argument that a config gives as a dict);
+    and none of mm's and torch's, which do not hold to the letter."""
     layers = (
         [vars(base)['__init__'] for base in function.__mro__ if '__init__' in vars(base)]
         if isinstance(function, type)
         else [function]
     )
     found: dict[str, inspect.Parameter] = {}
-    for layer in layers:
+    own: frozenset[str] = frozenset()
+    for number, layer in enumerate(layers):
         if layer is object.__init__:
-            return found, False
-        hints = typing.get_type_hints(layer, include_extras=True)
-        parameters = list(inspect.signature(layer).parameters.values())
+            return found, own, number > 0  # its ``**kwargs`` are for something else
+        try:
+            parameters = list(inspect.signature(layer).parameters.values())
+        except ValueError:  # written in C
+            return found, own, True
+        hints = _hints(layer)
         if isinstance(function, type):
             del parameters[0]  # self
         for parameter in parameters:
             if parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
                 hint = hints.get(parameter.name, parameter.empty)
                 found.setdefault(parameter.name, parameter.replace(annotation=hint))
+        own = own or frozenset(found)
         if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
-            return found, False
-    return found, True
+            return found, own, False
+    return found, own, True
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    package = getattr(function, '__module__', '').partition('.')[0]
+    if package == __package__:
+        return typing.get_type_hints(function, include_extras=True)
+    if package.startswith(('mm', 'torch')):
+        return {}
+    try:
+        hints = typing.get_type_hints(function, include_extras=True)
+    except Exception:  # names that are imported for a type checker alone
+        return {}
+    return {name: hint for name, hint in hints.items() if _is_plain(hint)}
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a type is one of plain data."""
+    origin, parts = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _is_plain(parts[0])
+    if origin in (Union, UnionType, tuple, list, dict, Mapping, Sequence):
+        return all(part is Ellipsis or _is_plain(part) for part in parts)
+    return origin is typing.Literal or kind in _PLAIN
+
+
+_PLAIN = (int, float, bool, str, type(None), list, tuple, dict, Any)
 
 
 def shown(value: Any) -> str:
@@ -168,15 +225,37 @@ def shown(value: Any) -> str:
     return text if len(text) <= LONGEST else f'{text[: LONGEST - 3]}...'
 
 
+def dotted(keys: Iterable[Hashable]) -> str:
+    """Keys of mappings and lists within each other as a message shows them, such as
+    ``rows.0.arch``."""
+    text = '.'.join(
+        str(key) if isinstance(key, int) or _PLAIN_KEY.fullmatch(str(key)) else shown(key)
+        for key in keys
+    )
+    return text if len(text) <= LONGEST else f'{text[: LONGEST - 3]}...'
+
+
+# A key that a message shows without quotes.
+_PLAIN_KEY = re.compile(r'[\w./ -]{1,100}')
+
+
 class _Short(reprlib.Repr):
     """``repr`` that reads no more of a value than is shown: references of YAML make a value of a
     few lines grow without end."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.maxlevel = 4
-        self.maxdict = self.maxlist = self.maxtuple = self.maxset = 8
+        self.maxlevel = 3
+        self.maxdict = self.maxset = 8
+        self.maxlist = self.maxtuple = 24  # an arch
         self.maxstring = self.maxlong = self.maxother = LONGEST
+
+    def repr1(self, x: Any, level: int) -> str:
+        # By what it is, not by its name: mmengine's configs are dicts and lists of other names.
+        for kind in (dict, list, tuple, set):
+            if isinstance(x, kind) and type(x) is not kind:
+                return cast(str, getattr(self, f'repr_{kind.__name__}')(x, level))
+        return super().repr1(x, level)
 
     def repr_int(self, x: int, level: int) -> str:
         # Python refuses to write a number of more than 4,300 digits.
@@ -188,8 +267,9 @@ _SHORT = _Short()
 
 @cache
 def _adapter(kind: Hashable) -> TypeAdapter[Any]:
-    # The mapping of a dataclass brings its own.
-    return TypeAdapter(_lists_for_tuples(kind), config=None if is_dataclass(kind) else STRICT)
+    # A mapping brings its own.
+    has_own = is_dataclass(kind) or is_typeddict(kind)
+    return TypeAdapter(_lists_for_tuples(kind), config=None if has_own else STRICT)
 
 
 def _lists_for_tuples(kind: Any) -> Any:
@@ -200,12 +280,41 @@ def _lists_for_tuples(kind: Any) -> Any:
     if origin in (Union, UnionType):
         return functools.reduce(operator.or_, parts)
     if origin is tuple or kind is tuple:
-        return _annotated((tuple.__class_getitem__(parts) if parts else tuple, Strict(False)))
+        inner = tuple.__class_getitem__(parts) if parts else tuple
+        return _annotated((inner, Strict(False), _FirstError()))
     if isinstance(kind, type) and is_dataclass(kind):
         return Annotated[_keys(kind), AfterValidator(lambda found: kind(**found))]
     if origin in (list, dict, Mapping, Sequence):
-        return origin[parts]
+        return _annotated((origin[parts], _FirstError()))
+    if is_typeddict(kind):
+        hints = typing.get_type_hints(kind, include_extras=True)
+        keys = {name: _lists_for_tuples(hint) for name, hint in hints.items()}
+        own = TypedDict(kind.__name__, keys, total=kind.__total__)  # type: ignore[misc]
+        return with_config(getattr(kind, '__pydantic_config__', STRICT))(own)
     return kind
+
+
+# Keys that a mapping may have, see :class:`_FirstError`.
+_MOST_KEYS = 10_000
+
+
+@dataclass(frozen=True)
+class _FirstError:
+    """Stops at the first error of a list: pydantic collects all, at ten seconds for a million. A
+    mapping has no such switch, so its keys are limited."""
+
+    def __get_pydantic_core_schema__(self, kind: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        schema = handler(kind)
+        if schema['type'] in ('list', 'tuple'):
+            return cast(CoreSchema, {**schema, 'fail_fast': True})
+        return core_schema.no_info_before_validator_function(self.check, schema)
+
+    @staticmethod
+    def check(value: Any) -> Any:
+        if isinstance(value, Mapping) and len(value) > _MOST_KEYS:
+            text = f'a dict of at most {_MOST_KEYS:,} keys'
+            raise PydanticCustomError('expected', '{text}', dict(text=text))
+        return value
 
 
 def _keys(kind: type) -> Any:
@@ -220,7 +329,7 @@ def _keys(kind: type) -> Any:
         name: Required[_lists_for_tuples(hint)]
         if name in needed
         else NotRequired[_lists_for_tuples(hint)]
-        for name, hint in hints.items()
+        for name, hint in ((field.name, hints[field.name]) for field in fields(kind))
     }
     return with_config(STRICT)(TypedDict(kind.__name__, keys))  # type: ignore[operator]
 
@@ -229,16 +338,16 @@ def _message(error: ValidationError, value: Any, source: str, key: str) -> str:
     found = [(_path(value, detail), detail) for detail in error.errors()]
     path = max((path for path, _ in found), key=len)  # of a union, the part that fits best
     details = [detail for other, detail in found if other == path]
-    dotted = '.'.join(map(str, filter(lambda part: part != '', (key, *path))))
+    where = _joined(key, path)
     before = f'{source}: ' if source else ''
     detail = details[0]
     if detail['type'] == 'missing':
-        return f'{before}{_joined(dotted, detail["loc"][-1])} is missing, expected a value'
+        return f'{before}{_joined(key, (*path, detail["loc"][-1]))} is missing, expected a value'
     if detail['type'] in ('extra_forbidden', 'unexpected_keyword_argument'):
-        return f'{before}{dotted}: unknown key'
+        return f'{before}{where}: unknown key'
     expected = ' or '.join(dict.fromkeys(map(_expected, details)))
     shown_value = shown(detail['input'])
-    return f'{before}{dotted + "=" if dotted else ""}{shown_value}: expected {expected}'
+    return f'{before}{where + "=" if where else ""}{shown_value}: expected {expected}'
 
 
 def _path(value: Any, detail: ErrorDetails) -> tuple[str | int, ...]:
@@ -266,15 +375,18 @@ _WORDS = {
     'list_type': 'a list, such as [1, 2]',
     'tuple_type': 'a list, such as [1, 2]',
     'none_required': 'None',
+    'invalid_key': "text as key, such as 'a'",
 }
 
 
 def _expected(detail: ErrorDetails) -> str:
+    if detail['loc'] and detail['loc'][-1] == '[key]':
+        return _WORDS['invalid_key']
     return _WORDS.get(detail['type'], detail['msg'].removeprefix('Input should be '))
 
 
-def _joined(dotted: str, name: Any) -> str:
-    return f'{dotted}.{name}' if dotted else str(name)
+def _joined(key: str, path: tuple[str | int, ...]) -> str:
+    return f'{key}.{dotted(path)}' if key and path else key or dotted(path)
 
 
 def _unknown(name: str, known: Sequence[str]) -> str:

@@ -2,9 +2,11 @@
 upgraded."""
 
 import platform
+import re
 from pathlib import Path, PurePosixPath
 from pickle import UnpicklingError
 
+import mmengine.hooks.checkpoint_hook
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
@@ -56,6 +58,45 @@ def test_a_training_starts_where_it_is_told(tiny):
     )
     runner.train()
     assert seen == [4, 5] and runner.epoch == 3
+
+
+def test_a_training_writes_with_other_functions(tiny):
+    """Also what it publishes; and not any more afterwards."""
+    hook = dict(type='CheckpointHook', published_keys=['meta'], save_best='auto', rule='less')
+    runner = tiny.training(
+        loader=tiny.digits(indices=16),
+        val_dataloader=tiny.digits(indices=16),
+        val_evaluator=dict(type='Accuracy'),
+        val_cfg={},
+        custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')],
+        default_hooks=dict(checkpoint=hook),
+    )
+    saved, opened = [], []
+
+    def save(checkpoint, path, *args, **kwargs):
+        saved.append(Path(path).name)
+        torch.save(checkpoint, path)
+
+    def open_text(path, mode):
+        opened.append((Path(path).name, mode))
+        return open(path, mode)
+
+    with private_api.trainings_write_with(save, open_text):
+        runner.train()
+    best = 'best_accuracy_top1_epoch_1'
+    published = [re.sub('-.{8}', '', name) for name in saved[3:]]
+    assert saved[:3] == ['epoch_1.pth', f'{best}.pth', 'epoch_1.pth']
+    assert published == ['epoch_1.pth', f'{best}.pth'] and len(set(saved)) == 4
+    assert opened == [('last_checkpoint', 'w')] * 2
+    assert not hasattr(mmengine.hooks.checkpoint_hook, 'open')
+
+
+def test_a_runner_resumes_the_latest_unless_a_checkpoint_is_named(tiny):
+    def resumes(**kwargs):
+        return private_api.resumes_latest(tiny.runner(**kwargs))
+
+    assert resumes(resume=True) and not resumes(resume=False)
+    assert not resumes(resume=True, load_from='a.pth') and not resumes(load_from='a.pth')
 
 
 def test_the_bases_of_a_config_are_files(tmp_path):

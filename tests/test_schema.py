@@ -1,5 +1,6 @@
 """Typed schemas: what fits passes, and the message names key, value, expectation and a value."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -91,7 +92,6 @@ def test_the_message_of_a_file(value, message):
 @pytest.mark.parametrize(
     'settings, message',
     [
-        (dict(steps=2), r'hook\.lr: is missing, expected a finite number above 0, such as 0\.5'),
         (dict(lr=1, step=2), r"hook\.step: unknown key, expected 'steps'\?"),
         (dict(lr=1, zzz=2), r"hook\.zzz: unknown key, expected some of \['where', 'lr', 'steps'"),
         (dict(lr='1'), r"hook\.lr='1': expected a finite number above 0, such as 0\.5"),
@@ -103,6 +103,33 @@ def test_the_arguments_of_a_class(settings, message):
         check_arguments(Derived, dict(settings, type='Derived'), 'hook')
 
 
+def test_an_argument_that_is_missing():
+    with pytest.raises(InputError, match=r'^hook\.lr: is missing, expected a finite number'):
+        check_arguments(Base, dict(steps=2), 'hook')
+    check_arguments(Base, dict(steps=2), 'hook', given=['lr'])
+    check_arguments(Base, dict(steps=2), 'hook', complete=False)
+    check_arguments(Derived, dict(steps=2), 'hook')  # it may give its base the rest
+
+
+class Users:
+    """As another package writes it: sloppy, for a reader, and with a type that is not there."""
+
+    def __init__(
+        self, size: int = None, sampler: type[Base] = None, name: str = 'a', **kwargs: Any
+    ) -> None: ...
+
+
+def users_function(loader: 'NotImported', size: int = 3) -> None: ...  # noqa: F821
+
+
+def test_of_other_packages_plain_types_count():
+    check_arguments(Users, dict(size=None, sampler=dict(type='x'), other=1), 'hook')
+    with pytest.raises(InputError, match="^hook.size='3': expected a whole number"):
+        check_arguments(Users, dict(size='3'), 'hook')
+    check_arguments(users_function, dict(loader=dict(), size='3'), 'hook')
+    check_arguments(dict, dict(anything=1), 'hook')  # written in C
+
+
 def test_arguments_that_fit():
     check_arguments(Derived, dict(type='Derived', lr=1, anything='x', where=dict(a=1)), 'hook')
     check_arguments(Derived, dict(steps=1), 'hook', given=['lr'])
@@ -110,9 +137,47 @@ def test_arguments_that_fit():
         check_arguments(Derived, dict(lr=1), 'hook', given=['lr'])
 
 
+def test_a_whole_number_stays_one():
+    found = check(dict[str, Number], dict(a=10**12, b=0.5))
+    assert str(found) == "{'a': 1000000000000, 'b': 0.5}"
+
+
+@pytest.mark.parametrize(
+    'kind, value, message',
+    [
+        (list[Number], ['x'] * 10**6, "0='x': expected a finite number"),
+        (tuple[int, ...], [0, *['x'] * 10**6], "1='x': expected a whole number"),
+        (list[list[int]], [[0, 'x']] * 10**6, "0.1='x': expected a whole number"),
+        (
+            dict[str, int],
+            {str(i): 'x' for i in range(10**6)},
+            'expected a dict of at most 10,000 ke',
+        ),
+        (dict[str, int], {1: 1}, "1=1: expected text as key, such as 'a'"),
+        (dict[str, int], {'a\n': 'x'}, r"'a\\n'='x': expected a whole number"),
+        (Row, dict(name='a', arch=[], **{'a b': 1, 'x' * 999: 1}), 'a b: unknown key'),
+        (Row, dict(name='a', arch=[], **{'x' * 999: 1}), "'x{90,99}[.]{3}x{90,99}': unknown key"),
+        (Row, {1: 1}, "1=1: expected text as key, such as 'a'"),
+    ],
+)
+def test_errors_of_large_values_and_odd_keys(kind, value, message):
+    start = time.perf_counter()
+    with pytest.raises(InputError, match=f'^f: .*{message}') as error:
+        check(kind, value, 'f')
+    assert time.perf_counter() - start < 2 and len(str(error.value)) < 400
+    assert '\n' not in str(error.value)
+
+
 def test_a_long_value_is_cut():
     bomb: list = ['x']
     for _ in range(60):
         bomb = [bomb] * 9
-    for value in (bomb, 'a' * 10**6, 10**5000, dict(enumerate(range(10**5))), {1: {2: bomb}}):
+    for value in (
+        bomb,
+        'a' * 10**6,
+        10**5000,
+        dict(enumerate(range(10**5))),
+        {1: {2: bomb}},
+        type('Other', (dict,), {})(a=bomb),
+    ):
         assert len(shown(value)) <= 200

@@ -18,7 +18,15 @@ adapt.json."""
 
 from typing import Any
 
-from command_line import add_data_check, non_negative, parser, read_config, run_tool
+from command_line import (
+    add_data_check,
+    check_files,
+    hold_work_dir,
+    parser,
+    read_config,
+    run_tool,
+    seed,
+)
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 
@@ -39,9 +47,7 @@ def main() -> None:
         default=STEPS[-1],
         help='the last step to run (default: %(default)s)',
     )
-    options.add_argument(
-        '--seed', type=non_negative, help="seed of every step (default: the config's)"
-    )
+    options.add_argument('--seed', type=seed, help="seed of every step (default: the config's)")
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
     add_data_check(options)
     args = options.parse_args()
@@ -53,6 +59,8 @@ def main() -> None:
     from pinas_mm.pipelines.adaptation import Adaptation
 
     config = read_config(args)
+    check_files(args.supernet)
+    hold_work_dir(config)
     if args.amp:
         use_amp(config)
     if args.check_data:

@@ -9,12 +9,14 @@ import errno
 import inspect
 import os
 import re
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -22,12 +24,31 @@ if TYPE_CHECKING:
 # The functions that build objects from configs: all of the first module, and those of the second
 # that are called so (a Runner builds loaders and loops without a type by itself).
 REGISTRY = 'mmengine.registry.build_functions'
+# Characters of an option's value that a message shows.
+LONGEST = 60
 RUNNER, BUILDER = 'mmengine.runner.runner', 'build_'
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+WRITABLE = 'choose a path that you can read and write'
+PATH_ERRORS = {
+    errno.EACCES: f'permission denied, {WRITABLE}',
+    errno.EPERM: f'permission denied, {WRITABLE}',
+    errno.EROFS: f'on a read-only file system, {WRITABLE}',
+    errno.EEXIST: 'is a file, expected a folder',
+    errno.ENOTDIR: 'part of this path is a file, expected a folder',
+    errno.EISDIR: 'is a folder, expected a file',
+    errno.ENOTEMPTY: 'is a folder that is not empty, expected a new one',
+    errno.ENAMETOOLONG: 'a longer name than the file system has, choose a shorter one',
+    errno.ELOOP: 'a symbolic link that leads to itself',
+}
 
 
 def run_tool(main: Callable[[], None]) -> None:
-    """Runs a tool. Exit codes: 2 and a one-line message for a user error, 130 for Ctrl-C, 1 and a
-    traceback for any other failure.
+    """Runs a tool. Exit codes: 2 and a one-line message for a user error, 130 for Ctrl-C, 143 for
+    SIGTERM, 1 and a traceback for any other failure.
+
+    SIGTERM becomes an ordinary exit, so that all that a tool holds is given back: the processes it
+    started end, and locks are released.
 
     After success the process group is ended: gloo's threads may still hold tensors, and abort a
     Python that shuts down around them. After an error it is left, since its end would wait for
@@ -37,6 +58,11 @@ def run_tool(main: Callable[[], None]) -> None:
     this variable at every load. Models of mm packages load in their constructors too."""
     os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] = '1'
     os.environ.pop('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', None)
+    before = signal.getsignal(signal.SIGTERM)
+    # A thread that is not the main one cannot set it, and gets no signals.
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if in_main_thread:
+        signal.signal(signal.SIGTERM, exit_by_signal)
     try:
         main()
         distributed = sys.modules.get('torch.distributed')
@@ -47,9 +73,24 @@ def run_tool(main: Callable[[], None]) -> None:
     except Exception as error:
         message = user_error(error)
         if message is None:
+            ranks = sys.modules.get('pinas_mm.lost_ranks')
+            lost = ranks and ranks.lost_rank(error)
+            if lost is not None:
+                raise lost from error
             raise
         print('error: ' + ' '.join(message.split()), file=sys.stderr)
         sys.exit(2)
+    finally:
+        locks = sys.modules.get('pinas_mm.folder_lock')
+        if locks is not None:
+            locks.release_all()
+        if in_main_thread:
+            signal.signal(signal.SIGTERM, before)
+
+
+def exit_by_signal(number: int, frame: FrameType | None) -> NoReturn:
+    """A handler of signals that ends a program with the exit code that a shell would give."""
+    sys.exit(128 + number)
 
 
 def user_error(error: Exception) -> str | None:
@@ -59,10 +100,27 @@ def user_error(error: Exception) -> str | None:
         return worker_message(error)
     if isinstance(error, FileNotFoundError):
         return f'no such file: {error.filename or worker_message(error)}'
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f'the disk is full, what was written before is kept: {error}'
+    if isinstance(error, OSError):
+        return path_error(error)
     checkpoint = sys.modules.get('pinas_mm.checkpoint')
     return (checkpoint and checkpoint.loading_error(error)) or config_error(error)
+
+
+def path_error(error: OSError) -> str | None:
+    """One line for a path that cannot be read or written as it was asked to; None for any other
+    error of the operating system."""
+    # From the text: mmengine and workers of a DataLoader raise the error again with nothing else.
+    text = worker_message(error).strip()
+    found = re.search(r"\[Errno (\d+)\] .*?(?:: (?:.* -> )?(['\"])(.*)\2)?$", text, re.DOTALL)
+    if not found:
+        return None
+    number, path = int(found[1]), found[3]
+    if number in FULL:
+        return f'the disk is full, what was written before is kept: {text}'
+    if path is None or number not in PATH_ERRORS:
+        return None
+    # What the user named is written to another file first.
+    return re.sub(r'\.\d+\.pinas_mm\.part$', '', path) + f': {PATH_ERRORS[number]}'
 
 
 def worker_message(error: Exception) -> str:
@@ -173,12 +231,41 @@ class KeyValues(argparse.Action):
         setattr(namespace, self.dest, [*(getattr(namespace, self.dest) or []), *values])
 
 
-def non_negative(text: str) -> int:
-    """The type of an option such as ``--seed``, for
-    :meth:`argparse.ArgumentParser.add_argument`."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f'{text!r}, expected a whole number of at least 0')
-    return int(text)
+def whole_number(least: int, most: int = 2**53) -> Callable[[str], int]:
+    """The type of an option, for :meth:`argparse.ArgumentParser.add_argument`: a whole number in a
+    range."""
+
+    def read(text: str) -> int:
+        # 20 digits are above any `most`, and Python reads no more than 4,300.
+        if re.fullmatch(r'[0-9]{1,20}', text) and least <= int(text) <= most:
+            return int(text)
+        shown = text if len(text) <= LONGEST else f'{text[:LONGEST]}...'
+        upper = f' and at most {most}' if most < 2**53 else ''
+        raise argparse.ArgumentTypeError(
+            f'{shown!r}, expected a whole number of at least {least}{upper}'
+        )
+
+    return read
+
+
+# NumPy takes no more.
+seed = whole_number(0, 2**32 - 1)
+
+
+def check_files(*paths: str | os.PathLike[str] | None) -> None:
+    """Whether files are there, before anything is built or written. One that is at a URL is seen
+    when it is read.
+
+    Raises:
+        InputError: One is missing, or a folder.
+    """
+    from pinas_mm.errors import InputError
+
+    for path in paths:
+        if path is None or '://' in str(path) or Path(path).is_file():
+            continue
+        what = 'a folder, expected a file' if Path(path).is_dir() else 'no such file'
+        raise InputError(f'{path}: {what}')
 
 
 def read_config(args: argparse.Namespace) -> 'Config':
@@ -189,7 +276,9 @@ def read_config(args: argparse.Namespace) -> 'Config':
         InputError: It cannot be read.
     """
     from pinas_mm.engine.config import load_config, option_values
+    from pinas_mm.engine.settings_check import check_launcher
 
+    check_launcher(args.launcher)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     config = load_config(args.config, option_values(args.cfg_options))
     config.launcher = args.launcher
@@ -197,3 +286,17 @@ def read_config(args: argparse.Namespace) -> 'Config':
         args.work_dir or config.get('work_dir') or f'work_dirs/{Path(args.config).stem}'
     )
     return config
+
+
+def hold_work_dir(config: 'Config') -> None:
+    """Starts the ranks of a config, and takes the lock of its work dir until the tool ends: before
+    anything in it is read.
+
+    Raises:
+        InputError: Another process writes it (:func:`pinas_mm.folder_lock.hold`).
+    """
+    from pinas_mm.engine.runner import init_ranks
+    from pinas_mm.folder_lock import hold
+
+    init_ranks(config)
+    hold(config.work_dir)

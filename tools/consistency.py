@@ -18,7 +18,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from command_line import non_negative, parser, read_config, run_tool
+from command_line import (
+    check_files,
+    hold_work_dir,
+    parser,
+    read_config,
+    run_tool,
+    seed,
+    whole_number,
+)
 
 
 def main() -> None:
@@ -28,16 +36,19 @@ def main() -> None:
     )
     options.add_argument('--names', nargs='+', help='what to call them (default: their paths)')
     options.add_argument(
-        '--archs', type=int, default=24, help='paths to compare, each with each (default: 24)'
+        '--archs',
+        type=whole_number(2),
+        default=24,
+        help='paths to compare, each with each (default: 24)',
     )
     options.add_argument(
-        '--images', type=int, default=64, help='images they are run on, one batch (default: 64)'
+        '--images',
+        type=whole_number(1),
+        default=64,
+        help='images they are run on, one batch (default: 64)',
     )
     options.add_argument(
-        '--seed',
-        type=non_negative,
-        default=0,
-        help='seed of the paths, the images and their augmentation',
+        '--seed', type=seed, default=0, help='seed of the paths, the images and their augmentation'
     )
     options.add_argument('--plot', help='PNG to write')
     args = options.parse_args()
@@ -52,13 +63,14 @@ def main() -> None:
     from pinas_mm.visualization import plot_consistency
 
     names = args.names or args.checkpoints
-    if len(args.checkpoints) > 2 or len(set(names)) != len(args.checkpoints) or args.archs < 2:
+    if len(args.checkpoints) > 2 or len(set(names)) != len(args.checkpoints):
         raise InputError(
-            f'{" ".join(args.checkpoints)} --names {" ".join(names)} --archs {args.archs}: '
-            f'expected one or two checkpoints, '
-            'a name of its own for each, and at least 2 archs'
+            f'{" ".join(args.checkpoints)} --names {" ".join(names)}: expected one or two '
+            'checkpoints, and a name of its own for each'
         )
     config = read_config(args)
+    check_files(*args.checkpoints)
+    hold_work_dir(config)
     config.log_level = 'WARNING'  # the table is what one wants to read
     config.load_from, config.resume = None, False
     if not config.get('train_dataloader'):

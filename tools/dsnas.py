@@ -8,7 +8,7 @@ Run the same command again to resume, in either stage: what is done is kept, and
 refused.
 """
 
-from command_line import add_data_check, parser, read_config, run_tool
+from command_line import add_data_check, hold_work_dir, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -22,6 +22,7 @@ def main() -> None:
     from pinas_mm.pipelines.dsnas import run_stages
 
     config = read_config(args)
+    hold_work_dir(config)
     if args.amp:
         use_amp(config)
     if args.check_data:

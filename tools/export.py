@@ -21,9 +21,9 @@ import logging
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-from command_line import add_overrides, plain_parser, run_tool
+from command_line import add_overrides, check_files, plain_parser, run_tool, whole_number
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -52,11 +52,14 @@ def main() -> None:
         '--parts', nargs='+', choices=PARTS, help='default: both with --config, else the backbone'
     )
     options.add_argument(
-        '--out-indices', type=int, nargs='+', help='stages the backbone returns (default: all)'
+        '--out-indices',
+        type=whole_number(0),
+        nargs='+',
+        help='stages the backbone returns (default: all)',
     )
     options.add_argument(
         '--input-size',
-        type=int,
+        type=whole_number(2),
         default=224,
         help='image size around which programs are compared (default: 224)',
     )
@@ -67,6 +70,7 @@ def main() -> None:
     from pinas_mm.engine.config import load_config, option_values
     from pinas_mm.errors import InputError
     from pinas_mm.fileio import write_atomic
+    from pinas_mm.folder_lock import hold
     from pinas_mm.spaces.subnet_file import SubnetFile
     from pinas_mm.subnets import export as programs
     from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
@@ -82,7 +86,9 @@ def main() -> None:
     config = load_config(args.config, option_values(args.cfg_options)) if args.config else None
     subnet = SubnetFile.read(args.subnet)
     checkpoint = args.checkpoint or Path(args.subnet).with_suffix('.pth')
+    check_files(checkpoint)
     out = Path(args.out or Path(args.subnet).parent / 'export')
+    hold(out)
     warnings.filterwarnings('ignore', module='torch|onnx|copyreg')
     logging.getLogger('torch.onnx').setLevel(logging.ERROR)
 
@@ -164,10 +170,7 @@ def export(
     )
     backbone = model.classifier.backbone if part == 'classifier' else model
     with torch.no_grad():
-        if (
-            size < 2
-            or min(backbone(torch.zeros(1, backbone.in_channels, size, size))[-1].shape[-2:]) < 2
-        ):
+        if min(backbone(torch.zeros(1, backbone.in_channels, size, size))[-1].shape[-2:]) < 2:
             raise InputError(
                 f'--input-size {size}: the last feature map is smaller than 2 x 2; choose a '
                 f'larger one'
@@ -178,9 +181,7 @@ def export(
     program = programs.export_program(model)
     differences: dict[str, float] = {}
 
-    def keep(
-        kind: str, suffix: str, run: 'Callable[[Tensor], Any]', write: Callable[[BinaryIO], Any]
-    ) -> None:
+    def keep(kind: str, suffix: str, run: 'Callable[[Tensor], Any]', data: bytes) -> None:
         path = out / f'{part}.{suffix}'
         differences[kind] = programs.largest_difference(
             run, model, shapes, backbone.in_channels, most
@@ -191,18 +192,13 @@ def export(
                 f'{path}: not written: it differs from the subnet by {differences[kind]:.1e}, '
                 f'allowed are {TOLERANCES[kind]:.0e}'
             )
-        write_atomic(path, write)
+        write_atomic(path, lambda file: file.write(data))
 
     if 'torch' in formats:
-        keep(
-            'torch',
-            'pt2',
-            program.module(),
-            lambda file: programs.save_program(program, description, file),
-        )
+        keep('torch', 'pt2', program.module(), programs.saved_program(program, description))
     if 'onnx' in formats:
         data = programs.export_onnx(program, list(description['outputs']), description)
-        keep('onnx', 'onnx', programs.onnx_runner(data), lambda file: file.write(data))
+        keep('onnx', 'onnx', programs.onnx_runner(data), data)
     return differences
 
 

@@ -9,8 +9,9 @@ python tools/search.py CONFIG CHECKPOINT \\
 """
 
 import sys
+from pathlib import Path
 
-from command_line import parser, read_config, run_tool
+from command_line import parser, read_config, run_tool, seed, whole_number
 
 DTYPES = ('float32', 'bfloat16', 'float16')
 
@@ -19,24 +20,29 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument(
         '--images',
-        type=int,
+        type=whole_number(1),
         nargs=4,
         metavar=('N', 'C', 'H', 'W'),
         required=True,
         help='shape of a batch to be served',
     )
     options.add_argument('--dtype', choices=DTYPES, default='float32')
-    options.add_argument('--threads', type=int, help='CPU threads (default: those torch takes)')
+    options.add_argument(
+        '--threads', type=whole_number(1, 1024), help='CPU threads (default: those torch takes)'
+    )
     options.add_argument(
         '--rounds',
-        type=int,
+        type=whole_number(3),
         default=31,
         help='timings per entry, of which the median counts (default: 31)',
     )
     options.add_argument(
-        '--check', type=int, default=20, help='whole subnets to check the table on (default: 20)'
+        '--check',
+        type=whole_number(3),
+        default=20,
+        help='whole subnets to check the table on (default: 20)',
     )
-    options.add_argument('--seed', type=int, default=0, help='seed of those subnets')
+    options.add_argument('--seed', type=seed, default=0, help='seed of those subnets')
     options.add_argument('--out', required=True, help='file to write')
     args = options.parse_args()
 
@@ -45,16 +51,13 @@ def main() -> None:
 
     from pinas_mm.costs.latency import measure_latency
     from pinas_mm.engine.runner import build_runner
-    from pinas_mm.errors import InputError
+    from pinas_mm.folder_lock import hold
 
-    if min(args.images) < 1 or args.rounds < 3 or args.check < 3:
-        raise InputError(
-            f'--images {args.images} --rounds {args.rounds} --check {args.check}: expected at '
-            f'least 1, 3 and 3'
-        )
     if args.threads:
         torch.set_num_threads(args.threads)
     config = read_config(args)
+    out = Path(args.out)
+    hold(out.parent, out.name)
     config.load_from, config.resume = None, False
     model = build_runner(config).model
     images = torch.randn(args.images, device=next(model.parameters()).device)

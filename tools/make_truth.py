@@ -17,9 +17,11 @@ config, seed or limit is refused.
 
 import math
 import time
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 
-from command_line import KeyValues, non_negative, parser, read_config, run_tool
+from command_line import KeyValues, parser, read_config, run_tool, seed, whole_number
 
 
 def main() -> None:
@@ -27,15 +29,17 @@ def main() -> None:
     options.add_argument(
         '--out', required=True, help='the table; <name>.meta.json beside it says how it was made'
     )
-    options.add_argument('--archs', type=int, default=40, help='archs to train (default: 40)')
+    options.add_argument(
+        '--archs', type=whole_number(1), default=40, help='archs to train (default: 40)'
+    )
     options.add_argument(
         '--repeats',
-        type=int,
+        type=whole_number(1),
         default=2,
         help='trainings of each, with other seeds; two tell the ceiling (default: 2)',
     )
     options.add_argument(
-        '--seed', type=non_negative, default=0, help='seed of the draw and of the trainings'
+        '--seed', type=seed, default=0, help='seed of the draw and of the trainings'
     )
     options.add_argument(
         '--constraints',
@@ -46,7 +50,7 @@ def main() -> None:
     )
     options.add_argument(
         '--input-size',
-        type=int,
+        type=whole_number(1),
         help='side of the images in pixels, which --constraints are counted at',
     )
     options.add_argument(
@@ -56,14 +60,16 @@ def main() -> None:
     )
     options.add_argument(
         '--jobs',
-        type=int,
+        type=whole_number(1),
         default=1,
         help='processes that train at a time, sharing the CPU threads (default: 1)',
     )
     args = options.parse_args()
 
+    from pinas_mm.costs import Limits
     from pinas_mm.engine.config import option_values
     from pinas_mm.errors import InputError
+    from pinas_mm.folder_lock import hold
     from pinas_mm.pipelines.truth_training import (
         TruthFile,
         constraints_of,
@@ -72,14 +78,10 @@ def main() -> None:
         train_all,
     )
     from pinas_mm.ranking.ranking import tau_between_trainings
+    from pinas_mm.schema import check
     from pinas_mm.search.searchers import build_searcher
 
-    if min(args.archs, args.repeats, args.jobs) < 1:
-        raise InputError(
-            f'--archs {args.archs} --repeats {args.repeats} --jobs {args.jobs}: expected at least '
-            f'1 of each'
-        )
-    constraints = option_values(args.constraints)
+    constraints = check(Limits, option_values(args.constraints), key='--constraints')
     if constraints and not args.input_size:
         raise InputError(
             f'--constraints {constraints}: --input-size is needed, which costs depend on'
@@ -90,13 +92,16 @@ def main() -> None:
             f'many at a time'
         )
     config = from_scratch(read_config(args))
+    out = Path(args.out)
+    hold(out.parent, out.name)
+    hold(config.work_dir)  # where the trainings log
     space = space_of(config)
+    feasible = constraints_of(config, constraints, args.input_size) if constraints else None
     table = TruthFile(
         args.out,
         config,
         dict(seed=args.seed, score=args.score, constraints=constraints, input_size=args.input_size),
     )
-    feasible = constraints_of(config, constraints, args.input_size) if constraints else None
     archs = build_searcher(dict(type='random'), space, feasible, args.seed).ask(args.archs)
     if len(archs) < args.archs:
         print(
@@ -106,10 +111,9 @@ def main() -> None:
     left = table.left(archs, args.repeats)
     total, started = len(archs) * args.repeats, time.time()
     print(f'{total - len(left)} of {total} trainings are in {args.out}', flush=True)
-    if left:
-        for done, ((arch, repeat), accuracy) in enumerate(
-            zip(left, train_all(config, left, args.seed, args.score, args.jobs)), start=1
-        ):
+    # Closed at once after Ctrl-C or an error, and its processes with it.
+    with closing(train_all(config, left, args.seed, args.score, args.jobs)) as accuracies:
+        for done, ((arch, repeat), accuracy) in enumerate(zip(left, accuracies), start=1):
             table.add(arch, accuracy)
             spent = time.time() - started
             print(

@@ -32,7 +32,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from command_line import add_data_check, add_overrides, plain_parser, run_tool
+from command_line import add_data_check, add_overrides, plain_parser, run_tool, seed, whole_number
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
 # What is shown of a transfer's metrics; results.json has all.
@@ -44,9 +44,12 @@ def main() -> None:
     for stage in STAGES:
         options.add_argument(stage, type=Path, help=f'config of the {stage} stage')
     options.add_argument('--work-dir', type=Path, required=True)
-    options.add_argument('--seed', type=int, default=0)
+    options.add_argument('--seed', type=seed, default=0)
     options.add_argument(
-        '--random', type=int, default=1, help='random archs of equal cost to fine-tune (default: 1)'
+        '--random',
+        type=whole_number(0),
+        default=1,
+        help='random archs of equal cost to fine-tune (default: 1)',
     )
     options.add_argument(
         '--transfer',
@@ -68,6 +71,7 @@ def main() -> None:
     from pinas_mm.engine.config import option_values
     from pinas_mm.errors import InputError
     from pinas_mm.fileio import write_atomic
+    from pinas_mm.folder_lock import hold
     from pinas_mm.pipelines.pinas import Pipeline
 
     configs = {stage: getattr(args, stage) for stage in STAGES} | {
@@ -79,6 +83,7 @@ def main() -> None:
             f'each other and from {STAGES} '
             'expected, since each has its folder in the work dir'
         )
+    hold(args.work_dir)
     started = time.time()
     pipeline = Pipeline(
         configs,

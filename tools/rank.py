@@ -11,7 +11,15 @@ held-out split (val_dataloader)."""
 
 from pathlib import Path
 
-from command_line import non_negative, parser, read_config, run_tool
+from command_line import (
+    check_files,
+    hold_work_dir,
+    parser,
+    read_config,
+    run_tool,
+    seed,
+    whole_number,
+)
 
 MOST_ARCHS = 120
 SAMPLINGS = ('uniform', 'stratified')
@@ -27,12 +35,12 @@ def main() -> None:
     options.add_argument('--truth', required=True, help='table of true accuracies: JSON or CSV')
     options.add_argument(
         '--archs',
-        type=int,
+        type=whole_number(1),
         help=f'archs to compare (default: {MOST_ARCHS}, or all where the table has fewer networks)',
     )
     options.add_argument(
         '--seed',
-        type=non_negative,
+        type=seed,
         default=0,
         help='seed of the archs, the calibration samples and the intervals (default: 0)',
     )
@@ -50,7 +58,7 @@ def main() -> None:
     )
     options.add_argument(
         '--few-truths',
-        type=int,
+        type=whole_number(0),
         default=30,
         metavar='N',
         help='true accuracies of other archs that the row few_truths learns from, 0 for none '
@@ -89,6 +97,8 @@ def main() -> None:
         raise InputError(f'--scores {" ".join(args.scores)}: there are none without a checkpoint')
     config = read_config(args)
     check_ranking_config(config)
+    check_files(args.truth, args.checkpoint)
+    hold_work_dir(config)
     config.load_from, config.resume = None, False
     config.log_level = 'WARNING'  # the table is what one wants to read
     runner = build_runner(config)

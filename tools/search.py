@@ -11,7 +11,7 @@ Without --resume it starts a new search, and refuses a work dir that has one. Wi
 the same result as a search that was not stopped, and refuses changed settings.
 """
 
-from command_line import add_data_check, parser, read_config, run_tool
+from command_line import add_data_check, check_files, hold_work_dir, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -34,6 +34,9 @@ def main() -> None:
     from pinas_mm.engine.search_config import search_config
 
     config = search_config(read_config(args))
+    check_files(args.checkpoint)
+    if not args.dry_run:
+        hold_work_dir(config)
     config.test_cfg.resume = args.resume
     config.load_from = None
     config.resume = False

@@ -6,7 +6,7 @@ python tools/test.py configs/quickstart/linear.py work_dirs/linear/epoch_10.pth 
     --arch 22212220 --arch subnet.yaml
 """
 
-from command_line import parser, read_config, run_tool
+from command_line import check_files, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -27,6 +27,7 @@ def main() -> None:
     from pinas_mm.unwrap import unwrapped
 
     config = read_config(args)
+    check_files(args.checkpoint)
     config.load_from = None
     config.resume = False
     if args.arch:
@@ -36,6 +37,8 @@ def main() -> None:
                 f'calibration_batches=...)'
             )
         config.test_cfg = dict(type='pinas_mm.ArchTestLoop', archs=args.arch)
+    if config.get('test_cfg') is None:
+        raise InputError(f'{args.config}: test_cfg is missing, expected a config that tests')
     runner = build_runner(config)
     supernet = getattr(getattr(unwrapped(runner.model), 'backbone', None), 'is_supernet', False)
     loop = class_of(config.test_cfg, LOOPS, config.get('default_scope'))

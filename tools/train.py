@@ -8,7 +8,7 @@ torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
 Without --resume it starts a new training.
 """
 
-from command_line import add_data_check, parser, read_config, run_tool
+from command_line import add_data_check, check_files, hold_work_dir, parser, read_config, run_tool
 
 
 def main() -> None:
@@ -32,11 +32,16 @@ def main() -> None:
     from pinas_mm.engine.config import use_amp, use_auto_scale_lr
     from pinas_mm.engine.data_check import check_data
     from pinas_mm.engine.runner import build_runner
+    from pinas_mm.errors import InputError
 
     config = read_config(args)
+    if not config.get('train_cfg'):
+        raise InputError(f'{args.config}: train_cfg is missing, expected a config that trains')
     if args.resume:
+        check_files(None if args.resume == 'auto' else args.resume)
         config.resume = True
         config.load_from = None if args.resume == 'auto' else args.resume
+    hold_work_dir(config)
     if args.amp:
         use_amp(config)
     if args.auto_scale_lr:

@@ -23,6 +23,7 @@ from mmengine.analysis import get_model_complexity_info
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 
+from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.fileio import write_atomic
 
 HERE = Path(__file__).resolve().parent
@@ -216,4 +217,5 @@ def plot(runs: list[dict[str, Any]], path: Path) -> None:
 
 
 if __name__ == '__main__':
+    exit_at_sigterm()
     main()

@@ -2,12 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
-from .table import Constraints, CostTable
+from .table import Constraints, CostTable, Limits
 
 if TYPE_CHECKING:
     from .measure import blank_samples, measure_costs
 
-__all__ = ['Constraints', 'CostTable', 'blank_samples', 'measure_costs']
+__all__ = ['Constraints', 'CostTable', 'Limits', 'blank_samples', 'measure_costs']
 
 
 def __getattr__(name: str) -> Any:

@@ -1,14 +1,23 @@
 """Costs of archs as sums over tables, and limits on them."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
 from ..errors import InputError
+from ..schema import Expected, NotNegative, Positive
 from ..spaces import Arch, SearchSpace
 
 Array = np.ndarray[Any, Any]
+# The most of each cost, or the least and the most, either None.
+Limits = Mapping[
+    str,
+    Annotated[
+        Positive | tuple[NotNegative | None, Positive | None] | None,
+        Expected('the most, or the least and the most', '4e6 or [1e6, 4e6]'),
+    ],
+]
 
 
 class CostTable:

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import LoadImageFromFile
 
-from ..errors import InputError
 from ..registry import TRANSFORMS
+from ..schema import Positive
 
 
 @TRANSFORMS.register_module()
@@ -32,11 +32,9 @@ class LoadCachedImage(LoadImageFromFile):
         InputError: ``max_gb`` is not positive.
     """
 
-    def __init__(self, cache_dir: str, max_gb: float = 8.0, **kwargs: Any) -> None:
+    def __init__(self, cache_dir: str, max_gb: Positive = 8.0, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.decoder = LoadImageFromFile(**kwargs | dict(to_float32=False))
-        if max_gb <= 0:
-            raise InputError(f'LoadCachedImage: max_gb={max_gb}, expected a positive number')
         self.max_bytes = int(max_gb * 2**30)
         folder = Path(cache_dir) / f'{self.color_type}-{self.imdecode_backend}'
         folder.mkdir(parents=True, exist_ok=True)

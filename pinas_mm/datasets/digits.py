@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 
 from ..errors import InputError
 from ..registry import DATASETS
+from ..schema import Seed
 
 Split = Literal['learning', 'held_out', 'test']
 SIZES: dict[Split, int] = dict(learning=1097, held_out=300, test=400)
@@ -30,7 +31,7 @@ class Digits(BaseDataset):
 
     METAINFO = dict(classes=tuple('0123456789'))
 
-    def __init__(self, split: Split = 'learning', split_seed: int = 0, **kwargs: Any) -> None:
+    def __init__(self, split: Split = 'learning', split_seed: Seed = 0, **kwargs: Any) -> None:
         if split not in SIZES:
             raise InputError(f'Digits: split={split!r}, expected one of {list(SIZES)}')
         self.split = split

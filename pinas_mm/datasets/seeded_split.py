@@ -13,6 +13,7 @@ from mmengine.registry import DATASETS as ROOT_DATASETS
 
 from ..errors import InputError
 from ..registry import DATASETS
+from ..schema import Positive, Seed
 from .wrappers import ChosenSamples, plain_sample, sample_info
 
 
@@ -20,8 +21,8 @@ from .wrappers import ChosenSamples, plain_sample, sample_info
 def SeededSplit(  # noqa: N802
     dataset: dict,
     part: Literal['learning', 'held_out'],
-    held_out: float | None = None,
-    seed: int = 0,
+    held_out: Positive | None = None,
+    seed: Seed = 0,
     group: str | None = None,
 ) -> BaseDataset | ChosenSamples:
     """Builds ``dataset`` and keeps one of its two parts. Named like a class since configs name it

@@ -8,6 +8,7 @@ from torch.utils.data import Sampler
 
 from ..errors import InputError
 from ..registry import DATA_SAMPLERS
+from ..schema import Count, Seed
 from .seeded_samples import SeededSamples
 from .wrappers import sample_infos
 
@@ -29,7 +30,7 @@ class UnshardedSampler(Sampler[int]):
     """
 
     def __init__(
-        self, dataset: BaseDataset, num_samples: int | None = None, seed: int | None = None
+        self, dataset: BaseDataset, num_samples: Count | None = None, seed: Seed | None = None
     ) -> None:
         if num_samples is not None and (seed is None or not 0 < num_samples <= len(dataset)):
             raise InputError(

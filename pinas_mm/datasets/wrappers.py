@@ -6,7 +6,7 @@ needs a sample's record, the classes or a pipeline asks here."""
 
 import pickle
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from mmengine.dataset import BaseDataset, ClassBalancedDataset, RepeatDataset
@@ -87,11 +87,14 @@ def sample_info(dataset: AnyDataset, index: int) -> dict[str, Any]:
     return plain.get_data_info(place) if hasattr(plain, 'get_data_info') else {}
 
 
-def sample_infos(dataset: AnyDataset) -> Iterator[dict[str, Any]]:
-    """:func:`sample_info` of every sample, in order, to be read only. Much faster than one by one:
-    lists of millions of images are compared with heads before each training."""
+def sample_infos(
+    dataset: AnyDataset, indices: Iterable[int] | None = None
+) -> Iterator[dict[str, Any]]:
+    """:func:`sample_info` of some samples, or of every sample in order, to be read only. Much
+    faster than one by one: lists of millions of images are compared with heads before each
+    training."""
     read: dict[int, Callable[[int], dict[str, Any]]] = {}
-    for index in range(len(dataset)):
+    for index in range(len(dataset)) if indices is None else indices:
         plain, place = plain_sample(dataset, index)
         key = id(plain)
         if key not in read:

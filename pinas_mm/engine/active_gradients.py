@@ -10,6 +10,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor, nn
 
 from ..registry import MODEL_WRAPPERS
+from ..schema import Count
 from ..strategies import PathOptimWrapper, Strategy
 
 
@@ -33,7 +34,7 @@ class ActiveGradientDataParallel(nn.Module):
         bucket_size_mb: Size of the flat buckets in MiB; 25 as in DistributedDataParallel.
     """
 
-    def __init__(self, module: nn.Module, bucket_size_mb: int = 25) -> None:
+    def __init__(self, module: nn.Module, bucket_size_mb: Count = 25) -> None:
         super().__init__()
         self.module: BaseModel = module
         self.bucket_size_mb = bucket_size_mb

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from os import PathLike
+from typing import Any
 
 import numpy as np
 from mmengine.runner import BaseLoop, Runner
 
 from ..models.backbones import supernet_of
 from ..registry import LOOPS
+from ..schema import Count, Seed
 from ..scoring.distributed import evaluate_on_ranks
-from ..scoring.evaluator import build_arch_evaluator
+from ..scoring.evaluator import Autocast, build_arch_evaluator
 from ..search.search import Failure
 from ..spaces import Arch
 from ..spaces.subnet_file import read_arch
@@ -30,7 +32,7 @@ class ArchValLoop(BaseLoop):
             precision archs run. Defaults to ``arch_evaluation`` of the config
             (:func:`~pinas_mm.engine.loaders.arch_evaluation`).
         archs: The archs, each a list, text or a subnet file
-            (:func:`~pinas_mm.spaces.subnet_file.read_arch`); one alone may be text or a file.
+            (:func:`~pinas_mm.spaces.subnet_file.read_arch`); one alone needs no list around it.
             Defaults to ``num_archs`` drawn by ``seed``.
         num_archs: How many to draw.
         seed: Seed of the draw and of the calibration samples.
@@ -48,15 +50,20 @@ class ArchValLoop(BaseLoop):
         dataloader: dict,
         evaluator: dict | list,
         calibration_dataloader: dict | None = None,
-        calibration_batches: int | None = None,
-        archs: Sequence[Sequence[int] | str | PathLike] | str | PathLike | None = None,
-        num_archs: int = 3,
-        seed: int = 0,
-        autocast: str | None = None,
+        calibration_batches: Count | None = None,
+        archs: Sequence[Sequence[int] | str | int | PathLike] | str | int | PathLike | None = None,
+        num_archs: Count = 3,
+        seed: Seed = 0,
+        autocast: Autocast | None = None,
     ) -> None:
         space = supernet_of(runner.model).space
         source = f'archs of {type(self).__name__}'
-        given = [archs] if isinstance(archs, str | PathLike) else archs or []
+        given: Any = archs or []
+        # One alone: text, a file, or candidates. Of several, --cfg-options makes larger numbers.
+        if not isinstance(given, list | tuple) or (
+            given and all(isinstance(entry, int) and entry < 10 for entry in given)
+        ):
+            given = [given]
         self.archs: list[Arch] = [read_arch(arch, space, source)[0] for arch in given]
         rng = np.random.default_rng(seed)
         self.archs = self.archs or [space.sample(rng) for _ in range(num_archs)]

@@ -20,6 +20,7 @@ from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
 from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper
 from .data_settings import fill_in_from_data, require_split
+from .settings_check import check_settings
 
 # The mixed-precision form of each optimiser wrapper.
 AMP_FORMS = {
@@ -42,8 +43,8 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
         overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
 
     Raises:
-        InputError: It cannot be read, ``held_out`` is stated and nothing takes it, or what
-            :func:`fill_in_from_data` raises.
+        InputError: It cannot be read, a setting does not fit (:func:`check_settings`),
+            ``held_out`` is stated and nothing takes it, or what :func:`fill_in_from_data` raises.
     """
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
@@ -56,6 +57,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
     # A config is the user's own code: whatever it raises, the user can correct.
     except Exception as error:
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
+    check_settings(config)
     if 'held_out' in config and not _is_inherited('held_out', config, overrides):
         require_split(config)
     fill_in_from_data(config)
@@ -75,7 +77,7 @@ def drop_inherited(config: Config, overrides: Mapping[str, Any]) -> None:
         config: A config file's, with overrides; changed in place.
         overrides: What was merged into the file's own config.
     """
-    searcher: dict[str, Any] = (config.get('search_loop') or {}).get('searcher') or {}
+    searcher = _searcher(config)
     unknown = unknown_arguments(searcher)
     if not unknown:
         return
@@ -83,7 +85,7 @@ def drop_inherited(config: Config, overrides: Mapping[str, Any]) -> None:
     written += [Config.fromfile(path) for path in _bases(config.filename)]
     dropped: dict[str, tuple[Any, Any]] = {}
     for before in written:
-        theirs: dict[str, Any] = (before.get('search_loop') or {}).get('searcher') or {}
+        theirs = _searcher(before)
         if 'type' in theirs and searcher_name(theirs['type']) != searcher_name(searcher['type']):
             dropped |= {
                 key: (value, theirs['type'])
@@ -97,6 +99,13 @@ def drop_inherited(config: Config, overrides: Mapping[str, Any]) -> None:
             f'search_loop.searcher is of type {searcher["type"]!r} and does not take over '
             + ', '.join(f'{key}={value!r} of {kind!r}' for key, (value, kind) in dropped.items())
         )
+
+
+def _searcher(config: Config) -> dict[str, Any]:
+    """``search_loop.searcher`` of a config; empty where it has none, or something else."""
+    loop = config.get('search_loop')
+    searcher = loop.get('searcher') if isinstance(loop, Mapping) else None
+    return searcher if isinstance(searcher, dict) else {}
 
 
 def _is_inherited(key: str, config: Config, overrides: Mapping[str, Any]) -> bool:

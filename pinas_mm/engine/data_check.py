@@ -110,7 +110,7 @@ def distinct_samples(configs: Sequence[Config]) -> Iterator[tuple[Any, int]]:
     image that several datasets share, once."""
     seen: set[Any] = set()
     for config in configs:
-        for dataset_config in dataset_configs(config):
+        for _, dataset_config in dataset_configs(config):
             with DefaultScope.overwrite_default_scope(config.get('default_scope')):
                 dataset = built_dataset(dataset_config)
             for number, plain in enumerate(plain_datasets(dataset)):

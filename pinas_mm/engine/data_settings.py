@@ -89,7 +89,7 @@ def compare_splits(configs: Mapping[str, Config]) -> None:
     for name, config in configs.items():
         for at, split in _splits(config):
             place = f'{name}: {at}' if name else at
-            images = _images(split['dataset'], config.get('default_scope'))
+            images = same_images(split['dataset'], config.get('default_scope'))
             other, known = first.setdefault(images, (place, split))
             for key, default in dict(held_out=None, seed=0, group=None).items():
                 if split.get(key, default) != known.get(key, default):
@@ -178,17 +178,17 @@ def open_numbers(config: Config) -> Iterator[DictAtKey]:
                 yield place, found
 
 
-def dataset_configs(config: Config) -> Iterator[dict[str, Any]]:
-    """The config of every dataset that a config reads: of all its dataloaders, hooks' and loops'
-    too; each once."""
+def dataset_configs(config: Config) -> Iterator[DictAtKey]:
+    """The config of every dataset that a config reads, of all its dataloaders, hooks' and loops'
+    too, after the dotted key of its loader; each once."""
     seen = []
     for key in DATA_KEYS:
-        for _, found in _dicts(config.get(key), key):
+        for place, found in _dicts(config.get(key), key):
             dataset = found.get('dataset')
             # A loader has them both; a wrapper such as SeededSplit has a dataset alone.
             if 'batch_size' in found and dataset is not None and dataset not in seen:
                 seen.append(dataset)
-                yield dataset
+                yield place, dataset
 
 
 def _splits(config: Config) -> Iterator[DictAtKey]:
@@ -203,7 +203,7 @@ def _is_split(found: dict[str, Any], config: Config) -> bool:
     return member_of(found, OUR_DATASETS, config.get('default_scope')) is SeededSplit
 
 
-def _images(dataset: Any, scope: str | None) -> str:
+def same_images(dataset: Any, scope: str | None) -> str:
     """What tells whether two splits are of the same images: a dataset's settings without its
     pipelines, however its paths and types are spelled."""
     return json.dumps(with_type_names(_with_whole_paths(dataset), scope), sort_keys=True)

@@ -30,6 +30,7 @@ class Forecast:
         data_batches: Batches of data read for each asked batch: calibration, scoring.
         seconds: Forecast time on as many ranks as run now.
         memory_mb: Peak memory of the probe: of the process, or of the GPU.
+        results_mb: What the metrics keep of the predictions of all batches, beside that.
         disk_mb: What the search writes.
     """
 
@@ -38,6 +39,7 @@ class Forecast:
     data_batches: tuple[int, int]
     seconds: float
     memory_mb: float
+    results_mb: float
     disk_mb: float
 
     def lines(self) -> list[str]:
@@ -48,7 +50,8 @@ class Forecast:
             f'data     {self.data_batches[0]} calibration and {self.data_batches[1]} scoring '
             f'batches per asked batch',
             f'time     {hours} h {minutes} min on {get_world_size()} rank(s)',
-            f'memory   {self.memory_mb:.0f} MB at the peak of the probe',
+            f'memory   {self.memory_mb:.0f} MB at the peak of the probe, and '
+            f'{self.results_mb:.0f} MB of predictions that the metrics keep',
             f'disk     {self.disk_mb:.1f} MB',
         ]
 
@@ -94,8 +97,11 @@ def forecast(
     """
     mine = sorted(archs)[: max(1, math.ceil(len(archs) / get_world_size()))]
 
+    bytes_per_batch = 0
+
     def probe(calibration: int, scoring: int) -> float:
         """Seconds for so many batches of each loader."""
+        nonlocal bytes_per_batch
         part = evaluator.on_loaders(
             FirstBatches(evaluator.calibration_loader, calibration),
             FirstBatches(evaluator.loader, scoring),
@@ -104,6 +110,7 @@ def forecast(
         for result in part.evaluate(mine):
             if isinstance(result, Failure):
                 raise RuntimeError(f'the probe failed: {result.error}')
+        bytes_per_batch = max(bytes_per_batch, part.bytes_per_batch)
         return clock() - started
 
     if torch.cuda.is_available():
@@ -143,7 +150,20 @@ def forecast(
         (calibration, len(evaluator.loader)),
         seconds,
         _peak_memory_mb(),
+        max(
+            _results_mb(evaluator, len(mine), bytes_per_batch),
+            _results_mb(whole, math.ceil(rescored / get_world_size()), bytes_per_batch),
+        ),
         (weights + HISTORY_BYTES * num_archs) / 2**20,
+    )
+
+
+def _results_mb(evaluator: ArchEvaluator, num_archs: int, bytes_per_batch: int) -> float:
+    """What the metrics of so many archs keep of the whole data, which is split to a limit."""
+    of_one = bytes_per_batch * len(evaluator.loader) / 2**20
+    together = of_one * num_archs
+    return (
+        together if evaluator.race is not None else min(together, max(evaluator.results_mb, of_one))
     )
 
 

@@ -5,8 +5,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
+from typing_extensions import TypedDict
 
 from ..errors import InputError
+from ..schema import Count, NotNegative, WholeNumber, check, some_keys
 
 # Keys of whole loaders. Elsewhere one without a dataset may be what a stage changes in these.
 LOADER_KEYS = (
@@ -19,6 +21,17 @@ LOADER_KEYS = (
 NEED_WORKERS = dict(
     persistent_workers=False, prefetch_factor=None, timeout=0, multiprocessing_context=None
 )
+
+
+@some_keys
+class _Loader(TypedDict, total=False):
+    batch_size: Count
+    num_workers: WholeNumber
+    drop_last: bool
+    persistent_workers: bool
+    pin_memory: bool
+    prefetch_factor: Count | None
+    timeout: NotNegative
 
 
 def check_loaders(config: Config) -> None:
@@ -61,12 +74,8 @@ def _check(key: str, loader: Mapping[str, Any]) -> None:
         raise InputError(
             f'{key} has no dataset: expected dataset=dict(type=..., ...), what it reads'
         )
-    workers = loader.get('num_workers', 0)
-    if not _is_count(workers, 0):
-        refuse('num_workers', 'a whole number of at least 0, such as 2')
-    if 'batch_size' in loader and not _is_count(loader['batch_size'], 1):
-        refuse('batch_size', 'a whole number of at least 1, such as 32')
-    for name in NEED_WORKERS if workers == 0 else ():
+    check(_Loader, loader, key=key)
+    for name in NEED_WORKERS if loader.get('num_workers', 0) == 0 else ():
         if loader.get(name):
             refuse(name, f'{key}.num_workers of at least 1 with it, or {name}={NEED_WORKERS[name]}')
     if loader.get('shuffle'):
@@ -77,7 +86,3 @@ def _check(key: str, loader: Mapping[str, Any]) -> None:
         raise InputError(f'{key} has no batch_size: expected a whole number, such as 32')
     if loader.get('batch_sampler') is not None and loader.get('drop_last'):
         refuse('drop_last', 'it as an argument of the batch_sampler, which makes the batches')
-
-
-def _is_count(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

@@ -31,10 +31,21 @@ def build_loader(
     Args:
         config: An mm dataloader config.
         seed, diff_rank_seed: As in ``Runner.build_dataloader``.
+
+    Raises:
+        InputError: A batch sampler makes no batch of the dataset.
     """
     loader = Runner.build_dataloader(config, seed, diff_rank_seed)
     name_unreadable_files(loader.dataset)
-    if not isinstance(config, dict) or not loader.drop_last:
+    if not isinstance(config, dict):
+        return loader
+    if isinstance(config.get('batch_sampler'), Mapping) and len(loader) == 0 < len(loader.dataset):
+        raise InputError(
+            f'{type(loader.batch_sampler).__name__}: {type(loader.dataset).__name__} has '
+            f'{len(loader.dataset)} samples, which make no batch of {config.get("batch_size")}: '
+            'expected a smaller batch_size, or drop_last=False'
+        )
+    if not loader.drop_last:
         return loader
     if isinstance(loader.sampler, InfiniteSampler) or not isinstance(loader.sampler, Sized):
         return loader  # a stream, as that of an IterableDataset

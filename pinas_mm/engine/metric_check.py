@@ -1,7 +1,6 @@
 """Computes the metrics of a config once, and builds its search, before anything is trained."""
 
 import copy
-import inspect
 from typing import Any
 
 from mmengine.config import Config
@@ -12,15 +11,14 @@ from torch.utils.data import DataLoader
 
 from ..costs import CostTable, measure_costs
 from ..costs.latency import read_latency
-from ..errors import InputError
 from ..models.backbones import supernet_of
-from ..registry import LOOPS, class_of
 from ..scoring.evaluator import ArchEvaluator, autocast_dtype
 from ..search.searchers import NUM_ARCHS
 from .loaders import arch_evaluation, calibration_loader, whole_set_loader
 from .runner import build_supernet
 from .search_config import search_config
 from .search_loop import ASK_SIZE, SCORE, build_race, limited_searcher
+from .settings_check import check_settings
 
 
 def check_metrics(
@@ -80,19 +78,9 @@ def check_search(
         InputError: Anything that the search would refuse, but for its checkpoint and its history.
     """
     searching = search_config(config)
+    check_settings(config)
     init_default_scope(config.get('default_scope', 'mmengine'))
-    cls = class_of(searching.test_cfg, LOOPS, config.get('default_scope'))
-    loop = {key: value for key, value in searching.test_cfg.items() if key != 'type'}
-    signature = inspect.signature(cls)
-    try:
-        signature.bind(None, dataloader=None, evaluator=None, **loop)
-    except TypeError as error:
-        known = [
-            name
-            for name in signature.parameters
-            if name not in ('runner', 'dataloader', 'evaluator')
-        ]
-        raise InputError(f'search_loop: {error}; expected some of {known}') from error
+    loop = searching.test_cfg
     seed, score = loop.get('seed', 0), loop.get('score', SCORE)
     build_race(loop.get('race'), score, loop.get('ask_size', ASK_SIZE))
     settings = arch_evaluation(

@@ -2,25 +2,41 @@
 a supernet of a config without a runner."""
 
 import copy
-import os
 from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import init_dist, is_distributed, is_main_process
+from mmengine.dist import broadcast_object_list, init_dist, is_distributed, is_main_process
+from mmengine.fileio import FileClient, HardDiskBackend, LocalBackend, get_file_backend
+from mmengine.hooks import CheckpointHook
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.registry import MODELS
-from mmengine.runner import Runner
+from mmengine.runner import Runner, save_checkpoint
+from torch import nn
 
-from ..checkpoint import load_checkpoint, only_plain_tensors
+from ..checkpoint import (
+    check_finite,
+    finite_tensors,
+    load_checkpoint,
+    only_plain_tensors,
+    require_shared_tensor,
+    write_checkpoint,
+)
 from ..errors import InputError
+from ..fileio import text_written_atomic
+from ..lost_ranks import watch_ranks
+from ..models.backbones import pretrained_files
 from ..models.channels import check_channels
-from ..private_api import already_read
+from ..private_api import already_read, resumes_latest, trainings_write_with
+from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
+from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
-from .loader_settings import check_loaders
+from .hooks.same_data_hook import SameDataHook
+from .latest_checkpoint import TEMPLATES, latest_readable
 from .loaders import build_loader
+from .settings_check import check_load_from, check_phases, check_settings
 
 
 class SafeRunner(Runner):
@@ -28,45 +44,123 @@ class SafeRunner(Runner):
 
     mmengine loads checkpoints without ``weights_only`` where torch lets it, and on resume executes
     the config text that a checkpoint holds. Here every checkpoint is opened with
-    ``weights_only=True``, and that text is dropped."""
+    ``weights_only=True``, and that text is dropped.
+
+    A checkpoint and ``last_checkpoint`` are written as a whole, and what they replace is removed
+    afterwards (:class:`KeepUntilSavedHook`)."""
+
+    # What :meth:`load_or_resume` has read, with its path, until :meth:`load_checkpoint` takes it.
+    _latest: tuple[str, dict[str, Any]] | None = None
 
     def _init_model_weights(self) -> None:
         # ``init_cfg=dict(type='Pretrained')`` anywhere in the model.
+        finite = finite_tensors(self.model)
         with only_plain_tensors():
             super()._init_model_weights()
+        state = self.model.state_dict()
+        for name, module in self.model.named_modules():
+            below = f'{name}.' if name else ''
+            for file in pretrained_files(module):
+                check_finite(
+                    file, state, [key for key in state if key.startswith(below) and key in finite]
+                )
+
+    def register_hooks(self, *args: Any, **kwargs: Any) -> None:
+        super().register_hooks(*args, **kwargs)
+        self.register_hook(KeepUntilSavedHook())
+
+    def train(self) -> nn.Module:
+        """Trains as mmengine does; all that CheckpointHook writes is there as a whole or not at
+        all."""
+        with trainings_write_with(save_whole, text_written_atomic):
+            return super().train()
+
+    def load_or_resume(self) -> None:
+        """Loads or resumes as mmengine does, except that a training that resumes without a
+        checkpoint named takes the latest that can be read.
+
+        Raises:
+            InputError: Not one of them can be read.
+        """
+        if resumes_latest(self):
+            templates = [
+                hook.filename_tmpl for hook in self.hooks if isinstance(hook, CheckpointHook)
+            ]
+            # One rank looks: they could read different files.
+            message: list[Any] = [None, None]
+            if is_main_process():
+                try:
+                    if found := latest_readable(self.work_dir, templates or TEMPLATES):
+                        message[0], self._latest = found[0], found
+                except (InputError, OSError) as error:
+                    message[1] = str(error)
+            broadcast_object_list(message)
+            path, reason = message
+            if reason is not None:
+                raise InputError(reason)
+            if path is not None:
+                self.resume(path)
+        super().load_or_resume()
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Loads weights as mmengine does, from what :func:`pinas_mm.checkpoint.load_checkpoint` has
         read: the file may be another one at a second look.
 
         Raises:
-            InputError: The file is not a checkpoint of plain tensors.
+            InputError: The file is not a checkpoint of plain tensors; one that the model takes is
+                not finite; or not one is of the model: mmengine would train from random weights.
         """
-        with already_read(load_checkpoint(filename)):
+        found, self._latest = self._latest, None
+        read = found[1] if found and found[0] == filename else load_checkpoint(filename)
+        finite = finite_tensors(unwrapped(self.model))
+        for part in ('state_dict', 'ema_state_dict'):
+            state = read.get(part, {})
+            check_finite(
+                filename, state, [key for key in state if key.removeprefix('module.') in finite]
+            )
+        with already_read(read):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        require_shared_tensor(unwrapped(self.model), checkpoint['state_dict'], filename)
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
 
     # A loader of ours wherever mmengine's loops build one.
     build_dataloader = staticmethod(build_loader)
 
-    def save_checkpoint(self, out_dir: str, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Saves as mmengine does, to a file beside the checkpoint that is then renamed: a full disk
-        or a kill leaves no torn one."""
-        if '://' in str(out_dir):  # a remote storage writes whole objects
-            super().save_checkpoint(out_dir, filename, *args, **kwargs)
-            return
-        part = f'{filename}.part'
-        super().save_checkpoint(out_dir, part, *args, **kwargs)
-        if is_main_process():
-            os.replace(os.path.join(out_dir, part), os.path.join(out_dir, filename))
+    def save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        """Saves as mmengine does, to a file beside the checkpoint that is synced and renamed: a
+        full disk, a kill or a power cut leaves no torn one."""
+        with trainings_write_with(save_whole, text_written_atomic):
+            super().save_checkpoint(*args, **kwargs)
+
+
+def save_whole(
+    checkpoint: dict[str, Any],
+    filename: str,
+    file_client_args: dict[str, Any] | None = None,
+    backend_args: dict[str, Any] | None = None,
+) -> None:
+    """mmengine's ``save_checkpoint``, except that a file on a disk is written as a whole. A remote
+    storage writes whole objects."""
+    backend = (
+        get_file_backend(filename, backend_args=backend_args)
+        if file_client_args is None
+        else FileClient.infer_client(file_client_args, filename).client
+    )
+    if type(backend) in (LocalBackend, HardDiskBackend):
+        write_checkpoint(filename, checkpoint)
+    else:
+        save_checkpoint(checkpoint, filename, file_client_args, backend_args)
 
 
 def init_ranks(config: Config) -> None:
     """Starts the ranks that a config's launcher asks for, before its first Runner would: they look
-    at files together."""
+    at files together. One that hangs is named after ``env_cfg.dist_cfg.timeout`` seconds
+    (:mod:`pinas_mm.lost_ranks`)."""
+    settings = config.get('env_cfg', {}).get('dist_cfg', {})
     if config.get('launcher', 'none') != 'none' and not is_distributed():
-        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
+        init_dist(config.launcher, **settings)
+    watch_ranks(settings.get('timeout'))
 
 
 def build_runner(config: Config) -> SafeRunner:
@@ -77,17 +171,22 @@ def build_runner(config: Config) -> SafeRunner:
     channels-last map is silently wrong). ``channels_last = False`` (or True) in a config decides.
 
     What the config leaves to its data is filled in (:func:`~.data_settings.fill_in_from_data`), and
-    labels are compared with the head before training (:class:`LabelRangeHook`).
+    labels are compared with the head before training (:class:`LabelRangeHook`). A training resumes
+    only on the data it began with (:class:`SameDataHook`).
 
     Raises:
-        InputError: A loader cannot be built, a neck or head does not take the backbone's channels,
-            channels-last is asked for with operators of mmcv, or what
-            :func:`~.data_settings.fill_in_from_data` raises.
+        InputError: A setting does not fit (:func:`~.settings_check.check_settings`), a neck or head
+            does not take the backbone's channels, channels-last is asked for with operators of
+            mmcv, or what :func:`~.data_settings.fill_in_from_data` raises.
     """
-    check_loaders(config)
+    check_settings(config)
+    check_phases(config)
+    init_ranks(config)
+    check_load_from(config)
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())
+    runner.register_hook(SameDataHook())
     check_channels(runner.model)
     on_gpu = torch.cuda.is_available()
     operators = sorted(

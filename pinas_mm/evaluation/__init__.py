@@ -1,4 +1,5 @@
 from .label_likelihood import LabelLikelihood
+from .merged_results import SummedMetric, compute_metrics, merge_results
 from .task_metric import TaskMetric
 
-__all__ = ['LabelLikelihood', 'TaskMetric']
+__all__ = ['LabelLikelihood', 'SummedMetric', 'TaskMetric', 'compute_metrics', 'merge_results']

@@ -3,15 +3,17 @@ how much."""
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..registry import METRICS
+from .merged_results import SummedMetric
 
 
 @METRICS.register_module()
-class LabelLikelihood(BaseMetric):
+class LabelLikelihood(SummedMetric):
     """Scores classifiers by the log-probabilities they give to the true labels; higher is better in
     both.
 
@@ -53,9 +55,11 @@ class LabelLikelihood(BaseMetric):
             .log()
         )
         true, others = logs.gather(1, labels)[:, 0], logs.scatter(1, labels, -torch.inf).amax(dim=1)
-        self.results += zip(true.tolist(), (true - others).tolist())
+        self.results.extend(
+            torch.stack([torch.ones_like(true), true, true - others], dim=1).numpy(force=True)
+        )
 
-    def compute_metrics(self, results: list[tuple[float, float]]) -> dict[str, float]:
+    def of_sums(self, sums: NDArray[np.float64]) -> dict[str, float]:
         """The means over all samples."""
-        neg_loss, margin = torch.tensor(results, dtype=torch.float64).mean(dim=0).tolist()
-        return dict(neg_loss=neg_loss, margin=margin)
+        samples, neg_loss, margin = sums.tolist()
+        return dict(neg_loss=neg_loss / samples, margin=margin / samples)

@@ -8,6 +8,7 @@ from mmengine.registry import METRICS as ROOT_METRICS
 
 from ..errors import InputError, TooFewSamplesError
 from ..registry import METRICS
+from .merged_results import compute_metrics, merge_results
 
 
 @METRICS.register_module()
@@ -60,4 +61,8 @@ class TaskMetric(BaseMetric):
             raise TooFewSamplesError(
                 f'TaskMetric: no evaluated sample has a label of task {self.task!r}'
             )
-        return self.metric.compute_metrics(results)
+        return dict(compute_metrics(self.metric, results) or {})
+
+    def merge_results(self, results: list[Any]) -> list[Any]:
+        """Fewer results, where the metric needs only sums."""
+        return merge_results(self.metric, results)

@@ -17,20 +17,20 @@ from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_main_process
 from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 
-from ..checkpoint import load_checkpoint, load_strict, save_checkpoint
+from ..checkpoint import checksum, load_checkpoint, load_strict, save_checkpoint
 from ..costs import CostTable, measure_costs
 from ..datasets.shared_images import shared_images
 from ..engine.data_settings import fill_in_from_data
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
-from ..engine.loader_settings import check_loaders
 from ..engine.loaders import arch_evaluation, built_dataset, calibration_loader
 from ..engine.metric_check import check_metrics, check_search
 from ..engine.runner import build_runner, build_supernet, init_ranks
 from ..engine.search_config import search_config
+from ..engine.settings_check import check_settings
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
@@ -44,7 +44,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
 from .schedule import lengthened
-from .stages import is_done, run_once
+from .stages import is_done, run_once, saved_checkpoint
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 # What the budget is spent on instead: the names of the rows, and of the folders.
@@ -137,7 +137,7 @@ class Adaptation:
         done = STEPS[: 1 + STEPS.index(until)]
         results = {'supernet': self.fine_tune_supernet()}
         if 'search' in done:
-            results['search'] = self.search(results['supernet'])
+            results['search'] = self.search()
         if 'subnet' in done:
             results['subnet'] = self.fine_tune_subnet()
         report: dict[str, Any] = dict(
@@ -205,7 +205,9 @@ class Adaptation:
     def fine_tune_supernet(self) -> dict[str, Any]:
         """Trains the source's supernet on the target with sampled archs; the target's neck and head
         start from random weights."""
-        config = self.training_config('supernet_stage', init_cfg=pretrained(self.supernet))
+        config = self.training_config('supernet_stage', init_cfg=pretrained())
+        # In place of its path, which may change.
+        config.supernet_checksum = checksum(load_checkpoint(self.supernet)['state_dict'])
 
         def train(config: Config) -> dict[str, Any]:
             runner = build_runner(config)
@@ -214,10 +216,12 @@ class Adaptation:
             hook = next(hook for hook in runner.hooks if isinstance(hook, ArchSamplingHook))
             return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
 
-        return run_once(config, self.work_dir / 'supernet', train)
+        inputs = {'model.backbone.init_cfg.checkpoint': str(self.supernet)}
+        return run_once(config, self.work_dir / 'supernet', train, inputs)
 
-    def search(self, supernet: dict[str, Any]) -> dict[str, Any]:
+    def search(self) -> dict[str, Any]:
         """Searches the fine-tuned supernet by the target's metric on the held-out part."""
+        supernet = saved_checkpoint(self.work_dir / 'supernet', self.name)
         config = search_config(self.searching_config())
         config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
         for key in ('arch', 'init_cfg'):
@@ -232,7 +236,7 @@ class Adaptation:
                 True  # from a history, where there is one; not from a checkpoint
             )
             runner = build_runner(config)
-            load_strict(runner.model, supernet['checkpoint'])
+            load_strict(runner.model, supernet)
             runner.test()
             barrier()  # the first rank has written the history
             loop = runner.test_loop
@@ -262,7 +266,6 @@ class Adaptation:
         head included, and tests it."""
         weights = self.work_dir / 'search/subnet.pth'
         config = self.training_config('subnet_stage', arch=list(self.found_arch()))
-        config.load_from = str(weights)
 
         def train(config: Config) -> dict[str, Any]:
             runner = build_runner(config)
@@ -271,7 +274,7 @@ class Adaptation:
             )  # says what is missing; mmengine would go on without it
             return self.train_and_test(runner)
 
-        return run_once(config, self.work_dir / 'subnet', train)
+        return run_once(config, self.work_dir / 'subnet', train, dict(load_from=str(weights)))
 
     def compare(self, name: str, budget: int, joint: dict[str, Any]) -> dict[str, Any]:
         """Spends a budget on training one network on the target, and tests it.
@@ -335,12 +338,7 @@ class Adaptation:
         runner.register_hook(TrainingTimeHook())
         runner.train()
         barrier()  # the first rank has written the checkpoint
-        checkpoint = find_latest_checkpoint(runner.work_dir)
-        if checkpoint is None:
-            raise InputError(
-                f'{self.name}: default_hooks.checkpoint keeps no checkpoint: expected a '
-                f'CheckpointHook that saves the last'
-            )
+        saved_checkpoint(runner.work_dir, self.name)
         frozen = not any(
             parameter.requires_grad for parameter in unwrapped(runner.model).backbone.parameters()
         )
@@ -350,12 +348,7 @@ class Adaptation:
         )
         macs = self.costs.array('macs', [arch(iteration) for iteration in range(runner.max_iters)])
         operations = int(macs.sum()) * images * passes
-        return dict(
-            checkpoint=checkpoint,
-            seconds=training_seconds(runner),
-            passes=passes,
-            operations=operations,
-        )
+        return dict(seconds=training_seconds(runner), passes=passes, operations=operations)
 
     def train_and_test(self, runner: Runner) -> dict[str, Any]:
         """Trains a subnet and tests it on the test set, read for nothing else."""
@@ -493,10 +486,7 @@ def check_adaptation_config(config: Config) -> None:
             f'one path would be trained'
         )
     search_config(config)
-    for stage in ('supernet_stage', 'subnet_stage'):
-        merged = copy.deepcopy(config)
-        merged.merge_from_dict(merged.get(stage) or {})
-        check_loaders(merged)
+    check_settings(config)
     sets = [
         {
             key: value
@@ -521,8 +511,8 @@ def sampling_hooks(hooks: Sequence[dict] | None, scope: str | None = None) -> li
     ]
 
 
-def pretrained(supernet: str) -> dict[str, str]:
-    return dict(type='Pretrained', checkpoint=str(supernet), prefix='backbone.')
+def pretrained() -> dict[str, str]:
+    return dict(type='Pretrained', prefix='backbone.')
 
 
 def num_images(loader: Any) -> int:

@@ -20,10 +20,10 @@ from ..engine.hand_over import HAND_OVER, HandOver, check_fits
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.dsnas_hook import DSNASHook
 from ..engine.hooks.training_time_hook import training_seconds
-from ..engine.loader_settings import check_loaders
 from ..engine.loaders import arch_evaluation, calibration_loader
 from ..engine.metric_check import check_metrics
 from ..engine.runner import build_runner, init_ranks
+from ..engine.settings_check import check_settings
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..registry import HOOKS, MODELS, OPTIM_WRAPPERS, class_of
@@ -84,7 +84,7 @@ def check_dsnas_config(config: Config) -> None:
 
     Raises:
         InputError: It has another optimiser wrapper, no hook that ends the first stage, one that
-            draws archs too, or a loader that cannot be built.
+            draws archs too, or a setting that does not fit.
     """
     name, scope = config.filename or 'config', config.get('default_scope')
     wrapper = config.get('optim_wrapper') or {}
@@ -105,10 +105,7 @@ def check_dsnas_config(config: Config) -> None:
             f'{name}: custom_hooks has ArchSamplingHook, but {found} draws the archs itself: '
             f'leave the hook out'
         )
-    check_loaders(config)
-    second = copy.deepcopy(config)
-    second.merge_from_dict(second.pop(SECOND_STAGE, None) or {})
-    check_loaders(second)
+    check_settings(config)
 
 
 def first_stage_config(config: Config) -> Config:

@@ -6,24 +6,23 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
 
 from ..checkpoint import load_strict
 from ..engine.config import load_config
 from ..engine.data_check import check_data
 from ..engine.data_settings import compare_splits
-from ..engine.loader_settings import check_loaders
 from ..engine.metric_check import check_metrics, check_search
 from ..engine.runner import build_runner
 from ..engine.search_config import search_config
 from ..engine.search_loop import SearchLoop
+from ..engine.settings_check import check_phases
 from ..errors import InputError
 from ..scoring.arch_metrics import numbers
 from ..search.history import Record
 from ..search.search import ranked, to_record
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
-from .stages import is_done, run_once
+from .stages import is_done, run_once, saved_checkpoint
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
 # How far MACs of archs of equal cost may be from the found one's, and how many of them are drawn.
@@ -64,20 +63,24 @@ class Pipeline:
             in %.
 
         Raises:
-            InputError: A config cannot be read, its loaders or its search cannot be built, its
-                metrics not be computed, stages hold out other parts of the same images, a stage
-                was run under another config, or no arch has the cost of the found one.
+            InputError: A config cannot be read, a setting of it does not fit, its search cannot
+                be built, its metrics not be computed, stages hold out other parts of the same
+                images, a stage was run under another config, or no arch has the cost of the found
+                one.
         """
         for stage in self.configs:  # before the first of them takes hours
-            check_loaders(self.config(stage, {}))
+            config = self.config(stage, {})
+            if stage != 'search':
+                check_phases(config)
         self.check_splits()
         self.check_metrics()
         learned = self.train('learn', {'model.arch_seed': self.seed})
         linear = self.train(
             'linear',
-            {'model.backbone.init_cfg.checkpoint': learned, 'custom_hooks.0.seed': self.seed},
+            {'custom_hooks.0.seed': self.seed},
+            {'model.backbone.init_cfg.checkpoint': learned},
         )
-        rows = self.search(learned, linear, num_random)
+        rows = self.search(linear, num_random)
         for row in rows:
             row['test'] = self.finetune(self.work_dir / 'search' / folder_of(row['name']))
         return rows
@@ -112,7 +115,7 @@ class Pipeline:
             for phase in ('val', 'test'):
                 check_metrics(config, phase)
 
-    def search(self, learned: str, linear: str, num_random: int) -> list[dict[str, Any]]:
+    def search(self, linear: str, num_random: int) -> list[dict[str, Any]]:
         """Searches and chooses archs of equal cost, unless that is done; writes a subnet for each.
 
         Returns:
@@ -122,7 +125,6 @@ class Pipeline:
         changes = {
             'search_loop.seed': self.seed,
             'search_loop.resume': True,  # from the history, where there is one
-            'model.backbone.init_cfg.checkpoint': learned,
             'random_archs': num_random,
         }
         config = search_config(self.config('search', changes))
@@ -161,15 +163,24 @@ class Pipeline:
         config.merge_from_dict({'randomness.seed': self.seed} | changes)
         return config
 
-    def train(self, stage: str, changes: dict) -> str:
-        """Trains a stage, unless it is done, and returns its last checkpoint."""
+    def train(
+        self, stage: str, changes: dict[str, Any], inputs: dict[str, str] | None = None
+    ) -> str:
+        """Trains a stage, unless it is done, and returns its last checkpoint.
+
+        Args:
+            stage: Its name.
+            changes: What its config changes, by dotted key.
+            inputs: Paths of what earlier stages wrote (:func:`~.stages.run_once`).
+        """
         print(f'--- {stage}', flush=True)
 
-        def train(config: Config) -> dict[str, str]:
+        def train(config: Config) -> dict[str, Any]:
             build_runner(config).train()
-            return dict(checkpoint=find_latest_checkpoint(config.work_dir))
+            return {}
 
-        return run_once(self.config(stage, changes), self.work_dir / stage, train)['checkpoint']
+        run_once(self.config(stage, changes), self.work_dir / stage, train, inputs)
+        return saved_checkpoint(self.work_dir / stage, self.configs[stage])
 
     def equal_cost(self, loop: SearchLoop, winner: Record) -> list[Record]:
         """Random archs whose MACs are within 5 % of the winner's, by supernet score on the whole
@@ -222,7 +233,7 @@ class Pipeline:
             return numbers(runner.test())
 
         return run_once(
-            self.config(stage, self.with_subnet(subnet)), self.work_dir / folder, train_and_test
+            self.config(stage, {}), self.work_dir / folder, train_and_test, self.with_subnet(subnet)
         )
 
     def with_subnet(self, folder: Path) -> dict[str, str]:

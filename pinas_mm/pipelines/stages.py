@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,12 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
-from mmengine.runner import find_latest_checkpoint
 
+from ..engine.latest_checkpoint import last_checkpoint
+from ..engine.run_data import data_of, without_roots
 from ..errors import InputError
 from ..fileio import write_atomic
+from ..folder_lock import LOCK, held
 from ..registry import with_type_names
 from ..settings import changed_settings, plain_settings
 
@@ -23,48 +26,74 @@ KEPT = ('last_checkpoint', 'history.jsonl')
 
 
 def run_once(
-    config: Config, folder: Path, run: Callable[[Config], dict[str, Any]]
+    config: Config,
+    folder: Path,
+    run: Callable[[Config], dict[str, Any]],
+    inputs: dict[str, str] | None = None,
 ) -> dict[str, Any]:
     """Runs a stage, unless ``stage.json`` in its folder has its result.
 
     Args:
-        config: The stage's config. It is kept beside the result.
+        config: The stage's config. It is kept beside the result, with what its data are
+            (:func:`~pinas_mm.engine.run_data.data_of`).
         folder: The stage's own folder.
+        inputs: Paths of what earlier stages wrote, by dotted key of the config that is run. They
+            are not part of the config that is kept and compared: a work dir may be moved.
         run: Takes the config, in its folder and set to go on from the checkpoint there, and returns
-            the result: plain data.
+            the result: plain data without paths.
 
     Returns:
         The result, of this run or of the one before.
 
     Raises:
-        InputError: The folder has the stage of another config, and the message names the keys that
-            differ, with both values; or files of another run. A stage that failed before it had
-            anything to keep does not count: its config may be corrected.
+        InputError: The folder has the stage of another config or of other data, and the message
+            names the keys that differ, with both values; or files of another run. A stage that
+            failed before it had anything to keep does not count: its config may be corrected. Or
+            another process writes the folder.
     """
+    with held(folder):
+        return _run_once(config, folder, run, inputs or {})
+
+
+def _run_once(
+    config: Config, folder: Path, run: Callable[[Config], dict[str, Any]], inputs: dict[str, str]
+) -> dict[str, Any]:
     path = folder / STAGE
     scope = config.get('default_scope')
-    wanted = plain_settings(with_type_names(config.to_dict(), scope))
+    wanted = plain_settings(without_roots(with_type_names(config.to_dict(), scope), config))
     wanted.pop('work_dir', None)
+    data: list[Any] = [data_of(config) if is_main_process() else None]
+    broadcast_object_list(data)
     found = json.loads(path.read_text()) if path.exists() else None
-    foreign = found is None and folder.exists() and any(folder.iterdir())
-    kept = any((folder / name).exists() for name in KEPT)
+    foreign = found is None and any(each.name != LOCK for each in folder.iterdir())
+    kept = any((folder / name).exists() for name in KEPT) or bool(last_checkpoint(folder))
     barrier()  # every rank has looked before one writes
     if foreign:
         raise InputError(
             f'{folder}: has files, but no {STAGE} that says how they were made; choose another '
             '--work-dir'
         )
-    if found is not None:
-        changes = changed_settings(found['config'], wanted)
-        if changes and (kept or 'result' in found):
+    if found is not None and (kept or 'result' in found):
+        if changes := changed_settings(found['config'], wanted):
             raise InputError(
                 f'{folder}: made with another config: {changes}; choose another --work-dir'
             )
-        if 'result' in found:
-            return found['result']
-    _write(path, dict(config=wanted))
-    result = [run(into_folder(copy.deepcopy(config), folder, resume=found is not None))]
-    _write(path, dict(config=wanted, result=result[0]))
+        # Data that are gone cannot be compared; what needs them will say so.
+        both = data[0].keys() & found.get('data', {})
+        if changes := changed_settings(
+            {key: found['data'][key] for key in both}, {key: data[0][key] for key in both}
+        ):
+            raise InputError(
+                f'{folder}: its data changed since it began: {changes}; put them back, or choose '
+                f'another --work-dir'
+            )
+    if found is not None and 'result' in found:
+        return found['result']
+    _write(path, dict(config=wanted, data=data[0]))
+    config = copy.deepcopy(config)
+    config.merge_from_dict(inputs)
+    result = [run(into_folder(config, folder, resume=found is not None))]
+    _write(path, dict(config=wanted, data=data[0], result=result[0]))
     broadcast_object_list(result)  # seconds differ between ranks
     return result[0]
 
@@ -75,15 +104,31 @@ def is_done(folder: Path) -> bool:
     return path.exists() and 'result' in json.loads(path.read_text())
 
 
+def saved_checkpoint(folder: str | os.PathLike, config: str | os.PathLike) -> str:
+    """The last checkpoint of a finished training in a folder.
+
+    Raises:
+        InputError: It has none; the message names the config.
+    """
+    checkpoint = last_checkpoint(folder)
+    if checkpoint is None:
+        raise InputError(
+            f'{config}: default_hooks.checkpoint keeps no checkpoint: expected a CheckpointHook '
+            f'that saves the last'
+        )
+    return checkpoint
+
+
 def into_folder(config: Config, folder: Path, resume: bool) -> Config:
-    """Sets a stage's work dir, and to go on from the checkpoint in it where there is one."""
+    """Sets a stage's work dir, and to go on from the latest checkpoint in it that can be read,
+    where there is any."""
     config.work_dir = str(folder)
     # mmengine takes one name for one run
     config.experiment_name = f'{folder.parent.name}_{folder.name}_{time.time_ns()}'
     # By default it has the experiment's name; where a config names it, as mmdet's do, the runners
     # of all stages would share one.
     (config.get('visualizer') or {}).pop('name', None)
-    config.resume = resume and find_latest_checkpoint(str(folder)) is not None
+    config.resume = resume and last_checkpoint(folder) is not None
     if config.resume:
         config.load_from = None  # mmengine would resume from that one
     elif resume and config.get('train_cfg'):

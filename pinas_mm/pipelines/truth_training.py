@@ -18,8 +18,10 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from ..child_processes import end_with_parent
 from ..costs import Constraints, measure_costs
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
+from ..engine.run_data import data_of, without_roots
 from ..engine.runner import build_runner
 from ..errors import InputError
 from ..fileio import write_atomic
@@ -198,11 +200,12 @@ class TruthFile:
 
     def __init__(self, path: str | os.PathLike, config: Config, settings: dict[str, Any]) -> None:
         self.path, self.space = Path(path), space_of(config)
-        meta = self.path.with_suffix('.meta.json')
+        self.meta = meta = self.path.with_suffix('.meta.json')
         settings = {
             key: value for key, value in config.to_dict().items() if key not in INCIDENTAL
         } | settings
-        settings = plain_settings(with_type_names(settings, config.get('default_scope')))
+        settings = without_roots(with_type_names(settings, config.get('default_scope')), config)
+        self.settings = plain_settings(settings | dict(data=data_of(config)))
         self.trainings: dict[Arch, list[float]] = {}
         if self.path.exists():
             if not meta.exists():
@@ -216,7 +219,7 @@ class TruthFile:
                 raise InputError(
                     f'{meta}: does not say how {self.path} was made: {error}'
                 ) from error
-            if changes := changed_settings(found, settings):
+            if changes := changed_settings(found, self.settings):
                 raise InputError(
                     f'{self.path}: made with other settings: {changes}; choose another --out'
                 )
@@ -224,8 +227,6 @@ class TruthFile:
             self.trainings = {
                 arch: list(accuracies) for arch, accuracies in table.trainings.items()
             }
-        else:  # without a finished training there is nothing to keep: the settings may change
-            write_atomic(meta, lambda file: file.write(json.dumps(settings, indent=1).encode()))
 
     def left(self, archs: Sequence[Arch], repeats: int) -> list[Training]:
         """The trainings that are not in the table, first repeats first."""
@@ -237,7 +238,12 @@ class TruthFile:
         ]
 
     def add(self, arch: Arch, accuracy: float) -> None:
-        """Adds a training, and writes the table beside the old one before it takes its place."""
+        """Adds a training, and writes the table beside the old one before it takes its place. What
+        it is of is written with the first training, so that a command that trains none binds
+        nothing."""
+        if not self.trainings:
+            text = json.dumps(self.settings, indent=1)
+            write_atomic(self.meta, lambda file: file.write(text.encode()))
         self.trainings.setdefault(arch, []).append(accuracy)
         TruthTable(self.space, self.trainings, str(self.path)).write(self.path)
 
@@ -257,11 +263,17 @@ def train_all(
         yield from map(TruthTrainer(config, seed, score).__call__, *zip(*trainings))
         return
     threads = max(1, (os.cpu_count() or 1) // jobs)
+    others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(
         jobs, multiprocessing.get_context('spawn'), _start_process, (config, seed, score, threads)
     )
     try:
         yield from pool.map(_train_in_process, *zip(*trainings))
+    except BaseException:  # such as Ctrl-C: nobody waits for what still trains
+        for process in multiprocessing.active_children():
+            if process not in others:
+                process.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -271,6 +283,7 @@ _trainer: TruthTrainer | None = None  # of a process of the pool
 
 def _start_process(config: Config, seed: int, score: str, threads: int) -> None:
     global _trainer
+    end_with_parent()
     torch.set_num_threads(threads)
     _trainer = TruthTrainer(config, seed, score)
 

@@ -1,17 +1,22 @@
 """The mm metrics of archs that are scored side by side: each arch has its own."""
 
 import copy
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.structures import BaseDataElement
 from torch import Tensor
 
 from ..errors import InputError, warn_once
+from ..evaluation import compute_metrics, merge_results
 
 Metrics = dict[str, float]
+# Of a tensor or array, beside its data: the object itself and the allocator's share.
+OBJECT_BYTES = 500
 
 
 class NotCopyableError(Exception):
@@ -86,15 +91,38 @@ class ArchMetrics:
 
     def __init__(self, evaluator: Evaluator) -> None:
         self.evaluator = evaluator
-        self.image_ids: list[Any] = []  # one for each sample
+        self.batches = 0
+        self.image_ids: list[Any] = []  # one for each sample, where a metric must be told them
         self.empty: list[str] = []  # classes of the metrics that gave no result
+        self.held_bytes = 0  # of results that cannot be merged, and grow with the samples
+        self._before = [0] * len(evaluator.metrics)  # results that are not of the last batch
+        self._images_before = 0
 
     def process(self, data_samples: Sequence[Any], data_batch: Any = None) -> None:
         """Takes a batch of predictions, as :meth:`mmengine.evaluator.Evaluator.process` does."""
+        self._before = [len(metric.results) for metric in self.evaluator.metrics]
+        self._images_before = len(self.image_ids)
         self.evaluator.process(data_samples=data_samples, data_batch=data_batch)
-        self.image_ids += [
-            sample.get('img_id') if hasattr(sample, 'get') else None for sample in data_samples
-        ]
+        self.batches += 1
+        if any(map(counts_given_images, self.evaluator.metrics)):
+            self.image_ids += [
+                sample.get('img_id') if hasattr(sample, 'get') else None for sample in data_samples
+            ]
+
+    def of_last_batch(self, number: int) -> tuple[list[Any], list[Any]]:
+        """The results of the metric of that number for the last batch, and ``img_id`` of its
+        images where the metric must be told them."""
+        results = self.evaluator.metrics[number].results[self._before[number] :]
+        return results, self.image_ids[self._images_before :]
+
+    def merge(self) -> None:
+        """Makes one result of many for the metrics that need only sums; once after every batch."""
+        for metric, before in zip(self.evaluator.metrics, self._before):
+            merged = merge_results(metric, metric.results)
+            if merged is metric.results:
+                self.held_bytes += held_bytes(metric.results[before:])
+            else:
+                metric.results[:] = merged
 
     def compute(self) -> Metrics:
         """The metrics that are numbers.
@@ -136,7 +164,7 @@ def compute(
     alone = copy.copy(metric)
     if counts_given_images(alone) and None not in image_ids:
         alone.img_ids = list(image_ids)
-    return alone.compute_metrics(results)
+    return compute_metrics(alone, results)
 
 
 def counts_given_images(metric: BaseMetric) -> bool:
@@ -191,6 +219,24 @@ def numbers(metrics: Mapping[str, Any]) -> Metrics:
                 f'out of the scores'
             )
     return {name: number for name, number in found.items() if number is not None}
+
+
+def held_bytes(value: Any) -> int:
+    """About how much memory a metric's results take: tensors and arrays, and what lists, dicts and
+    mm's data elements hold of them. A tensor that is a view counts with its own elements: those of
+    a batch share what is below them."""
+    if isinstance(value, Tensor):
+        return value.numel() * value.element_size() + OBJECT_BYTES
+    if isinstance(value, np.ndarray):
+        return value.nbytes + OBJECT_BYTES
+    items: Iterable[Any] = ()
+    if isinstance(value, BaseDataElement):
+        items = (*value.all_values(),)
+    elif isinstance(value, Mapping):
+        items = (*value.keys(), *value.values())
+    elif isinstance(value, list | tuple | set):
+        items = value
+    return sys.getsizeof(value) + sum(map(held_bytes, items))
 
 
 def as_number(value: Any) -> float | None:

@@ -3,15 +3,17 @@ Maron and Moore, NeurIPS 1993)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
 from mmpretrain.evaluation import Accuracy
+from pydantic import Field
 from scipy.stats import norm
 
-from ..errors import InputError
+from ..errors import InputError, TooFewSamplesError
+from ..schema import Count, Expected
 from ..spaces import Arch
 from .arch_metrics import ArchMetrics, as_number, compute, named
 
@@ -39,15 +41,10 @@ class Race:
     """
 
     score: str
-    top_k: int = 10
-    confidence: float = 0.95
-
-    def __post_init__(self) -> None:
-        if self.top_k < 1 or not 0 < self.confidence < 1:
-            raise InputError(
-                f'Race: top_k={self.top_k} and confidence={self.confidence}, expected at least 1 '
-                f'and a probability'
-            )
+    top_k: Count = 10
+    confidence: Annotated[
+        float, Field(gt=0, lt=1), Expected('a probability above 0 and below 1', '0.95')
+    ] = 0.95
 
     def start(self, archs: Iterable[Arch], num_batches: int) -> 'Standing':
         """A new race between ``archs`` over so many batches."""
@@ -55,37 +52,59 @@ class Race:
 
 
 class Standing:
-    """The values per sample that the archs of one race have so far."""
+    """How the archs of one race stand: what a paired test needs of their values per sample."""
 
     def __init__(self, race: Race, archs: list[Arch], num_batches: int) -> None:
         self.race = race
         self.metric: int | None = None  # which of an arch's metrics gives the score
-        self.values: dict[Arch, list[np.ndarray]] = {arch: [] for arch in archs}
+        self.numbers = {arch: number for number, arch in enumerate(archs)}
+        self.batch: dict[Arch, np.ndarray] = {}  # values of the batch at hand
+        self.samples = dict.fromkeys(archs, 0)
+        # Sums over samples of each arch's values and of each pair's products, of values less the
+        # arch's first: of numbers far from zero the variance would be lost.
+        self.first: np.ndarray = np.zeros(len(archs))
+        self.sums: np.ndarray = np.zeros(len(archs))
+        self.products: np.ndarray = np.zeros((len(archs), len(archs)))
         tests = max(1, len(archs) * (len(archs) - 1) * num_batches)
         self.critical = norm.isf((1 - race.confidence) / tests)
 
     def add(self, arch: Arch, metrics: ArchMetrics) -> None:
-        """Takes in the samples that the metrics of an arch have processed since the last call.
+        """Takes in the batch that the metrics of an arch have processed last.
 
         Raises:
             InputError: No metric gives the score, or it is not the mean of its samples' values.
-            ValueError: A sample's value is not a number.
+            ValueError: The metrics compute no score of the batch, or a sample's value is not a
+                number.
         """
         if self.metric is None:
             self.metric = metric_of(metrics, self.race.score)
-        metric = metrics.evaluator.metrics[self.metric]
-        seen = sum(map(len, self.values[arch]))
-        self.values[arch].append(
-            per_sample(metric, self.race.score, metric.results[seen:], metrics.image_ids[seen:])
-        )
+        values: np.ndarray = np.empty(0)
+        if self.metric is not None:
+            results, image_ids = metrics.of_last_batch(self.metric)
+            if results:
+                metric = metrics.evaluator.metrics[self.metric]
+                values = per_sample(metric, self.race.score, results, image_ids)
+        self.batch[arch] = values
+        self.samples[arch] += len(values)
 
     def losers(self, archs: Sequence[Arch]) -> list[Arch]:
-        """Those of the archs still running that are out; all of them have seen the same samples."""
-        values = np.array([np.concatenate(self.values[arch]) for arch in archs])
-        samples = values.shape[1] if len(archs) > 1 else 0
-        if samples < MIN_SAMPLES or len(archs) <= self.race.top_k:
+        """Those of the archs still running that are out; all of them have seen the same samples,
+        and every batch comes by here once."""
+        if not archs or not (samples := self.samples[archs[0]]):
             return []
-        means, covariance = values.mean(axis=1), np.cov(values)
+        rows = [self.numbers[arch] for arch in archs]
+        pairs = np.ix_(rows, rows)
+        values: np.ndarray = np.array([self.batch[arch] for arch in archs])
+        if samples == values.shape[1]:
+            self.first[rows] = values[:, 0]
+        values -= self.first[rows, None]
+        self.sums[rows] += values.sum(axis=1)
+        self.products[pairs] += values @ values.T
+        if samples < MIN_SAMPLES or len(archs) <= max(1, self.race.top_k):
+            return []
+        shifted = self.sums[rows] / samples
+        means = self.first[rows] + shifted
+        covariance = (self.products[pairs] - samples * np.outer(shifted, shifted)) / (samples - 1)
         ahead = means[None, :] - means[:, None]  # (arch, other): how far the other is ahead
         variance = np.maximum(
             covariance.diagonal()[:, None] + covariance.diagonal()[None, :] - 2 * covariance, 0
@@ -97,7 +116,7 @@ class Standing:
 
     def report(self, arch: Arch) -> dict[str, float]:
         """``samples``: how many the score of an arch is the mean of."""
-        return dict(samples=float(sum(map(len, self.values[arch]))))
+        return dict(samples=float(self.samples[arch]))
 
 
 def per_sample(
@@ -107,7 +126,7 @@ def per_sample(
 
     Raises:
         InputError: The metric is not the mean of its samples' values.
-        ValueError: A value is not finite.
+        ValueError: A value, or that of all samples, is not finite.
     """
 
     def value(results: list[Any], image_ids: Sequence[Any]) -> float:
@@ -134,28 +153,41 @@ def per_sample(
         values = np.array(
             [value([result], [image_id]) for result, image_id in zip(results, image_ids)]
         )
-    if not np.isfinite(values).all():
-        raise ValueError(f'{score} of a sample is not finite')
     whole = value(results, image_ids)
-    if not np.isclose(values.mean(), whole, rtol=1e-4, atol=1e-4):
+    if not np.isfinite([*values, whole]).all():
+        raise ValueError(f'{score} of a sample is not finite')
+    mean = (values / len(values)).sum()
+    if not np.isclose(mean, whole, rtol=1e-4, atol=1e-4):
         raise InputError(
             f'race: {score} is {whole:g} over {len(results)} samples, but the mean of their own '
-            f'values is {values.mean():g}; '
+            f'values is {mean:g}; '
             'only metrics that are means over samples can be raced'
         )
     return values
 
 
-def metric_of(metrics: ArchMetrics, score: str) -> int:
-    """Which of the metrics gives the score. Several may have one prefix.
+def metric_of(metrics: ArchMetrics, score: str) -> int | None:
+    """Which of the metrics gives the score; None where that cannot be seen yet, since one has too
+    few samples. Several may have one prefix.
 
     Raises:
         InputError: None of them.
+        ValueError: None of them, and one computed nothing.
     """
     names: list[str] = []
+    too_few, nothing = False, []
     for number, metric in enumerate(metrics.evaluator.metrics):
-        computed = named(metric, compute(metric, metric.results, metrics.image_ids))
+        try:
+            computed = named(metric, compute(metric, metric.results, metrics.image_ids))
+        except TooFewSamplesError:
+            too_few = True
+            continue
         if score in computed:
             return number
         names += computed
+        nothing += [] if computed else [type(metric).__name__]
+    if too_few:
+        return None
+    if nothing:
+        raise ValueError(f'no {score}: {", ".join(nothing)} computed nothing')
     raise InputError(f'race: no metric gives {score!r}, there are {sorted(names)}')

@@ -44,14 +44,15 @@ class History:
     Its first line is a header that says what search this is. Then come asked batches: a line per
     record, and a closing line with the number of archs spent and the searcher's state after them. A
     batch without its closing line was not finished: it is dropped, and asked again. The file is
-    made with the first batch, so that a search that fails before leaves nothing.
+    made with the first batch, so that a search that fails before leaves nothing. Archs that failed
+    are no result: another search begins a file without a score anew.
 
     Args:
         path: The file; None keeps the history in memory alone, as on all
             ranks but the first.
         space: The space of its archs.
         header: What must be equal for a search to go on from this file: seed, searcher, limits,
-            supernet.
+            supernet, what the data are.
         resume: Whether to go on from an existing file.
 
     Raises:
@@ -72,13 +73,21 @@ class History:
         self.searcher_state: dict[str, Any] = {}
         if self.path is None or not self.path.exists():
             return
+        exists = InputError(
+            f'{self.path} exists: resume that search (--resume) or choose another --work-dir'
+        )
+        try:
+            found, records, state, lines = _read(self.path, space)
+        except InputError as error:
+            raise (error if resume else exists) from None
+        changes = changed_settings(found, self.header)
+        if all(record.score is None for record in records) and (changes or not resume):
+            return  # what made the archs fail may be what was corrected
         if not resume:
-            raise InputError(
-                f'{self.path} exists: resume that search (--resume) or choose another --work-dir'
-            )
-        found, self.records, self.searcher_state, lines = _read(self.path, space)
-        if changes := changed_settings(found, self.header):
+            raise exists
+        if changes:
             raise InputError(f'{self.path}: begun by another search: {changes}')
+        self.records, self.searcher_state = records, state
         write_atomic(self.path, lambda file: file.write(b''.join(line + b'\n' for line in lines)))
 
     def append(self, records: Sequence[Record], searcher_state: dict[str, Any]) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..schema import shown
 
 Arch = tuple[int, ...]
 # Of the candidates of one slot.
@@ -115,12 +116,12 @@ class SearchSpace:
         """
         if isinstance(arch, str | bytes) or not isinstance(arch, Sequence | np.ndarray):
             raise InputError(
-                f'{source}: {arch!r} is not a list of {self.num_slots} candidate indices'
+                f'{source}: {shown(arch)} is not a list of {self.num_slots} candidate indices'
             )
         if len(arch) != self.num_slots:
             raise InputError(
-                f'{source}: {list(arch)} has {len(arch)} entries, but space {self.name!r} has '
-                f'{self.num_slots} slots'
+                f'{source}: {shown(list(arch))} has {len(arch)} entries, but space '
+                f'{self.name!r} has {self.num_slots} slots'
             )
         for slot, (choice, count) in enumerate(zip(arch, self.num_candidates)):
             if (
@@ -129,7 +130,7 @@ class SearchSpace:
                 or not 0 <= choice < count
             ):
                 raise InputError(
-                    f'{source}: slot {slot} holds {choice!r}, but space {self.name!r} has '
+                    f'{source}: slot {slot} holds {shown(choice)}, but space {self.name!r} has '
                     f'candidates 0 to {count - 1} there'
                 )
         return tuple(int(choice) for choice in arch)
@@ -172,8 +173,8 @@ class SearchSpace:
             ]
         except (TypeError, ValueError, IndexError) as error:
             raise InputError(
-                f'{source}={weights!r}: expected one number per candidate, or a list of them for '
-                f'every slot'
+                f'{source}={shown(weights)}: expected one number per candidate, or a list of them '
+                f'for every slot'
             ) from error
         if [len(slot) for slot in slots] != [*self.num_candidates]:
             raise InputError(
@@ -261,9 +262,10 @@ class SearchSpace:
             InputError: Not digits, or not an arch of this space.
         """
         parts = text.replace(' ', '').split(',') if ',' in text else list(text.strip())
-        if not all(part.isdecimal() for part in parts):
+        # The time to read digits grows with their square.
+        if not all(part.isdecimal() and len(part) < 10 for part in parts):
             raise InputError(
-                f'{source}: {text!r} is not an arch of space {self.name!r}, '
+                f'{source}: {shown(text)} is not an arch of space {self.name!r}, '
                 f'written like {self.encode((0,) * self.num_slots)!r}'
             )
         return self.validate([int(part) for part in parts], source)

@@ -3,6 +3,7 @@
 from typing import TypeVar
 
 from ..errors import InputError
+from ..schema import shown
 from .base import SearchSpace
 
 SPACES: dict[str, SearchSpace] = {}
@@ -47,7 +48,7 @@ def get_space(name: str, source: str = 'space') -> SearchSpace:
     """
     if name not in SPACES:
         raise InputError(
-            f'{source}: unknown space {name!r}, expected one of {sorted(SPACES)}; import the '
+            f'{source}: unknown space {shown(name)}, expected one of {sorted(SPACES)}; import the '
             f"package that registers it, in a config with custom_imports = dict(imports=['...'])"
         )
     return SPACES[name]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from ..errors import InputError
+from ..schema import shown
 from .base import Arch, Candidate, Position, SearchSpace
 from .known import register_space
 
@@ -58,7 +59,7 @@ class CellSpace(SearchSpace):
         nodes = text.strip().split('+')
         if len(nodes) != 3:
             raise InputError(
-                f'{source}: {text!r} has {len(nodes)} nodes joined by +, but a cell of space '
+                f'{source}: {shown(text)} has {len(nodes)} nodes joined by +, but a cell of space '
                 f'{self.name!r} has 3'
             )
         arch: list[int] = []
@@ -66,16 +67,16 @@ class CellSpace(SearchSpace):
             edges = node.split('|')
             if edges[0] or edges[-1] or len(edges) != number + 2:
                 raise InputError(
-                    f'{source}: node {number} of {text!r} is {node!r}, expected {number} edge(s) '
-                    f'between bars, '
+                    f'{source}: node {number} of {shown(text)} is {shown(node)}, expected '
+                    f'{number} edge(s) between bars, '
                     f"such as '{'|'.join(['', *(f'none~{i}' for i in range(number)), ''])}'"
                 )
             for start, edge in enumerate(edges[1:-1]):
                 operation, _, found = edge.partition('~')
                 if operation not in OPERATIONS or found != str(start):
                     raise InputError(
-                        f'{source}: {edge!r} in node {number} of {text!r}, expected one of '
-                        f'{list(OPERATIONS)} with ~{start}'
+                        f'{source}: {shown(edge)} in node {number} of {shown(text)}, expected one '
+                        f'of {list(OPERATIONS)} with ~{start}'
                     )
                 arch.append(OPERATIONS.index(operation))
         return tuple(arch)

@@ -1,23 +1,30 @@
 """The subnet file: a found arch and where it came from, as YAML of plain data."""
 
-import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import Field
 
 from ..errors import InputError
 from ..fileio import read_yaml, write_atomic
+from ..schema import Expected, NotNegative, Number, WholeNumber, check, shown
 from ..version import __version__
 from .base import Arch, SearchSpace
 from .known import get_space
 
 # A list or a tuple as text.
 _LIST = re.compile(r'\s*[\[(](.*)[\])]\s*')
+
+# What a network can be built with. The most is far above any.
+Width = Annotated[
+    float, Field(gt=0, le=100), Expected('a finite number above 0, at most 100', '1.0')
+]
+Channels = Annotated[int, Field(ge=1, le=10_000), Expected('a whole number from 1 to 10000', '3')]
 
 
 @dataclass(frozen=True)
@@ -40,12 +47,12 @@ class SubnetFile:
 
     space: str
     arch: Arch
-    widen_factor: float = 1.0
-    scores: dict[str, float] = field(default_factory=dict)
-    costs: dict[str, float] = field(default_factory=dict)
-    seed: int | None = None
+    widen_factor: Width = 1.0
+    scores: dict[str, Number] = field(default_factory=dict)
+    costs: dict[str, NotNegative] = field(default_factory=dict)
+    seed: WholeNumber | None = None
     config: str | None = None
-    in_channels: int = 3
+    in_channels: Channels = 3
     version: str = __version__
 
     def to_dict(self) -> dict[str, Any]:
@@ -64,63 +71,21 @@ class SubnetFile:
         Raises:
             InputError: Not readable, not a subnet file, or an arch that is not of its space.
         """
-        data: Any = read_yaml(path)
-        if not isinstance(data, dict) or not {'space', 'arch'} <= data.keys():
-            raise InputError(
-                f"{path}: not a subnet file: expected a mapping with 'space' and 'arch'"
-            )
-        unknown = data.keys() - cls.__dataclass_fields__.keys()
-        if unknown:
-            raise InputError(
-                f'{path}: unknown keys {sorted(unknown)}, expected {list(cls.__dataclass_fields__)}'
-            )
-        for key, kinds in (
-            ('space', str),
-            ('scores', dict),
-            ('costs', dict),
-            ('seed', int | None),
-            ('config', str | None),
-            ('version', str),
-        ):
-            if key in data and not isinstance(data[key], kinds):
-                raise InputError(
-                    f'{path}: {key}: {data[key]!r} is not of the kind a subnet file has there'
-                )
-        for key in ('widen_factor', 'in_channels'):
-            check_size(key, data.get(key, getattr(cls, key)), f' of {path}')
-        arch = get_space(data['space'], str(path)).validate(data['arch'], str(path))
-        return cls(**data | {'arch': arch})
-
-
-def check_size(name: str, value: Any, of: str) -> None:
-    """Whether a ``widen_factor`` or ``in_channels`` is a size that a network can have.
-
-    Args:
-        name: Which of the two.
-        value: As a file or a config has it.
-        of: Where it was found, for the message.
-
-    Raises:
-        InputError: Not a finite number above 0, or not a whole number of at least 1.
-    """
-    kind, expected = dict(
-        widen_factor=(int | float, 'a number above 0, such as 1.0'),
-        in_channels=(int, 'a whole number of at least 1, such as 3'),
-    )[name]
-    # A bool is an int to Python; nan is below no number.
-    if not isinstance(value, kind) or isinstance(value, bool) or not 0 < value < math.inf:
-        raise InputError(f'{name}={value!r}{of}: expected {expected}')
+        subnet = check(cls, read_yaml(path), str(path))
+        arch = get_space(subnet.space, str(path)).validate(subnet.arch, str(path))
+        return replace(subnet, arch=arch)
 
 
 def read_arch(
-    given: Sequence[int] | str | os.PathLike[str], space: SearchSpace, source: str = 'arch'
+    given: Sequence[int] | str | int | os.PathLike[str], space: SearchSpace, source: str = 'arch'
 ) -> tuple[Arch, SubnetFile | None]:
     """An arch as a user gives it, in a config or on a command line.
 
     Args:
         given: A list of candidate indices; text that the space's ``decode`` reads, such as
             ``'22212220'``, or of a list, such as ``'[2, 2, 2, 1, 2, 2, 2, 0]'``; or a subnet file,
-            as a ``Path`` or as text that ends in ``.yaml`` or ``.yml`` or has a ``/``.
+            as a ``Path`` or as text that ends in ``.yaml`` or ``.yml`` or has a ``/``. A number is
+            what ``--cfg-options`` makes of such text, without the zeros that it begins with.
         space: The space that the arch has to be of.
         source: What it was given for, for the message.
 
@@ -135,10 +100,19 @@ def read_arch(
         subnet = SubnetFile.read(given)
         if subnet.space != space.name:
             raise InputError(
-                f'{source}: {given} is a subnet of space {subnet.space!r}, expected one of '
+                f'{source}: {given} is a subnet of space {shown(subnet.space)}, expected one of '
                 f'{space.name!r}'
             )
         return subnet.arch, subnet
+    if isinstance(given, int | float):
+        digits = str(given).zfill(space.num_slots)
+        if len(digits) != space.num_slots or not digits.isdecimal():
+            example = ','.join(['0'] * space.num_slots)
+            raise InputError(
+                f'{source}={given}: a number that is no arch of space {space.name!r}, expected its '
+                f'{space.num_slots} entries with commas, such as {example}'
+            )
+        given = digits
     if isinstance(given, str):
         inside = _LIST.fullmatch(given)
         return space.decode(inside[1] if inside else given, source), None

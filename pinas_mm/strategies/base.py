@@ -17,6 +17,7 @@ from ..models.selfsup import PiNAS
 from ..models.step_count import count_steps
 from ..private_api import module_versions, set_inner_count
 from ..registry import MODELS
+from ..schema import Seed
 from ..spaces import Arch, SearchSpace, arch_rng
 
 Pass = tuple[Arch, dict[str, Tensor]]
@@ -64,7 +65,7 @@ class Strategy(BaseModel):
     step: int  # of count_steps
 
     def __init__(
-        self, model: dict, arch_seed: int = 0, data_preprocessor: dict | None = None
+        self, model: dict, arch_seed: Seed = 0, data_preprocessor: dict | None = None
     ) -> None:
         super(
             BaseModel, self

@@ -8,6 +8,7 @@ from mmpretrain.models import ClsHead, ImageClassifier
 from torch import Tensor
 
 from ..errors import InputError
+from ..schema import Seed
 from .base import Strategy
 
 
@@ -22,7 +23,7 @@ class ClassifierStrategy(Strategy):
     """
 
     def __init__(
-        self, model: dict, arch_seed: int = 0, data_preprocessor: dict | None = None
+        self, model: dict, arch_seed: Seed = 0, data_preprocessor: dict | None = None
     ) -> None:
         super().__init__(model, arch_seed, data_preprocessor)
         if not isinstance(self.model, ImageClassifier) or not isinstance(self.model.head, ClsHead):

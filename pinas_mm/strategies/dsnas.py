@@ -5,7 +5,7 @@ import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -21,13 +21,14 @@ from ..errors import InputError
 from ..models.backbones import SearchableBackbone
 from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
+from ..schema import Count, NotNegative, Positive, Seed
 from ..spaces import Arch, arch_rng
 from ..unwrap import unwrapped
 from .amp import AmpOptimWrapper
 from .arch_logits import ArchLogits
 from .base import Strategy
 
-REWARDS = ('linear', 'reinforce')
+Reward = Literal['linear', 'reinforce']
 # The signal of a slot's gate is judged after so many passes, and is none below this share of the
 # median over slots.
 SIGNAL_PASSES = 100
@@ -99,24 +100,17 @@ class DSNASMixin(_Wrapper):
         self,
         *,
         logits_optimizer: dict | None = None,
-        reward: str = 'linear',
-        macs_limit: float | None = None,
-        macs_coef: float = 64e-6,
-        input_size: int | tuple[int, int] | None = None,
-        fix_lead: float = 0.3,
-        arch_seed: int = 0,
+        reward: Reward = 'linear',
+        macs_limit: Positive | None = None,
+        macs_coef: NotNegative = 64e-6,
+        input_size: Count | tuple[Count, Count] | None = None,
+        fix_lead: Positive = 0.3,
+        arch_seed: Seed = 0,
         shared_arch: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         owner = type(self).__name__
-        if reward not in REWARDS:
-            raise InputError(f'reward={reward!r} of {owner}: expected one of {list(REWARDS)}')
-        if not fix_lead > 0:
-            raise InputError(
-                f'fix_lead={fix_lead!r} of {owner}: expected above 0 (a lead of probability; 1 or '
-                f'more fixes none)'
-            )
         if macs_limit is not None and input_size is None:
             raise InputError(
                 f'macs_limit={macs_limit:g} of {owner}: give input_size too, the images whose '

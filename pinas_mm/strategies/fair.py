@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from ..errors import InputError
 from ..private_api import run_forward
 from ..registry import MODELS
+from ..schema import Seed, WholeNumber
 from ..spaces import Arch
 from .base import Pass, Strategy
 
@@ -32,9 +33,9 @@ class FairStrategy(Strategy):
     def __init__(
         self,
         model: dict,
-        arch_seed: int = 0,
+        arch_seed: Seed = 0,
         data_preprocessor: dict | None = None,
-        shared_slot: int | None = None,
+        shared_slot: WholeNumber | None = None,
     ) -> None:
         super().__init__(model, arch_seed, data_preprocessor)
         if shared_slot is not None and not 0 <= shared_slot < self.space.num_slots:

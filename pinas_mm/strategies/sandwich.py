@@ -8,6 +8,7 @@ import numpy as np
 from ..costs import CostTable, measure_costs
 from ..errors import InputError
 from ..registry import MODELS
+from ..schema import Count, Seed, WholeNumber
 from ..spaces import Arch
 from .base import Pass
 from .classifier import ClassifierStrategy, soft_divergence
@@ -37,14 +38,12 @@ class SandwichStrategy(ClassifierStrategy):
     def __init__(
         self,
         model: dict,
-        input_size: int | tuple[int, int],
-        num_random: int = 2,
-        arch_seed: int = 0,
+        input_size: Count | tuple[Count, Count],
+        num_random: WholeNumber = 2,
+        arch_seed: Seed = 0,
         data_preprocessor: dict | None = None,
     ) -> None:
         super().__init__(model, arch_seed, data_preprocessor)
-        if num_random < 0:
-            raise InputError(f'num_random={num_random} of SandwichStrategy: expected 0 or more')
         self.smallest, self.largest = extreme_archs(measure_costs(self.backbone, input_size))
         self.num_random = num_random
 

@@ -10,10 +10,11 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from mmengine.optim import OptimWrapper
+from pydantic import Field
 from torch import Tensor, nn
 from torch.optim import SGD, Optimizer
 
@@ -22,6 +23,7 @@ from ..errors import InputError
 from ..models.backbones import searchable_backbone_of
 from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
+from ..schema import Count, Expected, Number, WholeNumber
 from ..spaces import Arch
 from ..unwrap import unwrapped
 from .amp import AmpOptimWrapper
@@ -143,10 +145,10 @@ class SubnetAwareMixin(_Wrapper):
     def __init__(
         self,
         *,
-        input_size: int | tuple[int, int],
-        complexity: str = 'macs',
-        gamma_max: float = 4.0,
-        momentum_slot: int | None = 0,
+        input_size: Count | tuple[Count, Count],
+        complexity: Literal['macs', 'params'] = 'macs',
+        gamma_max: Annotated[Number, Field(ge=1), Expected('a number of at least 1', '4.0')] = 4.0,
+        momentum_slot: WholeNumber | None = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -157,14 +159,6 @@ class SubnetAwareMixin(_Wrapper):
                 f'{type(self).__name__}: the optimizer is {type(self.optimizer).__name__}, '
                 f'expected SGD (not maximize): '
                 'how others would keep their state apart is not known'
-            )
-        if complexity not in ('macs', 'params'):
-            raise InputError(
-                f"{type(self).__name__}: complexity={complexity!r}, expected 'macs' or 'params'"
-            )
-        if not 1 <= gamma_max < math.inf:
-            raise InputError(
-                f'{type(self).__name__}: gamma_max={gamma_max!r}, expected a number of at least 1'
             )
         self.input_size = input_size
         self.complexity = complexity

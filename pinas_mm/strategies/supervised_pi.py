@@ -7,9 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..errors import InputError
 from ..models.selfsup import MeanTeacher
 from ..registry import MODELS
+from ..schema import NotNegative, Positive, Probability, Seed, WholeNumber
 from ..spaces import Arch, arch_rng
 from ..training_length import training_length
 from .base import Pass
@@ -54,27 +54,16 @@ class SupervisedPiStrategy(ClassifierStrategy):
     def __init__(
         self,
         model: dict,
-        consistency: float = 1.0,
-        momentum: float = 0.99,
-        temperature: float = 1.0,
-        initial_consistency: float = 0.0,
-        ramp_steps: int | None = None,
-        probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None,
-        arch_seed: int = 0,
+        consistency: NotNegative = 1.0,
+        momentum: Probability = 0.99,
+        temperature: Positive = 1.0,
+        initial_consistency: NotNegative = 0.0,
+        ramp_steps: WholeNumber | None = None,
+        probabilities: Sequence[NotNegative] | Sequence[Sequence[NotNegative]] | None = None,
+        arch_seed: Seed = 0,
         data_preprocessor: dict | None = None,
     ) -> None:
         super().__init__(model, arch_seed, data_preprocessor)
-        for name, value, right in (
-            ('consistency', consistency, consistency >= 0),
-            ('temperature', temperature, temperature > 0),
-            ('initial_consistency', initial_consistency, initial_consistency >= 0),
-            ('ramp_steps', ramp_steps, ramp_steps is None or ramp_steps >= 0),
-        ):
-            if not right:
-                raise InputError(
-                    f'{name}={value} of SupervisedPiStrategy: expected '
-                    f'{"above" if name == "temperature" else "at least"} 0'
-                )
         self.consistency = consistency
         self.temperature = temperature
         self.initial_consistency = initial_consistency

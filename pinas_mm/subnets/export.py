@@ -3,10 +3,11 @@ size."""
 
 import copy
 import importlib.util
+import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -216,9 +217,12 @@ def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgra
         return torch.export.export(model, (example,), dynamic_shapes=(dynamic,), strict=False)
 
 
-def save_program(program: ExportedProgram, description: dict[str, Any], file: IO[bytes]) -> None:
-    """Writes a program, with its description as the extra file ``description.json``."""
+def saved_program(program: ExportedProgram, description: dict[str, Any]) -> bytes:
+    """The file of a program, with its description as the extra file ``description.json``."""
+    # In memory: where a write to a file fails, torch aborts the process.
+    file = io.BytesIO()
     torch.export.save(program, file, extra_files={'description.json': json.dumps(description)})
+    return file.getvalue()
 
 
 def export_onnx(

@@ -1,21 +1,23 @@
-import errno
 import os
 import pickle
 from pathlib import Path
 from types import SimpleNamespace
 
-import mmengine.runner.runner as mmengine_runner
 import pytest
 import torch
+from disks import no_file_above
 from mmengine.config import Config
+from mmengine.fileio.backends import LocalBackend
+from mmengine.fileio.backends.registry_utils import backends
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from pickle_programs import runs, write
 
 from pinas_mm import config_path
 from pinas_mm.checkpoint import load_checkpoint, only_plain_tensors
-from pinas_mm.engine.runner import SafeRunner, build_runner
+from pinas_mm.engine.runner import SafeRunner, build_runner, save_whole
 from pinas_mm.errors import InputError
+from pinas_mm.fileio import PART
 
 
 class Touch:
@@ -132,21 +134,41 @@ def test_a_config_text_in_a_checkpoint_is_not_executed(tiny):
     assert resumed.epoch == 2 and not hacked.exists()
 
 
-def test_a_full_disk_leaves_the_checkpoint_before(tiny, monkeypatch):
+def test_a_full_disk_leaves_the_checkpoint_before(tiny):
     training = runner(tiny)
     training.train()
     before = (tiny.folder / 'epoch_1.pth').read_bytes()
-
-    def full(checkpoint, filename, *args, **kwargs):
-        Path(filename).write_bytes(before[:100])
-        raise OSError(errno.ENOSPC, 'No space left on device', filename)
-
-    monkeypatch.setattr(mmengine_runner, 'save_checkpoint', full)
-    with pytest.raises(OSError, match='No space left'):
+    with no_file_above(len(before) // 2), pytest.raises(OSError, match='File too large'):
         training.save_checkpoint(str(tiny.folder), 'epoch_1.pth')
-    assert (tiny.folder / 'epoch_1.pth').read_bytes() == before and load_checkpoint(
-        tiny.folder / 'epoch_1.pth'
-    )['state_dict']
+    assert (tiny.folder / 'epoch_1.pth').read_bytes() == before
+    assert not list(tiny.folder.glob(f'*{PART}'))
+
+
+@pytest.mark.parametrize(
+    'arguments, whole',
+    [
+        ({}, True),
+        (dict(backend_args=dict(backend='local')), True),
+        (dict(file_client_args=dict(backend='disk')), True),
+        (dict(backend_args=dict(backend='FakeStorage')), False),
+    ],
+)
+def test_a_checkpoint_on_a_disk_is_written_whole_and_one_elsewhere_by_its_backend(
+    tmp_path, monkeypatch, arguments, whole
+):
+    """A storage that is told by ``backend_args`` may have paths like a disk's."""
+
+    class FakeStorage(LocalBackend):
+        def put(self, data, path):
+            put.append(path)
+
+    put, written = [], []
+    monkeypatch.setitem(backends, 'FakeStorage', FakeStorage)
+    monkeypatch.setattr(
+        'pinas_mm.engine.runner.write_checkpoint', lambda path, _: written.append(path)
+    )
+    save_whole({}, 'a/b.pth', **arguments)
+    assert (written, put) == ((['a/b.pth'], []) if whole else ([], ['a/b.pth']))
 
 
 def test_runners_on_cpus_use_channels_last(tiny, monkeypatch):
@@ -210,3 +232,70 @@ def test_a_file_that_changes_after_the_check_is_not_read_again(tiny, unsafe, mon
     loaded.load_checkpoint(str(link))
     weights = load_checkpoint(good)['state_dict']
     assert all(torch.equal(weights[key], value) for key, value in loaded.model.state_dict().items())
+
+
+def not_finite(tiny, key, part='state_dict'):
+    """A checkpoint of the tiny model with a value that is not finite."""
+    path = tiny.folder / 'diverged.pth'
+    state = runner(tiny).model.state_dict()
+    state = {f'module.{name}' if part == 'ema_state_dict' else name: state[name] for name in state}
+    trained = runner(tiny)
+    checkpoint = dict(
+        meta=dict(epoch=1, iter=1),
+        state_dict=trained.model.state_dict(),
+        message_hub=trained.message_hub.state_dict(),
+    )
+    state[key].view(-1)[1] = float('nan')
+    torch.save(checkpoint | {part: state}, path)
+    return path
+
+
+EMA = dict(custom_hooks=[dict(type='EMAHook'), dict(type='pinas_mm.ArchSamplingHook')])
+
+
+@pytest.mark.parametrize(
+    'changes, key, part',
+    [
+        (dict(load_from='{}'), 'head.fc.bias', 'state_dict'),
+        (dict(load_from='{}', resume=True), 'backbone.stem.1.running_var', 'state_dict'),
+        (dict(resume=True), 'head.fc.weight', 'state_dict'),
+        (EMA | dict(load_from='{}', resume=True), 'module.head.fc.bias', 'ema_state_dict'),
+    ],
+)
+def test_no_training_starts_from_weights_that_are_not_finite(tiny, changes, key, part):
+    """mmengine trains on, and every loss is NaN."""
+    path = not_finite(tiny, key, part)
+    (tiny.folder / 'last_checkpoint').write_text(str(path))
+    if 'load_from' in changes:
+        changes = changes | dict(load_from=str(path))
+    name = key.replace('.', r'\.')
+    with pytest.raises(
+        InputError,
+        match=rf'diverged.pth: 1 of \d+ values of {name} are NaN or infinite: .* an earlier',
+    ):
+        runner(tiny, **changes).train()
+
+
+def test_what_a_model_is_not_filled_with_may_be_anything(tiny):
+    """A value on purpose: the model is made with it. And a tensor that is no part of the model."""
+    trained = runner(tiny)
+    state = trained.model.state_dict()
+    torch.save(dict(state_dict=state | dict(other=torch.tensor([float('inf')]))), tiny.folder / 'a')
+    runner(tiny, load_from=str(tiny.folder / 'a')).load_or_resume()
+    trained.model.register_buffer('least', torch.tensor(float('inf')))
+    torch.save(dict(state_dict=trained.model.state_dict()), tiny.folder / 'b')
+    trained.load_checkpoint(str(tiny.folder / 'b'))
+
+
+@pytest.mark.parametrize('part', ['head', 'model', 'backbone'])
+def test_no_model_is_initialised_with_weights_that_are_not_finite(tiny, part):
+    key = dict(head='fc.bias', model='head.fc.bias', backbone='stem.0.weight')[part]
+    prefix = dict(head='head.', model='', backbone='backbone.')[part]
+    path = not_finite(tiny, f'{prefix}{key}')
+    pretrained = dict(type='Pretrained', checkpoint=str(path), prefix=prefix or None)
+    model = tiny.classifier()
+    (model if part == 'model' else model[part])['init_cfg'] = pretrained
+    with pytest.raises(
+        InputError, match=rf'diverged.pth: 1 of \d+ values of \S*{key} are NaN or infinite'
+    ):
+        runner(tiny, model=model).train()

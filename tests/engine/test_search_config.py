@@ -82,7 +82,8 @@ def test_the_loop_may_be_named_in_every_way_that_mm_has(config, kind):
 def test_a_search_in_the_pure_python_dialect(tmp_path):
     (tmp_path / 'base.py').write_text(
         'from pinas_mm.engine import SearchLoop\n'
-        'search_loop = dict(type=SearchLoop, input_size=32)\n'
+        'model = dict(a=1)\n'
+        'search_loop = dict(type=SearchLoop, input_size=32, searcher=dict(type="random"))\n'
         'val_dataloader = dict(dataset=dict(type="pinas_mm.Digits"))\n'
         'val_evaluator = dict(type="mmpretrain.Accuracy")\n'
     )

@@ -12,7 +12,7 @@ from torch import nn
 from pinas_mm.checkpoint import checksum, save_checkpoint
 from pinas_mm.costs import measure_costs
 from pinas_mm.costs.latency import Latency
-from pinas_mm.datasets import SeededSplit
+from pinas_mm.datasets import Digits, SeededSplit
 from pinas_mm.engine import search_loop
 from pinas_mm.engine.search_loop import SearchLoop
 from pinas_mm.errors import InputError
@@ -37,6 +37,7 @@ def search(tiny):
     """Runs a search in a folder of its own; the supernet is the same every time."""
 
     def run(name, seed_of_weights=0, searcher=SEARCHERS['random'], model=None, held_out=64, **loop):
+        evaluator = loop.pop('evaluator', dict(type='Accuracy', topk=(1,)))
         loop = (
             dict(
                 type='pinas_mm.SearchLoop',
@@ -59,7 +60,7 @@ def search(tiny):
             val_dataloader=dict(tiny.digits(), dataset=held_out)
             if isinstance(held_out, dict)
             else tiny.digits('held_out', indices=held_out),
-            val_evaluator=dict(type='Accuracy', topk=(1,)),
+            val_evaluator=evaluator,
         )
         tiny.randomise(runner.model, seed_of_weights)
         runner.test()
@@ -186,6 +187,27 @@ def test_stopped_and_resumed_it_ends_as_if_never_stopped(tiny, search, monkeypat
     assert first.keys() == second.keys() and all(
         torch.equal(value, second[key]) for key, value in first.items()
     )
+
+
+def test_a_limit_on_the_results_changes_neither_the_history_nor_the_resume(
+    tiny, search, monkeypatch
+):
+    """Each arch is scored in a pass of its own, since 64 images of one are over the limit."""
+    passes, read = [], ArchEvaluator._pass
+    monkeypatch.setattr(ArchEvaluator, '_pass', lambda *args: passes.append(args[2]) or read(*args))
+    metrics = [dict(type='Accuracy', topk=(1,)), dict(type='SingleLabelMetric')]
+    search('whole', searcher=SEARCHERS['evolution'], evaluator=metrics)
+    assert list(map(len, passes)) == [ASK] * 3 + [TOP_K]
+    passes.clear()
+    with monkeypatch.context() as patch:
+        interrupt(patch, 2)
+        with pytest.raises(KeyboardInterrupt):
+            search('parts', searcher=SEARCHERS['evolution'], evaluator=metrics, results_mb=0.01)
+    search('parts', searcher=SEARCHERS['evolution'], evaluator=metrics, resume=True)
+    assert list(map(len, passes)) == [4, 3, 2, 1] * 2 + [ASK] + [TOP_K]
+    for file in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
+        folders = (tiny.folder / folder / file for folder in ('parts', 'whole'))
+        assert len({path.read_bytes() for path in folders}) == 1
 
 
 @pytest.mark.slow
@@ -398,10 +420,10 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
     [
         (
             dict(searcher=dict(type='anealing')),
-            r"unknown type 'anealing', expected one of \['evolution', 'nsga2', 'partition_tree', "
-            r"'random'",
+            r"searcher.type='anealing': no such searcher, expected one of \['evolution', 'nsga2', "
+            r"'partition_tree', 'random'",
         ),
-        (dict(searcher=dict()), 'unknown type None'),
+        (dict(searcher=dict()), 'searcher.type=None: no such searcher'),
         (
             dict(searcher=dict(type='evolution', populaton=4)),
             r"searcher 'evolution': unknown .*\['populaton'\], expected some of .*population",
@@ -507,6 +529,29 @@ def test_a_checkpoint_is_loaded_before_the_search(tiny, search):
     assert (
         isinstance(runner.test_loop, SearchLoop) and LOOPS.get('pinas_mm.SearchLoop') is SearchLoop
     )
+
+
+def test_a_search_resumes_on_its_own_data_alone(search, tiny, monkeypatch):
+    """The config is the same, the images are not."""
+    held_out = dict(tiny.digits('held_out')['dataset'], indices=None)
+
+    def run(resume=False):
+        search('data', held_out=held_out, num_archs=4, score_samples=None, top_k=1, resume=resume)
+
+    run()
+    text = (tiny.folder / 'data/history.jsonl').read_bytes()
+    read = Digits.load_data_list
+    with monkeypatch.context() as patch:
+        patch.setattr(Digits, 'load_data_list', lambda self: read(self)[:150])
+        with pytest.raises(
+            InputError,
+            match=r'history.jsonl: begun by another search: data.val_dataloader.samples was 300 '
+            r"and is 150; data.val_dataloader.contents was '\w+' and is '\w+'",
+        ):
+            run(resume=True)
+    run(resume=True)
+    assert (tiny.folder / 'data/history.jsonl').read_bytes() == text
+    assert not (tiny.folder / 'data/.lock').exists()
 
 
 def test_a_search_resumes_whatever_way_its_types_are_written(search, tiny):

@@ -15,6 +15,7 @@ from pinas_mm.costs import measure_costs
 from pinas_mm.datasets import Digits
 from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.hooks import ArchSamplingHook
+from pinas_mm.engine.latest_checkpoint import last_checkpoint
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableBackbone
 from pinas_mm.pipelines.adaptation import (
@@ -101,7 +102,7 @@ def adapt(config, supernet, until='compare', source_arch=SOURCE, **kwargs):
 
 def weights(folder):
     """What the training in a folder ended with."""
-    return load_checkpoint((folder / 'last_checkpoint').read_text())['state_dict']
+    return load_checkpoint(last_checkpoint(folder))['state_dict']
 
 
 def learned(state, keys):
@@ -333,6 +334,7 @@ def test_what_is_frozen_and_slow_is_so_for_source_weights_alone(config, supernet
 
 @pytest.mark.slow
 def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
+    """Also where it was moved, and its supernet too."""
     whole = adapt(config, supernet, 'subnet')
     config.work_dir = str(tmp_path / 'stopped')
     train = Adaptation.train
@@ -351,12 +353,21 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
         adapt(config, supernet, 'subnet')
     monkeypatch.setattr(Adaptation, 'train', train)
     assert (tmp_path / 'stopped/subnet/epoch_1.pth').exists()
+    (tmp_path / 'stopped').rename(tmp_path / 'moved')
+    config.work_dir = str(tmp_path / 'moved')
+    supernet = supernet.rename(tmp_path / 'moved.pth')
     resumed = adapt(config, supernet, 'subnet')
     assert (
         resumed['rows'][JOINT]['metrics'] == whole['rows'][JOINT]['metrics']
         and resumed['arch'] == whole['arch']
     )
-    assert equal(weights(tmp_path / 'stopped/subnet'), weights(tmp_path / 'adapt/subnet'))
+    assert equal(weights(tmp_path / 'moved/subnet'), weights(tmp_path / 'adapt/subnet'))
+    assert not (tmp_path / 'stopped').exists()
+    other = load_checkpoint(supernet)['state_dict']
+    other['head.fc.bias'] += 1
+    save_checkpoint(supernet, other, {})
+    with pytest.raises(InputError, match='supernet: made with another config: supernet_checksum'):
+        adapt(config, supernet, 'subnet')
 
 
 @pytest.mark.slow
@@ -511,7 +522,7 @@ def test_a_supernet_that_does_not_fit_is_named_before_anything_else(
     elif kind != 'missing':
         tensors = dict(head='head.fc.weight', space='backbone.layers.0.0.conv1.weight')
         save_checkpoint('no.pth', {tensors[kind]: torch.zeros(1)}, {})
-    config.test_dataloader.dataset.split = 'tset'  # wrong too, and found later
+    config.test_dataloader.dataset.indices = 'many'  # wrong too, and found later
     with pytest.raises(InputError) as error:
         adapt(config, 'no.pth', source_arch='22')
     assert expected in str(error.value) and not (tmp_path / 'adapt').exists()
@@ -520,7 +531,7 @@ def test_a_supernet_that_does_not_fit_is_named_before_anything_else(
 @pytest.mark.parametrize('stage', ['supernet_stage', 'subnet_stage'])
 def test_a_loader_that_a_stage_makes_impossible_is_named(config, stage):
     config[stage].train_dataloader = dict(persistent_workers=True)
-    with pytest.raises(InputError, match='^train_dataloader.persistent_workers=True'):
+    with pytest.raises(InputError, match=f'^{stage}.train_dataloader.persistent_workers=True'):
         check_adaptation_config(config)
 
 

@@ -43,7 +43,7 @@ def test_an_arch_that_is_alone_at_its_cost_is_named(loop, tmp_path):
 
 
 def test_overrides_are_for_the_stages_and_not_for_transfers(tmp_path):
-    (tmp_path / 'stage.py').write_text('a = 1')
+    (tmp_path / 'stage.py').write_text('model = dict(a=1)\na = 1')
     configs = {'learn': tmp_path / 'stage.py', 'detect': tmp_path / 'stage.py'}
     pipeline = Pipeline(configs, tmp_path, 3, dict(a=2))
     learn, detect = (pipeline.config(name, dict(b=4)) for name in configs)
@@ -51,7 +51,10 @@ def test_overrides_are_for_the_stages_and_not_for_transfers(tmp_path):
 
 
 def test_loaders_of_every_stage_are_checked_before_the_first_runs(tmp_path):
-    loader = 'train_dataloader = dict(dataset=dict(type="D"), sampler=dict(), {})'
+    loader = (
+        'model = dict(a=1)\n'
+        'train_dataloader = dict(dataset=dict(type="pinas_mm.Digits"), sampler=None, {})'
+    )
     configs = {}
     for name in ('learn', 'linear', 'search', 'finetune'):
         configs[name] = tmp_path / f'{name}.py'
@@ -63,7 +66,7 @@ def test_loaders_of_every_stage_are_checked_before_the_first_runs(tmp_path):
 
 
 def test_overrides_of_one_stage_beat_those_of_all(tmp_path):
-    (tmp_path / 'stage.py').write_text('a = dict(b=1, c=1)')
+    (tmp_path / 'stage.py').write_text('model = dict(a=1)\na = dict(b=1, c=1)')
     configs = dict.fromkeys(('learn', 'search'), tmp_path / 'stage.py')
     pipeline = Pipeline(configs, tmp_path, 0, {'a.b': 2, 'a.c': 2}, dict(search={'a.c': 3}))
     assert pipeline.config('learn', {}).a == dict(b=2, c=2)
@@ -91,7 +94,7 @@ def test_stages_that_hold_out_other_images_are_refused_before_the_first_runs(tmp
     configs = {}
     for stage in STAGES:
         configs[stage] = tmp_path / f'{stage}.py'
-        configs[stage].write_text('held_out = 0.1\n' + learning + held_out)
+        configs[stage].write_text('model = dict(a=1)\nheld_out = 0.1\n' + learning + held_out)
     Pipeline(configs, tmp_path / 'work', 0, {}).check_splits()
     Pipeline(configs, tmp_path / 'work', 0, dict(held_out=0.3)).check_splits()
     pipeline = Pipeline(configs, tmp_path / 'work', 0, {}, dict(search=dict(held_out=0.3)))

@@ -1,5 +1,8 @@
 import json
+import shutil
 import time
+from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
@@ -32,7 +35,10 @@ def test_a_stage_runs_once(config, tmp_path):
     assert ran == [str(tmp_path / 'one')]
     assert run_once(config, tmp_path / 'two', run) == dict(value=2)
     stage = json.loads((tmp_path / 'one/stage.json').read_text())
-    assert stage == dict(config=config.to_dict(), result=dict(value=1)) and 'work_dir' not in config
+    assert (
+        stage == dict(config=config.to_dict(), data={}, result=dict(value=1))
+        and 'work_dir' not in config
+    )
 
 
 @pytest.mark.parametrize('kept', [None, 'last_checkpoint', 'history.jsonl'])
@@ -71,6 +77,63 @@ def test_a_stage_that_failed_at_its_start_takes_a_corrected_config(config, tmp_p
     config.model.type = 'B'
     assert run_once(config, tmp_path, run) == {}
     assert json.loads((tmp_path / 'stage.json').read_text())['config']['model'] == dict(type='B')
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A config of two images, and the folder they are in."""
+    for name in ('cat', 'dog'):
+        (tmp_path / 'data/train' / name).mkdir(parents=True)
+        (tmp_path / f'data/train/{name}/0.jpg').write_bytes(b'never opened')
+    dataset = dict(type='pinas_mm.ClassFolders', data_root='', data_prefix='train', pipeline=[])
+    config = Config(dict(train_dataloader=dict(batch_size=1, dataset=dataset)))
+    config.train_dataloader.dataset.data_root = str(tmp_path / 'data')
+    return config, tmp_path / 'data'
+
+
+def stopped(config):
+    (Path(config.work_dir) / 'history.jsonl').touch()
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize('done', [False, True])
+def test_a_stage_of_other_data_is_refused(folders, tmp_path, done):
+    config, data = folders
+    with nullcontext() if done else pytest.raises(KeyboardInterrupt):
+        run_once(config, tmp_path / 'one', (lambda config: {}) if done else stopped)
+    (data / 'train/dog/1.jpg').touch()
+    with pytest.raises(
+        InputError,
+        match=r'one: its data changed since it began: train_dataloader.samples was 2 and is 3; '
+        r"train_dataloader.contents was '\w+' and is '\w+'; put them back, or choose another",
+    ):
+        run_once(config, tmp_path / 'one', lambda config: {})
+    (data / 'train/dog/1.jpg').unlink()
+    assert run_once(config, tmp_path / 'one', lambda config: {}) == {}
+
+
+def test_a_stage_goes_on_with_moved_data_and_keeps_its_result_without_any(folders, tmp_path):
+    config, data = folders
+    with pytest.raises(KeyboardInterrupt):
+        run_once(config, tmp_path / 'one', stopped)
+    data.rename(tmp_path / 'moved')
+    config.train_dataloader.dataset.data_root = str(tmp_path / 'moved')
+    assert run_once(config, tmp_path / 'one', lambda config: dict(ran=True)) == dict(ran=True)
+    shutil.rmtree(tmp_path / 'moved')
+    assert run_once(config, tmp_path / 'one', lambda config: {}) == dict(ran=True)
+
+
+def test_data_of_a_stage_that_failed_at_its_start_may_be_mended(folders, tmp_path):
+    def fail(config):
+        raise InputError('too few images')
+
+    config, data = folders
+    with pytest.raises(InputError, match='too few'):
+        run_once(config, tmp_path / 'one', fail)
+    (data / 'train/dog/1.jpg').touch()
+    assert run_once(config, tmp_path / 'one', lambda config: {}) == {}
+    stage = json.loads((tmp_path / 'one/stage.json').read_text())
+    assert stage['data']['train_dataloader']['samples'] == 3
 
 
 def test_files_that_no_stage_made_are_not_mixed_in(config, tmp_path):

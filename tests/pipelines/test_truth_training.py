@@ -163,9 +163,8 @@ def test_limits_are_those_of_the_configs_width(config):
 def test_a_table_goes_on_only_with_its_own_settings(config, tmp_path):
     path = tmp_path / 'truth.json'
     TruthFile(path, from_scratch(config), dict(seed=3))
-    table = TruthFile(
-        path, from_scratch(config), dict(seed=0)
-    )  # without a training, the settings may still be mended
+    assert not list(tmp_path.iterdir()), 'without a training, the settings may still be mended'
+    table = TruthFile(path, from_scratch(config), dict(seed=0))
     assert (
         table.left([FIRST, SECOND], 2) == [(FIRST, 0), (SECOND, 0), (FIRST, 1), (SECOND, 1)]
         and not path.exists()
@@ -183,6 +182,12 @@ def test_a_table_goes_on_only_with_its_own_settings(config, tmp_path):
         match='truth.json: made with other settings: seed was 0 and is 1; choose another --out',
     ):
         TruthFile(path, from_scratch(config), dict(seed=1))
+    config.test_dataloader.dataset.indices = 99
+    with pytest.raises(
+        InputError, match='data.test_dataloader.samples was 100 and is 99; data.test_dataloader'
+    ):
+        TruthFile(path, from_scratch(config), dict(seed=0))
+    config.test_dataloader.dataset.indices = 100
     config.train_cfg.max_epochs = 3
     with pytest.raises(InputError, match='other settings: train_cfg.max_epochs was 2 and is 3;'):
         TruthFile(path, from_scratch(config), dict(seed=0))

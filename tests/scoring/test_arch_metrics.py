@@ -12,12 +12,12 @@ from mmdet.evaluation import CocoMetric
 from mmdet.structures import DetDataSample
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.structures import InstanceData
-from mmpretrain.evaluation import Accuracy
+from mmpretrain.evaluation import Accuracy, SingleLabelMetric
 from pycocotools.coco import COCO
 from torch import nn
 
 from pinas_mm.errors import InputError, warn_once
-from pinas_mm.scoring.arch_metrics import ArchMetrics
+from pinas_mm.scoring.arch_metrics import ArchMetrics, empty_copy, held_bytes
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.scoring.race import Race
 
@@ -413,3 +413,70 @@ def test_metrics_of_one_prefix_are_kept_apart_and_raced(model, loaders):
 
 def top1():
     return Accuracy(topk=(1,))
+
+
+def reached(value):
+    """Every object that can be reached from a value through its attributes and entries."""
+    seen, left = {}, [value]
+    while left:
+        item = left.pop()
+        if id(item) not in seen and not isinstance(item, type | int):
+            seen[id(item)] = item
+            left += vars(item).values() if hasattr(item, '__dict__') else ()
+            left += item.values() if isinstance(item, dict) else ()
+            left += item if isinstance(item, list | tuple | set) else ()
+    return list(seen.values())
+
+
+def held_after(metrics, batches, size=10, classes=50):
+    """What the metrics of an arch hold after so many batches: objects, and elements of tensors and
+    arrays."""
+    metrics = ArchMetrics(empty_copy(Evaluator(metrics)))
+    for number in range(batches):
+        generator = torch.Generator().manual_seed(number)
+        scores = torch.rand(size, classes, generator=generator).softmax(dim=1)
+        metrics.process(
+            [
+                dict(pred_score=score, pred_age=score[0], gt_label=torch.tensor([index]))
+                for index, score in enumerate(scores)
+            ]
+        )
+        metrics.merge()
+    found = reached(metrics)
+    sizes = [item.numel() for item in found if isinstance(item, torch.Tensor)]
+    sizes += [item.size for item in found if isinstance(item, np.ndarray)]
+    return len(found), sum(sizes), metrics.held_bytes
+
+
+SUMS = [
+    'Accuracy',
+    'pinas_mm.LabelLikelihood',
+    'pinas_mm.InformationMaximisation',
+    'pinas_mm.AgeMetric',
+]
+
+
+def test_what_metrics_of_sums_hold_does_not_grow_with_the_images():
+    few, many = (held_after([dict(type=name) for name in SUMS], batches) for batches in (2, 40))
+    assert few == many
+    assert many[1] < 200, 'of 20,000 probabilities, the sums alone'
+    assert many[2] == 0
+
+
+def test_what_other_metrics_hold_is_counted():
+    (_, few, bytes_of_few), (_, many, bytes_of_many) = (
+        held_after([SingleLabelMetric()], batches) for batches in (2, 40)
+    )
+    # A label and 50 probabilities of four bytes of each sample, and the objects around them.
+    assert few == 2 * 10 * 51 and many == 40 * 10 * 51
+    assert 20 * 208 < bytes_of_few < 20 * 2500 and bytes_of_many == 20 * bytes_of_few
+
+
+def test_the_bytes_of_results_of_any_kind():
+    found = perfect(3)
+    own = sum(map(held_bytes, (found.pred_instances,)))
+    assert own > found.pred_instances.bboxes.numel() * 4 + 2 * 4 + 2 * 8
+    assert held_bytes([found, found]) > 2 * own
+    plain = [dict(boxes=np.zeros((100, 4)), labels=[1, 2], mask='x' * 1000)]
+    assert 3200 + 1000 < held_bytes(plain) < 3200 + 1000 + 1500
+    assert held_bytes(torch.zeros(1000, dtype=torch.float64)) == pytest.approx(8000, rel=0.1)

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
-from mmpretrain.evaluation import Accuracy, ConfusionMatrix
+from mmpretrain.evaluation import Accuracy, ConfusionMatrix, SingleLabelMetric
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from pinas_mm.engine.loaders import calibration_loader, seeded_loader, whole_set_loader
-from pinas_mm.errors import InputError, TooFewSamplesError
+from pinas_mm.errors import InputError, TooFewSamplesError, warn_once
 from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.scoring.race import Race
@@ -744,3 +744,103 @@ def test_an_arch_without_its_score_beside_another_metric_has_failed(model, loade
     assert others and all(result['shy/top1'] >= least for result in others)
     record = to_record(0, ARCHS[worst], found[worst], 'shy/top1', {})
     assert record.score is None and record.error == 'no shy/top1: Shy computed nothing'
+
+
+class Counting(SingleLabelMetric):
+    """Keeps every prediction, and how many samples all its copies keep at a time; fails for an
+    arch."""
+
+    def __init__(self, model, held, fails=()):
+        super().__init__()
+        self.model, self.sink, self.fails = model, held, fails
+
+    def __deepcopy__(self, memo):
+        return Counting(self.model, self.sink, self.fails)
+
+    def process(self, data_batch, data_samples):
+        if self.model.backbone.arch in self.fails:
+            raise ValueError('broken')
+        super().process(data_batch, data_samples)
+        self.sink.now[id(self)] = len(self.results)
+        self.sink.most = max(self.sink.most, sum(self.sink.now.values()))
+
+
+class Held:
+    def __init__(self):
+        self.now, self.most = {}, 0
+
+    def follow(self, evaluator, monkeypatch):
+        """Forgets the copies that the evaluator has dropped."""
+        compute = evaluator._computed
+
+        def computed(metrics, report):
+            found = compute(metrics, report)
+            self.now.pop(id(metrics.evaluator.metrics[0]))
+            return found
+
+        monkeypatch.setattr(evaluator, '_computed', computed)
+
+
+def test_archs_whose_results_are_too_large_are_scored_in_several_passes(
+    nets, model, loaders, monkeypatch
+):
+    """Of 11 archs two fit beside each other. The fifth fails."""
+    archs = sorted(set(many(model.backbone.space)))
+    held, steps, read = Held(), [], []
+
+    def run(results_mb):
+        evaluator = ArchEvaluator(
+            model,
+            *loaders,
+            lambda: Evaluator([Counting(model, held, archs[4:5]), top1().metrics[0]]),
+            on_progress=lambda done, total: steps.append(done / total),
+            results_mb=results_mb,
+        )
+        held.follow(evaluator, monkeypatch)
+        found = evaluator.evaluate(archs)
+        return found, evaluator.bytes_per_batch
+
+    whole, bytes_per_batch = run(1024)
+    assert whole[4] == Failure('ValueError: broken') and held.most == (len(archs) - 1) * 60
+    assert 25 * 1000 < bytes_per_batch < 25 * 3000
+    shown, steps[:] = steps[-1], []
+    held.now.clear()
+    held.most = 0
+    monkeypatch.setattr(
+        type(loaders[1]),
+        '__iter__',
+        lambda self, i=DataLoader.__iter__: read.append(self) or i(self),
+    )
+    parts, _ = run(2.5 * 3 * bytes_per_batch / 2**20)
+    assert parts == whole, 'bit by bit'
+    assert held.most == 2 * 60
+    # One for the calibration; the arch that fails leaves its place in a pass to another.
+    assert read.count(loaders[0]) == 1 and read.count(loaders[1]) == len(archs) // 2 == 5
+    assert steps[-1] == max(steps) == shown
+
+
+@pytest.fixture
+def warned(monkeypatch):
+    messages = []
+    monkeypatch.setattr(
+        'mmengine.logging.print_log', lambda message, **kwargs: messages.append(message)
+    )
+    warn_once.cache_clear()
+    yield messages
+    warn_once.cache_clear()
+
+
+def test_results_that_never_fit_are_said_once(model, loaders, warned):
+    def run(race):
+        build = lambda: Evaluator([SingleLabelMetric(), *top1().metrics])  # noqa: E731
+        evaluator = ArchEvaluator(model, *loaders, build, race=race, results_mb=0.01)
+        return evaluator.evaluate(ARCHS)
+
+    alone = run(None)
+    assert warned == ['the metrics of 1 arch(s) keep more than 0.01 MB of results']
+    raced = run(Race('accuracy/top1', top_k=2))
+    assert warned[1:] == [
+        'the metrics of 3 arch(s) keep more than 0.01 MB of results, which a race needs at once: '
+        'lower ask_size'
+    ]
+    assert raced == [result | dict(samples=60.0) for result in alone]

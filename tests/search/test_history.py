@@ -133,6 +133,27 @@ def test_resuming_another_search_names_what_changed(path):
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize('resume', [False, True])
+def test_archs_that_all_failed_bind_nothing(path, resume):
+    """What made them fail may be the setting that was corrected."""
+    path.unlink()
+    failed = [Record(index, RECORDS[1].arch, None, error='no image') for index in range(3)]
+    History(path, SPACE, HEADER).append(failed, STATE)
+    history = History(path, SPACE, HEADER | dict(seed=4), resume)
+    assert history.records == [] and read_history(path, SPACE)[1] == failed
+    assert History(path, SPACE, HEADER, resume=True).records == failed
+    history.append(RECORDS, LATER)
+    assert read_history(path, SPACE) == (history.header, RECORDS, LATER)
+
+
+def test_what_is_no_history_is_not_overwritten(path):
+    path.write_text('my notes')
+    for resume, message in ((False, 'exists: resume that search'), (True, 'not a search history')):
+        with pytest.raises(InputError, match=message):
+            History(path, SPACE, HEADER, resume)
+    assert path.read_text() == 'my notes'
+
+
 def test_another_space_is_named(path):
     with pytest.raises(
         InputError, match="a history of space 'nasbench_macro', expected 'resnest50'"

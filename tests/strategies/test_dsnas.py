@@ -574,11 +574,6 @@ def test_in_the_warm_up_only_weights_move(supernet):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (
-            dict(reward='quadratic'),
-            r"reward='quadratic' of DSNASOptimWrapper: expected one of \['linear', 'reinforce'\]",
-        ),
-        (dict(fix_lead=0), 'fix_lead=0 of DSNASOptimWrapper: expected above 0'),
         (dict(macs_limit=1e6), 'macs_limit=1e[+]06 of DSNASOptimWrapper: give input_size too'),
         (
             dict(macs_limit=1e3, input_size=32),

@@ -125,7 +125,5 @@ def test_only_classifiers_have_class_scores(nets, kind):
         )
 
 
-def test_a_negative_number_of_random_archs_is_refused(nets):
-    with pytest.raises(InputError, match='num_random=-1'):
-        nets.build('sandwich', num_random=-1)
+def test_without_random_archs_the_largest_and_the_smallest_are_left(nets):
     assert nets.build('sandwich', num_random=0).draw_archs() == [(2,) * 8, (0,) * 8]

@@ -184,22 +184,6 @@ def test_a_plain_checkpoint_to_start_from_fills_the_teacher_too(nets):
     )
 
 
-@pytest.mark.parametrize(
-    'arguments',
-    [
-        dict(consistency=-1),
-        dict(temperature=0),
-        dict(momentum=1.1),
-        dict(ramp_steps=-1),
-        dict(initial_consistency=-0.5),
-    ],
-)
-def test_arguments_out_of_range_are_refused(nets, arguments):
-    ((name, value),) = arguments.items()
-    with pytest.raises(InputError, match=f'{name}={value} of'):
-        nets.build('supervised_pi', **arguments)
-
-
 def test_a_slot_with_one_candidate_is_refused_at_once(nets, monkeypatch):
     space = SearchableMacroNet.space
     narrow = SearchSpace(

@@ -26,7 +26,7 @@ from pinas_mm.subnets.export import (
     largest_difference,
     onnx_runner,
     require_onnx,
-    save_program,
+    saved_program,
 )
 
 # Batches and sizes other than the traced one: one image, no multiple of a stride, odd at the second
@@ -150,8 +150,7 @@ def test_programs_load_and_run_where_no_mm_package_can_be_imported(models, expor
     }
     torch.save(batches, tmp_path / 'batches.pt')
     for name, program in exported.items():
-        with open(tmp_path / f'{name}.pt2', 'wb') as file:
-            save_program(program, dict(name=name), file)
+        (tmp_path / f'{name}.pt2').write_bytes(saved_program(program, dict(name=name)))
     subprocess.run([sys.executable, '-c', LOADER], cwd=tmp_path, check=True, timeout=200)
     found = torch.load(tmp_path / 'outputs.pt')
     for name, model in models.items():

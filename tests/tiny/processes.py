@@ -33,6 +33,15 @@ def finish(processes, timeout=240):
             process.kill()
 
 
+def is_running(pid):
+    """Whether a process of any parent runs. One that nobody has waited for yet is none."""
+    try:
+        state = Path(f'/proc/{pid}/stat').read_text().rpartition(')')[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != 'Z'
+
+
 def two_ranks(function, folder, *args):
     """Starts ``function(rank, *args)`` on two ranks of one gloo group, and returns the
     processes."""

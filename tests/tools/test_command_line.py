@@ -2,17 +2,22 @@ import argparse
 import errno
 import os
 import runpy
+import signal
 import subprocess
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 from command_line import parser, read_config, run_tool
+from disks import as_another_user, mounted
 from torch._utils import ExceptionWrapper
 
 from pinas_mm.errors import InputError
+from pinas_mm.fileio import PART, write_atomic
 from pinas_mm.pipelines import adaptation, pinas
 from pinas_mm.ranking import truth
 from pinas_mm.registry import TRANSFORMS
@@ -48,6 +53,25 @@ def raising(error):
             2,
             'error: no such file: data/cifar10/train/\n',
         ),
+        (
+            OSError('class `LoadCachedImage` in mm.py: [Errno 28] No space left on device'),
+            2,
+            'error: the disk is full, what was written before is kept: class `LoadCachedImage` in '
+            'mm.py: [Errno 28] No space left on device\n',
+        ),
+        (
+            PermissionError("class `A` in a.py: [Errno 13] Permission denied: '/cache'"),
+            2,
+            'error: /cache: permission denied, choose a path that you can read and write\n',
+        ),
+        (
+            IsADirectoryError(
+                errno.EISDIR, os.strerror(errno.EISDIR), f'it.1{PART}', None, "it's.json"
+            ),
+            2,
+            "error: it's.json: is a folder, expected a file\n",
+        ),
+        (OSError(errno.ELOOP, '', 'a'), 2, 'error: a: a symbolic link that leads to itself\n'),
         (KeyboardInterrupt(), 130, ''),
     ],
 )
@@ -55,6 +79,23 @@ def test_what_a_user_can_mend_is_one_line_and_an_exit_code(capsys, error, code, 
     with pytest.raises(SystemExit) as exit_code:
         run_tool(raising(error))
     assert exit_code.value.code == code and capsys.readouterr().err == message
+
+
+def test_sigterm_is_an_ordinary_exit(capsys):
+    """So that what a tool holds is given back."""
+    before, given_back = signal.getsignal(signal.SIGTERM), []
+
+    def main():
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            given_back.append(True)
+
+    with pytest.raises(SystemExit) as exit_code:
+        run_tool(main)
+    assert exit_code.value.code == 143 and given_back and capsys.readouterr().err == ''
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 @pytest.mark.parametrize(
@@ -65,12 +106,58 @@ def test_what_a_user_can_mend_is_one_line_and_an_exit_code(capsys, error, code, 
         RuntimeError(),
         KeyError('x'),
         PermissionError(errno.EACCES, ''),
+        ConnectionRefusedError(errno.ECONNREFUSED, 'Connection refused'),
+        OSError(errno.EIO, os.strerror(errno.EIO), 'a.pth'),
+        OSError('a bug'),
     ],
 )
 def test_all_else_keeps_its_traceback(error):
     with pytest.raises(type(error)) as raised:
         run_tool(raising(error))
     assert raised.value is error
+
+
+@TRANSFORMS.register_module()
+class Cache:
+    def __init__(self, folder):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+
+
+# To a file in a folder, as the tools write; to a folder that a class of the config makes.
+WAYS = dict(
+    file=lambda path: write_atomic(path / 'file', lambda file: None),
+    folder=lambda path: TRANSFORMS.build(dict(type='pinas_mm.Cache', folder=str(path))),
+)
+
+
+@pytest.mark.parametrize('write', WAYS.values(), ids=WAYS)
+@pytest.mark.parametrize(
+    'name, named, message',
+    [
+        ('file', 'file', 'is a file, expected a folder'),
+        ('file/below', 'file/below', 'part of this path is a file, expected a folder'),
+        ('folder', 'folder/file', 'is a folder, expected a file'),
+        ('closed/new', 'closed/new', 'permission denied, choose a path that you can read and'),
+        ('read_only/new', 'read_only/new', 'on a read-only file system, choose a path that you'),
+        ('x' * 256, 'x' * 256, 'a longer name than the file system has, choose a shorter one'),
+    ],
+)
+def test_a_path_that_cannot_be_written_is_named(tmp_path, capsys, write, name, named, message):
+    (tmp_path / 'file').touch()
+    (tmp_path / 'folder/file').mkdir(parents=True)
+    (tmp_path / 'closed').mkdir(mode=0o555)
+    with ExitStack() as stack:
+        if name.startswith('closed'):
+            stack.enter_context(as_another_user())
+        if name.startswith('read_only'):
+            stack.enter_context(mounted(tmp_path / 'read_only', 'ro'))
+        if name == 'folder' and write is not WAYS['file']:
+            return  # a folder is what it wants
+        with pytest.raises(SystemExit) as exit_code:
+            run_tool(lambda: write(tmp_path / name))
+    error = capsys.readouterr().err
+    assert exit_code.value.code == 2 and error.count('\n') == 1
+    assert error.startswith(f'error: {tmp_path / named}: {message}')
 
 
 @TRANSFORMS.register_module()
@@ -200,17 +287,18 @@ def arguments(*argv):
 
 def test_config_with_overrides_and_work_dir(tmp_path):
     path = tmp_path / 'tiny.py'
-    path.write_text('a = dict(b=1, c=[1, 2])\nwork_dir = None\n')
-    config = read_config(arguments(path, '--cfg-options', 'a.b=2', 'a.c=3,4', '--launcher', 'none'))
+    path.write_text('model = dict(b=1, c=[1, 2])\nwork_dir = None\n')
+    options = ['--cfg-options', 'model.b=2', 'model.c=3,4', '--launcher', 'none']
+    config = read_config(arguments(path, *options))
     assert (
-        config.a == dict(b=2, c=[3, 4])
+        config.model == dict(b=2, c=[3, 4])
         and config.work_dir == 'work_dirs/tiny'
         and config.launcher == 'none'
     )
     assert read_config(arguments(path, '--work-dir', tmp_path / 'out')).work_dir == str(
         tmp_path / 'out'
     )
-    path.write_text("work_dir = 'elsewhere'\n")
+    path.write_text("model = dict(b=1)\nwork_dir = 'elsewhere'\n")
     assert read_config(arguments(path)).work_dir == 'elsewhere'
     assert read_config(arguments(path, '--work-dir', 'here')).work_dir == 'here'
 

@@ -44,7 +44,7 @@ train_cfg = dict(max_epochs=1)
                 '--out',
                 str(tmp_path / out),
                 '--work-dir',
-                str(tmp_path / 'work'),
+                str((tmp_path / out).parent / 'work'),
                 *map(str, arguments),
             ],
         )
@@ -89,12 +89,15 @@ def test_stopped_and_resumed_the_table_is_that_of_one_never_stopped(
         assert make_truth('parts.json', '--archs', 1, '--repeats', 1, '--seed', 1)[0] == 0
         assert make_truth('parts.json', '--archs', 2, '--repeats', 2, '--seed', 1)[0] == 130
     assert sum(map(len, json.loads((tmp_path / 'parts.json').read_text()).values())) == 2
-    code, out, _ = make_truth('parts.json', '--archs', 2, '--repeats', 2, '--seed', 1)
+    (tmp_path / 'moved').mkdir()
+    for name in ('parts.json', 'parts.meta.json', 'work'):
+        (tmp_path / name).rename(tmp_path / 'moved' / name)
+    code, out, _ = make_truth('moved/parts.json', '--archs', 2, '--repeats', 2, '--seed', 1)
     assert code == 0 and '2 of 4 trainings are in' in out and len(re.findall(' arch ', out)) == 2, (
         'nothing is trained twice'
     )
     for name in ('{}.json', '{}.meta.json'):
-        assert (tmp_path / name.format('parts')).read_bytes() == (
+        assert (tmp_path / 'moved' / name.format('parts')).read_bytes() == (
             tmp_path / name.format('whole')
         ).read_bytes()
 
@@ -102,7 +105,7 @@ def test_stopped_and_resumed_the_table_is_that_of_one_never_stopped(
 def test_the_ceiling_is_told(make_truth, monkeypatch, tmp_path):
     accuracies = np.random.default_rng(0).uniform(40, 60, (2, 12)) + np.arange(12)
     monkeypatch.setattr(
-        truth_training, 'train_all', lambda *args: iter(accuracies.ravel().tolist())
+        truth_training, 'train_all', lambda *args: (x for x in accuracies.ravel().tolist())
     )
     code, out, _ = make_truth(
         'truth.json', '--archs', 12, '--constraints', 'params=20000', '--input-size', 32

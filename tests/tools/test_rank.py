@@ -46,7 +46,8 @@ def files(tmp_path_factory):
     )
     (folder / 'linear.py').write_text(f"""_base_ = {str(LINEAR)!r}
 val_dataloader = dict(dataset=dict(indices=40))
-test_dataloader = dict(dataset=dict(data_root='the test set must not be read', split='none'))
+test_dataloader = dict(
+    dataset=dict(_delete_=True, type='CustomDataset', data_root='the test set must not be read'))
 arch_evaluation = dict(
     calibration_dataloader=dict(batch_size=16, dataset=dict(indices=32)), calibration_batches=1)
 """)

@@ -1,6 +1,7 @@
 import json
 import re
 import runpy
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -263,7 +264,7 @@ def tool(monkeypatch, capsys, tmp_path):
                 '--cfg-options',
                 'search_loop.searcher.type=anealing',
             ],
-            "unknown type 'anealing'",
+            "search_loop.searcher.type='anealing': no such searcher",
         ),
         (
             [
@@ -422,12 +423,27 @@ def test_the_whole_method_from_the_command_line(tool, method, tmp_path):
         '--work-dir',
         stderr,
     )
-    before = (tmp_path / 'work/learn/epoch_1.pth').stat().st_mtime_ns
-    assert tool('pinas.py', *method)[0] == 0
-    assert json.loads((tmp_path / 'work/results.json').read_text()) == results, (
-        'nothing is done again'
-    )
-    assert (tmp_path / 'work/learn/epoch_1.pth').stat().st_mtime_ns == before
+    # As if stopped in three of its stages, and moved.
+    moved = tmp_path / 'moved'
+    shutil.move(tmp_path / 'work', moved)
+    history = (moved / 'search/history.jsonl').read_bytes()
+    batches = history.splitlines(keepends=True)
+    (moved / 'search/history.jsonl').write_bytes(b''.join(batches[:-1]))
+    for stage in ('linear', 'search', 'finetune/median-scored'):
+        file = moved / stage / 'stage.json'
+        file.write_text(json.dumps(dict(config=json.loads(file.read_text())['config'])))
+    shutil.rmtree(moved / 'finetune/random')
+
+    def trained():
+        files = moved.rglob('epoch_1.pth')
+        return {str(path.relative_to(moved).parent): path.stat().st_mtime_ns for path in files}
+
+    before = trained()
+    assert tool('pinas.py', *method, work_dir=moved)[0] == 0
+    assert json.loads((moved / 'results.json').read_text()) == results
+    assert (moved / 'search/history.jsonl').read_bytes() == history
+    assert trained() == trained() | before and len(trained()) == len(before) + 1 == 5
+    assert not (tmp_path / 'work').exists()
 
 
 def test_a_search_from_the_command_line(tool, files, tmp_path):
@@ -440,8 +456,12 @@ def test_a_search_from_the_command_line(tool, files, tmp_path):
 
     code, stderr = tool('search.py', files / 'search.py', files / 'supernet.pth')
     assert code == 2 and '--resume' in stderr
-    code, _ = tool('search.py', files / 'search.py', files / 'supernet.pth', '--resume')
-    assert code == 0 and (tmp_path / 'work/history.jsonl').read_bytes() == before
+    shutil.move(tmp_path / 'work', tmp_path / 'moved')
+    shutil.copy(files / 'supernet.pth', tmp_path / 'moved.pth')
+    resume = ['search.py', files / 'search.py', tmp_path / 'moved.pth', '--resume']
+    assert tool(*resume, work_dir=tmp_path / 'moved') == (0, '')
+    assert (tmp_path / 'moved/history.jsonl').read_bytes() == before
+    shutil.move(tmp_path / 'moved', tmp_path / 'work')
 
     # And the subnet it wrote, in the fine-tuning config.
     found = tmp_path / 'work/subnet.yaml'

@@ -11,6 +11,7 @@ from ...costs import CostTable, measure_costs
 from ...errors import InputError
 from ...models.backbones import supernet_of
 from ...registry import HOOKS
+from ...schema import Count, NotNegative, Number, Seed
 from ...spaces import Arch, SearchSpace, arch_rng
 
 # Archs drawn for a bin of costs before any arch is taken, as in SPOS' published code.
@@ -47,10 +48,10 @@ class ArchSamplingHook(Hook):
 
     def __init__(
         self,
-        seed: int = 0,
-        probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None,
-        cost_bins: dict[str, Sequence[float]] | None = None,
-        input_size: int | tuple[int, int] | None = None,
+        seed: Seed = 0,
+        probabilities: Sequence[NotNegative] | Sequence[Sequence[NotNegative]] | None = None,
+        cost_bins: dict[str, Sequence[Number]] | None = None,
+        input_size: Count | tuple[Count, Count] | None = None,
     ) -> None:
         self.seed = seed
         self.probabilities = probabilities

@@ -8,6 +8,7 @@ from mmengine.runner import Runner
 
 from ...errors import InputError
 from ...registry import HOOKS
+from ...schema import Count
 from ..search_config import search_config
 from ..search_loop import SearchLoop
 
@@ -24,7 +25,7 @@ class ArchSearchHook(Hook):
 
     priority = 'LOWEST'  # after the epoch's checkpoint is written
 
-    def __init__(self, interval: int | None = None) -> None:
+    def __init__(self, interval: Count | None = None) -> None:
         self.interval = interval
 
     def before_train(self, runner: Runner) -> None:

@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 from ...errors import InputError
 from ...models.backbones import borrowed, supernet_of
 from ...registry import HOOKS
+from ...schema import Count, WholeNumber
 from ...spaces import Arch
 from ...strategies import DSNASMixin
 from ...subnets.state_dict import subnet_state_dict
@@ -46,12 +47,13 @@ class DSNASHook(TrainingTimeHook):
     # Before what saves: where there is a checkpoint of the stage's end there is a hand-over too.
     priority = 'BELOW_NORMAL'
 
-    def __init__(self, search: int, warm_up: int = 0, keep_momentum: bool = False) -> None:
-        if not 0 <= warm_up < search:
+    def __init__(
+        self, search: Count, warm_up: WholeNumber = 0, keep_momentum: bool = False
+    ) -> None:
+        if warm_up >= search:
             raise InputError(
-                f'warm_up={warm_up} of DSNASHook: expected at least 0 and less than '
-                f'search={search}: no time would be left '
-                'for the logits to move'
+                f'warm_up={warm_up} of DSNASHook: expected less than '
+                f'search={search}: no time would be left for the logits to move'
             )
         self.search = search
         self.warm_up = warm_up

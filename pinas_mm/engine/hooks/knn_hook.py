@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from ...models.backbones import supernet_of
 from ...registry import HOOKS
+from ...schema import Count, Seed
 from ...scoring.evaluator import recalibrated_bn
 from ...unwrap import unwrapped
 from ..loaders import calibration_loader, whole_set_loader
@@ -40,12 +41,12 @@ class KNNHook(Hook):
         self,
         bank_dataloader: dict[str, Any],
         query_dataloader: dict[str, Any],
-        num_archs: int = 3,
-        neighbours: int = 20,
-        interval: int = 1,
-        bank_samples: int | None = None,
-        calibration_batches: int = 8,
-        seed: int = 0,
+        num_archs: Count = 3,
+        neighbours: Count = 20,
+        interval: Count = 1,
+        bank_samples: Count | None = None,
+        calibration_batches: Count = 8,
+        seed: Seed = 0,
     ) -> None:
         self.configs = bank_dataloader, query_dataloader
         self.num_archs = num_archs

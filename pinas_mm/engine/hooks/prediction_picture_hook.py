@@ -13,9 +13,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmengine.structures import BaseDataElement, InstanceData, PixelData
 
-from ...errors import InputError
 from ...fileio import write_atomic
 from ...registry import HOOKS
+from ...schema import Count
 
 
 @HOOKS.register_module()
@@ -37,10 +37,7 @@ class PredictionPictureHook(Hook):
 
     priority = 'LOW'
 
-    def __init__(self, num_images: int = 6, columns: int = 2, scale: int = 4) -> None:
-        for name, value in (('num_images', num_images), ('columns', columns), ('scale', scale)):
-            if value < 1:
-                raise InputError(f'PredictionPictureHook: {name}={value}, expected at least 1')
+    def __init__(self, num_images: Count = 6, columns: Count = 2, scale: Count = 4) -> None:
         self.num_images, self.columns, self.scale = num_images, columns, scale
 
     def before_test_epoch(self, runner: Runner) -> None:

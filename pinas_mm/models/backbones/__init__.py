@@ -7,13 +7,14 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from .lookup import backbone_type
-from .searchable import SearchableBackbone
+from .searchable import SearchableBackbone, pretrained_files
 from .supernet import borrowed, searchable_backbone_of, supernet_of
 
 __all__ = [
     'SearchableBackbone',
     'backbone_type',
     'borrowed',
+    'pretrained_files',
     'searchable_backbone_of',
     'supernet_of',
 ]

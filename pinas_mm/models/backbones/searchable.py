@@ -20,8 +20,9 @@ from torch.utils.checkpoint import checkpoint
 from ...checkpoint import load_strict
 from ...errors import InputError
 from ...registry import class_of
+from ...schema import WholeNumber, check
 from ...spaces import Arch, Candidate, Position, SearchSpace
-from ...spaces.subnet_file import SubnetFile, check_size, read_arch
+from ...spaces.subnet_file import Channels, SubnetFile, Width, read_arch
 
 
 class SearchableBackbone(BaseModule, metaclass=ABCMeta):
@@ -60,15 +61,15 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 
     def __init__(
         self,
-        arch: Sequence[int] | str | PathLike | None = None,
-        widen_factor: float | None = None,
-        out_indices: Sequence[int] | None = None,
+        arch: Sequence[int] | str | int | PathLike | None = None,
+        widen_factor: Width | None = None,
+        out_indices: Sequence[WholeNumber] | None = None,
         frozen_stages: int = -1,
         frozen_norm_eval: bool = True,
         norm_eval: bool = False,
         with_cp: bool = False,
         zero_init_residual: bool = True,
-        in_channels: int | None = None,
+        in_channels: Channels | None = None,
         conv_cfg: dict | None = None,
         norm_cfg: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
@@ -346,7 +347,7 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             InputError: A pretrained checkpoint that lacks a key of this backbone or has another
                 shape for it, one of another subnet, or ``Pretrained`` among other entries.
         """
-        configs = [self.init_cfg] if isinstance(self.init_cfg, dict) else self.init_cfg
+        configs = _init_configs(self)
         pretrained = [config for config in configs if is_pretrained(config)]
         if pretrained:
             if len(configs) > 1:
@@ -434,7 +435,8 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
             InputError: It is no size of a network, or another one than the file's.
         """
         value = getattr(SubnetFile if subnet is None else subnet, name) if given is None else given
-        check_size(name, value, f' of {type(self).__name__}')
+        kind: Any = dict(widen_factor=Width, in_channels=Channels)[name]
+        check(kind, value, type(self).__name__, name)
         if subnet is not None and value != getattr(subnet, name):
             raise InputError(
                 f'{path}: found at {name}={getattr(subnet, name)}, but {type(self).__name__} was '
@@ -446,6 +448,16 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
 def is_pretrained(init_cfg: Mapping[str, Any]) -> bool:
     """Whether an entry of an ``init_cfg`` names a checkpoint, however its type is written."""
     return issubclass(class_of(init_cfg, WEIGHT_INITIALIZERS), PretrainedInit)
+
+
+def pretrained_files(module: nn.Module) -> list[str]:
+    """The checkpoints that a module's own ``init_cfg`` names."""
+    return [config['checkpoint'] for config in _init_configs(module) if is_pretrained(config)]
+
+
+def _init_configs(module: nn.Module) -> list[dict[str, Any]]:
+    configs = getattr(module, 'init_cfg', None) or []
+    return [configs] if isinstance(configs, dict) else list(configs)
 
 
 class _Gate(torch.autograd.Function):

@@ -2,13 +2,14 @@
 shuffle block per position."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from ...errors import InputError
 from ...registry import MODELS
+from ...schema import Positive
 from ...spaces import Candidate, Position
 from ...spaces.shufflenetv2 import SHUFFLENETV2
 from .searchable import SearchableBackbone
@@ -71,8 +72,8 @@ class SearchableShuffleNetV2(SearchableBackbone):
     def __init__(
         self,
         *args: Any,
-        mid_scales: float | Sequence[float] = 1.0,
-        stem_stride: int = 2,
+        mid_scales: Positive | Sequence[Positive] = 1.0,
+        stem_stride: Literal[1, 2] = 2,
         **kwargs: Any,
     ) -> None:
         count = len(self.space.positions)

@@ -1,13 +1,16 @@
 """mmpretrain's linear classifier with dropout before it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 from mmpretrain.models import LinearClsHead
+from pydantic import Field
 from torch import Tensor, nn
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...schema import Count, Expected
+
+Dropout = Annotated[float, Field(ge=0, lt=1), Expected('a number of at least 0 and below 1', '0.1')]
 
 
 @MODELS.register_module()
@@ -21,19 +24,12 @@ class DropoutLinearClsHead(LinearClsHead):
             it has: weights go from one to the other.
         dropout: Probability with which a feature is zeroed while training, 0.1 as published; 0
             turns it off.
-
-    Raises:
-        InputError: A probability that is not of at least 0 and below 1.
     """
 
     def __init__(
-        self, num_classes: int, in_channels: int, dropout: float = 0.1, **kwargs: Any
+        self, num_classes: Count, in_channels: Count, dropout: Dropout = 0.1, **kwargs: Any
     ) -> None:
         super().__init__(num_classes, in_channels, **kwargs)
-        if not 0 <= dropout < 1:
-            raise InputError(
-                f'dropout={dropout} of {type(self).__name__}: expected at least 0 and below 1'
-            )
         self.dropout = nn.Dropout(dropout)
 
     def pre_logits(self, feats: Sequence[Tensor]) -> Tensor:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...registry import MODELS
+from ...schema import Count, NotNegative, Probability, Seed
 from ...spaces import Arch, arch_rng
 from ..step_count import count_steps
 from .mean_teacher import MeanTeacher
@@ -61,12 +62,12 @@ class PiNAS(BaseSelfSupervisor):
         backbone: dict,
         neck: dict,
         head: dict,
-        queue_len: int = 49152,
-        feat_dim: int = 128,
-        momentum: float = 0.999,
-        arch_seed: int = 0,
+        queue_len: Count = 49152,
+        feat_dim: Count = 128,
+        momentum: Probability = 0.999,
+        arch_seed: Seed = 0,
         decay_inactive: bool = False,
-        probabilities: Sequence[float] | Sequence[Sequence[float]] | None = None,
+        probabilities: Sequence[NotNegative] | Sequence[Sequence[NotNegative]] | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
@@ -82,8 +83,6 @@ class PiNAS(BaseSelfSupervisor):
                 f'PiNAS trains a supernet, but its backbone was given '
                 f'arch={self.backbone.fixed_arch}'
             )
-        if queue_len < 1:
-            raise InputError(f'queue_len={queue_len} of PiNAS: expected at least 1')
         self.teacher = MeanTeacher(self, momentum=momentum)
         self.arch_seed = arch_seed
         self.decay_inactive = decay_inactive

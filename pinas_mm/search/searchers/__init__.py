@@ -6,6 +6,7 @@ from importlib import import_module
 
 from .base import NUM_ARCHS, Feasible, Searcher
 from .registration import (
+    GIVEN,
     SEARCHERS,
     build_searcher,
     get_searcher,
@@ -19,6 +20,7 @@ for _module in pkgutil.iter_modules(__path__):
     import_module(f'{__name__}.{_module.name}')
 
 __all__ = [
+    'GIVEN',
     'NUM_ARCHS',
     'SEARCHERS',
     'Feasible',

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...schema import Count, Seed
 from ...spaces import Arch, SearchSpace
 from ..additive import AdditiveModel
 
@@ -53,9 +54,9 @@ class Searcher(ABC):
         self,
         space: SearchSpace,
         feasible: Feasible | None = None,
-        seed: int = 0,
-        max_draws: int = 200_000,
-        budget: int = NUM_ARCHS,
+        seed: Seed = 0,
+        max_draws: Count = 200_000,
+        budget: Count = NUM_ARCHS,
     ) -> None:
         self.space = space
         self.feasible = feasible

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...schema import Count, PositiveProbability, Probability
 from ...spaces import Arch
 from .base import Searcher
 from .registration import register_searcher
@@ -39,10 +40,10 @@ class EvolutionSearcher(Searcher):
     def __init__(
         self,
         *args: Any,
-        population: int | None = None,
-        tournament: int | None = None,
-        mutation: float = 0.1,
-        crossover: float = 0.5,
+        population: Count | None = None,
+        tournament: Count | None = None,
+        mutation: PositiveProbability = 0.1,
+        crossover: Probability = 0.5,
         ageing: bool = False,
         additive: bool = True,
         **kwargs: Any,
@@ -50,15 +51,10 @@ class EvolutionSearcher(Searcher):
         super().__init__(*args, **kwargs)
         self.population = self.num_initial = self.random_start('population', population, 20)
         self.tournament = min(5, self.population) if tournament is None else tournament
-        if not 1 <= self.tournament <= self.population:
+        if self.tournament > self.population:
             raise InputError(
                 f'EvolutionSearcher: tournament={tournament}, expected 1 to '
                 f'population={self.population}'
-            )
-        if not 0 < mutation <= 1 or not 0 <= crossover <= 1:
-            raise InputError(
-                f'EvolutionSearcher: mutation={mutation} and crossover={crossover}, expected '
-                f'probabilities (mutation above 0)'
             )
         self.mutation = mutation
         self.crossover = crossover

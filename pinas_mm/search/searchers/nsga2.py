@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...schema import AtLeastTwo, PositiveProbability, Probability
 from ...spaces import Arch
 from ..pareto import pareto_front, rank_and_crowding
 from .base import Searcher
@@ -35,19 +36,13 @@ class NSGA2Searcher(Searcher):
         self,
         *args: Any,
         objectives: Sequence[str] = ('macs',),
-        population: int | None = None,
-        mutation: float = 0.1,
-        crossover: float = 0.9,
+        population: AtLeastTwo | None = None,
+        mutation: PositiveProbability = 0.1,
+        crossover: Probability = 0.9,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.population = self.num_initial = self.random_start('population', population, 50)
-        if self.population < 2 or not 0 < mutation <= 1 or not 0 <= crossover <= 1:
-            raise InputError(
-                f'NSGA2Searcher: population={self.population}, mutation={mutation}, '
-                f'crossover={crossover}, expected at least 2 and '
-                'probabilities (mutation above 0)'
-            )
         if isinstance(objectives, str) or not objectives or self.feasible is None:
             raise InputError(
                 f'NSGA2Searcher: objectives={objectives!r} with feasible={self.feasible}, '

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from ...errors import InputError
+from ...schema import AtLeastTwo, Count, NotNegative, Seed, WholeNumber
 from ...spaces import Arch
 from .base import POOL, Searcher
 from .registration import register_searcher
@@ -194,15 +195,15 @@ class PartitionTreeSearcher(Searcher):
     def __init__(
         self,
         *args: Any,
-        num_initial: int | None = None,
-        refit_every: int = 8,
-        depth: int | None = None,
-        depth_thresholds: Sequence[int] = (400, 800, 1600, 3200),
-        exploration: float | None = None,
-        min_leaf: int | None = None,
+        num_initial: AtLeastTwo | None = None,
+        refit_every: Count = 8,
+        depth: Count | None = None,
+        depth_thresholds: Sequence[WholeNumber] = (400, 800, 1600, 3200),
+        exploration: NotNegative | None = None,
+        min_leaf: Count | None = None,
         additive: bool | None = None,
         published: bool = False,
-        seed: int = 0,
+        seed: Seed = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, seed=seed, **kwargs)  # type: ignore[misc]  # never in args
@@ -221,17 +222,6 @@ class PartitionTreeSearcher(Searcher):
         settings = dict(depth=2, exploration=0.5, min_leaf=10, additive=True) | given
         settings |= PUBLISHED if published else {}
         self.num_initial = self.random_start('num_initial', settings.get('num_initial'), 80)
-        for name, value, least in (
-            ('num_initial', self.num_initial, 2),
-            ('refit_every', refit_every, 1),
-            ('depth', settings['depth'], 1),
-            ('exploration', settings['exploration'], 0),
-            ('min_leaf', settings['min_leaf'], 1),
-        ):
-            if value < least:
-                raise InputError(
-                    f'PartitionTreeSearcher: {name}={value}, expected at least {least}'
-                )
         self.refit_every: int = refit_every
         self.depth: int = settings['depth']
         self.depth_thresholds: tuple[int, ...] = settings['depth_thresholds']

@@ -1,14 +1,16 @@
 """The searchers by name. A searcher registers itself; a config names it. No torch, no mmengine."""
 
 import importlib
-import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ...errors import InputError
+from ...schema import arguments, check_arguments, shown
 from ...spaces import SearchSpace
 from .base import NUM_ARCHS, Feasible, Searcher
 
+# The arguments that a search gives.
+GIVEN = ('space', 'feasible', 'seed', 'budget')
 SEARCHERS: dict[str, type[Searcher]] = {}
 
 S = TypeVar('S', bound=type[Searcher])
@@ -63,7 +65,7 @@ def get_searcher(searcher: str | type[Searcher]) -> type[Searcher]:
     elif isinstance(searcher, str):
         found = SEARCHERS.get(searcher)
     if not (isinstance(found, type) and issubclass(found, Searcher)):
-        raise InputError(f'searcher: unknown type {searcher!r}, {expected}')
+        raise InputError(f'searcher.type={shown(searcher)}: no such searcher, {expected}')
     return found
 
 
@@ -79,19 +81,6 @@ def _path(cls: type) -> str:
     return f'{cls.__module__}.{cls.__qualname__}'
 
 
-def known_arguments(cls: type[Searcher]) -> list[str]:
-    """The arguments that a config may give a searcher."""
-    known: dict[str, None] = {}
-    for base in cls.__mro__:
-        parameters = inspect.signature(vars(base).get('__init__', object.__init__)).parameters
-        known |= {
-            key: None
-            for key, p in parameters.items()
-            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)
-        }
-    return [key for key in known if key not in ('self', 'space', 'feasible', 'seed', 'budget')]
-
-
 def unknown_arguments(config: Mapping[str, Any]) -> list[str]:
     """The arguments of a searcher's config that its class does not know; none where there is no
     such class."""
@@ -99,7 +88,9 @@ def unknown_arguments(config: Mapping[str, Any]) -> list[str]:
         cls = get_searcher(config.get('type'))  # type: ignore[arg-type]  # None is no searcher
     except InputError:
         return []
-    return sorted(config.keys() - {'type', *known_arguments(cls)})
+    known, _, is_open = arguments(cls)
+    unknown = set() if is_open else config.keys() - known.keys() - {'type'}
+    return sorted(unknown | (config.keys() & set(GIVEN)))
 
 
 def build_searcher(
@@ -120,29 +111,12 @@ def build_searcher(
         budget: Archs that the whole search will evaluate, for searchers that take it.
 
     Raises:
-        InputError: An unknown type or argument; the message lists the known ones.
+        InputError: An unknown type or argument, or a value that does not fit; the message lists
+            what is known.
     """
-    arguments = dict(config)
-    name = arguments.pop('type', None)
-    cls = get_searcher(name)
-    if unknown := unknown_arguments(config):
-        raise InputError(
-            f'searcher {name!r}: unknown argument(s) {unknown}, expected some of '
-            f'{known_arguments(cls)}'
-        )
-    if _takes_budget(cls):
-        arguments['budget'] = budget
-    return cls(space, feasible, seed=seed, **arguments)
-
-
-def _takes_budget(cls: type[Searcher]) -> bool:
-    """Whether a class has an argument ``budget``, or hands it on to a base that has; a searcher of
-    another package may know none."""
-    for base in cls.__mro__:
-        if '__init__' in vars(base):
-            parameters = inspect.signature(vars(base)['__init__']).parameters
-            if 'budget' in parameters:
-                return True
-            if all(p.kind is not p.VAR_KEYWORD for p in parameters.values()):
-                break
-    return False
+    cls = get_searcher(config.get('type'))  # type: ignore[arg-type]  # None is no searcher
+    check_arguments(cls, config, 'searcher', GIVEN)
+    given = {name: value for name, value in config.items() if name != 'type'}
+    if 'budget' in arguments(cls)[0]:  # a searcher of another package may know none
+        given['budget'] = budget
+    return cls(space, feasible, seed=seed, **given)

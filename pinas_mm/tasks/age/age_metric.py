@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 
-import torch
-from mmengine.evaluator import BaseMetric
+import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...evaluation import SummedMetric
 from ...registry import METRICS
 
 # The error at which the literature reads the cumulative score (Geng et al., PAMI 2007, draw it over
@@ -14,7 +15,7 @@ YEARS = 5
 
 
 @METRICS.register_module()
-class AgeMetric(BaseMetric):
+class AgeMetric(SummedMetric):
     """Scores predicted ages: mean absolute error and cumulative score.
 
     ``age/mae`` is the mean absolute error in years, and ``age/neg_mae`` its negative, for searches,
@@ -44,9 +45,10 @@ class AgeMetric(BaseMetric):
                     f'of every sample, as the age '
                     f'heads of pinas_mm give them, but a sample has {sorted(sample)}'
                 )
-            self.results.append(float(sample['pred_age']) - float(sample['gt_label']))
+            error = abs(float(sample['pred_age']) - float(sample['gt_label']))
+            self.results.append(np.array([1, error, error <= YEARS]))
 
-    def compute_metrics(self, results: list[float]) -> dict[str, float]:
+    def compute_metrics(self, results: list[NDArray[np.float64]]) -> dict[str, float]:
         """The metrics of errors in years.
 
         Raises:
@@ -54,10 +56,9 @@ class AgeMetric(BaseMetric):
         """
         if not results:
             raise InputError(f'{type(self).__name__}: no sample with an age was evaluated')
-        errors = torch.tensor(results, dtype=torch.float64).abs()
-        mae = errors.mean().item()
-        return {
-            'mae': mae,
-            f'cs@{YEARS}': 100 * (errors <= YEARS).double().mean().item(),
-            'neg_mae': -mae,
-        }
+        return super().compute_metrics(results)
+
+    def of_sums(self, sums: NDArray[np.float64]) -> dict[str, float]:
+        samples, error, within = sums.tolist()
+        mae = error / samples
+        return {'mae': mae, f'cs@{YEARS}': 100 * (within / samples), 'neg_mae': -mae}

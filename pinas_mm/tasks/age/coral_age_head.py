@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from ...registry import MODELS
+from ...schema import Count, NotNegative, WholeNumber
 from .age_head import AgeHead
 
 
@@ -39,9 +40,9 @@ class CoralAgeHead(AgeHead):
 
     def __init__(
         self,
-        in_channels: int,
-        ages: Sequence[int] = (0, 100),
-        loss_weight: float = 1.0,
+        in_channels: Count,
+        ages: Sequence[WholeNumber] = (0, 100),
+        loss_weight: NotNegative = 1.0,
         init_cfg: dict | None = dict(type='Normal', layer='Linear', std=0.01),  # noqa: B006
     ) -> None:
         super().__init__(

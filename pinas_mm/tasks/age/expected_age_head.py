@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ...registry import MODELS
+from ...schema import Count, WholeNumber
 from .age_head import AgeHead
 
 
@@ -31,8 +32,8 @@ class ExpectedAgeHead(AgeHead):
 
     def __init__(
         self,
-        in_channels: int,
-        ages: Sequence[int] = (0, 100),
+        in_channels: Count,
+        ages: Sequence[WholeNumber] = (0, 100),
         loss: dict[str, Any] = dict(type='CrossEntropyLoss'),  # noqa: B006
         init_cfg: dict | None = dict(type='Normal', layer='Linear', std=0.01),  # noqa: B006
     ) -> None:

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ...errors import InputError
 from ...registry import MODELS
+from ...schema import Count, NotNegative, Probability
 from ...training_length import training_length
 from .alignment import Alignment
 
@@ -63,15 +63,13 @@ class AdversarialAlignment(Alignment):
         in_channels: int,
         num_classes: int,
         joint_channels: int,
-        hidden_channels: int = 1024,
-        dropout: float = 0.5,
-        ramp_steps: int | None = None,
-        loss_weight: float = 1.0,
+        hidden_channels: Count = 1024,
+        dropout: Probability = 0.5,
+        ramp_steps: Count | None = None,
+        loss_weight: NotNegative = 1.0,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(in_channels, num_classes, loss_weight, init_cfg)
-        if ramp_steps is not None and ramp_steps < 1:
-            raise InputError(f'{type(self).__name__}: ramp_steps={ramp_steps}, expected at least 1')
         self.ramp_steps = ramp_steps
         self.register_buffer('step', torch.zeros((), dtype=torch.long))
         self.discriminator = nn.Sequential(
@@ -182,8 +180,8 @@ class CDAN(AdversarialAlignment):
         self,
         in_channels: int,
         num_classes: int,
-        max_product: int = 4096,
-        randomised_channels: int = 1024,
+        max_product: Count = 4096,
+        randomised_channels: Count = 1024,
         entropy_weighting: bool = False,
         entropy_gradient: bool = True,
         **kwargs: Any,

@@ -3,6 +3,8 @@
 from mmengine.model import BaseModule
 from torch import Tensor
 
+from ...schema import NotNegative
+
 
 class Alignment(BaseModule):
     """A loss that is small where the features of two domains look alike. Training only: no
@@ -20,7 +22,7 @@ class Alignment(BaseModule):
         self,
         in_channels: int,
         num_classes: int,
-        loss_weight: float = 1.0,
+        loss_weight: NotNegative = 1.0,
         init_cfg: dict | list[dict] | None = None,
     ) -> None:
         super().__init__(init_cfg)

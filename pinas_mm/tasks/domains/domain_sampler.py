@@ -9,6 +9,7 @@ from torch.utils.data import Sampler
 
 from ...errors import InputError
 from ...registry import DATA_SAMPLERS
+from ...schema import Seed
 from .domain_pair import DomainPair
 
 
@@ -36,7 +37,7 @@ class DomainSampler(Sampler[int]):
         InputError: Another dataset.
     """
 
-    def __init__(self, dataset: DomainPair, seed: int | None = None) -> None:
+    def __init__(self, dataset: DomainPair, seed: Seed | None = None) -> None:
         if not isinstance(dataset, DomainPair):
             raise InputError(
                 f'DomainSampler of a {type(dataset).__name__}: expected train_dataloader.dataset '

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
+from numpy.typing import NDArray
 
 from ...errors import InputError
+from ...evaluation import SummedMetric
 from ...registry import METRICS
 
 
 @METRICS.register_module()
-class InformationMaximisation(BaseMetric):
+class InformationMaximisation(SummedMetric):
     """How much a classifier's predictions say about the image: the mutual information between
     images and predicted classes.
 
@@ -44,15 +46,20 @@ class InformationMaximisation(BaseMetric):
                     f'InformationMaximisation: a prediction with {sorted(sample)}, expected '
                     f'pred_score: class probabilities'
                 )
-            self.results.append(sample['pred_score'].detach().cpu().double())
+            probabilities = sample['pred_score'].detach().cpu().double()
+            self.results.append(np.array([1, _entropy(probabilities), *probabilities]))
 
-    def compute_metrics(self, results: list[torch.Tensor]) -> dict[str, float]:
-        """From class probabilities, each ``(K, )``."""
-        probabilities = torch.stack(results)
-        marginal = torch.special.entr(probabilities.mean(dim=0)).sum().item()
-        conditional = torch.special.entr(probabilities).sum(dim=1).mean().item()
+    def of_sums(self, sums: NDArray[np.float64]) -> dict[str, float]:
+        samples, entropies, *probabilities = sums.tolist()
+        marginal = _entropy(torch.tensor(probabilities, dtype=torch.float64) / samples)
+        conditional = entropies / samples
         return dict(
             mutual_information=marginal - conditional,
             marginal_entropy=marginal,
             conditional_entropy=conditional,
         )
+
+
+def _entropy(probabilities: torch.Tensor) -> float:
+    """The entropy of class probabilities ``(K, )``, in nats."""
+    return torch.special.entr(probabilities).sum().item()

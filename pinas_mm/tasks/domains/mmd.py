@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ...errors import InputError
 from ...registry import MODELS
+from ...schema import NotNegative, Positive
 from .alignment import Alignment
 
 
@@ -36,8 +37,8 @@ class MMD(Alignment):
         self,
         in_channels: int,
         num_classes: int,
-        factors: Sequence[float] = (0.25, 0.5, 1, 2, 4),
-        loss_weight: float = 1.0,
+        factors: Sequence[Positive] = (0.25, 0.5, 1, 2, 4),
+        loss_weight: NotNegative = 1.0,
     ) -> None:
         super().__init__(in_channels, num_classes, loss_weight)
         if not factors or min(factors) <= 0:

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset, Sampler
 from ...datasets.unsharded_sampler import sample_classes
 from ...errors import InputError
 from ...registry import DATA_SAMPLERS
+from ...schema import Count, Seed
 
 
 @DATA_SAMPLERS.register_module()
@@ -31,7 +32,7 @@ class IdentitySampler(Sampler[int]):
     """
 
     def __init__(
-        self, dataset: Dataset, images_per_person: int = 4, seed: int | None = None
+        self, dataset: Dataset, images_per_person: Count = 4, seed: Seed | None = None
     ) -> None:
         labels = sample_classes(dataset)
         self.rank, self.world_size = get_dist_info()

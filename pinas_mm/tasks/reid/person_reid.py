@@ -12,6 +12,7 @@ from mmengine.dataset import BaseDataset
 
 from ...errors import InputError, TooFewSamplesError
 from ...registry import DATASETS
+from ...schema import Seed, WholeNumber
 
 # 0002_c1s1_000451_03.jpg in Market-1501, 0005_c2_f0046985.jpg in DukeMTMC-reID: the person, then
 # the camera.
@@ -57,8 +58,8 @@ class PersonReID(BaseDataset):
         self,
         data_root: str,
         split: Literal['train', 'held_out', 'test'] = 'train',
-        held_out: int = 0,
-        split_seed: int = 0,
+        held_out: WholeNumber = 0,
+        split_seed: Seed = 0,
         **kwargs: Any,
     ) -> None:
         if split not in ('train', 'held_out', 'test'):

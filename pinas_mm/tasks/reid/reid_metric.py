@@ -9,6 +9,7 @@ from sklearn.metrics import average_precision_score, pairwise_distances_chunked
 
 from ...errors import InputError
 from ...registry import METRICS
+from ...schema import Count
 from .person_reid import JUNK, check_queries
 
 # MiB of distances held at a time: queries times gallery of the full test sets would take 430.
@@ -49,12 +50,10 @@ class ReIDMetric(BaseMetric):
     def __init__(
         self,
         distance: Literal['euclidean', 'cosine'] = 'euclidean',
-        ranks: Sequence[int] = (1, 5, 10),
+        ranks: Sequence[Count] = (1, 5, 10),
         collect_device: str = 'cpu',
         prefix: str | None = None,
     ) -> None:
-        if distance not in ('euclidean', 'cosine'):
-            raise InputError(f"ReIDMetric: distance={distance!r}, expected 'euclidean' or 'cosine'")
         super().__init__(collect_device, prefix)
         self.distance = distance
         self.ranks = tuple(ranks)

@@ -11,7 +11,6 @@ from mmseg.structures import SegDataSample
 from mmseg.visualization import SegLocalVisualizer
 
 from pinas_mm.engine.hooks import PredictionPictureHook
-from pinas_mm.errors import InputError
 
 SIZE, SCALE, COLUMNS, STRIP, GAP = 24, 3, 2, 32, 6
 INSIDE = (slice(6, 14), slice(9, 17))
@@ -87,8 +86,3 @@ def test_without_samples_nothing_is_written(tmp_path):
     hook.before_test_epoch(None)
     hook.after_test_epoch(SimpleNamespace(work_dir=str(tmp_path)), {})
     assert not list(tmp_path.iterdir())
-
-
-def test_wrong_arguments_are_named():
-    with pytest.raises(InputError, match='PredictionPictureHook: scale=0, expected at least 1'):
-        PredictionPictureHook(scale=0)

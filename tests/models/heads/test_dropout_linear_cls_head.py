@@ -3,7 +3,6 @@ import torch
 from mmpretrain.models import LinearClsHead
 from mmpretrain.structures import DataSample
 
-from pinas_mm.errors import InputError
 from pinas_mm.models.heads import DropoutLinearClsHead
 
 
@@ -34,12 +33,3 @@ def test_it_is_the_linear_head_otherwise():
         ours.loss(features(), samples)['loss'], theirs.loss(features(), samples)['loss']
     )
     assert ours.dropout.p == 0.1
-
-
-@pytest.mark.parametrize('dropout', [-0.1, 1, 1.5, float('nan')])
-def test_a_wrong_probability_is_named(dropout):
-    with pytest.raises(
-        InputError,
-        match=f'dropout={dropout} of DropoutLinearClsHead: expected at least 0 and below 1',
-    ):
-        DropoutLinearClsHead(5, 50, dropout=dropout)

@@ -251,5 +251,3 @@ def test_bad_input_is_named():
         model.loss(views()[0])
     with pytest.raises(InputError, match='trains a supernet'):
         build(backbone=dict(arch='22222222'))
-    with pytest.raises(InputError, match='queue_len=0'):
-        build(queue_len=0)

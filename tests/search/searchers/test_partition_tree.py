@@ -221,21 +221,6 @@ def test_no_tree_before_the_initial_archs():
     assert searcher.root is not None and searcher.fitted == 24
 
 
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        (dict(num_initial=1), 'num_initial=1, expected at least 2'),
-        (dict(refit_every=0), 'refit_every=0'),
-        (dict(depth=0), 'depth=0'),
-        (dict(exploration=-0.5), 'exploration=-0.5'),
-        (dict(min_leaf=0), 'min_leaf=0'),
-    ],
-)
-def test_arguments_out_of_range_are_named(arguments, message):
-    with pytest.raises(InputError, match=message):
-        PartitionTreeSearcher(SPACE, **arguments)
-
-
 def test_exploration_leaves_the_better_half_for_a_while():
     """UCB1 by hand on the first split: the other half is taken once its bonus outgrows the
     difference of the means."""

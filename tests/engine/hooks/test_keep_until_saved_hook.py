@@ -1,0 +1,72 @@
+"""What CheckpointHook replaces is removed when the new one is there: killed before and after every
+operation on a file, a training resumes to the same weights."""
+
+import shutil
+
+import pytest
+import torch
+from killed_saves import OwnHook, kill_all, names
+from processes import finish, start
+from toy_training import checkpoints, train
+
+
+def weights(runner):
+    return runner.model.layer.weight.detach().clone()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    'settings',
+    [
+        {},
+        dict(type=OwnHook, save_best=None),
+        dict(save_best=None, filename_tmpl='model-{}-of-3.pth', published_keys=['state_dict']),
+    ],
+)
+def test_a_training_killed_while_it_saves_resumes_to_the_same(tmp_path, settings):
+    whole = train(tmp_path / 'whole', checkpoint=settings)
+    process = start(kill_all, tmp_path, 'report', tmp_path / 'run', settings)
+    assert finish([process]) == [0], (tmp_path / 'report.txt').read_text()
+    states = list(tmp_path.glob('killed*'))
+    assert int((tmp_path / 'operations').read_text()) >= 20 and len(states) >= 5
+    for state in states:
+        for name in checkpoints(state):
+            torch.load(state / name, weights_only=False)  # none is torn
+        resumed = train(state, checkpoint=settings, resume=True)
+        assert torch.equal(weights(resumed), weights(whole)), state
+        # mmengine saves a best checkpoint before the last one knows of it.
+        assert names(state) - {'best_epochs_epoch_2.pth'} == names(tmp_path / 'whole'), state
+
+
+def test_the_best_checkpoint_of_a_moved_work_dir_is_found_by_its_name(tmp_path):
+    """And that of the work dir it was copied from is left alone."""
+    settings = dict(published_keys=['state_dict', 'meta'], max_keep_ckpts=-1)
+    train(tmp_path / 'old', 1, settings)
+    shutil.copytree(tmp_path / 'old', tmp_path / 'copy')
+    before = names(tmp_path / 'old')
+    resumed = train(tmp_path / 'copy', 2, settings, resume=True)
+    assert names(tmp_path / 'old') == before
+    best = tmp_path / 'copy/best_epochs_epoch_2.pth'
+    assert resumed.message_hub.get_info('best_ckpt') == str(best) and best.exists()
+    assert not (tmp_path / 'copy/best_epochs_epoch_1.pth').exists()
+
+    (tmp_path / 'old').rename(tmp_path / 'new')
+    # Nothing is left to train: what was best is published.
+    train(tmp_path / 'new', 1, settings, resume=True)
+    assert 'best_epochs_epoch_1.pth' in names(tmp_path / 'new')
+
+
+@pytest.mark.parametrize('settings', [dict(save_best=None), dict(save_best='epochs')])
+def test_a_file_that_is_saved_again_under_its_name_is_kept(tmp_path, settings):
+    """With a constant name, mmengine removes and saves one file."""
+    settings = settings | dict(filename_tmpl='latest.pth')
+    train(tmp_path, checkpoint=settings)
+    assert 'latest.pth' in names(tmp_path)
+    assert torch.load(tmp_path / 'latest.pth', weights_only=False)['meta']['epoch'] == 3
+
+
+def test_removals_by_iterations(tmp_path):
+    settings = dict(by_epoch=False, interval=2, max_keep_ckpts=2, save_best=None)
+    train(tmp_path, checkpoint=settings)
+    assert checkpoints(tmp_path) == ['iter_4.pth', 'iter_6.pth']
+    assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_6.pth')
