@@ -31,6 +31,7 @@ from ..models.channels import check_channels
 from ..private_api import already_read, resumes_latest, trainings_write_with
 from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
+from .hooks.finite_weights_hook import FiniteWeightsHook
 from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
 from .hooks.same_data_hook import SameDataHook
@@ -172,7 +173,8 @@ def build_runner(config: Config) -> SafeRunner:
 
     What the config leaves to its data is filled in (:func:`~.data_settings.fill_in_from_data`), and
     labels are compared with the head before training (:class:`LabelRangeHook`). A training resumes
-    only on the data it began with (:class:`SameDataHook`).
+    only on the data it began with (:class:`SameDataHook`), and ends where its weights are not
+    finite any more (:class:`FiniteWeightsHook`).
 
     Raises:
         InputError: A setting does not fit (:func:`~.settings_check.check_settings`), a neck or head
@@ -186,6 +188,7 @@ def build_runner(config: Config) -> SafeRunner:
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())
+    runner.register_hook(FiniteWeightsHook())
     runner.register_hook(SameDataHook())
     check_channels(runner.model)
     on_gpu = torch.cuda.is_available()

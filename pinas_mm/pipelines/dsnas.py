@@ -29,6 +29,7 @@ from ..fileio import write_atomic
 from ..registry import HOOKS, OPTIM_WRAPPERS, class_of
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
+from ..scoring.finite_outputs import finite_features
 from ..spaces.subnet_file import SubnetFile
 from ..strategies import DSNASMixin
 from ..subnets.state_dict import subnet_state_dict
@@ -168,7 +169,8 @@ def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
     images = model.data_preprocessor(next(iter(loader)), False)['inputs']
     costs = measure_costs(model, tuple(images[0].shape[-2:])).arch_costs(arch)
     with recalibrated_bn(model, arch, loader):
-        metrics = final_metrics(runner)
+        with finite_features(model.backbone):
+            metrics = final_metrics(runner)
         if is_main_process():
             subnet = SubnetFile(
                 space=meta['space'],
