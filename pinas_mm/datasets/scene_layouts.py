@@ -3,7 +3,6 @@ dataset classes read them."""
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..errors import InputError
-from ..fileio import write_atomic
+from ..fileio import folder_written_atomic, write_atomic
 from .digit_scenes import DigitScenes, Scene, Split
 
 FINISHED = 'scenes.json'
@@ -53,17 +52,13 @@ def write_digit_scenes(
                 f'{folder}: holds {found}, asked for {arguments}; remove it or name another folder'
             )
         return False
-    part = folder.with_name(f'{folder.name}.part{os.getpid()}')
-    try:
+    with folder_written_atomic(folder) as part:
         for split, number in num_scenes.items():
             drawn = DigitScenes(split, number, size, seed)
             scenes = [drawn[index] for index in range(number)]
             for write in (write_coco, write_ade20k, write_cityscapes):
                 write(split, scenes, part / write.__name__.removeprefix('write_'))
         write_atomic(part / FINISHED, lambda file: file.write(json.dumps(arguments).encode()))
-        os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return True
 
 

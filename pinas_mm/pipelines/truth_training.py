@@ -148,7 +148,7 @@ def from_scratch(config: Config) -> Config:
     config.setdefault('default_hooks', {}).checkpoint = None
     # By default it has the experiment's name; where a config names it, all trainings would share
     # one.
-    config.setdefault('visualizer', {}).pop('name', None)
+    (config.get('visualizer') or {}).pop('name', None)
     return config
 
 

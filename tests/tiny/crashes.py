@@ -49,7 +49,6 @@ def run_tool(arguments, folder, report, kill=None):
     events = Events(folder, kill)
     events.install()
     code = 0
-    import time; T=time.time(); C=time.process_time(); B=set(sys.modules)
     try:
         runpy.run_path(str(TOOLS / arguments[0]), run_name='__main__')
     except SystemExit as error:
@@ -57,7 +56,6 @@ def run_tool(arguments, folder, report, kill=None):
     except BaseException:
         traceback.print_exc()
         code = 1
-    print('TIME', time.time()-T, time.process_time()-C, sorted({'.'.join(m.split('.')[:2]) for m in set(sys.modules)-B}))
     sys.stdout.flush()
     report.write_text(json.dumps(dict(code=code, events=events.seen)))
 

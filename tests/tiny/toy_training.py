@@ -3,14 +3,16 @@
 import itertools
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MessageHub
 from mmengine.model import BaseModel
 from torch import nn
 from torch.utils.data import Dataset
 
+from pinas_mm.engine import runner as safe_runner
 from pinas_mm.engine.runner import SafeRunner
+from pinas_mm.errors import InputError
 
 RUNS = itertools.count()
 
@@ -32,22 +34,26 @@ class ToyModel(BaseModel):
     def __init__(self, size=16):
         super().__init__()
         self.layer = nn.Linear(16, size)
+        self.register_buffer('steps', torch.zeros(()))
 
     def forward(self, inputs, mode='tensor'):
         outputs = self.layer(torch.stack(list(inputs)))
-        return dict(loss=(outputs**2).mean()) if mode == 'loss' else [dict(output=outputs)]
+        if mode != 'loss':
+            return [dict(output=outputs, steps=float(self.steps))]
+        self.steps += 1
+        return dict(loss=(outputs**2).mean())
 
 
 class Epochs(BaseMetric):
-    """A metric that rises at every epoch."""
+    """The epochs that the weights are of, two steps each."""
 
     default_prefix = None
 
     def process(self, data_batch, data_samples):
-        self.results.append(0)
+        self.results.append(data_samples[0]['steps'] / 2)
 
     def compute_metrics(self, results):
-        return dict(epochs=float(MessageHub.get_current_instance().get_info('epoch')))
+        return dict(epochs=results[-1])
 
 
 def toy_config(folder, epochs=3, checkpoint=None, **changes):
@@ -92,3 +98,25 @@ def train(folder, epochs=3, checkpoint=None, **changes):
 def checkpoints(folder):
     """The names of the checkpoints in a folder."""
     return sorted(path.name for path in folder.rglob('*.pth'))
+
+
+def resumes_on_rank(number, folder):
+    """One of two ranks. The checkpoint named last is broken, then all are."""
+    keep = dict(max_keep_ckpts=-1, save_best=None)
+    train(folder, 2, keep)
+    if number:  # the first one looks, for both
+        safe_runner.latest_readable = None
+    else:
+        (folder / 'epoch_2.pth').write_bytes(b'torn')
+    dist.barrier()
+    resumed = train(folder, 1, keep, resume=True)
+    torch.save((resumed.epoch, resumed.model.layer.weight), folder / f'rank{number}.pt')
+    dist.barrier()
+    if not number:
+        (folder / 'epoch_1.pth').write_bytes(b'torn')
+        (folder / 'last_checkpoint').write_text('epoch_2.pth')
+    dist.barrier()
+    try:
+        train(folder, 2, keep, resume=True)
+    except InputError as error:
+        (folder / f'refused{number}').write_text(str(error))

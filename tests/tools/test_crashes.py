@@ -49,7 +49,19 @@ COMMANDS = dict(
         ['pinas.py', 'learn.py', 'linear.py', 'search.py', 'finetune.py', '--work-dir', 'work'],
         [],
     ),
-    adapt=(['adapt.py', 'tiny.py', '--supernet', 'supernet.pth', '--work-dir', 'work', '--until', 'subnet'], []),
+    adapt=(
+        [
+            'adapt.py',
+            'tiny.py',
+            '--supernet',
+            'supernet.pth',
+            '--work-dir',
+            'work',
+            '--until',
+            'subnet',
+        ],
+        [],
+    ),
     dsnas=(['dsnas.py', 'dsnas.py', '--work-dir', 'work'], []),
     make_truth=(
         'make_truth.py subnet.py --out work/table.json --archs 2 --repeats 1 '
@@ -279,7 +291,6 @@ def test_killed_at_any_write_it_goes_on_to_the_same_files(name, inputs, tmp_path
         problem = runs.said() if code else difference(runs.results(), expected)
         if problem:
             wrong[f'{number}: {events[number][0]}'] = problem
-    print(runs.said()[-1500:])
     print(
         f'{name}: {len(events)} events, {len(numbers)} moments, {len(tried)} tried, '
         f'{len(tried) - len(wrong)} held'
