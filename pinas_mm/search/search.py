@@ -65,12 +65,16 @@ def search(
         The records in the order asked, failed ones included.
 
     Raises:
-        InputError: The metric is not among those evaluated.
+        InputError: The metric is not among those evaluated, or the history has the state of another
+            searcher.
         TooManyFailuresError: Three archs in a row failed; they are in the history.
     """
     records = history.stage('search')
     if records:
-        restore(searcher, history.searcher_state, records)
+        try:
+            restore(searcher, history.searcher_state, records)
+        except InputError as error:
+            raise InputError(f'{history.path or "history"}: searcher: {error}') from error
     for record in records:
         on_record(record)
     failures = next(
