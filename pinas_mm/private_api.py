@@ -121,7 +121,7 @@ def allow_globals(chosen: Callable[[], Mapping[str, Callable] | None]) -> None:
         found = chosen()
         return before() if found is None else found
 
-    unpickler._get_user_allowed_globals = allowed  # type: ignore[assignment]
+    unpickler._get_user_allowed_globals = allowed
 
 
 def computes_in_bfloat16() -> bool:

@@ -386,10 +386,7 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
             {'test_dataloader.dataset.split': 'tset'},
             "Digits: split='tset', expected one of",
         ),  # which is read last
-        (
-            {'search_loop.searcher.min_leaf': 3},
-            "searcher 'random': unknown argument(s) ['min_leaf']",
-        ),
+        ({'search_loop.searcher.min_leaf': 3}, 'search_loop.searcher.min_leaf: unknown key'),
         ({'search_loop.constraints.macs': 10}, 'macs'),
         (
             {

@@ -127,7 +127,7 @@ def test_the_ceiling_is_told(make_truth, monkeypatch, tmp_path):
         (
             'finetune.py',
             ['--repeats', 0],
-            '--archs 40 --repeats 0 --jobs 1: expected at least 1 of each',
+            "argument --repeats: '0', expected a whole number of at least 1",
         ),
         ('finetune.py', ['--constraints', 'macs=4e6'], '--input-size is needed'),
         ('finetune.py', ['--constraints', 'mac=4e6', '--input-size', 32], "unknown cost 'mac'"),
