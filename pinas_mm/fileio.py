@@ -187,9 +187,11 @@ def parse_json(text: str, source: str) -> Any:
         source: Where it is from, for the message.
 
     Raises:
-        InputError: It is not JSON, has a key twice, has more than 64 levels or a million values,
-            or a number that is not finite or has more than 100 digits.
+        InputError: It is not JSON, has a key twice, has more than 64 levels, a million values or
+            8 MiB, or a number that is not finite or has more than 100 digits.
     """
+    if len(text) > MOST_BYTES:
+        raise InputError(f'{source}: has {len(text):,} characters, expected at most {MOST_BYTES:,}')
     try:
         value = json.loads(text, object_pairs_hook=_without_doubles)
     except RecursionError as error:

@@ -172,6 +172,23 @@ def test_strict_loading_names_the_first_tensor_that_is_not_finite(saved, value):
     assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
 
 
+def test_numbers_of_another_kind_are_named(saved):
+    path, state = saved
+    module = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    for wrong in (torch.long, torch.cfloat):
+        changed = state | {'0.bias': state['0.bias'].to(wrong)}
+        save_checkpoint(path, {f'backbone.{key}': value for key, value in changed.items()}, {})
+        with pytest.raises(
+            InputError, match=f'wrong type: backbone.0.bias {wrong} instead of torch'
+        ):
+            load_strict(module, path, 'backbone')
+    for right in (torch.half, torch.float64, torch.float8_e4m3fn):
+        changed = state | {'0.bias': state['0.bias'].to(right)}
+        save_checkpoint(path, {f'backbone.{key}': value for key, value in changed.items()}, {})
+        load_strict(module, path, 'backbone')
+        assert torch.equal(module[0].bias, changed['0.bias'].float())
+
+
 def test_an_infinity_that_a_module_is_made_with_loads(tmp_path):
     """As the least value seen so far, in torch's observers."""
     module, path = nn.Linear(2, 1), tmp_path / 'net.pth'

@@ -151,7 +151,7 @@ def test_a_whole_number_stays_one():
         (
             dict[str, int],
             {str(i): 'x' for i in range(10**6)},
-            'expected a dict of at most 10,000 ke',
+            'expected a dict of at most 100,000 ke',
         ),
         (dict[str, int], {1: 1}, "1=1: expected text as key, such as 'a'"),
         (dict[str, int], {'a\n': 'x'}, r"'a\\n'='x': expected a whole number"),

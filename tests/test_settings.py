@@ -47,6 +47,14 @@ def test_long_messages_are_cut():
     assert text == f"a was '{'x' * 56}... and is 'y'"
     many = changed_settings({f'k{i}': 0 for i in range(10)}, {f'k{i}': 1 for i in range(10)})
     assert many.endswith('k7 was 0 and is 1; and 2 more') and 'k8' not in many
+    odd = changed_settings({'a\n': dict(b=1)}, {'a\n': dict(b=2)})
+    assert odd == r"'a\n'.b was 1 and is 2"
+    assert len(changed_settings({'k' * 999: 1}, {})) < 250
+
+
+def test_numbers_that_json_does_not_have_are_text_and_equal():
+    plain = plain_settings(dict(most=float('inf'), least=[-float('inf')], none=float('nan')))
+    assert plain == dict(most='Infinity', least=['-Infinity'], none='NaN')
 
 
 def test_settings_are_as_their_file_gives_them_back():

@@ -4,14 +4,21 @@ import json
 import os
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from ..errors import InputError
-from ..fileio import write_atomic
+from ..fileio import parse_json, read_bytes, write_atomic
+from ..schema import NotNegative, Number, WholeNumber, check, shown
 from ..settings import changed_settings, plain_settings
 from ..spaces import Arch, SearchSpace
+
+# Of a whole file: hundreds of thousands of archs. A line has the limits of a JSON file.
+MOST_BYTES = 2**28
+
+
+Stage = Literal['search', 'final']
 
 
 @dataclass(frozen=True)
@@ -29,13 +36,26 @@ class Record:
         error: Why it failed, or None.
     """
 
-    index: int
+    index: WholeNumber
     arch: Arch
-    score: float | None
-    metrics: dict[str, float] = field(default_factory=dict)
-    costs: dict[str, float] = field(default_factory=dict)
-    stage: str = 'search'
+    score: Number | None
+    metrics: dict[str, Number] = field(default_factory=dict)
+    costs: dict[str, NotNegative] = field(default_factory=dict)
+    stage: Stage = 'search'
     error: str | None = None
+
+
+@dataclass(frozen=True)
+class Closing:
+    """The line after a batch.
+
+    Args:
+        spent: The number of records up to here.
+        searcher: The searcher's state after them.
+    """
+
+    spent: WholeNumber
+    searcher: dict[str, Any]
 
 
 class History:
@@ -97,7 +117,7 @@ class History:
         if self.path is not None:
             lines = [
                 *map(asdict, records),
-                dict(spent=len(self.records) + len(records), searcher=searcher_state),
+                asdict(Closing(len(self.records) + len(records), searcher_state)),
             ]
             if self.records:
                 _append(self.path, _json_lines(lines))
@@ -134,11 +154,11 @@ def read_history(
 ) -> tuple[dict[str, Any], list[Record], dict[str, Any]]:
     """The header, the records and the searcher's state of a history file.
 
-    What cannot be read is named in a warning and left out: a damaged line, and the lines of a batch
-    that was not finished.
+    A batch at the end that was not finished is named in a warning and left out.
 
     Raises:
-        InputError: The file or its header cannot be read.
+        InputError: The file cannot be read, is of another space, or has a line that this class does
+            not write: another one than the end of a batch is not torn but changed.
     """
     return _read(path, space)[:3]
 
@@ -147,35 +167,49 @@ def _read(
     path: str | os.PathLike[str], space: SearchSpace
 ) -> tuple[dict[str, Any], list[Record], dict[str, Any], list[bytes]]:
     """The same, and the lines that hold it."""
+    lines = read_bytes(path, MOST_BYTES).split(b'\n')
     try:
-        lines = Path(path).read_bytes().split(b'\n')
-        header = json.loads(lines[0])
-        if not isinstance(header, dict) or 'space' not in header:
-            raise ValueError("its first line has no 'space'")
-    except (OSError, ValueError) as error:
+        header = _parse(lines[0], f'{path}, line 1')
+        if not isinstance(header, dict) or not isinstance(header.get('space'), str):
+            raise InputError(f"{path}, line 1: has no 'space'")
+    except InputError as error:
         raise InputError(f'{path}: not a search history: {error}') from error
     if header['space'] != space.name:
-        raise InputError(f'{path}: a history of space {header["space"]!r}, expected {space.name!r}')
+        raise InputError(
+            f'{path}: a history of space {shown(header["space"])}, expected {space.name!r}'
+        )
     records: list[Record] = []
-    batch: list[tuple[int, Record]] = []
+    searched: list[Arch] = []
+    rescored: set[int] = set()
     state: dict[str, Any] = {}
     kept: list[bytes] = [lines[0]]
-    read: list[bytes] = []
+    batch: list[tuple[int, bytes, Record | InputError]] = []
     for number, line in enumerate(lines[1:], start=2):
         if not line.strip():
             continue
         try:
-            data = json.loads(line)
-            if 'spent' in data:
-                state = dict(data['searcher'])
-                records += [record for _, record in batch]
-                kept += [*read, line]
-                batch, read = [], []
-            else:
-                batch.append((number, _record(data, space)))
-                read.append(line)
-        except (ValueError, TypeError, KeyError) as error:
-            warnings.warn(f'{path}, line {number}: not a record, left out ({error})', stacklevel=2)
+            found = _record_or_closing(line, space, f'{path}, line {number}')
+        except InputError as error:
+            batch.append((number, line, error))
+            continue
+        if isinstance(found, Record):
+            batch.append((number, line, found))
+            continue
+        try:
+            for at, _, record in batch:
+                records.append(_next(record, searched, rescored, f'{path}, line {at}'))
+            if found.spent != len(records):
+                raise InputError(
+                    f'{path}, line {number}: spent={found.spent}: expected {len(records)}, the '
+                    f'number of records before it'
+                )
+        except InputError as error:
+            raise InputError(
+                f'{error}; to go on from the batches before, remove this line and all after it'
+            ) from error
+        state = found.searcher
+        kept += [*(line for _, line, _ in batch), line]
+        batch = []
     if batch:
         warnings.warn(
             f'{path}, lines {batch[0][0]} to {batch[-1][0]}: a batch that was not finished, asked '
@@ -185,8 +219,47 @@ def _read(
     return header, records, state, kept
 
 
-def _record(data: dict[str, Any], space: SearchSpace) -> Record:
-    score = None if data['score'] is None else float(data['score'])
-    return Record(
-        **data | dict(arch=space.validate(data['arch']), index=int(data['index']), score=score)
-    )
+def _parse(line: bytes, source: str) -> Any:
+    try:
+        return parse_json(line.decode(), source)
+    except UnicodeDecodeError as error:
+        raise InputError(f'{source}: no text in UTF-8') from error
+
+
+def _record_or_closing(line: bytes, space: SearchSpace, source: str) -> Record | Closing:
+    data = _parse(line, source)
+    if isinstance(data, dict) and 'spent' in data:
+        return check(Closing, data, source)
+    record = check(Record, data, source)
+    return replace(record, arch=space.validate(record.arch, source))
+
+
+def _next(
+    record: Record | InputError, searched: list[Arch], rescored: set[int], source: str
+) -> Record:
+    """A record of a finished batch.
+
+    Args:
+        record: The record, or why the line is none.
+        searched: The archs of the search before it, in order; one of the search is added.
+        rescored: The indices scored again before it; one of these is added.
+        source: Its line.
+
+    Raises:
+        InputError: It does not follow from those before it.
+    """
+    if isinstance(record, InputError):
+        raise record
+    if (record.score is None) == (record.error is None):
+        raise InputError(f'{source}: expected either a score or an error')
+    if record.stage == 'search':
+        if record.index != len(searched):
+            raise InputError(f'{source}: index={record.index}: expected {len(searched)}')
+        searched.append(record.arch)
+    else:
+        if searched[record.index : record.index + 1] != [record.arch]:
+            raise InputError(f'{source}: index={record.index}: is of another arch')
+        if record.index in rescored:
+            raise InputError(f'{source}: index={record.index}: is there twice')
+        rescored.add(record.index)
+    return record

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..spaces import Arch
-from .history import History, Record
+from .history import History, Record, Stage
 from .searchers import Searcher
 
 MOST_FAILURES = 3
@@ -65,12 +65,16 @@ def search(
         The records in the order asked, failed ones included.
 
     Raises:
-        InputError: Not one arch so far has the metric called ``score``.
+        InputError: Not one arch so far has the metric called ``score``, or the history has the
+            state of another searcher.
         TooManyFailuresError: Three archs in a row failed; they are in the history.
     """
     records = history.stage('search')
     if records:
-        restore(searcher, history.searcher_state, records)
+        try:
+            restore(searcher, history.searcher_state, records)
+        except InputError as error:
+            raise InputError(f'{history.path or "history"}: searcher: {error}') from error
     for record in records:
         on_record(record)
     failures = next(
@@ -188,7 +192,7 @@ def to_record(
     result: dict[str, float] | Failure,
     score: str,
     costs: dict[str, float],
-    stage: str = 'search',
+    stage: Stage = 'search',
 ) -> Record:
     """The record of an evaluated arch; one whose score is missing or no finite number has
     failed."""

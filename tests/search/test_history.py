@@ -1,9 +1,11 @@
 import errno
 import json
 import os
+import stat
 import warnings
 
 import pytest
+from wrong_files import of_bytes, of_json, of_values, try_files
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import History, Record, read_history
@@ -60,7 +62,9 @@ def test_the_header_and_the_first_batch_are_one_write(tmp_path, monkeypatch):
     synced = []
 
     def fsync(descriptor):
-        synced.append(os.fstat(descriptor).st_size)
+        status = os.fstat(descriptor)
+        if stat.S_ISREG(status.st_mode):  # not its folder
+            synced.append(status.st_size)
 
     path = tmp_path / 'history.jsonl'
     monkeypatch.setattr(os, 'fsync', fsync)
@@ -166,14 +170,11 @@ def test_a_torn_batch_is_dropped_and_the_rest_kept(path, cut):
     """Cut in its closing line, and in its record."""
     whole = path.read_bytes()
     path.write_bytes(whole[:-cut])
-    torn = 6 if cut < 100 else 5
-    with pytest.warns(UserWarning) as caught:
+    last = 6 if cut < 100 else 5
+    message = f'history.jsonl, lines 5 to {last}: a batch that was not finished, asked again'
+    with pytest.warns(UserWarning, match=message) as caught:
         history = History(path, SPACE, HEADER, resume=True)
-    messages = [str(warning.message) for warning in caught]
-    assert f'history.jsonl, line {torn}: not a record, left out' in messages[0]
-    assert len(messages) == (2 if torn == 6 else 1) and (
-        torn == 5 or 'lines 5 to 5: a batch that was not finished' in messages[1]
-    )
+    assert len(caught) == 1
     assert history.records == RECORDS[:2] and history.searcher_state == STATE
     with warnings.catch_warnings():
         warnings.simplefilter('error')
@@ -210,13 +211,16 @@ def test_a_lost_closing_line_loses_no_record(path):
         b'{"index": 0, "arch": [0, 0, 0, 0, 0, 0, 0, 0], "score": 1.0, "colour": "red"}',
     ],
 )
-def test_a_damaged_middle_line_is_named_and_left_out(path, line):
+def test_a_damaged_middle_line_is_refused_and_what_to_do_said(path, line):
+    """Left out, a resumed search would have other archs than one that was not stopped."""
     lines = path.read_bytes().split(b'\n')
     lines[2] = line
     path.write_bytes(b'\n'.join(lines))
-    with pytest.warns(UserWarning, match='line 3: not a record') as caught:
-        _, records, _ = read_history(path, SPACE)
-    assert len(caught) == 1 and records == [RECORDS[0], RECORDS[2]]
+    with pytest.raises(InputError, match='history.jsonl, line 3: ') as error:
+        read_history(path, SPACE)
+    assert str(error.value).endswith(
+        '; to go on from the batches before, remove this line and all after it'
+    )
 
 
 @pytest.mark.parametrize('content', [b'', b'{"space": ', b'[]\n', b'{"seed": 3}\n', b'\xff\xfe\n'])
@@ -249,3 +253,120 @@ def test_every_batch_is_synced_at_once(path, monkeypatch):
     monkeypatch.setattr(os, 'fsync', fsync)
     history.append(RECORDS, STATE)
     assert synced == [path.stat().st_size]
+
+
+def wrong_files(path):
+    """By name, as an editor, a broken disk or an attacker may leave them: of two batches with an
+    arch that failed, and one that scores the best again."""
+    good = path.read_bytes()
+    lines = list(map(json.loads, good.splitlines()))
+    names = ('header', 'scored', 'failed', 'first closing', 'again', 'last closing')
+
+    def file(*contents):
+        return b'\n'.join(
+            line if isinstance(line, bytes) else json.dumps(line).encode() for line in contents
+        )
+
+    for number, name in enumerate(names):
+        before, after = lines[:number], lines[number + 1 :]
+        for change, line in of_values(lines[number]):
+            yield f'{name}: {change}', file(*before, line, *after)
+        for change, line in of_json(lines[number]) if name == 'scored' else ():
+            yield f'{name}: {change}', file(*before, line, *after)
+        yield f'{name} left out', file(*before, *after)
+        yield f'{name} twice', file(*before, lines[number], lines[number], *after)
+        yield f'{name}: zero bytes', file(*before, bytes(100), *after)
+        yield f'{name}: not UTF-8', file(*before, b'{"a": "\xff"}', *after)
+        yield f'{name}: cut', file(*before, json.dumps(lines[number])[:-3].encode(), *after)
+        yield f'{name}: a blank line before it', file(*before, b' ', *lines[number:])
+    header, scored, failed, closing, again, last = lines
+    other = scored | dict(arch=[1] * 8)
+    yield 'other order', file(header, failed, scored, closing, again, last)
+    yield 'other index', file(header, scored, failed | dict(index=2), closing, again, last)
+    yield 'index twice', file(header, scored, failed | dict(index=0), closing, again, last)
+    yield 'index from 1', file(header, scored | dict(index=1), failed | dict(index=2), closing)
+    yield 'arch of another slot count', file(header, scored | dict(arch=[0] * 9), failed, closing)
+    yield 'candidate of no slot', file(header, scored | dict(arch=[0] * 7 + [3]), failed, closing)
+    yield 'arch as text', file(header, scored | dict(arch='0' * 8), failed, closing)
+    yield 'arch of fractions', file(header, scored | dict(arch=[0.0] * 8), failed, closing)
+    yield 'long arch', file(header, scored | dict(arch=[0] * 10**5), failed, closing)
+    yield 'arch twice', file(header, scored, failed | dict(arch=[0] * 8), closing)
+    yield 'score and error', file(header, scored, failed | dict(score=1.0), closing)
+    yield 'neither score nor error', file(header, scored, failed | dict(error=None), closing)
+    yield 'score beyond floats', good.replace(b'61.5', b'1e400')
+    yield 'score below floats', good.replace(b'61.5', b'1e-400')
+    yield 'large score', good.replace(b'61.5', b'1e308')
+    yield 'nan as text', good.replace(b'61.5', b'"nan"')
+    yield 'another arch again', file(header, scored, failed, closing, again | other, last)
+    yield 'none again', file(header, scored, failed, closing, again | dict(index=2), last)
+    yield 'again twice', file(header, scored, failed, closing, again, again, last | dict(spent=4))
+    yield 'again before', file(header, again, scored, failed, last)
+    yield 'fewer spent', file(header, scored, failed, closing | dict(spent=1), again, last)
+    yield 'more spent', file(header, scored, failed, closing, again, last | dict(spent=4))
+    yield 'closings alone', file(header, closing, last)
+    yield 'nothing spent', file(header, closing | dict(spent=0))
+    yield 'another space', file(header | dict(space='resnest50'), *lines[1:])
+    yield 'another seed', file(header | dict(seed=4), *lines[1:])
+    yield 'long setting', file(header | dict(seed='x' * 10**6), *lines[1:])
+    yield 'two headers', file(header, *lines)
+    yield 'two histories', good + good
+    yield 'spaces at the ends', good.replace(b'\n', b'  \n')
+    yield 'tabs', good.replace(b'\n', b'\t\n\t')
+    for change, content in of_bytes(good, flips=60):
+        yield change, content
+
+
+FITS = {
+    'header: limits.0=null': 'as it is',
+    'scored: index=0': 'as it is',
+    'again: index=0': 'as it is',
+    '*: arch.*=0': 'another arch, or as it is',
+    '*: score=-1': 'another score',
+    '*: score=0*': 'another score',
+    '*score': 'another score, where a float can hold it',
+    'failed: score=null': 'as it is',
+    '*: no metrics*': 'the score is beside them',
+    '*: metrics=mapping': 'the score is beside them',
+    '*: metrics.*=-1': 'another number',
+    '*: metrics.*=0*': 'another number',
+    '*: with metrics.new': 'another number',
+    '*: no costs*': 'the loop asks for those it needs',
+    '*: costs=mapping': 'the loop asks for those it needs',
+    '*: costs.*=0*': 'another number',
+    '*: with costs.new': 'another number',
+    'scored: no stage': 'the default',
+    'failed: no stage': 'the default',
+    '*: no error': 'the default',
+    '*: error=null': 'as it is',
+    'failed: error=text': 'another reason',
+    'failed: error=digits': 'another reason',
+    'first closing: *searcher*': 'only the last state is read',
+    'first closing left out': 'the batches are one then',
+    'first closing twice': 'nothing between the two',
+    '*: a blank line before it': 'nothing',
+    'last closing: *searcher*': 'the searcher checks its state',
+    'last closing: *': 'where it is none, its batch is asked again',
+    'last closing left out': 'a batch that was not finished is asked again',
+    'last closing twice': 'nothing between the two',
+    'score below floats': 'zero',
+    'nothing spent': 'a header alone is a history',
+    'too large': 'spaces, within the 256 MiB of a history',
+    'arch twice': 'a searcher of another package may ask twice',
+    'cut at *': 'a batch that was not finished is asked again',
+    'zero bytes after it': 'as a crash of the file system leaves the end',
+    'Windows lines': 'editors on Windows write them',
+    'spaces at the ends': 'nothing',
+    'tabs': 'nothing',
+    'flip *': 'a digit, or a part of a batch that is asked again',
+}
+
+
+@pytest.mark.filterwarnings('ignore:.*a batch that was not finished')
+def test_wrong_files_are_refused_in_one_line(path):
+    files = dict(wrong_files(path))
+
+    def read(path):
+        return History(path, SPACE, HEADER, resume=True)
+
+    tried, refused, _ = try_files(path, read, files, FITS)
+    assert tried > 400 and refused > 300

@@ -1,13 +1,16 @@
 import functools
+import json
+import re
 
 import numpy as np
 import pytest
 from small_searchers import VARIANTS, Budget, build
+from wrong_files import VALUES, of_values, try_files
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import History, Record, read_history
 from pinas_mm.search.search import Failure, TooManyFailuresError, all_equal, ranked, rescore, search
-from pinas_mm.search.searchers import build_searcher
+from pinas_mm.search.searchers import Searcher, build_searcher
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 SPACE = get_space('nasbench_macro')
@@ -117,18 +120,88 @@ def test_a_larger_budget_goes_on(make, tmp_path):
     assert [record.index for record in records] == list(range(50))
 
 
+FITS = {
+    'rng.state.state=0': 'another state',
+    'rng.has_uint32=0': 'another state',
+    'rng.has_uint32=-1': 'another state',
+    'rng.uinteger=0': 'another state',
+    'rng.*=true': 'equals 1',
+    'fitted=0': 'the tree is fitted again',
+    'visits=mapping': 'no walk so far',
+    'no visits.*': 'no walk so far',
+    'visits.*=0': 'no walk so far',
+}
+
+
+@pytest.mark.filterwarnings('ignore:.*a batch that was not finished')
+def test_wrong_states_of_a_searcher_are_refused_in_one_line(make, tmp_path):
+    """Or the search goes on: none makes it fail or hang."""
+    path = tmp_path / 'history.jsonl'
+    run(path, make(), budget=24)
+    *before, last = path.read_bytes().splitlines(keepends=True)
+    last = json.loads(last)
+    if 'visits' in last['searcher']:
+        last['searcher']['visits'] = {'': 3, '1': 2}
+    own = make().state_dict().keys() - Searcher.TOLD
+    # A number that is not finite ends the line as one that is torn (test_history.py).
+    finite = {name: value for name, value in VALUES.items() if not re.search('nan|inf|400', name)}
+    states = dict(of_values(last['searcher'], values=finite))
+    states = {name: state for name, state in states.items() if not name.startswith('=')}
+    for name in VARIANTS:  # of other searchers
+        other = build(name, SPACE).state_dict()
+        if other.keys() - Searcher.TOLD != own:
+            states[name] = json.dumps(
+                {key: other[key] for key in other.keys() - Searcher.TOLD}
+            ).encode()
+    rng = last['searcher']['rng']
+    for name, state in {
+        'another generator': rng | dict(bit_generator='MT19937'),
+        'even increment': rng | dict(state=dict(state=1, inc=2)),
+        'no increment': rng | dict(state=dict(state=0, inc=0)),
+        'too long': rng | dict(state=dict(state=2**128, inc=1)),
+        'too long for a word': rng | dict(uinteger=2**32),
+    }.items():
+        states[name] = json.dumps(last['searcher'] | dict(rng=state)).encode()
+    for name, state in dict(fitted=[1, 25, 2**53], visits=[{'2': 1}, {'0': 2**60}]).items():
+        if name in own:
+            for value in state:
+                states[f'{name} is {value}'] = json.dumps(last['searcher'] | {name: value}).encode()
+    files = {
+        name: b''.join([*before, b'{"spent": 24, "searcher": ', state, b'}\n'])
+        for name, state in states.items()
+    }
+
+    def read(path):
+        content = path.read_bytes()
+        records, _ = run(path, make(), resume=True, budget=26)
+        assert len(records) == 26
+        return content
+
+    fits = {
+        pattern: reason
+        for pattern, reason in FITS.items()
+        if not re.search('visits|fitted', pattern) or 'visits' in own
+    }
+    tried, refused, _ = try_files(path, read, files, fits)
+    assert tried > 80 and refused > 75
+
+
 @pytest.mark.parametrize('line', [3, 20])
-def test_a_lost_record_costs_one_arch_of_the_budget_again(make, tmp_path, line):
+def test_a_search_goes_on_before_a_lost_record(make, tmp_path, line):
+    """Once the lines after it are removed, as the message says."""
     path = tmp_path / 'history.jsonl'
     expected, _ = run(path, make())
-    lines = path.read_bytes().splitlines(keepends=True)
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
     del lines[line]
     path.write_bytes(b''.join(lines))
-    evaluate = Evaluate()
-    records, _ = run(path, make(), evaluate, resume=True)
-    assert len(evaluate.archs) == 1 and len(records) == BUDGET and records[-1].index == BUDGET
-    assert all(record in expected for record in records[:-1])
-    assert path.read_bytes().startswith(b''.join(lines))
+    with pytest.raises(InputError, match='line .*: expected .*; to go on .* remove this') as error:
+        run(path, make(), resume=True)
+    named = int(re.search(r', line (\d+)', str(error.value))[1])
+    path.write_bytes(b''.join(lines[: named - 1]))
+    with pytest.warns(UserWarning, match='a batch that was not finished'):
+        assert run(path, make(), resume=True)[0] == expected
+    assert path.read_bytes() == whole
 
 
 NAN, FAILED = dict(top1=float('nan'), other=1.0), Failure('OutOfMemoryError: no memory')

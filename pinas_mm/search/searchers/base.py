@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ...schema import Count, Seed
+from ...schema import Count, Number, Seed, check, shown
 from ...spaces import Arch, SearchSpace
 from ..additive import AdditiveModel
 
@@ -174,7 +174,7 @@ class Searcher(ABC):
         return [self.archs[i] for i in np.argsort(-np.array(self.scores), kind='stable')[:n]]
 
     def state_dict(self) -> dict[str, Any]:
-        """The state as plain data that JSON can hold."""
+        """The state as plain data that JSON can hold, under the same keys at all times."""
         return dict(
             rng=self.rng.bit_generator.state,
             archs=[list(arch) for arch in self.archs],
@@ -183,9 +183,42 @@ class Searcher(ABC):
         )
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Goes on from a :meth:`state_dict`."""
-        self.rng.bit_generator.state = state['rng']
-        self.archs = [tuple(arch) for arch in state['archs']]
-        self.scores = list(state['scores'])
-        self.asked = {tuple(arch) for arch in state['asked']}
+        """Goes on from a :meth:`state_dict`.
+
+        Raises:
+            InputError: It is none of this searcher.
+        """
+        found, expected = sorted(state), sorted(self.state_dict())
+        if found != expected:
+            raise InputError(
+                f'{shown(found)}: expected the state of {type(self).__name__}, which has {expected}'
+            )
+        archs = check(list[Arch], state['archs'], key='archs')
+        asked = check(list[Arch], state['asked'], key='asked')
+        scores = check(list[Number], state['scores'], key='scores')
+        if len(archs) != len(scores):
+            raise InputError(f'{len(archs)} archs and {len(scores)} scores')
+        load_generator(self.rng, state['rng'])
+        self.archs = [self.space.validate(arch, 'archs') for arch in archs]
+        self.scores = scores
+        self.asked = {self.space.validate(arch, 'asked') for arch in asked}
         self._additive = None
+
+
+def load_generator(rng: np.random.Generator, state: Any) -> None:
+    """Puts a generator into a state.
+
+    Raises:
+        InputError: It is no state of such a generator, or one from which it never moves.
+    """
+    try:
+        rng.bit_generator.state = state
+        # NumPy cuts what is too long. With an even increment numbers repeat, with 0 from the start,
+        # and a draw that waits for another number has no end.
+        fits = rng.bit_generator.state == state and state['state']['inc'] % 2 == 1
+    except (TypeError, ValueError, KeyError, IndexError, OverflowError):
+        fits = False  # NumPy checks as it reads
+    if not fits:
+        raise InputError(
+            f"rng={shown(state)}: expected a state of NumPy's {type(rng.bit_generator).__name__}"
+        )

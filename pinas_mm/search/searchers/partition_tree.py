@@ -5,14 +5,15 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 from sklearn.model_selection import train_test_split
 
 from ...errors import InputError
-from ...schema import AtLeastTwo, Count, NotNegative, Seed, WholeNumber
+from ...schema import AtLeastTwo, Count, Expected, NotNegative, Seed, WholeNumber, check
 from ...spaces import Arch
 from ..scale import unit_of
 from .base import POOL, Searcher
@@ -32,6 +33,8 @@ PUBLISHED: dict[str, Any] = dict(
     min_leaf=1,
     additive=False,
 )
+# The way to a node.
+Halves = Annotated[str, Field(pattern='^[01]*$'), Expected('the halves taken', "'01'")]
 # Its settings of a classifier are the best of so many drawn.
 DRAWN_SETTINGS = 10
 
@@ -333,6 +336,12 @@ class PartitionTreeSearcher(Searcher):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state)
         self.root = None
-        self.visits = Counter(state['visits'])
-        if state['fitted']:
-            self.fit(state['fitted'])
+        self.visits = Counter(check(dict[Halves, WholeNumber], state['visits'], key='visits'))
+        self.fitted = check(WholeNumber, state['fitted'], key='fitted')
+        if self.fitted == 1 or self.fitted > len(self.archs):
+            raise InputError(
+                f'fitted={self.fitted}: expected 0, or 2 to {len(self.archs)}, the number of archs '
+                f'that have a score'
+            )
+        if self.fitted:
+            self.fit(self.fitted)
