@@ -52,6 +52,9 @@ def test_the_one_named_comes_first_then_those_before_it(tmp_path, last, expected
 def test_checkpoints_have_the_names_that_their_hook_gives_them(tmp_path):
     touch(tmp_path, 'a1z.pth', 'a2z.pth', 'axz.pth', 'epoch_3.pth', last='a2z.pth')
     assert names(tmp_path, templates=['a{}z.pth']) == ['a2z.pth', 'a1z.pth']
+    assert names(tmp_path, templates=['a{:02}z.pth'] * 2) == ['a2z.pth', 'a1z.pth']
+    assert names(tmp_path, templates=['axz.pth']) == ['a2z.pth', 'axz.pth']
+    assert names(tmp_path, templates=['a2z.pth', 'b{}.pth']) == ['a2z.pth']
 
 
 def test_only_the_name_counts_where_the_work_dir_has_such_a_file(tmp_path):

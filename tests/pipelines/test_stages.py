@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from torch.optim import SGD
 
 from pinas_mm.errors import InputError
+from pinas_mm.fileio import PART
 from pinas_mm.pipelines.stages import into_folder, run_once
 
 
@@ -141,6 +142,12 @@ def test_files_that_no_stage_made_are_not_mixed_in(config, tmp_path):
     (tmp_path / 'one/hand_over.pth').touch()
     with pytest.raises(InputError, match='one: has files, but no stage.json that says how'):
         run_once(config, tmp_path / 'one', lambda config: {})
+
+
+def test_a_stage_that_was_killed_as_it_wrote_its_first_file_runs(config, tmp_path):
+    (tmp_path / f'stage.json.1{PART}').touch()
+    assert run_once(config, tmp_path, lambda config: dict(value=1)) == dict(value=1)
+    assert [path.name for path in tmp_path.iterdir()] == ['stage.json']
 
 
 def test_a_stopped_stage_goes_on_from_its_checkpoint(config, tmp_path):

@@ -133,5 +133,5 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     consistency, checkpoints, tmp_path, arguments, message
 ):
     code, _, error = consistency(*(str(argument).format(*checkpoints) for argument in arguments))
-    assert code == 2 and re.match(f'error: .*{message}', error)
+    assert code == 2 and re.match(rf'(consistency\.py: )?error: .*{message}', error)
     assert not (tmp_path / 'work/consistency.json').exists()

@@ -66,7 +66,7 @@ def test_training_alone_is_the_first_stage(config, run, tmp_path):
 @pytest.mark.parametrize(
     'options, expected',
     [
-        (['optim_wrapper.type=OptimWrapper'], "expected 'pinas_mm.DSNASOptimWrapper'"),
+        (['optim_wrapper.type=OptimWrapper'], 'optim_wrapper.logits_optimizer: unknown key'),
         (
             ['optim_wrapper.reward=cubic'],
             "optim_wrapper.reward='cubic': expected 'linear' or 'reinforce'",
