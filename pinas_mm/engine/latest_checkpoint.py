@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 
 from ..checkpoint import load_checkpoint
 from ..errors import InputError
+from ..fileio import write_atomic
 
 LAST = 'last_checkpoint'
 TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
@@ -57,6 +58,14 @@ def resumable_checkpoints(
             if of_last is None or number < int(of_last[1])
         ]
     return list(dict.fromkeys(found))
+
+
+def name_last(work_dir: str | os.PathLike, checkpoint: str) -> None:
+    """Writes the ``last_checkpoint`` that a killed training did not come to, or that is torn: one
+    that has nothing left to train would never write it. One that names a checkpoint stays."""
+    file = Path(work_dir) / LAST
+    if not file.is_file() or not file.read_bytes().strip(b'\0\n '):
+        write_atomic(file, lambda part: part.write(checkpoint.encode()))
 
 
 def last_checkpoint(work_dir: str | os.PathLike) -> str | None:

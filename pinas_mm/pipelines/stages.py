@@ -65,6 +65,7 @@ def _run_once(
     data: list[Any] = [data_of(config) if is_main_process() else None]
     broadcast_object_list(data)
     found = json.loads(path.read_text()) if path.exists() else None
+    # The part of a stage.json that a killed process did not finish says nothing.
     foreign = found is None and any(
         each.name != LOCK and not each.name.endswith(PART) for each in folder.iterdir()
     )

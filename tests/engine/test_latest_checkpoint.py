@@ -136,3 +136,15 @@ def test_two_ranks_resume_from_one_checkpoint(tmp_path):
     assert first == second == 1 and torch.equal(weight, same)
     refused = [(run / f'refused{rank}').read_text() for rank in range(2)]
     assert refused[0] == refused[1] and 'no other checkpoint to resume from' in refused[0]
+
+
+@pytest.mark.parametrize('torn', [None, '', '\0\0\0'])
+def test_a_training_that_was_killed_before_it_named_its_last_checkpoint_names_it(tmp_path, torn):
+    """There is nothing left to train, and mm's own tools look for the name."""
+    train(tmp_path, 2)
+    name = (tmp_path / 'last_checkpoint').read_text()
+    (tmp_path / 'last_checkpoint').unlink()
+    if torn is not None:
+        (tmp_path / 'last_checkpoint').write_text(torn)
+    train(tmp_path, 2, resume=True)
+    assert (tmp_path / 'last_checkpoint').read_text() == name == str(tmp_path / 'epoch_2.pth')

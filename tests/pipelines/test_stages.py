@@ -200,3 +200,11 @@ def test_a_stage_is_the_same_whatever_way_its_types_are_written(tmp_path):
         ) == dict(first='SGD')
     stage = json.loads((tmp_path / 'one/stage.json').read_text())
     assert stage['config']['optim_wrapper'] == dict(optimizer=dict(type='mmengine.SGD'))
+
+
+def test_a_stage_that_was_killed_before_it_had_said_how_it_is_made_starts(config, tmp_path):
+    """It was refused for good: the part of stage.json was a file of no stage."""
+    (tmp_path / 'one').mkdir()
+    (tmp_path / 'one/stage.json.123.pinas_mm.part').write_bytes(b'{"conf')
+    assert run_once(config, tmp_path / 'one', lambda config: dict(value=1)) == dict(value=1)
+    assert [path.name for path in (tmp_path / 'one').iterdir()] == ['stage.json']
