@@ -334,7 +334,9 @@ def check_load_from(config: Config) -> None:
     """
     path = config.get('load_from')
     if path and '://' not in str(path) and not Path(path).expanduser().is_file():
-        raise InputError(f'load_from={path}: no such file, expected a checkpoint of the model')
+        raise InputError(
+            f'load_from={shown(path)}: no such file, expected a checkpoint of the model'
+        )
 
 
 def _check_config(config: Config, stage: str = '') -> None:
