@@ -17,15 +17,18 @@ from torch import Tensor, nn
 
 from .errors import InputError
 from .fileio import write_atomic
-from .pickled_data import REFUSED, SAFE_GLOBALS
+from .pickled_data import REFUSED, STAND_INS
+from .private_api import allow_globals
 from .unwrap import unwrapped
 
 NOT_LOADABLE = 'not loadable as a checkpoint of plain tensors'
-# torch reads it at every load, and it beats weights_only=False. The tools set it.
-FORCED = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD'
-if os.environ.get(FORCED):
-    torch.serialization.add_safe_globals(SAFE_GLOBALS)
-    pass
+# torch reads them at every load; they beat the caller's weights_only. The tools set the first.
+FORCED, FORCED_OFF = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
+# Under it the stand-ins alone count: mmengine calls getattr and NumPy's own functions safe while it
+# loads pretrained weights, which is as good as running a file's code.
+allow_globals(lambda: STAND_INS if os.environ.get(FORCED) == '1' else None)
+if os.environ.get(FORCED) == '1':
+    torch.sparse.check_sparse_tensor_invariants.enable()
 
 
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
@@ -104,8 +107,6 @@ def only_plain_tensors() -> Iterator[None]:
     Raises:
         InputError: A checkpoint is damaged, or holds objects that could run code.
     """
-    before = os.environ.get(FORCED)
-    os.environ[FORCED] = '1'
     try:
         with pickled_data():
             yield
@@ -114,26 +115,23 @@ def only_plain_tensors() -> Iterator[None]:
         if message is None or isinstance(error, FileNotFoundError):
             raise
         raise InputError(message) from error
-    finally:
-        if before is None:
-            del os.environ[FORCED]
-        else:
-            os.environ[FORCED] = before
 
 
 @contextmanager
 def pickled_data() -> Iterator[None]:
-    """Within it ``torch.load(weights_only=True)`` also reads what mmengine saves beside
-    tensors."""
-    before = torch.serialization.get_safe_globals()
-    torch.serialization.add_safe_globals(SAFE_GLOBALS)
+    """Within it every ``torch.load`` of this process reads tensors and what mmengine saves beside
+    them, and nothing else."""
+    before = {name: os.environ.pop(name, None) for name in (FORCED, FORCED_OFF)}
+    os.environ[FORCED] = '1'
     try:
-        # Else the indices of a sparse tensor may point anywhere.
+        # Unchecked, the indices of a sparse tensor may point anywhere.
         with torch.sparse.check_sparse_tensor_invariants():
             yield
     finally:
-        torch.serialization.clear_safe_globals()
-        torch.serialization.add_safe_globals(before)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
 
 
 def save_checkpoint(

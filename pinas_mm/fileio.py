@@ -6,10 +6,11 @@ import io
 import json
 import math
 import os
+import shutil
 import stat
 from collections.abc import Callable, Hashable, Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import yaml
 
@@ -45,8 +46,7 @@ def write_atomic(path: str | os.PathLike, write: Callable[[BinaryIO], object]) -
     remove_stale_parts(path.parent)
     part = path.with_name(f'{path.name}.{os.getpid()}{PART}')
     try:
-        with open(part, 'wb') as file:
-            lock(file)
+        with open(part, 'wb') as file, locked(part):
             write(file)
             file.flush()
             os.fsync(file.fileno())
@@ -65,23 +65,50 @@ def text_written_atomic(path: str | os.PathLike, mode: str = 'w') -> Iterator[Te
     write_atomic(path, lambda file: file.write(text.getvalue().encode()))
 
 
+@contextlib.contextmanager
+def folder_written_atomic(folder: str | os.PathLike) -> Iterator[Path]:
+    """A new folder beside ``folder`` to write files to, which is renamed to it at the end."""
+    folder = Path(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    remove_stale_parts(folder.parent)
+    part = folder.with_name(f'{folder.name}.{os.getpid()}{PART}')
+    part.mkdir(exist_ok=True)
+    try:
+        with locked(part):
+            yield part
+            os.replace(part, folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    sync_folder(folder.parent)
+
+
 def remove_stale_parts(folder: Path) -> None:
-    """Removes what processes that died left of :func:`write_atomic` in a folder. A living writer
-    holds a lock on its part, also on another machine or in another container."""
-    if fcntl is None:
-        return
+    """Removes what processes that died were writing in a folder. A living writer holds a lock on
+    its part, also on another machine or in another container."""
     for part in folder.glob(f'*{PART}'):
-        # Locked, gone in between, or on a file system without locks: left alone.
-        with contextlib.suppress(OSError), open(part, 'rb+') as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            part.unlink()
+        with locked(part, wait=False) as is_stale:
+            if is_stale and part.is_dir():
+                shutil.rmtree(part, ignore_errors=True)
+            elif is_stale:
+                part.unlink(missing_ok=True)
 
 
-def lock(file: IO[bytes]) -> None:
-    """Locks an open file until it is closed, where its file system can."""
-    if fcntl is not None:
-        with contextlib.suppress(OSError):
-            fcntl.flock(file, fcntl.LOCK_EX)
+@contextlib.contextmanager
+def locked(path: Path, wait: bool = True) -> Iterator[bool]:
+    """Within it a file or folder is locked by this process, or not (False): it is locked by
+    another, is gone, or its file system has no locks."""
+    number = None
+    try:
+        number = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+        fcntl.flock(number, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        is_locked = True
+    except (OSError, AttributeError):  # without fcntl, on Windows
+        is_locked = False
+    try:
+        yield is_locked
+    finally:
+        if number is not None:
+            os.close(number)
 
 
 def sync_folder(folder: Path) -> None:

@@ -56,8 +56,9 @@ def hold(folder: str | os.PathLike[str], file: str | None = None) -> None:
             ``.<file>.lock``.
 
     Raises:
-        InputError: On every rank, where another process has the lock, or the folder cannot be
-            written. The message says which process, on which host, since when and by what command.
+        InputError: On every rank, where another process has the lock. The message says which
+            process, on which host, since when and by what command.
+        OSError: The folder cannot be written; an InputError on ranks but the first.
     """
     _take(Path(folder), file)
 
@@ -89,15 +90,16 @@ def _lock_path(folder: Path, file: str | None) -> Path:
 
 
 def _take(folder: Path, file: str | None) -> None:
-    refusal: list[str | None] = [None]
+    refusal: InputError | OSError | None = None
     if is_main_process():
         try:
             _take_here(folder, file)
-        except InputError as error:
-            refusal[0] = str(error)
-    broadcast_object_list(refusal)  # the others would wait for a rank that has ended
-    if refusal[0] is not None:
-        raise InputError(refusal[0])
+        except (InputError, OSError) as error:
+            refusal = error
+    told = [str(refusal) if refusal else None]
+    broadcast_object_list(told)  # the others would wait for a rank that has ended
+    if told[0] is not None:
+        raise refusal or InputError(told[0])
 
 
 def _take_here(folder: Path, file: str | None) -> None:
@@ -131,10 +133,7 @@ def _take_here(folder: Path, file: str | None) -> None:
             warn_once(f'{folder}: its file system has no locks; nothing else may write there')
             return
         _remove_empty(made)
-        raise InputError(
-            f'{name}: cannot be written ({error.filename}: {error.strerror}): choose another '
-            f'(--work-dir, --out)'
-        ) from error
+        raise OSError(error.errno, error.strerror, str(folder)) from error
     _held[key] = _Held(lock, path, inode[-1], made, times=1)
     if before[-1]:
         elsewhere = before[-1].get('host') != socket.gethostname()

@@ -3,8 +3,9 @@ log histories.
 
 ``torch.load(weights_only=True)`` calls whatever it is told is safe with whatever a file holds.
 NumPy does not expect hostile arguments: ``numpy.ndarray((1,), 'O', buffer)`` takes the bytes of a
-file for the address of an object. So the names in a file stand for the checked functions and
-classes of this module, never for NumPy's or mmengine's own."""
+file for the address of an object. With ``getattr``, which mmengine allows, a file reaches ``exec``.
+So the names in a file stand for the checked functions and classes of this module, never for NumPy's
+or mmengine's own."""
 
 import math
 from collections.abc import Callable
@@ -179,20 +180,20 @@ def statistic(owner: Any, name: Any) -> str:
     return name
 
 
-# Entries of ``torch.serialization.safe_globals``: what a name in a file stands for. NumPy's
-# internals have another module name since its version 2. A class that builds itself has to be
-# listed too; under a name without a dot, which no file can say, it cannot be called.
-SAFE_GLOBALS: list[Callable | tuple[Callable, str]] = [
-    (PickledHistory, f'{HistoryBuffer.__module__}.HistoryBuffer'),
-    (statistic, 'builtins.getattr'),
-    (no_bytes, 'builtins.bytes'),
-    (ndarray, 'numpy.ndarray'),
-    (dtype, 'numpy.dtype'),
-    *(
-        (stand_in, f'numpy.{core}.multiarray.{name}')
+# What a name in a file stands for. NumPy's internals have another module name since its version 2.
+# A class that builds itself has to be listed too; under a name without a dot, which no file can
+# say, it cannot be called.
+STAND_INS: dict[str, Callable] = {
+    f'{HistoryBuffer.__module__}.HistoryBuffer': PickledHistory,
+    'builtins.getattr': statistic,
+    'builtins.bytes': no_bytes,
+    'numpy.ndarray': ndarray,
+    'numpy.dtype': dtype,
+    **{
+        f'numpy.{core}.multiarray.{name}': stand_in
         for core in ('core', '_core')
         for name, stand_in in (('_reconstruct', reconstruct), ('scalar', scalar))
-    ),
-    (PickledDtype, 'PickledDtype'),
-    (PickledArray, 'PickledArray'),
-]
+    },
+    'PickledDtype': PickledDtype,
+    'PickledArray': PickledArray,
+}

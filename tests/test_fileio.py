@@ -9,7 +9,8 @@ from pinas_mm.errors import InputError
 from pinas_mm.fileio import (
     MOST_BYTES,
     PART,
-    lock,
+    folder_written_atomic,
+    locked,
     read_bytes,
     read_json,
     read_text,
@@ -61,8 +62,9 @@ def test_parts_of_dead_processes_go_and_those_of_living_ones_stay(tmp_path):
     kept = [f'b.{os.getppid()}{PART}', 'c.part', 'archive.rar.part1']
     for name in (f'a.1{PART}', *kept):
         (tmp_path / name).touch()
-    with open(tmp_path / kept[0], 'rb+') as living:
-        lock(living)
+    (tmp_path / f'e.2{PART}/below').mkdir(parents=True)
+    with locked(tmp_path / kept[0]) as living:
+        assert living
         write_atomic(tmp_path / 'd', lambda file: file.write(b'whole'))
         assert sorted(os.listdir(tmp_path)) == sorted([*kept, 'd'])
     write_atomic(tmp_path / 'd', lambda file: file.write(b'whole'))
@@ -77,6 +79,19 @@ def test_a_part_that_is_being_written_is_locked(tmp_path):
 
     write_atomic(tmp_path / 'file', write)
     assert (tmp_path / 'file').read_bytes() == b'half, whole'
+
+
+def test_a_folder_appears_when_all_is_in_it(tmp_path):
+    folder = tmp_path / 'new'
+    with pytest.raises(ZeroDivisionError), folder_written_atomic(folder) as part:
+        (part / 'file').touch()
+        1 / 0  # noqa: B018
+    assert not os.listdir(tmp_path)
+    with folder_written_atomic(folder) as part:
+        (part / 'file').touch()
+        remove_stale_parts(tmp_path)
+        assert not folder.exists()
+    assert os.listdir(tmp_path) == ['new'] and os.listdir(folder) == ['file']
 
 
 def test_file_and_folder_are_synced_in_order(tmp_path, monkeypatch):

@@ -4,7 +4,6 @@ import io
 import os
 import pickle
 import random
-import struct
 import zipfile
 from collections import Counter
 from functools import partial
@@ -14,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer
+from pickle_programs import bytes_of, call, name, number, text, together, write
 
 from pinas_mm.checkpoint import load_checkpoint, pickled_data
 from pinas_mm.errors import InputError
@@ -166,32 +166,6 @@ def test_the_name_that_was_refused_is_in_the_message(tmp_path, function, named):
 
 
 # Programs that Python's own pickler never writes.
-def text(value):
-    return b'X' + struct.pack('<I', len(value)) + value.encode()
-
-
-def name(dotted):
-    module, _, last = dotted.rpartition('.')
-    return f'c{module}\n{last}\n'.encode()
-
-
-def together(*items):
-    return b'(' + b''.join(items) + b't'
-
-
-def call(dotted, *arguments):
-    return name(dotted) + together(*arguments) + b'R'
-
-
-def bytes_of(count, letter='A'):
-    return call('_codecs.encode', text(letter * count), text('latin1'))
-
-
-def number(value):
-    data = pickle.encode_long(value)
-    return b'\x8a' + bytes([len(data)]) + data
-
-
 def dtype_of(kind):
     return call('numpy.dtype', text(kind), b'\x89', b'\x88')
 
@@ -243,13 +217,6 @@ PROGRAMS = {
         )
     ),
 }
-
-
-def write(file, program):
-    pickled = b'\x80\2}(' + text('state_dict') + b'}' + text('value') + program + b'u.'
-    with zipfile.ZipFile(file, 'w') as archive:
-        for part, data in (('data.pkl', pickled), ('version', b'3\n'), ('byteorder', b'little')):
-            archive.writestr(f'a/{part}', data)
 
 
 @pytest.mark.parametrize('program', PROGRAMS)

@@ -3,7 +3,8 @@ upgraded."""
 
 import platform
 import re
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from pickle import UnpicklingError
 
 import mmengine.hooks.checkpoint_hook
 import pytest
@@ -140,6 +141,20 @@ def test_a_runner_gets_a_checkpoint_that_is_already_read(tiny):
     assert all((value == 3).all() for value in runner.model.state_dict().values())
     with pytest.raises(FileNotFoundError):
         runner.load_checkpoint('no such file')
+
+
+def test_what_a_file_may_name_is_what_is_chosen(tmp_path, monkeypatch):
+    unpickler, chosen = torch._weights_only_unpickler, [None]
+    monkeypatch.setattr(unpickler, '_get_user_allowed_globals', unpickler._get_user_allowed_globals)
+    private_api.allow_globals(lambda: chosen[0])
+    torch.save(PurePosixPath('a'), tmp_path / 'a.pth')
+    with torch.serialization.safe_globals([PurePosixPath]):
+        assert torch.load(tmp_path / 'a.pth') == PurePosixPath('a')
+        chosen[0] = {}
+        with pytest.raises(UnpicklingError, match='GLOBAL pathlib.PurePosixPath was not an allo'):
+            torch.load(tmp_path / 'a.pth')
+        chosen[0] = {'pathlib.PurePosixPath': list}
+        assert torch.load(tmp_path / 'a.pth') == ['a']
 
 
 def test_a_processor_says_whether_it_has_bfloat16():

@@ -73,6 +73,10 @@ def run_tool(main: Callable[[], None]) -> None:
     except Exception as error:
         message = user_error(error)
         if message is None:
+            ranks = sys.modules.get('pinas_mm.lost_ranks')
+            lost = ranks and ranks.lost_rank(error)
+            if lost is not None:
+                raise lost from error
             raise
         print('error: ' + ' '.join(message.split()), file=sys.stderr)
         sys.exit(2)

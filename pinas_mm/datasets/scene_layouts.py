@@ -3,7 +3,6 @@ dataset classes read them."""
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..errors import InputError
-from ..fileio import write_atomic
+from ..fileio import folder_written_atomic, read_json, write_atomic
+from ..schema import shown
 from .digit_scenes import DigitScenes, Scene, Split
 
 FINISHED = 'scenes.json'
@@ -43,27 +43,20 @@ def write_digit_scenes(
     folder = Path(folder)
     arguments = dict(num_scenes=num_scenes, size=size, seed=seed)
     if folder.exists():
-        found = (
-            json.loads((folder / FINISHED).read_text())
-            if (folder / FINISHED).is_file()
-            else 'something else'
-        )
+        found = read_json(folder / FINISHED) if (folder / FINISHED).is_file() else 'something else'
         if found != arguments:
             raise InputError(
-                f'{folder}: holds {found}, asked for {arguments}; remove it or name another folder'
+                f'{folder}: holds {shown(found)}, asked for {arguments}; remove it or name '
+                f'another folder'
             )
         return False
-    part = folder.with_name(f'{folder.name}.part{os.getpid()}')
-    try:
+    with folder_written_atomic(folder) as part:
         for split, number in num_scenes.items():
             drawn = DigitScenes(split, number, size, seed)
             scenes = [drawn[index] for index in range(number)]
             for write in (write_coco, write_ade20k, write_cityscapes):
                 write(split, scenes, part / write.__name__.removeprefix('write_'))
         write_atomic(part / FINISHED, lambda file: file.write(json.dumps(arguments).encode()))
-        os.replace(part, folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return True
 
 

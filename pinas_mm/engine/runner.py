@@ -25,11 +25,13 @@ from ..checkpoint import (
 )
 from ..errors import InputError
 from ..fileio import text_written_atomic
+from ..lost_ranks import watch_ranks
 from ..models.backbones import pretrained_files
 from ..models.channels import check_channels
 from ..private_api import already_read, resumes_latest, trainings_write_with
 from ..unwrap import unwrapped
 from .data_settings import fill_in_from_data
+from .hooks.finite_weights_hook import FiniteWeightsHook
 from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
 from .hooks.same_data_hook import SameDataHook
@@ -154,9 +156,12 @@ def save_whole(
 
 def init_ranks(config: Config) -> None:
     """Starts the ranks that a config's launcher asks for, before its first Runner would: they look
-    at files together."""
+    at files together. One that hangs is named after ``env_cfg.dist_cfg.timeout`` seconds
+    (:mod:`pinas_mm.lost_ranks`)."""
+    settings = config.get('env_cfg', {}).get('dist_cfg', {})
     if config.get('launcher', 'none') != 'none' and not is_distributed():
-        init_dist(config.launcher, **config.get('env_cfg', {}).get('dist_cfg', {}))
+        init_dist(config.launcher, **settings)
+    watch_ranks(settings.get('timeout'))
 
 
 def build_runner(config: Config) -> SafeRunner:
@@ -168,7 +173,8 @@ def build_runner(config: Config) -> SafeRunner:
 
     What the config leaves to its data is filled in (:func:`~.data_settings.fill_in_from_data`), and
     labels are compared with the head before training (:class:`LabelRangeHook`). A training resumes
-    only on the data it began with (:class:`SameDataHook`).
+    only on the data it began with (:class:`SameDataHook`), and ends where its weights are not
+    finite any more (:class:`FiniteWeightsHook`).
 
     Raises:
         InputError: A setting does not fit (:func:`~.settings_check.check_settings`), a neck or head
@@ -177,10 +183,12 @@ def build_runner(config: Config) -> SafeRunner:
     """
     check_settings(config)
     check_phases(config)
+    init_ranks(config)
     check_load_from(config)
     fill_in_from_data(config)
     runner = SafeRunner.from_cfg(config)
     runner.register_hook(LabelRangeHook())
+    runner.register_hook(FiniteWeightsHook())
     runner.register_hook(SameDataHook())
     check_channels(runner.model)
     on_gpu = torch.cuda.is_available()

@@ -186,17 +186,19 @@ def metrics_by_name(
             f'{len(failed)} of {len(archs)} archs could not be evaluated, the first is '
             f'{space.encode(arch)}: {error}'
         )
-    known = list(scores[0])
+    known = list(dict.fromkeys(name for result in scores for name in result))
     for name in names or []:
         if name not in known:
             raise InputError(f'--scores {name}: expected one of {known}')
     for name in names or known:
-        wrong = [arch for arch, result in zip(archs, scores) if not np.isfinite(result[name])]
+        wrong = [
+            arch for arch, result in zip(archs, scores) if not np.isfinite(result.get(name, np.nan))
+        ]
         if wrong:
             raise InputError(
-                f'{name} of {len(wrong)} of {len(archs)} archs is not a finite number, the first '
-                f'is '
-                f'{space.encode(wrong[0])}: the supernet has diverged; --scores names other metrics'
+                f'{name} of {len(wrong)} of {len(archs)} archs is missing or not finite, the '
+                f'first is {space.encode(wrong[0])}: the supernet has diverged; --scores names '
+                f'other metrics'
             )
     return {name: np.array([result[name] for result in scores]) for name in names or known}
 

@@ -7,6 +7,7 @@ import numpy as np
 from sklearn.linear_model import BayesianRidge
 
 from ..errors import InputError
+from ..search.scale import unit_of
 from ..spaces import Arch, SearchSpace
 
 LEAST_TRUTHS = 5
@@ -51,6 +52,8 @@ class FewTruths:
             )
         self.space = space
         scores = np.asarray(scores, float)
+        self._unit = unit_of(scores, axis=0)
+        scores = scores / self._unit
         self._mean, spread = scores.mean(axis=0), scores.std(axis=0)
         self._spread = np.where(spread > 0, spread, 1.0)
         best = np.max(accuracies)
@@ -63,7 +66,7 @@ class FewTruths:
         """Expected accuracies in % of archs, ``(N, )``, from the archs and their scores ``(N,
         F)``."""
         return self._highest - np.exp(
-            self._ridge.predict(self._features(archs, np.asarray(scores, float)))
+            self._ridge.predict(self._features(archs, np.asarray(scores, float) / self._unit))
         )
 
     def _features(self, archs: Sequence[Arch] | np.ndarray, scores: np.ndarray) -> np.ndarray:

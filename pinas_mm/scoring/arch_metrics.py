@@ -110,10 +110,10 @@ class ArchMetrics:
             ]
 
     def of_last_batch(self, number: int) -> tuple[list[Any], list[Any]]:
-        """The results of the metric of that number for the last batch, and ``img_id`` of its
-        images where the metric must be told them."""
+        """The results of the metric of that number for the last batch, and for each the ``img_id``
+        of its image, where a metric must be told them."""
         results = self.evaluator.metrics[number].results[self._before[number] :]
-        return results, self.image_ids[self._images_before :]
+        return results, self.image_ids[self._images_before :] or [None] * len(results)
 
     def merge(self) -> None:
         """Makes one result of many for the metrics that need only sums; once after every batch."""

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 
+from ..lost_ranks import wait_for_ranks
 from ..search.search import Evaluate, Failure
 from ..spaces import Arch
 
@@ -18,6 +19,7 @@ def evaluate_on_ranks(
 
     Raises:
         RuntimeError: Another rank raised, or was given other archs.
+        LostRankError: Another rank has ended or hangs.
     """
     if get_world_size() == 1:
         return list(evaluate(archs))
@@ -28,6 +30,7 @@ def evaluate_on_ranks(
         mine = dict(zip(share, evaluate([archs[i] for i in share]), strict=True)) if share else {}
     except Exception as error:  # the others wait to hear from this rank
         own_error = error
+    wait_for_ranks()
     everyone = all_gather_object(
         (list(archs), mine, own_error and f'{type(own_error).__name__}: {own_error}')
     )

@@ -16,6 +16,7 @@ from ..spaces import Arch, SearchSpace
 
 # Of a whole file: hundreds of thousands of archs. A line has the limits of a JSON file.
 MOST_BYTES = 2**28
+Stage = Literal['search', 'final']
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Record:
     score: Number | None
     metrics: dict[str, Number] = field(default_factory=dict)
     costs: dict[str, NotNegative] = field(default_factory=dict)
-    stage: Literal['search', 'final'] = 'search'
+    stage: Stage = 'search'
     error: str | None = None
 
 

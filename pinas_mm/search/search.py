@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..spaces import Arch
-from .history import History, Record
+from .history import History, Record, Stage
 from .searchers import Searcher
 
 MOST_FAILURES = 3
@@ -65,8 +65,8 @@ def search(
         The records in the order asked, failed ones included.
 
     Raises:
-        InputError: The metric is not among those evaluated, or the history has the state of another
-            searcher.
+        InputError: Not one arch so far has the metric called ``score``, or the history has the
+            state of another searcher.
         TooManyFailuresError: Three archs in a row failed; they are in the history.
     """
     records = history.stage('search')
@@ -85,11 +85,12 @@ def search(
         if not archs:
             break
         first = records[-1].index + 1 if records else 0
+        results = evaluate(archs)
+        if all(record.score is None for record in records):
+            check_score(score, results)
         batch = [
             to_record(index, arch, result, score, costs(arch))
-            for index, (arch, result) in enumerate(
-                zip(archs, evaluate(archs), strict=True), start=first
-            )
+            for index, (arch, result) in enumerate(zip(archs, results, strict=True), start=first)
         ]
         scored = [(record.arch, record.score) for record in batch if record.score is not None]
         searcher.tell([arch for arch, _ in scored], [value for _, value in scored])
@@ -173,26 +174,38 @@ def restore(searcher: Searcher, state: dict[str, Any], records: list[Record]) ->
     )
 
 
+def check_score(score: str, results: Sequence[dict[str, float] | Failure]) -> None:
+    """Whether the score is the name of a metric, as far as results tell. An arch without it has
+    failed, where another has it.
+
+    Raises:
+        InputError: There are metrics, and not one result has that one.
+    """
+    metrics = {name for result in results if isinstance(result, dict) for name in result}
+    if metrics and score not in metrics:
+        raise InputError(f'score={score!r} is not among the metrics evaluated: {sorted(metrics)}')
+
+
 def to_record(
     index: int,
     arch: Arch,
     result: dict[str, float] | Failure,
     score: str,
     costs: dict[str, float],
-    stage: str = 'search',
+    stage: Stage = 'search',
 ) -> Record:
-    """The record of an evaluated arch; one whose score is not a number has failed.
-
-    Raises:
-        InputError: The metric called ``score`` is not among those evaluated.
-    """
+    """The record of an evaluated arch; one whose score is missing or no finite number has
+    failed."""
     if isinstance(result, Failure):
         return Record(index, arch, None, {}, costs, stage, result.error)
     if not result:  # as mmdet's metrics, where an arch detects nothing
         return Record(index, arch, None, {}, costs, stage, 'the metrics computed nothing')
-    if score not in result:
-        raise InputError(f'score={score!r} is not among the metrics evaluated: {sorted(result)}')
-    metrics = {name: value for name, value in result.items() if math.isfinite(value)}
+    metrics = {
+        name: value
+        for name, value in result.items()
+        if isinstance(value, int | float) and math.isfinite(value)
+    }
     if score not in metrics:
-        return Record(index, arch, None, metrics, costs, stage, f'{score} is {result[score]}')
+        found = f'{score} is {result[score]}' if score in result else f'no {score} was computed'
+        return Record(index, arch, None, metrics, costs, stage, found)
     return Record(index, arch, metrics[score], metrics, costs, stage)

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from ..fileio import write_atomic
 from ..search.history import Record
 from ..search.pareto import pareto_front
+from ..search.scale import LARGEST
 
 # Colours that differ also for colour-blind readers (Okabe and Ito).
 DOTS, LINE, MARK = '#999999', '#0072B2', '#D55E00'
@@ -32,7 +33,7 @@ def plot_search_curve(records: Sequence[Record], score: str, path: str | os.Path
     scored = [record for record in records if record.score is not None]
     figure, axes = _figure()
     index = np.array([record.index + 1 for record in scored])
-    scores = np.array([record.score for record in scored])
+    scores = _drawable([record.score for record in scored])
     axes.plot(index, scores, '.', color=DOTS, label='archs')
     axes.step(index, np.maximum.accumulate(scores), where='post', color=LINE, label='best so far')
     best = int(scores.argmax())
@@ -63,7 +64,8 @@ def plot_pareto(records: Sequence[Record], score: str, cost: str, path: str | os
     """
     scored = [record for record in records if record.score is not None]
     unit, label = COST_UNITS.get(cost, (1, cost))
-    points = np.array([(record.costs[cost] / unit, record.score) for record in scored])
+    scores = _drawable([record.score for record in scored])
+    points = np.array([(record.costs[cost] / unit, score) for record, score in zip(scored, scores)])
     front = points[pareto_front(points * (1, -1))]
     figure, axes = _figure()
     axes.plot(*points.T, '.', color=DOTS, label='archs')
@@ -71,6 +73,11 @@ def plot_pareto(records: Sequence[Record], score: str, cost: str, path: str | os
     axes.plot(*front.T, 'o', color=LINE, label=f'Pareto front: {len(front)} archs')
     axes.set(xlabel=label, ylabel=score)
     _save(figure, axes, path)
+
+
+def _drawable(scores: Sequence[float | None]) -> np.ndarray:
+    """Scores, those cut off that are too large for matplotlib to space ticks."""
+    return np.clip(np.array(scores, float), -LARGEST, LARGEST)
 
 
 def _figure() -> tuple[Figure, Axes]:

@@ -2,8 +2,9 @@ import logging
 
 import pytest
 import torch
+from processes import on_two_ranks
 from tiny_runner import Record
-from toy_training import toy_runner, train
+from toy_training import resumes_on_rank, toy_runner, train
 
 from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.engine import latest_checkpoint, runner
@@ -122,3 +123,13 @@ def test_a_checkpoint_that_last_checkpoint_does_not_know_yet_is_resumed_from(tmp
     resumed.register_hook(Record(before_train_epoch=lambda runner: trained.append(runner.epoch)))
     resumed.train()
     assert trained == [1, 2]
+
+
+@pytest.mark.distributed
+def test_two_ranks_resume_from_one_checkpoint(tmp_path):
+    run = tmp_path / 'run'
+    on_two_ranks(resumes_on_rank, tmp_path, run)
+    (first, weight), (second, same) = (torch.load(run / f'rank{rank}.pt') for rank in range(2))
+    assert first == second == 1 and torch.equal(weight, same)
+    refused = [(run / f'refused{rank}').read_text() for rank in range(2)]
+    assert refused[0] == refused[1] and 'no other checkpoint to resume from' in refused[0]

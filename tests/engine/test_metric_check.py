@@ -22,6 +22,7 @@ def config(tiny):
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1)),
         val_dataloader=tiny.digits('held_out', indices=20),
         val_evaluator=dict(type='Accuracy', topk=(1,)),
+        val_cfg=dict(),
         test_dataloader=tiny.digits('test', indices=20),
         test_evaluator=WRONG,
         test_cfg=dict(),
@@ -115,7 +116,7 @@ def test_the_method_checks_its_metrics_before_it_trains(tiny, config):
     for stage in ('learn', 'linear', 'search', 'finetune', 'transfer'):
         part = copy.deepcopy(config)
         if stage in ('learn', 'linear', 'transfer'):
-            part.test_dataloader = None
+            part.test_dataloader = part.test_evaluator = part.test_cfg = None
         if stage == 'transfer':  # the width is in the subnet file
             part.model.backbone = dict(type='pinas_mm.SearchableMacroNet', arch='subnet.yaml')
             part.val_evaluator = dict(WRONG)

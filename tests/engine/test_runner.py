@@ -10,6 +10,8 @@ from mmengine.config import Config
 from mmengine.fileio.backends import LocalBackend
 from mmengine.fileio.backends.registry_utils import backends
 from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader
+from pickle_programs import runs, write
 
 from pinas_mm import config_path
 from pinas_mm.checkpoint import load_checkpoint, only_plain_tensors
@@ -80,6 +82,20 @@ def test_pretrained_weights_of_any_module_are_only_loaded_where_safe(tiny, unsaf
         runner(tiny, model=model).train()
 
 
+def test_pretrained_weights_cannot_use_what_mmengine_calls_safe(tiny):
+    """It allows ``getattr`` while it loads them."""
+    path, hacked = tiny.folder / 'unsafe.pth', tiny.folder / 'hacked'
+    write(path, runs(f'import os; os.mkdir({str(hacked)!r})'))
+    model = tiny.classifier()
+    model['head']['init_cfg'] = dict(type='Pretrained', checkpoint=str(path), prefix='head.')
+    with pytest.raises(InputError, match='unsafe.pth: not loadable .*, it has getattr'):
+        runner(tiny, model=model).train()
+    assert not hacked.exists()
+    with pytest.raises(AttributeError, match='as_subclass'):
+        CheckpointLoader.load_checkpoint(str(path))
+    assert hacked.exists(), 'this program does run code where it is allowed to'
+
+
 def test_what_mmengine_saved_is_pretrained_weights_too(tiny):
     first = runner(tiny)
     first.train()
@@ -99,9 +115,11 @@ def test_the_environment_is_left_as_it_was(monkeypatch):
         assert dict(os.environ) != before
     assert dict(os.environ) == before
     monkeypatch.setenv('TORCH_FORCE_WEIGHTS_ONLY_LOAD', '0')
+    monkeypatch.setenv('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD', '1')
     with pytest.raises(ZeroDivisionError), only_plain_tensors():
         1 / 0  # noqa: B018
     assert os.environ['TORCH_FORCE_WEIGHTS_ONLY_LOAD'] == '0'
+    assert os.environ['TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'] == '1'
 
 
 def test_a_config_text_in_a_checkpoint_is_not_executed(tiny):
@@ -221,7 +239,8 @@ def not_finite(tiny, key, part='state_dict'):
     path = tiny.folder / 'diverged.pth'
     state = runner(tiny).model.state_dict()
     state = {f'module.{name}' if part == 'ema_state_dict' else name: state[name] for name in state}
-    checkpoint = dict(meta=dict(epoch=1, iter=1), state_dict=runner(tiny).model.state_dict())
+    model = runner(tiny).model
+    checkpoint = dict(meta=dict(epoch=1, iter=1), message_hub={}, state_dict=model.state_dict())
     state[key].view(-1)[1] = float('nan')
     torch.save(checkpoint | {part: state}, path)
     return path

@@ -50,16 +50,22 @@ def test_overrides_are_for_the_stages_and_not_for_transfers(tmp_path):
     assert (learn.a, detect.a, learn.b, detect.randomness.seed) == (2, 1, 4, 3)
 
 
+TRAINING = """model = dict(a=1)
+train_cfg = dict(by_epoch=True, max_epochs=1)
+optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))
+val_cfg = dict()
+val_evaluator = dict(type='mmpretrain.Accuracy')
+"""
+
+
 def test_loaders_of_every_stage_are_checked_before_the_first_runs(tmp_path):
-    loader = (
-        'model = dict(a=1)\n'
-        'train_dataloader = dict(dataset=dict(type="pinas_mm.Digits"), sampler=None, {})'
-    )
+    loader = 'train_dataloader = dict(dataset=dict(type="pinas_mm.Digits"), sampler=None, {})'
     configs = {}
     for name in ('learn', 'linear', 'search', 'finetune'):
         configs[name] = tmp_path / f'{name}.py'
+        val = "val_dataloader = dict(dataset=dict(type='pinas_mm.Digits', split='test'))\n"
         last = 'persistent_workers=True' if name == 'finetune' else ''
-        configs[name].write_text(loader.format(last))
+        configs[name].write_text(TRAINING + val + loader.format(last))
     with pytest.raises(InputError, match='^train_dataloader.persistent_workers=True'):
         Pipeline(configs, tmp_path / 'work', 0, {}).run(0)
     assert not (tmp_path / 'work').exists()
@@ -88,13 +94,13 @@ def test_stages_that_hold_out_other_images_are_refused_before_the_first_runs(tmp
     """The search would be scored on images that were learned from."""
     split = "dict(type='pinas_mm.SeededSplit', part={!r}, dataset=dict(type='pinas_mm.Digits'))"
     learning, held_out = (
-        f'{name}_dataloader = dict(batch_size=16, dataset={split.format(part)})\n'
+        f'{name}_dataloader = dict(batch_size=16, sampler=None, dataset={split.format(part)})\n'
         for name, part in (('train', 'learning'), ('val', 'held_out'))
     )
     configs = {}
     for stage in STAGES:
         configs[stage] = tmp_path / f'{stage}.py'
-        configs[stage].write_text('model = dict(a=1)\nheld_out = 0.1\n' + learning + held_out)
+        configs[stage].write_text(TRAINING + 'held_out = 0.1\n' + learning + held_out)
     Pipeline(configs, tmp_path / 'work', 0, {}).check_splits()
     Pipeline(configs, tmp_path / 'work', 0, dict(held_out=0.3)).check_splits()
     pipeline = Pipeline(configs, tmp_path / 'work', 0, {}, dict(search=dict(held_out=0.3)))

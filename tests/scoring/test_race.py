@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
+from mmengine.registry import init_default_scope
 from mmpretrain.evaluation import Accuracy, SingleLabelMetric
 
 from pinas_mm.errors import InputError
 from pinas_mm.scoring.arch_metrics import ArchMetrics
-from pinas_mm.scoring.race import Race
+from pinas_mm.scoring.race import MIN_SAMPLES, Race
 from pinas_mm.scoring.race import per_sample as of_samples
 
 BATCH, BATCHES = 100, 8
@@ -129,3 +130,84 @@ def test_a_metric_that_is_no_mean_over_samples_is_refused():
     ):
         (right,) = evaluators(np.ones((1, 3))).values()
         Race('coco/bbox').start([(0,)], 1).add((0,), right)
+
+
+class Detecting(Accuracy):
+    """Computes nothing where the first sample is wrong, as mmdet's metrics without a detection."""
+
+    def compute_metrics(self, results):
+        right = results[0]['pred_score'].argmax() == results[0]['gt_label']
+        return super().compute_metrics(results) if right else {}
+
+
+def test_an_arch_whose_metric_computes_nothing_has_failed_and_the_race_goes_on():
+    """Also in the first batch, which ended the search: no metric gave the score."""
+    archs = {(index,): ArchMetrics(Evaluator([Detecting()])) for index in range(3)}
+    standing = Race('accuracy/top1', top_k=1).start(archs, 1)
+    right = np.ones((3, MIN_SAMPLES))
+    right[0, 0] = 0  # the first arch has no score at all
+    right[2, 0] = 0
+    for arch, metrics in archs.items():
+        metrics.process(predictions(right[arch[0]]))
+        if arch == (0,):
+            with pytest.raises(
+                ValueError, match='^no accuracy/top1: Detecting computed nothing$'
+            ) as caught:
+                standing.add(arch, metrics)
+            assert not isinstance(caught.value, InputError)
+    running = [(1,), (2,)]
+    # From here on it is known which metric gives the score.
+    standing.add((1,), archs[1,])
+    with pytest.raises(ValueError, match='of a sample is not finite') as caught:
+        standing.add((2,), archs[2,])
+    assert not isinstance(caught.value, InputError)
+    assert standing.losers(running[:1]) == [] and standing.report((1,)) == dict(samples=100.0)
+
+
+def of_task(right, labelled):
+    return [
+        dict(gender=dict(sample, eval_mask=known))
+        for sample, known in zip(predictions(right), labelled)
+    ]
+
+
+def test_a_batch_without_a_label_of_the_task_counts_nothing():
+    """It ended the search as a metric that cannot be computed."""
+    rng = np.random.default_rng(0)
+    right = rng.random((2, 3, 2 * MIN_SAMPLES)) < np.array([0.9, 0.1])[:, None, None]
+    metric = dict(type='pinas_mm.TaskMetric', task='gender', metric=dict(type='Accuracy'))
+    init_default_scope('mmpretrain')
+    archs = {(index,): ArchMetrics(Evaluator([metric])) for index in range(2)}
+    standing, dropped = Race('gender/top1', top_k=1).start(archs, 3), []
+    for batch, labelled in enumerate((np.zeros(200), np.arange(200) % 2, np.ones(200))):
+        for (index,), metrics in archs.items():
+            metrics.process(of_task(right[index, batch], labelled))
+            standing.add((index,), metrics)
+            metrics.merge()
+        dropped.append(standing.losers(list(archs)))
+        if batch == 1:
+            assert standing.report((0,)) == dict(samples=100.0)
+    assert dropped == [[], [(1,)], [(1,)]] and standing.report((0,)) == dict(samples=300.0)
+    expected = 100 * np.concatenate([right[0, 1, 1::2], right[0, 2]]).mean()
+    assert archs[0,].compute() == {'gender/top1': pytest.approx(expected)}
+
+
+@pytest.mark.parametrize('offset', [0.0, 1e9])
+def test_sums_give_the_paired_test_of_all_values(offset):
+    """Against the covariance of all values at once."""
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(4, 300)) + np.array([0, 0.2, 0.5, -0.3])[:, None] + offset
+    archs = [(index,) for index in range(4)]
+    standing = Race('x', top_k=1, confidence=0.5).start(archs, 1)
+    for start in (0, 50, 120):
+        end = {0: 50, 50: 120, 120: 300}[start]
+        for index, arch in enumerate(archs):
+            standing.batch[arch] = values[index, start:end]
+            standing.samples[arch] += end - start
+        found = standing.losers(archs)
+    covariance = np.cov(values)
+    variance = covariance.diagonal()[:, None] + covariance.diagonal() - 2 * covariance
+    ahead = values.mean(axis=1)[None] - values.mean(axis=1)[:, None]
+    better = ahead > standing.critical * np.sqrt(np.maximum(variance, 0) / 300)
+    assert found == [arch for arch, others in zip(archs, better.sum(axis=1)) if others]
+    assert 0 < len(found) < 4

@@ -2,6 +2,8 @@
 
 import signal
 
+import torch.distributed as dist
+
 from pinas_mm.errors import InputError
 from pinas_mm.folder_lock import LOCK, held, hold
 
@@ -20,7 +22,7 @@ def hold_on_ranks(rank, folder):
         (folder / f'refused{rank}').write_text(str(error))
     with held(folder / 'free'):
         (folder / f'free{rank}').write_text(str(int((folder / 'free' / LOCK).exists())))
-        # No rank goes on before the first one has it, and it has it until its block ends.
+        dist.barrier()
 
 
 def ring(folder, times):

@@ -101,15 +101,15 @@ def killed(folder, kills):
     (folder / 'batches').write_text(' '.join(map(str, spent)))
 
 
-def rank(number, folder, dies_at=None):
-    """One of two ranks; rank 1 kills itself in asked batch ``dies_at``."""
+def rank(number, folder, dies_at=None, by=signal.SIGKILL):
+    """One of two ranks; rank 1 ends itself in asked batch ``dies_at`` with a signal."""
     if dies_at is not None and number == 1:
         evaluate, calls = ArchEvaluator.evaluate, []
 
         def dying(self, archs):
             calls.append(1)
             if len(calls) == dies_at:
-                os.kill(os.getpid(), signal.SIGKILL)
+                os.kill(os.getpid(), by)
             return evaluate(self, archs)
 
         ArchEvaluator.evaluate = dying

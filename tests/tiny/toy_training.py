@@ -3,6 +3,7 @@
 import itertools
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub
@@ -10,7 +11,9 @@ from mmengine.model import BaseModel
 from torch import nn
 from torch.utils.data import Dataset
 
+from pinas_mm.engine import runner as safe_runner
 from pinas_mm.engine.runner import SafeRunner
+from pinas_mm.errors import InputError
 
 RUNS = itertools.count()
 
@@ -92,3 +95,25 @@ def train(folder, epochs=3, checkpoint=None, **changes):
 def checkpoints(folder):
     """The names of the checkpoints in a folder."""
     return sorted(path.name for path in folder.rglob('*.pth'))
+
+
+def resumes_on_rank(number, folder):
+    """One of two ranks. The checkpoint named last is broken, then all are."""
+    keep = dict(max_keep_ckpts=-1, save_best=None)
+    train(folder, 2, keep)
+    if number:  # the first one looks, for both
+        safe_runner.latest_readable = None
+    else:
+        (folder / 'epoch_2.pth').write_bytes(b'torn')
+    dist.barrier()
+    resumed = train(folder, 1, keep, resume=True)
+    torch.save((resumed.epoch, resumed.model.layer.weight), folder / f'rank{number}.pt')
+    dist.barrier()
+    if not number:
+        (folder / 'epoch_1.pth').write_bytes(b'torn')
+        (folder / 'last_checkpoint').write_text('epoch_2.pth')
+    dist.barrier()
+    try:
+        train(folder, 2, keep, resume=True)
+    except InputError as error:
+        (folder / f'refused{number}').write_text(str(error))

@@ -2,6 +2,7 @@ from .arch_sampling_hook import ArchSamplingHook
 from .arch_search_hook import ArchSearchHook
 from .dsnas_hook import DSNASHook
 from .epoch_seed_hook import EpochSeedHook
+from .finite_weights_hook import FiniteWeightsHook
 from .hand_over_hook import HandOverHook
 from .knn_hook import KNNHook
 from .label_range_hook import LabelRangeHook
@@ -12,6 +13,7 @@ __all__ = [
     'ArchSearchHook',
     'DSNASHook',
     'EpochSeedHook',
+    'FiniteWeightsHook',
     'HandOverHook',
     'KNNHook',
     'LabelRangeHook',

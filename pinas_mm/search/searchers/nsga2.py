@@ -11,6 +11,7 @@ from ...errors import InputError
 from ...schema import AtLeastTwo, PositiveProbability, Probability
 from ...spaces import Arch
 from ..pareto import pareto_front, rank_and_crowding
+from ..scale import unit_of
 from .base import Searcher
 from .registration import register_searcher
 
@@ -71,7 +72,10 @@ class NSGA2Searcher(Searcher):
     ) -> NDArray[np.float64]:
         assert self.feasible is not None, 'checked when built'
         return np.stack(
-            [-np.asarray(scores), *(self.feasible.cost(name, archs) for name in self.objectives)],
+            [
+                -np.asarray(scores) / unit_of(scores),
+                *(self.feasible.cost(name, archs) for name in self.objectives),
+            ],
             axis=1,
         ).astype(float)
 

@@ -15,6 +15,7 @@ from sklearn.model_selection import train_test_split
 from ...errors import InputError
 from ...schema import AtLeastTwo, Count, Expected, NotNegative, Seed, WholeNumber, check
 from ...spaces import Arch
+from ..scale import unit_of
 from .base import POOL, Searcher
 from .registration import register_searcher
 
@@ -260,6 +261,7 @@ class PartitionTreeSearcher(Searcher):
     def fit(self, count: int) -> None:
         """Builds the tree from the first ``count`` archs told."""
         scores = np.array(self.scores[:count])
+        scores = scores / unit_of(scores)
         spread = scores.std()
         scores = (scores - scores.mean()) / (spread if spread > 0 else 1)
         depth = self.depth + sum(count > threshold for threshold in self.depth_thresholds)

@@ -1,103 +1,17 @@
 """What CheckpointHook replaces is removed when the new one is there: killed before and after every
 operation on a file, a training resumes to the same weights."""
 
-import builtins
-import os
-import re
 import shutil
 
 import pytest
 import torch
-from mmengine.hooks import CheckpointHook
-from tiny_runner import Record
-from toy_training import checkpoints, toy_runner, train
-
-OPERATIONS = ('replace', 'rename', 'remove', 'unlink', 'fsync')
-
-
-class OwnHook(CheckpointHook):
-    """A user's."""
-
-
-def name_of(path):
-    """Without the number of a process or the hash of a published checkpoint, which vary."""
-    return re.sub(r'-[0-9a-f]{8}(?=\.pth)|(?<=\.)[0-9]+(?=\.pinas_mm)', '', path.name)
-
-
-def names(folder):
-    """Of the files in a folder, but for the configs of its runs."""
-    return {name_of(path) for path in folder.iterdir() if path.is_file() and path.suffix != '.py'}
+from killed_saves import OwnHook, kill_all, names
+from processes import finish, start
+from toy_training import checkpoints, train
 
 
 def weights(runner):
     return runner.model.layer.weight.detach().clone()
-
-
-def killed_at(count):
-    """Ends this process before or after the operation of that number on a file of the work dir:
-    even numbers are before."""
-    numbers = iter(range(10**6))
-
-    def step():
-        if next(numbers) == count:
-            os._exit(9)
-
-    def around(function, concerns=lambda *args: True):
-        def run(*args, **kwargs):
-            if not concerns(*args):
-                return function(*args, **kwargs)
-            step()
-            result = function(*args, **kwargs)
-            step()
-            return result
-
-        return run
-
-    def written(path, mode='r', *_):
-        return mode in ('w', 'wb') and 'vis_data' not in str(path)
-
-    for name in OPERATIONS:
-        setattr(os, name, around(getattr(os, name)))
-    builtins.open = around(open, written)
-
-
-def states_after_kills(folder, **settings):
-    """The work dirs that are left when a training is killed in its second epoch, one for each
-    operation on a file; distinct ones only."""
-    snapshot, states, outcome = folder.with_name('snapshot'), {}, []
-
-    def second_epoch(runner):
-        if runner.epoch == 2 and outcome == ['child']:
-            os._exit(0)
-        if runner.epoch != 1:
-            return
-        shutil.copytree(folder, snapshot)
-        for number in range(1000):
-            process = os.fork()
-            if not process:
-                outcome.append('child')
-                killed_at(number)
-                return
-            code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-            assert code in (0, 9)
-            content = {
-                name_of(path): path.stat().st_size for path in folder.iterdir() if path.is_file()
-            }
-            if content not in states.values():
-                state = folder.with_name(f'killed{number}')
-                shutil.copytree(folder, state)
-                states[state] = content
-            shutil.rmtree(folder)
-            shutil.copytree(snapshot, folder)
-            if code == 0:
-                outcome.append(number)
-                raise KeyboardInterrupt
-
-    runner = toy_runner(folder, **settings)
-    runner.register_hook(Record(before_train_epoch=second_epoch), 'VERY_HIGH')
-    with pytest.raises(KeyboardInterrupt):
-        runner.train()
-    return list(states), outcome[0]
 
 
 @pytest.mark.slow
@@ -111,8 +25,10 @@ def states_after_kills(folder, **settings):
 )
 def test_a_training_killed_while_it_saves_resumes_to_the_same(tmp_path, settings):
     whole = train(tmp_path / 'whole', checkpoint=settings)
-    states, operations = states_after_kills(tmp_path / 'run', checkpoint=settings)
-    assert operations >= 20 and len(states) >= 5
+    process = start(kill_all, tmp_path, 'report', tmp_path / 'run', settings)
+    assert finish([process]) == [0], (tmp_path / 'report.txt').read_text()
+    states = list(tmp_path.glob('killed*'))
+    assert int((tmp_path / 'operations').read_text()) >= 20 and len(states) >= 5
     for state in states:
         for name in checkpoints(state):
             torch.load(state / name, weights_only=False)  # none is torn
