@@ -62,12 +62,19 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     ):
         raise InputError(f'{path}: its state_dict is not a dict of tensors')
     for key, value in state.items():
-        if value.layout != torch.strided or value.is_nested or value.is_quantized or value.is_meta:
+        if not is_ordinary(value):
             raise InputError(
                 f'{path}: {key:.100} is sparse, nested, quantised or without values; expected an '
                 f'ordinary tensor'
             )
     return checkpoint
+
+
+def is_ordinary(tensor: Tensor) -> bool:
+    """Whether a tensor has all its values in memory as they are. Others have few operations."""
+    return tensor.layout == torch.strided and not (
+        tensor.is_nested or tensor.is_quantized or tensor.is_meta
+    )
 
 
 def loading_error(error: BaseException) -> str | None:
@@ -188,12 +195,19 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
         The names below the prefix that were left, without it.
 
     Raises:
-        InputError: A key is missing or has another shape; the message lists them, and where keys
+        InputError: A key is missing, has another shape or another kind of numbers; the message
+            lists them, and where keys
             are missing those that are there instead. Or a tensor is not finite, as after a training
             that diverged; the message names the first.
     """
+    return load_state(module, load_checkpoint(path)['state_dict'], path, prefix)
+
+
+def load_state(
+    module: nn.Module, found: dict[str, Tensor], path: str | os.PathLike, prefix: str = ''
+) -> set[str]:
+    """:func:`load_strict` of a state dict that is already read. ``path`` is for messages."""
     module = unwrapped(module)
-    found = load_checkpoint(path)['state_dict']
     prefix = f'{prefix}.' if prefix and not prefix.endswith('.') else prefix
     wanted = module.state_dict()
     missing = [f'{prefix}{key}' for key in wanted if f'{prefix}{key}' not in found]
@@ -202,16 +216,23 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
         for key, value in wanted.items()
         if f'{prefix}{key}' in found and found[f'{prefix}{key}'].shape != value.shape
     ]
+    types = [
+        f'{prefix}{key} {found[f"{prefix}{key}"].dtype} instead of {value.dtype}'
+        for key, value in wanted.items()
+        if f'{prefix}{key}' in found
+        and _number_kind(found[f'{prefix}{key}']) != _number_kind(value)
+    ]
     left = [
         key for key in found if key.startswith(prefix) and key.removeprefix(prefix) not in wanted
     ]
-    if missing or shapes:
+    if missing or shapes or types:
         # Another arch's weights stand under the names of other candidates.
         raise InputError(
             f'{path}: does not fit this {type(module).__name__}'
             + _listing('; missing: ', missing)
             + _listing('; there instead: ', left if missing else [])
             + _listing('; wrong shape: ', shapes)
+            + _listing('; wrong type: ', types)
         )
     finite = finite_tensors(module)
     check_finite(path, found, [f'{prefix}{key}' for key in wanted if key in finite])
@@ -222,7 +243,11 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
 def finite_tensors(module: nn.Module) -> set[str]:
     """The names of a module's tensors that are finite. A module may keep an infinity on purpose,
     such as the least value seen so far: it is made with one."""
-    return {key for key, tensor in module.state_dict().items() if tensor.isfinite().all()}
+    return {
+        key
+        for key, value in module.state_dict().items()
+        if isinstance(value, Tensor) and not _num_not_finite(value)
+    }
 
 
 def check_finite(
@@ -241,12 +266,22 @@ def check_finite(
     """
     for key in names:
         tensor = state_dict.get(key)
-        if tensor is not None and (wrong := int((~tensor.isfinite()).sum())):
+        if tensor is not None and (wrong := _num_not_finite(tensor)):
             raise InputError(
                 f'{path}: {wrong} of {tensor.numel()} values of {key} are NaN or infinite: its '
                 f'training diverged; expected an earlier checkpoint, or one of a training at a '
                 f'lower learning rate'
             )
+
+
+def _num_not_finite(tensor: Tensor) -> int:
+    # isfinite knows no numbers of 8 bits.
+    comparable = tensor.float() if tensor.dtype.itemsize == 1 else tensor
+    return int((~comparable.isfinite()).sum())
+
+
+def _number_kind(tensor: Tensor) -> tuple[bool, bool]:
+    return tensor.is_floating_point(), tensor.is_complex()
 
 
 def checksum(state_dict: Mapping[str, torch.Tensor]) -> int:

@@ -10,7 +10,7 @@ or mmengine's own."""
 import math
 from collections.abc import Callable
 from pickle import UnpicklingError
-from typing import Any, NoReturn
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 from mmengine.logging import HistoryBuffer
@@ -21,7 +21,7 @@ NUMBERS = {
     f'{number.kind}{number.itemsize}': number
     for number in map(np.dtype, '?' + np.typecodes['AllInteger'] + np.typecodes['AllFloat'])
 }
-BYTE_ORDERS = {'<': '<', '>': '>', '|': '=', '=': '='}
+BYTE_ORDERS: dict[str, Literal['<', '>', '=']] = {'<': '<', '>': '>', '|': '=', '=': '='}
 
 
 def refused(what: str) -> UnpicklingError:

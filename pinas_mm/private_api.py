@@ -19,7 +19,7 @@ import torch._weights_only_unpickler
 from mmengine.config import Config
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmengine.structures import BaseDataElement
 from torch import Tensor, nn
 
@@ -48,6 +48,17 @@ def base_files(path: str) -> list[str]:
     if Config._is_lazy_import(path):
         return []
     return [Config._get_cfg_path(base, path)[0] for base in Config._get_base_files(path)]
+
+
+def validation_is_due(runner: Runner) -> bool:
+    """Whether a training validates where it stands, between two epochs or iterations."""
+    loop = runner.train_loop
+    if not isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop):
+        return False
+    loop._decide_current_val_interval()
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    done, end = (loop.epoch, loop.max_epochs) if by_epoch else (loop.iter, loop.max_iters)
+    return 0 < done >= loop.val_begin and (done % loop.val_interval == 0 or done == end)
 
 
 def loader_configs(runner: Runner) -> list[dict[str, Any]]:
@@ -110,7 +121,7 @@ def allow_globals(chosen: Callable[[], Mapping[str, Callable] | None]) -> None:
         found = chosen()
         return before() if found is None else found
 
-    unpickler._get_user_allowed_globals = allowed  # type: ignore[assignment]
+    unpickler._get_user_allowed_globals = allowed
 
 
 def computes_in_bfloat16() -> bool:

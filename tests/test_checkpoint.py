@@ -10,7 +10,13 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from pinas_mm.checkpoint import checksum, load_checkpoint, load_strict, save_checkpoint
+from pinas_mm.checkpoint import (
+    checksum,
+    finite_tensors,
+    load_checkpoint,
+    load_strict,
+    save_checkpoint,
+)
 from pinas_mm.errors import InputError
 
 
@@ -172,6 +178,23 @@ def test_strict_loading_names_the_first_tensor_that_is_not_finite(saved, value):
     assert all(torch.equal(tensor, before[key]) for key, tensor in module.state_dict().items())
 
 
+def test_numbers_of_another_kind_are_named(saved):
+    path, state = saved
+    module = nn.Sequential(nn.Linear(3, 2), nn.Linear(2, 1))
+    for wrong in (torch.long, torch.cfloat):
+        changed = state | {'0.bias': state['0.bias'].to(wrong)}
+        save_checkpoint(path, {f'backbone.{key}': value for key, value in changed.items()}, {})
+        with pytest.raises(
+            InputError, match=f'wrong type: backbone.0.bias {wrong} instead of torch'
+        ):
+            load_strict(module, path, 'backbone')
+    for right in (torch.half, torch.float64, torch.float8_e4m3fn):
+        changed = state | {'0.bias': state['0.bias'].to(right)}
+        save_checkpoint(path, {f'backbone.{key}': value for key, value in changed.items()}, {})
+        load_strict(module, path, 'backbone')
+        assert torch.equal(module[0].bias, changed['0.bias'].float())
+
+
 def test_an_infinity_that_a_module_is_made_with_loads(tmp_path):
     """As the least value seen so far, in torch's observers."""
     module, path = nn.Linear(2, 1), tmp_path / 'net.pth'
@@ -228,3 +251,17 @@ def test_a_checksum_tells_weights_of_any_type_apart():
             for value in (1, 1, 0)
         )
         assert first == same != other
+
+
+def test_what_is_finite_in_a_module_is_named_whatever_it_holds():
+    class Module(torch.nn.Linear):
+        def get_extra_state(self):
+            return dict(version=1)
+
+    module = Module(2, 1)
+    module.register_buffer('least', torch.tensor(float('inf')))
+    module.register_buffer('counts', torch.zeros(2, dtype=torch.int64))
+    module.register_buffer('small', torch.zeros(2).to(torch.float8_e4m3fn))
+    assert finite_tensors(module) == {'weight', 'bias', 'counts', 'small'}
+    module.bias.data[0] = float('nan')
+    assert finite_tensors(module) == {'weight', 'counts', 'small'}

@@ -300,3 +300,19 @@ def hold_work_dir(config: 'Config') -> None:
 
     init_ranks(config)
     hold(config.work_dir)
+
+
+def hold_file(path: str | os.PathLike[str]) -> None:
+    """Takes the lock of a file that a tool writes. To be called by every rank.
+
+    Raises:
+        InputError: It is a folder, or another process writes it
+            (:func:`pinas_mm.folder_lock.hold`).
+    """
+    from pinas_mm.errors import InputError
+    from pinas_mm.folder_lock import hold
+
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f'{path}: {PATH_ERRORS[errno.EISDIR]}')
+    hold(path.parent, path.name)

@@ -20,6 +20,7 @@ from typing import Any
 
 from command_line import (
     check_files,
+    hold_file,
     hold_work_dir,
     parser,
     read_config,
@@ -71,6 +72,8 @@ def main() -> None:
     config = read_config(args)
     check_files(*args.checkpoints)
     hold_work_dir(config)
+    if args.plot:
+        hold_file(args.plot)
     config.log_level = 'WARNING'  # the table is what one wants to read
     config.load_from, config.resume = None, False
     if not config.get('train_dataloader'):

@@ -7,9 +7,7 @@ python tools/convert.py published_supernet.pth pinas_resnest50.pth
 python tools/convert.py published_subnet.pth subnet.pth
 """
 
-from pathlib import Path
-
-from command_line import plain_parser, run_tool
+from command_line import hold_file, plain_parser, run_tool
 
 
 def main() -> None:
@@ -21,13 +19,11 @@ def main() -> None:
     from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
     from pinas_mm.converters.reference_checkpoint import convert_reference
     from pinas_mm.converters.retrained_checkpoint import convert_retrained, is_retrained
-    from pinas_mm.folder_lock import hold
     from pinas_mm.spaces.subnet_file import SubnetFile
     from pinas_mm.subnets.write import write_subnet
 
     checkpoint = load_checkpoint(args.source)
-    destination = Path(args.destination)
-    hold(destination.parent, destination.name)
+    hold_file(args.destination)
     published = checkpoint['state_dict']
     if is_retrained(published):
         converted, arch, widen_factor, others = convert_retrained(published, args.source)

@@ -113,6 +113,8 @@ def main() -> None:
     found = programs.read_exports(out / EXPORTS)
     wanted = {part: description for part, (*_, description) in exports.items()}
     programs.refuse_other_exports(found, wanted, out)
+    # Written when all is computed: what failed would lie beside the next subnet's exports.
+    writes: list[Callable[[], Any]] = []
     for part, (plain, model, description) in exports.items():
         classes = description.get('classes')
         differences = export(
@@ -124,9 +126,12 @@ def main() -> None:
             args.input_size,
             out,
             {'dataset_meta': {'classes': classes}} if classes else {},
+            writes,
         )
         before = found.get(part, {}).get('differences', {})
         found[part] = description | dict(differences=before | differences)
+    for write in writes:
+        write()
     text = json.dumps(found, indent=1)
     write_atomic(out / EXPORTS, lambda file: file.write(text.encode()))
 
@@ -140,8 +145,10 @@ def export(
     size: int,
     out: Path,
     meta: dict[str, Any],
+    writes: list[Callable[[], Any]],
 ) -> dict[str, float]:
-    """Writes one part in every format; returns how far each program is from the model.
+    """Exports one part in every format, and adds what writes it to ``writes``; returns how far each
+    program is from the model.
 
     Raises:
         InputError: The images to compare on are too small.
@@ -155,14 +162,13 @@ def export(
     from pinas_mm.subnets import export as programs
 
     if 'mm' in formats:
-        text = config.pretty_text
-        write_atomic(out / f'{part}.py', lambda file: file.write(text.encode()))
-        save_checkpoint(
-            out / f'{part}.pth',
-            model.state_dict(),
-            meta | {key: description[key] for key in ('space', 'arch')},
-        )
-        print(f'{out / f"{part}.py"}, {out / f"{part}.pth"}')
+        text, state = config.pretty_text, model.state_dict()
+        meta = meta | {key: description[key] for key in ('space', 'arch')}
+        writes += [
+            lambda: write_atomic(out / f'{part}.py', lambda file: file.write(text.encode())),
+            lambda: save_checkpoint(out / f'{part}.pth', state, meta),
+            lambda: print(f'{out / f"{part}.py"}, {out / f"{part}.pth"}'),
+        ]
     if not {'torch', 'onnx'} & set(formats):
         return {}
     model, most = (
@@ -192,7 +198,7 @@ def export(
                 f'{path}: not written: it differs from the subnet by {differences[kind]:.1e}, '
                 f'allowed are {TOLERANCES[kind]:.0e}'
             )
-        write_atomic(path, lambda file: file.write(data))
+        writes.append(lambda: write_atomic(path, lambda file: file.write(data)))
 
     if 'torch' in formats:
         keep('torch', 'pt2', program.module(), programs.saved_program(program, description))

@@ -9,9 +9,8 @@ python tools/search.py CONFIG CHECKPOINT \\
 """
 
 import sys
-from pathlib import Path
 
-from command_line import parser, read_config, run_tool, seed, whole_number
+from command_line import hold_file, parser, read_config, run_tool, seed, whole_number
 
 DTYPES = ('float32', 'bfloat16', 'float16')
 
@@ -51,13 +50,11 @@ def main() -> None:
 
     from pinas_mm.costs.latency import measure_latency
     from pinas_mm.engine.runner import build_runner
-    from pinas_mm.folder_lock import hold
 
     if args.threads:
         torch.set_num_threads(args.threads)
     config = read_config(args)
-    out = Path(args.out)
-    hold(out.parent, out.name)
+    hold_file(args.out)
     config.load_from, config.resume = None, False
     model = build_runner(config).model
     images = torch.randn(args.images, device=next(model.parameters()).device)

@@ -19,9 +19,17 @@ import math
 import time
 from contextlib import closing
 from datetime import timedelta
-from pathlib import Path
 
-from command_line import KeyValues, parser, read_config, run_tool, seed, whole_number
+from command_line import (
+    KeyValues,
+    hold_file,
+    hold_work_dir,
+    parser,
+    read_config,
+    run_tool,
+    seed,
+    whole_number,
+)
 
 
 def main() -> None:
@@ -69,7 +77,6 @@ def main() -> None:
     from pinas_mm.costs import Limits
     from pinas_mm.engine.config import option_values
     from pinas_mm.errors import InputError
-    from pinas_mm.folder_lock import hold
     from pinas_mm.pipelines.truth_training import (
         TruthFile,
         constraints_of,
@@ -92,9 +99,8 @@ def main() -> None:
             f'many at a time'
         )
     config = from_scratch(read_config(args))
-    out = Path(args.out)
-    hold(out.parent, out.name)
-    hold(config.work_dir)  # where the trainings log
+    hold_file(args.out)
+    hold_work_dir(config)  # where the trainings log
     space = space_of(config)
     feasible = constraints_of(config, constraints, args.input_size) if constraints else None
     table = TruthFile(

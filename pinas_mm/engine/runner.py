@@ -34,8 +34,9 @@ from .data_settings import fill_in_from_data
 from .hooks.finite_weights_hook import FiniteWeightsHook
 from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
+from .hooks.missed_validation_hook import MissedValidationHook
 from .hooks.same_data_hook import SameDataHook
-from .latest_checkpoint import TEMPLATES, latest_readable
+from .latest_checkpoint import TEMPLATES, latest_readable, name_last
 from .loaders import build_loader
 from .settings_check import check_load_from, check_phases, check_settings
 
@@ -52,6 +53,8 @@ class SafeRunner(Runner):
 
     # What :meth:`load_or_resume` has read, with its path, until :meth:`load_checkpoint` takes it.
     _latest: tuple[str, dict[str, Any]] | None = None
+    # Whether this training goes on from a checkpoint.
+    resumed = False
 
     def _init_model_weights(self) -> None:
         # ``init_cfg=dict(type='Pretrained')`` anywhere in the model.
@@ -69,6 +72,7 @@ class SafeRunner(Runner):
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
         super().register_hooks(*args, **kwargs)
         self.register_hook(KeepUntilSavedHook())
+        self.register_hook(MissedValidationHook())
 
     def train(self) -> nn.Module:
         """Trains as mmengine does; all that CheckpointHook writes is there as a whole or not at
@@ -93,6 +97,7 @@ class SafeRunner(Runner):
                 try:
                     if found := latest_readable(self.work_dir, templates or TEMPLATES):
                         message[0], self._latest = found[0], found
+                        name_last(self.work_dir, found[0])
                 except (InputError, OSError) as error:
                     message[1] = str(error)
             broadcast_object_list(message)
@@ -102,6 +107,10 @@ class SafeRunner(Runner):
             if path is not None:
                 self.resume(path)
         super().load_or_resume()
+
+    def resume(self, *args: Any, **kwargs: Any) -> None:
+        super().resume(*args, **kwargs)
+        self.resumed = True
 
     def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
         """Loads weights as mmengine does, from what :func:`pinas_mm.checkpoint.load_checkpoint` has

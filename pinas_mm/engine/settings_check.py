@@ -11,7 +11,7 @@ import mmengine.registry as roots
 from mmengine.config import Config
 from mmengine.dist import is_distributed
 from mmengine.registry import Registry
-from pydantic import Field, with_config
+from pydantic import BeforeValidator, Field, with_config
 from typing_extensions import TypedDict
 
 from ..errors import InputError
@@ -22,6 +22,7 @@ from ..schema import (
     Expected,
     NotNegative,
     Number,
+    Positive,
     Probability,
     Seed,
     WholeNumber,
@@ -54,10 +55,16 @@ LAUNCHERS = dict(
 Interval = Annotated[
     int, Field(ge=-1, le=2**53), Expected('a whole number of at least 1, or -1 for never', '1')
 ]
+# Some configs compute them: 57300.0.
+Times = Annotated[Count, BeforeValidator(lambda value: int(value) if _is_whole(value) else value)]
 Milestones = Annotated[
     list[WholeNumber] | tuple[WholeNumber, ...],
     Expected('a list of whole numbers of at least 0', '[60, 80]'),
 ]
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, float) and value.is_integer()
 
 
 @some_keys
@@ -88,10 +95,10 @@ class _Top(TypedDict, total=False):
 @some_keys
 class _Loop(TypedDict, total=False):
     by_epoch: bool
-    max_epochs: Count | None
-    max_iters: Count | None
+    max_epochs: Times | None
+    max_iters: Times | None
     val_begin: WholeNumber
-    val_interval: Count
+    val_interval: Times
     fp16: bool
 
 
@@ -119,10 +126,11 @@ class _Optimizer(TypedDict, total=False):
 @some_keys
 class _Scheduler(TypedDict, total=False):
     by_epoch: bool
-    begin: WholeNumber
-    end: Count
-    T_max: Count | None
-    step_size: Count
+    # Parts of an epoch where it is converted to iterations.
+    begin: NotNegative
+    end: Positive
+    T_max: Positive | None
+    step_size: Times
     milestones: Milestones
     gamma: Number
     factor: Number
@@ -179,9 +187,8 @@ def _train_loop(settings: Mapping[str, Any]) -> str:
 
 
 OTHER = Place(is_open=True)
-TRANSFORM = Place(roots.TRANSFORMS)
-TRANSFORM.inside['transforms'] = TRANSFORM
-DATASET = Place(roots.DATASETS, inside=dict(pipeline=TRANSFORM, transforms=TRANSFORM))
+# Those within a transform may be of another package, as Albumentations' are.
+DATASET = Place(roots.DATASETS, inside=dict(pipeline=Place(roots.TRANSFORMS)))
 DATASET.inside.update(dict.fromkeys(('dataset', 'datasets', 'source', 'target'), DATASET))
 LOADER = Place(
     inside=dict(
@@ -194,9 +201,7 @@ METRIC = Place(roots.METRICS)
 METRIC.inside['metric'] = METRIC
 HOOK = Place(roots.HOOKS, taken=('priority',), schema=_Hook, inside=dict(dataloader=LOADER))
 MODEL = Place(roots.MODELS, is_open=True)
-MODEL.inside.update(
-    dict.fromkeys(('backbone', 'neck', 'head', 'data_preprocessor', 'model'), MODEL)
-)
+MODEL.inside.update(dict.fromkeys(('backbone', 'neck', 'head', 'data_preprocessor'), MODEL))
 MODEL.inside['alignment'] = replace(MODEL, given=('in_channels', 'num_classes'))
 TRAIN_LOOP = Place(
     roots.LOOPS,
@@ -329,7 +334,9 @@ def check_load_from(config: Config) -> None:
     """
     path = config.get('load_from')
     if path and '://' not in str(path) and not Path(path).expanduser().is_file():
-        raise InputError(f'load_from={path}: no such file, expected a checkpoint of the model')
+        raise InputError(
+            f'load_from={shown(path)}: no such file, expected a checkpoint of the model'
+        )
 
 
 def _check_config(config: Config, stage: str = '') -> None:

@@ -15,11 +15,11 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 from typing_extensions import TypedDict
 
-from ..checkpoint import load_checkpoint
 from ..costs import measure_costs
 from ..engine.data_settings import fill_in_from_data
+from ..engine.hand_over import HAND_OVER, HandOver, check_fits
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
-from ..engine.hooks.dsnas_hook import HAND_OVER, DSNASHook
+from ..engine.hooks.dsnas_hook import DSNASHook
 from ..engine.hooks.training_time_hook import training_seconds
 from ..engine.loaders import arch_evaluation, calibration_loader
 from ..engine.metric_check import check_metrics
@@ -27,7 +27,7 @@ from ..engine.runner import build_runner, init_ranks
 from ..engine.settings_check import check_settings
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..registry import HOOKS, OPTIM_WRAPPERS, class_of
+from ..registry import HOOKS, MODELS, OPTIM_WRAPPERS, class_of
 from ..schema import Measured, NotNegative, WholeNumber
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
@@ -151,11 +151,13 @@ def second_stage_config(config: Config, hand_over: Path) -> Config:
     """
     config = copy.deepcopy(config)
     config.merge_from_dict(config.pop(SECOND_STAGE, None) or {})
-    config.model.backbone.arch = list(load_checkpoint(hand_over)['meta']['arch'])
+    scope = config.get('default_scope')
+    found, _ = HandOver.read(hand_over)
+    check_fits(found, hand_over, class_of(config.model.backbone, MODELS, scope))
+    config.model.backbone.arch = list(found.arch)
     config.load_from = None
     for loop, ordinary in ordinary_loops(config).items():
         config[loop] = ordinary  # update() would merge it
-    scope = config.get('default_scope')
     config.optim_wrapper = ordinary_optim_wrapper(config.optim_wrapper, scope)
     config.custom_hooks = [
         hook
@@ -178,9 +180,10 @@ def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
         if isinstance(hook, EMAHook) and hook.ema_model.steps > 0:
             # The averaged weights, which mm would test, are the result.
             hook.before_test_epoch(runner)
-    meta = load_checkpoint(hand_over)['meta']
-    arch = tuple(meta['arch'])
+    found, _ = HandOver.read(hand_over)
     model = unwrapped(runner.model)
+    check_fits(found, hand_over, model.backbone)  # a resumed training did not read it
+    arch = found.arch
     images = model.data_preprocessor(next(iter(loader)), False)['inputs']
     costs = measure_costs(model, tuple(images[0].shape[-2:])).arch_costs(arch)
     with recalibrated_bn(model, arch, loader):
@@ -188,25 +191,25 @@ def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
             metrics = final_metrics(runner)
         if is_main_process():
             subnet = SubnetFile(
-                space=meta['space'],
+                space=found.space,
                 arch=arch,
-                widen_factor=meta['widen_factor'],
+                widen_factor=found.widen_factor,
                 in_channels=model.backbone.in_channels,
                 scores=metrics,
                 costs=costs,
                 config=Path(config.filename or '').name,
             )
             write_subnet(work_dir / 'subnet.pth', subnet, subnet_state_dict(model, arch))
-    seconds = dict(search=meta['train_seconds'], train=training_seconds(runner))
+    seconds = dict(search=found.train_seconds, train=training_seconds(runner))
     seconds['total'] = sum(seconds.values())
     result = dict(
         arch=model.backbone.space.encode(arch),
         metrics=metrics,
         costs=costs,
         seconds=seconds,
-        search_epochs=meta['epoch'],
-        search_iterations=meta['iter'],
-        probabilities=meta['probabilities'],
+        search_epochs=found.epoch,
+        search_iterations=found.iter,
+        probabilities=found.probabilities,
     )
     runner.logger.info(
         f'{result["arch"]}  {metrics}  {seconds["total"]:.0f} s of training in all -> '

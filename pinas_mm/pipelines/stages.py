@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from ..engine.latest_checkpoint import last_checkpoint
 from ..engine.run_data import data_of, without_roots
 from ..errors import InputError
-from ..fileio import read_json, write_atomic
+from ..fileio import PART, read_json, write_atomic
 from ..folder_lock import LOCK, held
 from ..registry import with_type_names
 from ..schema import check
@@ -90,7 +90,10 @@ def _run_once(
     data: list[Any] = [data_of(config) if is_main_process() else None]
     broadcast_object_list(data)
     found = _read(path)
-    foreign = found is None and any(each.name != LOCK for each in folder.iterdir())
+    # The part of a stage.json that a killed process did not finish says nothing.
+    foreign = found is None and any(
+        each.name != LOCK and not each.name.endswith(PART) for each in folder.iterdir()
+    )
     kept = any((folder / name).exists() for name in KEPT) or bool(last_checkpoint(folder))
     barrier()  # every rank has looked before one writes
     if foreign:

@@ -146,10 +146,10 @@ def from_scratch(config: Config) -> Config:
     backbone.pop('arch', None)
     config.merge_from_dict(dict(load_from=None, resume=False, log_level='WARNING'))
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
-    config.setdefault('default_hooks', {}).checkpoint = None
+    config.merge_from_dict({'default_hooks.checkpoint': None})
     # By default it has the experiment's name; where a config names it, all trainings would share
     # one.
-    config.setdefault('visualizer', {}).pop('name', None)
+    (config.get('visualizer') or {}).pop('name', None)
     return config
 
 

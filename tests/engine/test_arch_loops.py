@@ -156,6 +156,21 @@ def test_how_archs_are_evaluated_comes_from_the_config(tiny):
 
 
 @pytest.mark.parametrize(
+    'archs, expected',
+    [
+        (22222220, [(2,) * 7 + (0,)]),
+        ([22222220, 1222222], [(2,) * 7 + (0,), (0, 1) + (2,) * 6]),
+        ([2] * 8, [(2,) * 8]),
+        ([[2] * 8, '00000000'], [(2,) * 8, (0,) * 8]),
+    ],
+)
+def test_archs_as_the_command_line_has_them(tiny, archs, expected):
+    """--cfg-options make numbers and lists of them."""
+    runner = tiny.runner(**validation(tiny, archs=archs))
+    assert runner.build_val_loop(runner.cfg.val_cfg).archs == expected
+
+
+@pytest.mark.parametrize(
     'arch, message',
     [
         ('2222222', 'has 7 entries, but space .nasbench_macro. has 8 slots'),

@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
 from odd_images import corrupt, write_odd_images
-from torch.utils.data import IterableDataset
+from torch.utils.data import BatchSampler, IterableDataset
 
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.engine.loaders import (
@@ -16,6 +16,7 @@ from pinas_mm.engine.loaders import (
     calibration_loader,
     whole_set_loader,
 )
+from pinas_mm.engine.runner import build_runner
 from pinas_mm.errors import InputError, warn_once
 
 CROP = [dict(type='RandomCrop', crop_size=32, padding=8), dict(type='RandomFlip', prob=0.5)]
@@ -251,6 +252,28 @@ def test_a_last_batch_that_would_be_the_only_one_is_not_dropped(tiny, warned, wo
     whole = indexed(tiny.digits(indices=20, batch_size=16, drop_last=True))
     assert [len(indices) for _, indices in read(build_loader(whole))] == [16]
     assert warned == []
+
+
+@pytest.mark.parametrize(
+    'loop', [dict(by_epoch=True, max_epochs=2), dict(by_epoch=False, max_iters=2)]
+)
+def test_a_training_on_less_than_a_batch_has_steps(tiny, warned, loop):
+    config = tiny.training(loader=tiny.digits(indices=20, batch_size=32, drop_last=True)).cfg
+    config.train_cfg, config.experiment_name = loop, f'few_{loop["by_epoch"]}'
+    config.custom_hooks = [dict(type='pinas_mm.ArchSamplingHook')]
+    runner = build_runner(config)
+    runner.train()
+    assert runner.iter == 2 and len(warned) == 1
+
+
+def test_a_batch_sampler_that_makes_no_batch_is_refused(tiny):
+    """mmengine's training would end at once, without a step."""
+    config = tiny.digits(indices=20, batch_size=32)
+    config['batch_sampler'] = dict(type=BatchSampler, drop_last=True)
+    message = 'BatchSampler: Digits has 20 samples, which make no batch of 32: expected a smaller'
+    with pytest.raises(InputError, match=message):
+        build_loader(config, seed=0)
+    assert len(build_loader(config | dict(batch_size=20), seed=0)) == 1
 
 
 def test_a_calibration_batch_is_at_most_the_dataset(tiny, warned):

@@ -295,3 +295,18 @@ def test_no_model_is_initialised_with_weights_that_are_not_finite(tiny, part):
         InputError, match=rf'diverged.pth: 1 of \d+ values of \S*{key} are NaN or infinite'
     ):
         runner(tiny, model=model).train()
+
+
+def test_a_checkpoint_without_a_tensor_of_the_model_is_refused(tiny):
+    """mmengine would warn and train from random weights."""
+    own = tiny.runner().model.state_dict()
+    torch.save(dict(state_dict=dict(a=torch.zeros(2))), tiny.folder / 'other.pth')
+    shape = {key: torch.zeros(7, 7, 7) for key in own}
+    torch.save(dict(state_dict=shape), tiny.folder / 'shape.pth')
+    name = {f'module.{key}': value for key, value in list(own.items())[-1:]}
+    torch.save(dict(state_dict=name), tiny.folder / 'one.pth')
+    for number, file in enumerate(('other', 'shape')):
+        message = f'{file}.pth: no tensor of it is of this ImageClassifier: it has .*, the model'
+        with pytest.raises(InputError, match=message):
+            runner(tiny, load_from=str(tiny.folder / f'{file}.pth'), seen=number).train()
+    runner(tiny, load_from=str(tiny.folder / 'one.pth'), seen=True, one=True).train()

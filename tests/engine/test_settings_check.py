@@ -80,7 +80,7 @@ def test_all_that_is_shipped_fits():
         ({'val_cfg.num_archs': 0}, '=0: expected a whole number of at least 1'),
         ({'custom_hooks.0.seed': 'x'}, "='x': expected a whole number from 0"),
         ({'custom_hooks.0.sed': 1}, ": unknown key, expected 'seed'"),
-        ({'param_scheduler.0.T_max': 'x'}, "='x': expected a whole number"),
+        ({'param_scheduler.0.T_max': 'x'}, "='x': expected a finite number above 0"),
         ({'default_hooks.checkpoint.interval': 'x'}, "='x': expected a whole number"),
         ({'model.backbone.widen_factor': float('nan')}, '=nan: expected a finite number above 0'),
         ({'model.head.type': 'LinearClsHad'}, "='LinearClsHad': no model .*'LinearClsHead'"),

@@ -384,12 +384,9 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
         ),
         (
             {'test_dataloader.dataset.split': 'tset'},
-            "Digits: split='tset', expected one of",
-        ),  # which is read last
-        (
-            {'search_loop.searcher.min_leaf': 3},
-            "searcher 'random': unknown argument(s) ['min_leaf']",
+            "test_dataloader.dataset.split='tset': expected 'learning', 'held_out' or 'test'",
         ),
+        ({'search_loop.searcher.min_leaf': 3}, 'search_loop.searcher.min_leaf: unknown key'),
         ({'search_loop.constraints.macs': 10}, 'macs'),
         (
             {
@@ -399,7 +396,7 @@ def test_a_stopped_adaptation_goes_on(config, supernet, tmp_path, monkeypatch):
             },
             'calibration_dataloader: no whole batch of 128 in 12 samples',
         ),
-        ({'search_loop.score_samples': 0}, 'num_samples=0 of a dataset with'),
+        ({'search_loop.score_samples': 0}, 'search_loop.score_samples=0: expected a whole number'),
         (
             {'search_loop.type': 'TestLoop'},
             "expected search_loop=dict(type='pinas_mm.SearchLoop', searcher=",

@@ -6,7 +6,8 @@ from mmengine.config import Config
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.errors import InputError
-from pinas_mm.pipelines.arch_ranking import check_ranking_config, dsnas_scores
+from pinas_mm.pipelines import arch_ranking
+from pinas_mm.pipelines.arch_ranking import check_ranking_config, dsnas_scores, metrics_by_name
 from pinas_mm.spaces import get_space
 from pinas_mm.strategies import ArchLogits
 
@@ -30,3 +31,16 @@ def test_what_dsnas_learned_scores_archs_by_their_probability(tmp_path):
     assert likely - unlikely == pytest.approx(5.0)
     save_checkpoint(tmp_path / 'plain.pth', {}, {})
     assert dsnas_scores(tmp_path / 'plain.pth', SPACE, [(0,) * 8]) is None
+
+
+def test_a_metric_that_is_missing_for_one_arch_is_named(tiny, monkeypatch):
+    """It was a KeyError."""
+    archs = [(0,) * 8, (1,) * 8, (2,) * 8]
+    found = [dict(x=1.0, y=2.0), dict(x=1.5), dict(x=2.0, y=3.0)]
+    monkeypatch.setattr(arch_ranking, 'supernet_scores', lambda *_: found)
+    runner = tiny.runner()
+    with pytest.raises(
+        InputError, match='^y of 1 of 3 archs is missing or not finite, the first is 11111111: '
+    ):
+        metrics_by_name(runner, archs, 0, None)
+    assert metrics_by_name(runner, archs, 0, ['x'])['x'].tolist() == [1.0, 1.5, 2.0]

@@ -12,6 +12,7 @@ from typing_extensions import TypedDict
 from wrong_files import of_bytes, of_json, of_values, try_files
 
 from pinas_mm.errors import InputError
+from pinas_mm.fileio import PART
 from pinas_mm.pipelines.stages import into_folder, is_done, run_once
 from pinas_mm.schema import Measured, NotNegative
 
@@ -146,6 +147,12 @@ def test_files_that_no_stage_made_are_not_mixed_in(config, tmp_path):
         run_once(config, tmp_path / 'one', lambda config: {})
 
 
+def test_a_stage_that_was_killed_as_it_wrote_its_first_file_runs(config, tmp_path):
+    (tmp_path / f'stage.json.1{PART}').touch()
+    assert run_once(config, tmp_path, lambda config: dict(value=1)) == dict(value=1)
+    assert [path.name for path in tmp_path.iterdir()] == ['stage.json']
+
+
 def test_a_stopped_stage_goes_on_from_its_checkpoint(config, tmp_path):
     def stop(config):
         assert not config.resume and config.load_from == 'start.pth'
@@ -196,6 +203,14 @@ def test_a_stage_is_the_same_whatever_way_its_types_are_written(tmp_path):
         ) == dict(first='SGD')
     stage = json.loads((tmp_path / 'one/stage.json').read_text())
     assert stage['config']['optim_wrapper'] == dict(optimizer=dict(type='mmengine.SGD'))
+
+
+def test_a_stage_that_was_killed_before_it_had_said_how_it_is_made_starts(config, tmp_path):
+    """It was refused for good: the part of stage.json was a file of no stage."""
+    (tmp_path / 'one').mkdir()
+    (tmp_path / 'one/stage.json.123.pinas_mm.part').write_bytes(b'{"conf')
+    assert run_once(config, tmp_path / 'one', lambda config: dict(value=1)) == dict(value=1)
+    assert [path.name for path in (tmp_path / 'one').iterdir()] == ['stage.json']
 
 
 FITS = {

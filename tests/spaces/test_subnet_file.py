@@ -246,6 +246,13 @@ def test_an_arch_is_read_from_a_list_or_text(given):
     assert read_arch(given, MACRO) == (ARCH, None)
 
 
+def test_what_cfg_options_make_a_number_is_an_arch():
+    """They read 20102010 as a number, and 01020102 as 1020102."""
+    assert read_arch(20102010, MACRO) == (ARCH, None)
+    assert read_arch(1020102, MACRO) == ((0, 1, 0, 2, 0, 1, 0, 2), None)
+    assert read_arch(0, MACRO) == ((0,) * 8, None)
+
+
 def test_a_cell_string_is_an_arch():
     text = '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|'
     assert read_arch(text, CELLS) == (CELLS.decode(text), None)
@@ -271,6 +278,10 @@ def test_an_arch_is_read_from_a_subnet_file_with_all_that_it_says(
         ('found', "--arch: 'found' is not an arch of space 'nasbench_macro', written like"),
         ('2010201', 'entries, but space'),
         ([2, 0, 1], '--arch: [2, 0, 1] has 3 entries'),
+        (220102010, '--arch=220102010: a number that is no arch of space'),
+        (-2010201, '--arch=-2010201: a number that is no arch of space'),
+        (2e7, 'expected its 8 entries with commas, such as 0,0,0,0,0,0,0,0'),
+        (20102013, '--arch: slot 7 holds 3'),
         (None, '--arch: None is not a list of 8 candidate indices'),
         ('none.yaml', 'none.yaml: no such file'),
         (Path('none'), 'none: no such file'),

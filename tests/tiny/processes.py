@@ -10,7 +10,19 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-IMPORTED = ['mmpretrain.models', 'pinas_mm.engine', 'pinas_mm.pipelines', 'pinas_mm.strategies']
+IMPORTED = [
+    'matplotlib.backends.backend_agg',
+    'mmpretrain.datasets',
+    'mmpretrain.engine',
+    'mmpretrain.evaluation',
+    'mmpretrain.models',
+    'mmpretrain.visualization',
+    'pinas_mm.engine',
+    'pinas_mm.pipelines',
+    'pinas_mm.strategies',
+    'pymoo.util.nds.non_dominated_sorting',
+    'sklearn.datasets',
+]
 
 
 def start(function, folder, name, *args):

@@ -110,13 +110,16 @@ def test_two_supernets_are_compared(consistency, checkpoints, tmp_path):
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        ([LINEAR, 'none.pth'], 'none.pth: no such checkpoint'),
-        ([LINEAR, '{0}', '{0}'], 'expected one or two checkpoints, a name of its own for each'),
+        ([LINEAR, 'none.pth'], 'none.pth: no such file'),
+        ([LINEAR, '{0}', '{0}'], 'expected one or two checkpoints, and a name of its own for each'),
         (
             [LINEAR, '{0}', '{1}', '--names', 'one'],
-            'expected one or two checkpoints, a name of its own for each',
+            'expected one or two checkpoints, and a name of its own for each',
         ),
-        ([LINEAR, '{0}', '--archs', '1'], 'at least 2 archs'),
+        (
+            [LINEAR, '{0}', '--archs', '1'],
+            "argument --archs: '1', expected a whole number of at least 2",
+        ),
         ([LINEAR, '{0}', '--images', '8'], 'a batch of 8 images'),
         ([LINEAR, '{0}', '--images', '5000'], 'no whole batch of 5000 in 1097 samples'),
         (
@@ -130,5 +133,5 @@ def test_wrong_input_is_one_line_and_exit_code_2(
     consistency, checkpoints, tmp_path, arguments, message
 ):
     code, _, error = consistency(*(str(argument).format(*checkpoints) for argument in arguments))
-    assert code == 2 and re.match(f'error: .*{message}', error)
+    assert code == 2 and re.match(rf'(consistency\.py: )?error: .*{message}', error)
     assert not (tmp_path / 'work/consistency.json').exists()

@@ -127,7 +127,7 @@ def test_the_ceiling_is_told(make_truth, monkeypatch, tmp_path):
         (
             'finetune.py',
             ['--repeats', 0],
-            '--archs 40 --repeats 0 --jobs 1: expected at least 1 of each',
+            "argument --repeats: '0', expected a whole number of at least 1",
         ),
         ('finetune.py', ['--constraints', 'macs=4e6'], '--input-size is needed'),
         ('finetune.py', ['--constraints', 'mac=4e6', '--input-size', 32], "unknown cost 'mac'"),
@@ -141,5 +141,5 @@ def test_the_ceiling_is_told(make_truth, monkeypatch, tmp_path):
 )
 def test_wrong_input_is_one_line_and_exit_code_2(make_truth, tmp_path, config, arguments, message):
     code, _, error = make_truth('truth.json', *arguments, config=CONFIGS / config)
-    assert code == 2 and re.match(f'error: .*{message}', error)
+    assert code == 2 and re.match(rf'(make_truth\.py: )?error: .*{message}', error)
     assert not (tmp_path / 'truth.json').exists()

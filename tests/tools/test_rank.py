@@ -220,8 +220,8 @@ def test_what_dsnas_learned_is_a_ranker(rank, files, tmp_path):
     'arguments, message',
     [
         (
-            ['linear.py', '--truth', 'truth.csv', '--archs', '0'],
-            '0 archs asked of truth.csv: expected at least 10',
+            ['linear.py', '--truth', 'truth.csv', '--archs', '1'],
+            '1 archs asked of truth.csv: expected at least 10',
         ),
         (
             ['linear.py', '--truth', 'truth.csv', '--seed', '-1'],
@@ -266,7 +266,7 @@ def test_what_dsnas_learned_is_a_ranker(rank, files, tmp_path):
             ['linear.py', '--truth', 'truth.csv', '--scores', 'accuracy/top1'],
             'there are none without a checkpoint',
         ),
-        (['linear.py', 'none.pth', '--truth', 'truth.csv'], 'none.pth: no such checkpoint'),
+        (['linear.py', 'none.pth', '--truth', 'truth.csv'], 'none.pth: no such file'),
         (
             [
                 'linear.py',

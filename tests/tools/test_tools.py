@@ -156,10 +156,7 @@ def processes(files):
     'name, message',
     [
         ('missing', 'error: .*none.py: no such config file'),
-        (
-            'misspelt',
-            "error: wrong config key of SearchLoop: .*unexpected keyword argument 'num_arch'",
-        ),
+        ('misspelt', r"error: search_loop.num_arch: unknown key, expected 'num_archs'\?"),
     ],
 )
 def test_wrong_input_is_one_line_and_exit_code_2(processes, files, name, message):
@@ -243,13 +240,10 @@ def tool(monkeypatch, capsys, tmp_path):
             'other.pth: does not fit this ImageClassifier; missing: head.fc',
         ),
         (
-            ['test.py', 'linear.py', 'none.pth'],
+            ['test.py', 'linear.py', 'supernet.pth'],
             'its model is a supernet; name an arch of it with --arch',
         ),
-        (
-            ['test.py', 'linear.py', 'none.pth', '--arch', '22212220'],
-            'none.pth: no such checkpoint',
-        ),
+        (['test.py', 'linear.py', 'none.pth', '--arch', '22212220'], 'none.pth: no such file'),
         (
             ['test.py', 'linear.py', 'supernet.pth', '--arch', 'none.yaml'],
             'none.yaml: no such file',
@@ -284,15 +278,15 @@ def tool(monkeypatch, capsys, tmp_path):
                 '--cfg-options',
                 'search_loop.type=pinas_mm.SearchLop',
             ],
-            'SearchLop.*not a search config: expected search_loop=dict',
+            "search_loop.type='pinas_mm.SearchLop': no loop is registered .*'pinas_mm.SearchLoop'",
         ),
         (['search.py', 'linear.py', 'supernet.pth'], 'search_loop=None: not a search'),
         (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'search_loop=None: not a search'),
-        (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'its model is a supernet'),
+        (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'test_cfg is missing, expected'),
         (['test.py', 'plain.py', 'supernet.pth', '--arch', '22212220'], 'arch_evaluation'),
         (
             ['train.py', 'linear.py', '--cfg-options', 'model.backbone.widen_facto=1'],
-            "wrong config key of SearchableMacroNet: .*unexpected keyword argument 'widen_facto'",
+            r"model.backbone.widen_facto: unknown key, expected 'widen_factor'\?",
         ),
         (
             ['train.py', 'linear.py', '--cfg-options', 'train_dataloader.batchsize=4', LEARNED],
@@ -308,7 +302,7 @@ def tool(monkeypatch, capsys, tmp_path):
         ),
         (
             ['train.py', 'linear.py', '--resume', 'none.pth', '--cfg-options', LEARNED],
-            'none.pth: no such checkpoint',
+            'none.pth: no such file',
         ),
         (['train.py', 'linear.py'], 'set model.backbone.init_cfg.checkpoint: no such checkpoint'),
         (['convert.py', 'supernet.pth', 'out.pth'], "supernet.pth: no key 'conv1.0.weight'"),
@@ -373,7 +367,7 @@ def test_latencies_from_the_command_line(tool, files, tmp_path):
         tmp_path / 'other.json',
     )
     assert (
-        code == 2 and '--images [1, 3, 0, 32]' in stderr and not (tmp_path / 'other.json').exists()
+        code == 2 and "argument --images: '0'" in stderr and not (tmp_path / 'other.json').exists()
     )
     limit = [
         f'search_loop.latency_table={tmp_path / "latency.json"}',

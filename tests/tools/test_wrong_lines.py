@@ -63,10 +63,10 @@ SETTINGS = {
         'optim_wrapper.optimizer.type': (('3', 'Adamm', 'torch.optim.Adamm'), 'SGD'),
         'optim_wrapper.optimizer.lr': RATE,
         'optim_wrapper.optimizer.weight_decay': RATE,
-        'optim_wrapper.optimizer.betas': ((TEXT, '[0.9]', '[0.9,2]'), '[0.9,0.99]'),
+        'optim_wrapper.optimizer.betas': ((TEXT, '[0.9,x]', '[0.9,2]'), '[0.9,0.99]'),
         'param_scheduler.0.type': NAME,
-        'param_scheduler.0.T_max': COUNT,
-        'param_scheduler.0.begin': WHOLE,
+        'param_scheduler.0.T_max': POSITIVE,
+        'param_scheduler.0.begin': RATE,
         'default_hooks.checkpoint.interval': ((TEXT, '-2', HALF, NAN), '1'),
         'default_hooks.logger.interval': ((TEXT, '-2', HALF), '1'),
         'default_hooks.logger': DICT,
@@ -184,10 +184,10 @@ OWN = {
         (('--cfg-options', 'param_scheduler.0.Tmax=3'), 'param_scheduler.0.Tmax'),
         (('--cfg-options', 'val_evaluator.top=1'), 'val_evaluator.top'),
         (('--cfg-options', 'model.backbone.widen_facto=1'), 'model.backbone.widen_facto'),
-        (('--cfg-options', 'model.backbone.arch=2201'), 'arch'),
-        (('--cfg-options', 'model.backbone.arch=22000219'), 'arch'),
-        (('--cfg-options', 'model.backbone.arch=2e7'), 'arch'),
-        (('--cfg-options', 'model.backbone.arch=222'), 'arch'),
+        (('--cfg-options', 'model.backbone.arch=22000219'), 'slot 7 holds 9'),
+        (('--cfg-options', 'model.backbone.arch=220002100'), '=220002100'),
+        (('--cfg-options', 'model.backbone.arch=2e7'), '=20000000.0'),
+        (('--cfg-options', 'model.backbone.arch=-2200021'), '=-2200021'),
         (('--cfg-options', 'train_cfg.max_epochs=[1,2'), '[1,2'),
         (('--cfg-options', 'train_cfg.max_epochs'), 'train_cfg.max_epochs'),
         (('--cfg-options', 'train_cfg=None'), 'train_cfg'),
@@ -206,7 +206,7 @@ OWN = {
         (('--arch', '2201'), '[2, 2, 0, 1]'),
         (('--arch', '22122219'), 'slot 7 holds 9'),
         (('--arch', 'missing.yaml'), 'missing.yaml'),
-        (('--arch', ''), 'arch'),
+        (('--arch', ''), '[] has 0 entries'),
         (('--cfg-options', 'test_evaluator.type=Nonesuch'), 'test_evaluator.type'),
         (('--launcher', 'pytorch'), 'RANK'),
     ],
@@ -340,11 +340,13 @@ GIVEN = {
 
 @dataclass(frozen=True)
 class Line:
-    """A wrong command line: a tool, its arguments, and what the message has to name."""
+    """A wrong command line: a tool, its arguments, and what the message has to name: a key or an
+    option, and one of some ways to show the value."""
 
     tool: str
     arguments: tuple[str, ...]
     named: str
+    values: tuple[str, ...] = ('',)
 
     def __str__(self) -> str:
         return ' '.join([f'{self.tool}.py', *(text[:60] for text in self.arguments)])
@@ -360,15 +362,22 @@ def own_key(tool, key):
     return key.partition('.')[2] if tool == 'pinas' else key
 
 
+def shown(value):
+    """The beginning of a value as a message has it; of a list, also of an entry, which may be what
+    is wrong."""
+    read = option_values([f'value={value}'])['value']
+    return tuple(f'={each!r}'[:20] for each in [read, *(read if isinstance(read, list) else [])])
+
+
 LINES = [
     *(
-        Line(tool, (*GIVEN[tool], *setting(tool, key, value)), own_key(tool, key))
+        Line(tool, (*GIVEN[tool], *setting(tool, key, value)), own_key(tool, key), shown(value))
         for tool, settings in SETTINGS.items()
         for key, (wrong, _) in settings.items()
         for value in wrong
     ),
     *(
-        Line(tool, (*GIVEN[tool], option, value), option)
+        Line(tool, (*GIVEN[tool], option, value), option, (repr(value[:20])[:-1],))
         for tool, options in OPTIONS.items()
         for option, (wrong, _) in options.items()
         for value in wrong
@@ -503,6 +512,8 @@ def fault(run):
             return f'{len(before) + 1} lines: {error[:400]!r}'
         if line.named not in last:
             return f'does not name {line.named}: {last}'
+        if not any(value in last for value in line.values):
+            return f'does not name {line.values}: {last}'
         if len(last) > LONGEST:
             return f'{len(last)} characters: {last[:LONGEST]}'
         if written and line.named not in LATE:

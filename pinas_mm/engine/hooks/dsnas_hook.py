@@ -9,7 +9,6 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ...checkpoint import save_checkpoint
 from ...errors import InputError
 from ...models.backbones import borrowed, supernet_of
 from ...registry import HOOKS
@@ -18,9 +17,8 @@ from ...spaces import Arch
 from ...strategies import DSNASMixin
 from ...subnets.state_dict import subnet_state_dict
 from ...unwrap import unwrapped
+from ..hand_over import HAND_OVER, HandOver
 from .training_time_hook import TrainingTimeHook, training_seconds
-
-HAND_OVER = 'hand_over.pth'
 
 
 @HOOKS.register_module()
@@ -150,19 +148,16 @@ def save_hand_over(
     model = unwrapped(runner.model)
     state = subnet_state_dict(model, arch)
     backbone, wrapper = model.backbone, runner.optim_wrapper
-    meta = dict(
-        stage=2,
+    HandOver(
         space=backbone.space.name,
-        arch=list(arch),
+        arch=arch,
         widen_factor=backbone.widen_factor,
         epoch=epoch,
         iter=iteration,
         train_seconds=training_seconds(runner),
-        probabilities=[values.tolist() for values in wrapper.logits.probabilities()],
-    )
-    if keep_momentum:
-        meta['optimizer'] = parameter_states(model, wrapper.optimizer, state)
-    save_checkpoint(path, state, meta)
+        probabilities=tuple(tuple(row.tolist()) for row in wrapper.logits.probabilities()),
+        optimizer=parameter_states(model, wrapper.optimizer, state) if keep_momentum else None,
+    ).write(path, state)
 
 
 def parameter_states(

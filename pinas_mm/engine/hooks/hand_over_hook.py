@@ -7,11 +7,11 @@ from mmengine.runner import Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ...checkpoint import load_checkpoint, load_strict
-from ...errors import InputError
+from ...checkpoint import load_state
 from ...private_api import set_progress
 from ...registry import HOOKS
 from ...unwrap import unwrapped
+from ..hand_over import HandOver, check_fits, check_progress
 from .training_time_hook import TrainingTimeHook
 
 
@@ -27,7 +27,8 @@ class HandOverHook(TrainingTimeHook):
         checkpoint: ``hand_over.pth`` of :class:`DSNASHook`.
 
     Raises:
-        InputError: Before training: the file is none, or is of another subnet.
+        InputError: Before training: the file is none, is of another subnet, or says that training
+            has come further than this one goes.
     """
 
     priority = 'VERY_HIGH'
@@ -39,24 +40,20 @@ class HandOverHook(TrainingTimeHook):
         super().before_train(runner)
         if runner.iter > 0:  # resumed
             return
-        meta = load_checkpoint(self.checkpoint).get('meta', {})
-        if meta.get('stage') != 2:
-            raise InputError(
-                f'{self.checkpoint}: not the hand-over of a search by DSNAS, expected a '
-                f'hand_over.pth of DSNASHook'
-            )
-        load_strict(runner.model, self.checkpoint)
-        set_progress(runner.train_loop, meta['epoch'], meta['iter'])
-        runner.optim_wrapper.initialize_count_status(runner.model, meta['iter'], runner.max_iters)
-        self._advance_schedulers(runner, meta['epoch'], meta['iter'])
-        if 'optimizer' in meta:
+        found, weights = HandOver.read(self.checkpoint)
+        check_fits(found, self.checkpoint, unwrapped(runner.model).backbone)
+        check_progress(found, self.checkpoint, runner)
+        load_state(runner.model, weights, self.checkpoint)
+        set_progress(runner.train_loop, found.epoch, found.iter)
+        runner.optim_wrapper.initialize_count_status(runner.model, found.iter, runner.max_iters)
+        self._advance_schedulers(runner, found.epoch, found.iter)
+        if found.optimizer is not None:
             load_parameter_states(
-                unwrapped(runner.model), runner.optim_wrapper.optimizer, meta['optimizer']
+                unwrapped(runner.model), runner.optim_wrapper.optimizer, found.optimizer
             )
         runner.logger.info(
-            f'{self.checkpoint}: goes on at epoch {meta["epoch"]}, iteration {meta["iter"]}, '
-            f'learning rate '
-            f'{runner.optim_wrapper.get_lr()["lr"][0]:g}'
+            f'{self.checkpoint}: goes on at epoch {found.epoch}, iteration {found.iter}, learning '
+            f'rate {runner.optim_wrapper.get_lr()["lr"][0]:g}'
         )
 
     @staticmethod
