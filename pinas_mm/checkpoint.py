@@ -243,7 +243,11 @@ def load_state(
 def finite_tensors(module: nn.Module) -> set[str]:
     """The names of a module's tensors that are finite. A module may keep an infinity on purpose,
     such as the least value seen so far: it is made with one."""
-    return {key for key, tensor in module.state_dict().items() if tensor.isfinite().all()}
+    return {
+        key
+        for key, value in module.state_dict().items()
+        if isinstance(value, Tensor) and not _num_not_finite(value)
+    }
 
 
 def check_finite(
@@ -262,16 +266,18 @@ def check_finite(
     """
     for key in names:
         tensor = state_dict.get(key)
-        if tensor is None:
-            continue
-        # isfinite knows no numbers of 8 bits.
-        comparable = tensor.float() if tensor.dtype.itemsize == 1 else tensor
-        if wrong := int((~comparable.isfinite()).sum()):
+        if tensor is not None and (wrong := _num_not_finite(tensor)):
             raise InputError(
                 f'{path}: {wrong} of {tensor.numel()} values of {key} are NaN or infinite: its '
                 f'training diverged; expected an earlier checkpoint, or one of a training at a '
                 f'lower learning rate'
             )
+
+
+def _num_not_finite(tensor: Tensor) -> int:
+    # isfinite knows no numbers of 8 bits.
+    comparable = tensor.float() if tensor.dtype.itemsize == 1 else tensor
+    return int((~comparable.isfinite()).sum())
 
 
 def _number_kind(tensor: Tensor) -> tuple[bool, bool]:

@@ -1,8 +1,8 @@
 """Ranks wait for each other, but not for ever, and say which one is missing."""
 
 import re
+import weakref
 from datetime import timedelta
-from typing import Any
 
 import torch.distributed as dist
 
@@ -20,13 +20,16 @@ class LostRankError(RuntimeError):
 
 
 class _Waiting:
-    """The ranks of the process group that ``world`` is, and how long they wait."""
+    """The ranks of the process group that is there now, and how long they wait.
 
-    def __init__(self, world: Any, timeout: float) -> None:
-        self.world, self.timeout = world, timeout
+    Groups are referred to weakly: torch keeps them, and one that outlives torch's own end of it
+    aborts Python as it shuts down."""
+
+    def __init__(self, timeout: float) -> None:
+        self.world, self.timeout = weakref.ref(dist.group.WORLD), timeout
         # One of its own: after a failure, the connections of the others cannot be used. And NCCL
         # cannot tell which rank it waits for.
-        self.group = dist.new_group(backend='gloo', timeout=timedelta(seconds=timeout))
+        self.group = weakref.ref(dist.new_group(backend='gloo', timeout=timedelta(seconds=timeout)))
 
 
 _waiting: _Waiting | None = None
@@ -42,8 +45,8 @@ def watch_ranks(timeout: float | None = None) -> None:
     global _waiting
     if not dist.is_initialized() or dist.get_world_size() == 1:
         _waiting = None
-    elif _waiting is None or _waiting.world is not dist.group.WORLD:
-        _waiting = _Waiting(dist.group.WORLD, TIMEOUT if timeout is None else timeout)
+    elif _waiting is None or _waiting.world() is not dist.group.WORLD:
+        _waiting = _Waiting(TIMEOUT if timeout is None else timeout)
 
 
 def wait_for_ranks() -> None:
@@ -66,7 +69,7 @@ def lost_rank(error: BaseException) -> LostRankError | None:
     Args:
         error: What a collective raised.
     """
-    if _waiting is None or _waiting.world is not dist.group.WORLD:
+    if _waiting is None or _waiting.world() is not dist.group.WORLD or not dist.is_initialized():
         return None
     if not isinstance(error, dist.DistError) and 'gloo' not in str(error):
         return None
@@ -79,7 +82,7 @@ def lost_rank(error: BaseException) -> LostRankError | None:
 
 def _meet(waiting: _Waiting, timeout: float) -> None:
     try:
-        dist.monitored_barrier(waiting.group, timedelta(seconds=timeout), wait_all_ranks=True)
+        dist.monitored_barrier(waiting.group(), timedelta(seconds=timeout), wait_all_ranks=True)
     except RuntimeError as error:
         text = ' '.join(str(error).split())
         found = re.search(r'[Rr]anks? ([\d, ]*\d) failed to pass', text)

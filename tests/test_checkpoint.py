@@ -10,7 +10,13 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from pinas_mm.checkpoint import checksum, load_checkpoint, load_strict, save_checkpoint
+from pinas_mm.checkpoint import (
+    checksum,
+    finite_tensors,
+    load_checkpoint,
+    load_strict,
+    save_checkpoint,
+)
 from pinas_mm.errors import InputError
 
 
@@ -245,3 +251,17 @@ def test_a_checksum_tells_weights_of_any_type_apart():
             for value in (1, 1, 0)
         )
         assert first == same != other
+
+
+def test_what_is_finite_in_a_module_is_named_whatever_it_holds():
+    class Module(torch.nn.Linear):
+        def get_extra_state(self):
+            return dict(version=1)
+
+    module = Module(2, 1)
+    module.register_buffer('least', torch.tensor(float('inf')))
+    module.register_buffer('counts', torch.zeros(2, dtype=torch.int64))
+    module.register_buffer('small', torch.zeros(2).to(torch.float8_e4m3fn))
+    assert finite_tensors(module) == {'weight', 'bias', 'counts', 'small'}
+    module.bias.data[0] = float('nan')
+    assert finite_tensors(module) == {'weight', 'counts', 'small'}

@@ -17,12 +17,15 @@ from toy_training import ToyModel, checkpoints, toy_runner, train
 
 from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.engine import SearchLoop
+from pinas_mm.folder_lock import hold, release_all
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.search.history import History
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.subnets.write import write_subnet
 
 TOOLS = Path(__file__).parents[1] / 'tools'
+# The lines of so many fill pages of a disk: the last one may have space for a batch.
+ARCHS = 30
 
 
 class Disk:
@@ -109,7 +112,7 @@ def test_training(disk, tmp_path):
 
 @pytest.fixture(scope='module')
 def searched(tmp_path_factory):
-    tiny_search.run(folder := tmp_path_factory.mktemp('whole'), num_archs=12)
+    tiny_search.run(folder := tmp_path_factory.mktemp('whole'), num_archs=ARCHS)
     return folder
 
 
@@ -133,12 +136,12 @@ def test_search(disk, searched, monkeypatch, full_at):
         patch.setattr(History, 'append', appending)
         patch.setattr(SearchLoop, 'save_subnet', saving)
         with disk.full():
-            tiny_search.run(disk.folder, num_archs=12)
+            tiny_search.run(disk.folder, num_archs=ARCHS)
     history = (searched / 'history.jsonl').read_bytes()
     stopped = (disk.folder / 'history.jsonl').read_bytes()
     assert history.startswith(stopped) and stopped.endswith(b'\n')
     assert (stopped == history) == (full_at == 'subnet.pth')
-    tiny_search.run(disk.folder, resume=True, num_archs=12)
+    tiny_search.run(disk.folder, resume=True, num_archs=ARCHS)
     for name in ('history.jsonl', 'subnet.yaml', 'pareto.json'):
         assert (disk.folder / name).read_bytes() == (searched / name).read_bytes()
     first, second = (
@@ -151,7 +154,10 @@ def export(folder, *formats):
     options = ['--formats', *formats, '--input-size', '64']
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, 'argv', ['export.py', str(folder / 'subnet.yaml'), *options])
-        runpy.run_path(str(TOOLS / 'export.py'), run_name='__main__')
+        try:
+            runpy.run_path(str(TOOLS / 'export.py'), run_name='__main__')
+        finally:
+            release_all()  # as at the end of a process
 
 
 @pytest.fixture(scope='module')
@@ -178,6 +184,7 @@ def test_export(disk, exported, capsys, kind):
         'export.json',
     }
     capsys.readouterr()
+    hold(disk.folder / 'export')  # the disk gets full later
     with disk.full():
         disk.fill(largest=2**16)
         export(disk.folder, kind)

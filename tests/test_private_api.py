@@ -99,6 +99,19 @@ def test_a_runner_resumes_the_latest_unless_a_checkpoint_is_named(tiny):
     assert not resumes(resume=True, load_from='a.pth') and not resumes(load_from='a.pth')
 
 
+@pytest.mark.parametrize('done, due', [(0, False), (1, False), (2, True), (3, False), (5, True)])
+def test_a_validation_is_due_at_its_interval_and_at_the_end(tiny, done, due):
+    for by_epoch in (True, False):
+        settings = dict(max_epochs=5) if by_epoch else dict(max_iters=5)
+        runner = tiny.training(
+            train_cfg=dict(by_epoch=by_epoch, val_interval=2, val_begin=2, **settings)
+        )
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+        loop = runner.train_loop
+        private_api.set_progress(loop, done if by_epoch else 0, done)
+        assert private_api.validation_is_due(runner) == due
+
+
 def test_the_bases_of_a_config_are_files(tmp_path):
     (tmp_path / 'a.py').write_text('x = 1')
     (tmp_path / 'b.py').write_text("_base_ = 'a.py'")

@@ -10,6 +10,7 @@ from mmengine.logging import print_log
 
 from ..checkpoint import load_checkpoint
 from ..errors import InputError
+from ..fileio import write_atomic
 
 LAST = 'last_checkpoint'
 TEMPLATES = ('epoch_{}.pth', 'iter_{}.pth')
@@ -37,24 +38,34 @@ def resumable_checkpoints(
         return [named]  # in a remote storage, which writes whole objects
     folder, last = work_dir, ''
     if named:
-        here = work_dir / Path(named).name
-        folder = work_dir if here.exists() else Path(named).parent
-        last = str(folder / here.name)
+        last = str(work_dir / Path(named).name)
+        if not Path(last).exists() and Path(named).exists():  # CheckpointHook.out_dir
+            folder, last = Path(named).parent, named
     found = [last] if last else []
     for template in templates:
-        numbered = re.compile('([0-9]+)'.join(map(re.escape, template.split('{}'))))
-        number = numbered.fullmatch(Path(last).name)
-        names = {
-            int(match[1]): path
-            for path in folder.glob('*')
-            if (match := numbered.fullmatch(path.name))
+        start, *end = map(re.escape, re.split(r'\{[^{}]*\}', template))
+        if not end:  # one name for every checkpoint
+            found += [str(path) for path in [folder / template] if path.exists()]
+            continue
+        name = re.compile(f'{start}([0-9]+){end[0]}')
+        numbers = {
+            int(match[1]): path for path in folder.glob('*') if (match := name.fullmatch(path.name))
         }
+        of_last = name.fullmatch(Path(last).name)
         found += [
-            str(names[key])
-            for key in sorted(names, reverse=True)
-            if number is None or key < int(number[1])
+            str(numbers[number])
+            for number in sorted(numbers, reverse=True)
+            if of_last is None or number < int(of_last[1])
         ]
-    return found
+    return list(dict.fromkeys(found))
+
+
+def name_last(work_dir: str | os.PathLike, checkpoint: str) -> None:
+    """Writes the ``last_checkpoint`` that a killed training did not come to, or that is torn: one
+    that has nothing left to train would never write it. One that names a checkpoint stays."""
+    file = Path(work_dir) / LAST
+    if not file.is_file() or not file.read_bytes().strip(b'\0\n '):
+        write_atomic(file, lambda part: part.write(checkpoint.encode()))
 
 
 def last_checkpoint(work_dir: str | os.PathLike) -> str | None:

@@ -36,7 +36,7 @@ from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
 from .hooks.missed_validation_hook import MissedValidationHook
 from .hooks.same_data_hook import SameDataHook
-from .latest_checkpoint import TEMPLATES, latest_readable
+from .latest_checkpoint import TEMPLATES, latest_readable, name_last
 from .loaders import build_loader
 from .settings_check import check_load_from, check_phases, check_settings
 
@@ -97,6 +97,7 @@ class SafeRunner(Runner):
                 try:
                     if found := latest_readable(self.work_dir, templates or TEMPLATES):
                         message[0], self._latest = found[0], found
+                        name_last(self.work_dir, found[0])
                 except (InputError, OSError) as error:
                     message[1] = str(error)
             broadcast_object_list(message)

@@ -65,8 +65,8 @@ def search(
         The records in the order asked, failed ones included.
 
     Raises:
-        InputError: Not one arch so far has the metric called ``score``, or the history has the state
-            of another searcher.
+        InputError: Not one arch so far has the metric called ``score``, or the history has the
+            state of another searcher.
         TooManyFailuresError: Three archs in a row failed; they are in the history.
     """
     records = history.stage('search')

@@ -1,6 +1,9 @@
+import json
+import math
 import multiprocessing
 import os
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +11,8 @@ from mmcv.transforms import LoadImageFromFile
 from mmengine.registry import TRANSFORMS
 from PIL import Image
 
-from pinas_mm.datasets import LoadCachedImage
+from pinas_mm.datasets import LoadCachedImage, cached_image
+from pinas_mm.errors import InputError
 
 
 @pytest.fixture
@@ -96,21 +100,181 @@ def test_it_stays_within_its_bound(images, tmp_path, monkeypatch):
     assert loader.images.stat().st_size <= 200 and count == images + images[1:]
 
 
-@pytest.mark.parametrize('damage', ['torn line', 'cut images', 'no images', 'empty images'])
-def test_a_damaged_cache_is_decoded_again(images, tmp_path, damage):
-    loader = LoadCachedImage(str(tmp_path / 'cache'))
-    for path in images[:2]:
-        loader(dict(img_path=path))
-    if damage == 'torn line':
-        loader.index.write_bytes(loader.index.read_bytes()[:-9])
-    elif damage == 'no images':
-        loader.images.unlink()
-    else:
-        os.truncate(loader.images, 20 if damage == 'cut images' else 0)
-    for _ in range(2):
-        again = LoadCachedImage(str(tmp_path / 'cache'))
+def entry(**changes):
+    """Another first line of the index; a function is of the old value."""
+
+    def edit(index, images):
+        first, *others = index.read_bytes().splitlines(keepends=True)
+        line = json.loads(first)
+        for key, value in changes.items():
+            line[key] = value(line[key]) if callable(value) else value
+        index.write_bytes(json.dumps(line).encode() + b'\n' + b''.join(others))
+
+    return edit
+
+
+def without(key):
+    def edit(index, images):
+        first, *others = index.read_bytes().splitlines(keepends=True)
+        line = json.loads(first)
+        del line[key]
+        index.write_bytes(json.dumps(line).encode() + b'\n' + b''.join(others))
+
+    return edit
+
+
+def line(text):
+    """Another text for the first line."""
+
+    def edit(index, images):
+        _, *others = index.read_bytes().splitlines(keepends=True)
+        index.write_bytes(text + b'\n' + b''.join(others))
+
+    return edit
+
+
+def swapped(index, images):
+    """The pixels of one image under the name of another."""
+    first, second, *others = map(json.loads, index.read_text().splitlines())
+    first['path'], second['path'] = second['path'], first['path']
+    first['version'], second['version'] = second['version'], first['version']
+    index.write_text(''.join(json.dumps(line) + '\n' for line in (first, second, *others)))
+
+
+def cut(size):
+    return lambda index, images: os.truncate(images, size)
+
+
+def flipped(place):
+    def edit(index, images):
+        data = bytearray(images.read_bytes())
+        data[place] ^= 1
+        images.write_bytes(data)
+
+    return edit
+
+
+def in_place_of(file, make):
+    def edit(index, images):
+        path = dict(index=index, images=images)[file]
+        path.unlink()
+        make(path)
+
+    return edit
+
+
+EDITS = {
+    'a negative offset': entry(offset=-8),
+    'an offset beyond the end': entry(offset=10**6),
+    'an offset beyond any file': entry(offset=2**70),
+    'an offset of one more': entry(offset=lambda offset: offset + 1),
+    'an offset as text': entry(offset='0'),
+    'an offset of a fraction': entry(offset=0.5),
+    'an offset of NaN': entry(offset=math.nan),
+    'no offset': without('offset'),
+    'a shape turned': entry(shape=lambda shape: shape[::-1]),
+    'a shape of equal size': entry(shape=[6, 8, 3]),
+    'a flat shape': entry(shape=lambda shape: [math.prod(shape)]),
+    'a negative shape': entry(shape=[-8, -6, 3]),
+    'an empty shape': entry(shape=[]),
+    'a shape with a zero': entry(shape=[0, 6, 3]),
+    'a shape of an absurd size': entry(shape=[10**9, 10**9]),
+    'a shape beyond any size': entry(shape=[10**18] * 20),
+    'a shape of many sizes': entry(shape=[1] * 100 + [144]),
+    'a shape of fractions': entry(shape=[8.0, 6.0, 3.0]),
+    'a shape as text': entry(shape='863'),
+    'a shape of nothing': entry(shape=None),
+    'no shape': without('shape'),
+    'another version': entry(version=lambda version: [version[0], version[1] + 1]),
+    'a short version': entry(version=[1]),
+    'a version as text': entry(version='new'),
+    'no version': without('version'),
+    'another checksum': entry(checksum=lambda number: number ^ 1),
+    'a checksum as text': entry(checksum='0'),
+    'a negative checksum': entry(checksum=-1),
+    'no checksum': without('checksum'),
+    'a path of a list': entry(path=[]),
+    'a path of a dict': entry(path={}),
+    'a path of a number': entry(path=3),
+    'a path that is not there': entry(path='elsewhere.jpg'),
+    'no path': without('path'),
+    'an unknown key': entry(colour='red'),
+    'an entry of the format before': line(b'{"path": "a.jpg", "version": [1, 2], "crc32": 3}'),
+    'two images swapped': swapped,
+    'a list for a line': line(b'[1, 2]'),
+    'a number for a line': line(b'3'),
+    'text for a line': line(b'"path"'),
+    'null for a line': line(b'null'),
+    'an empty line': line(b''),
+    'half a line': line(b'{"path": "a.jp'),
+    'a deep line': line(b'[' * 100_000),
+    'a long number': line(b'{"path": ' + b'1' * 10_000 + b'}'),
+    'bytes of no text': line(b'\xff\xfe\x00'),
+    'NaN for a line': line(b'NaN'),
+    'a torn last line': lambda index, images: index.write_bytes(index.read_bytes()[:-9]),
+    'a doubled index': lambda index, images: index.write_bytes(index.read_bytes() * 2),
+    'an index cut to a half': lambda index, images: os.truncate(index, index.stat().st_size // 2),
+    'an empty index': lambda index, images: os.truncate(index, 0),
+    'no index': lambda index, images: index.unlink(),
+    'a folder for the index': in_place_of('index', Path.mkdir),
+    'a pipe for the index': in_place_of('index', os.mkfifo),
+    'images cut': cut(20),
+    'images cut by a byte': lambda index, images: os.truncate(images, images.stat().st_size - 1),
+    'no bytes of images': cut(0),
+    'no images': lambda index, images: images.unlink(),
+    'a folder for the images': in_place_of('images', Path.mkdir),
+    'a pipe for the images': in_place_of('images', os.mkfifo),
+    'a first bit': flipped(0),
+    'a last bit': flipped(-1),
+    'zeros for the images': lambda index, images: images.write_bytes(bytes(images.stat().st_size)),
+    'images in front': lambda index, images: images.write_bytes(b'0' + images.read_bytes()),
+}
+
+
+@pytest.mark.parametrize('edit', EDITS)
+def test_a_damaged_cache_is_decoded_again(images, tmp_path, edit):
+    """By a loader that has read it before, as a worker of a running training has, and by new
+    ones."""
+    before = LoadCachedImage(str(tmp_path / 'cache'))
+    expected = [plain(path) for path in images]
+    for path in images:
+        before(dict(img_path=path))
+    EDITS[edit](before.index, before.images)
+    for loader in (before, LoadCachedImage(str(tmp_path / 'cache')), before):
+        for _ in range(2):
+            for path, result in zip(images, expected):
+                equal(loader(dict(img_path=path)), result)
+
+
+def test_a_damaged_image_is_cached_again(images, tmp_path, monkeypatch):
+    for edit in ('a torn last line', 'half a line', 'a shape turned', 'a first bit', 'images cut'):
+        folder = tmp_path / edit
+        first = LoadCachedImage(str(folder))
         for path in images:
-            equal(again(dict(img_path=path)), plain(path))
+            first(dict(img_path=path))
+        EDITS[edit](first.index, first.images)
+        fill(str(folder), images)
+        count = decoding(monkeypatch)
+        fill(str(folder), images)
+        assert count == []
+
+
+def test_a_cache_that_cannot_be_written_is_said_once(images, tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(cached_image, 'warn_once', said.append)
+    loader = LoadCachedImage(str(tmp_path / 'cache'))
+    loader.index.mkdir()
+    for path in images:
+        equal(loader(dict(img_path=path)), plain(path))
+    assert len(said) == 1 and 'cache/color-cv2: no more images are cached: index.jsonl' in said[0]
+
+
+def test_a_file_for_the_folder_is_refused(tmp_path):
+    (tmp_path / 'cache').touch()
+    with pytest.raises(
+        InputError, match="cache_dir='.*cache': expected a folder that can be writt"
+    ):
+        LoadCachedImage(str(tmp_path / 'cache'))
 
 
 def fill(folder, paths):

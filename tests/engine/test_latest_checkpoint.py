@@ -52,6 +52,9 @@ def test_the_one_named_comes_first_then_those_before_it(tmp_path, last, expected
 def test_checkpoints_have_the_names_that_their_hook_gives_them(tmp_path):
     touch(tmp_path, 'a1z.pth', 'a2z.pth', 'axz.pth', 'epoch_3.pth', last='a2z.pth')
     assert names(tmp_path, templates=['a{}z.pth']) == ['a2z.pth', 'a1z.pth']
+    assert names(tmp_path, templates=['a{:02}z.pth'] * 2) == ['a2z.pth', 'a1z.pth']
+    assert names(tmp_path, templates=['axz.pth']) == ['a2z.pth', 'axz.pth']
+    assert names(tmp_path, templates=['a2z.pth', 'b{}.pth']) == ['a2z.pth']
 
 
 def test_only_the_name_counts_where_the_work_dir_has_such_a_file(tmp_path):
@@ -133,3 +136,15 @@ def test_two_ranks_resume_from_one_checkpoint(tmp_path):
     assert first == second == 1 and torch.equal(weight, same)
     refused = [(run / f'refused{rank}').read_text() for rank in range(2)]
     assert refused[0] == refused[1] and 'no other checkpoint to resume from' in refused[0]
+
+
+@pytest.mark.parametrize('torn', [None, '', '\0\0\0'])
+def test_a_training_that_was_killed_before_it_named_its_last_checkpoint_names_it(tmp_path, torn):
+    """There is nothing left to train, and mm's own tools look for the name."""
+    train(tmp_path, 2)
+    name = (tmp_path / 'last_checkpoint').read_text()
+    (tmp_path / 'last_checkpoint').unlink()
+    if torn is not None:
+        (tmp_path / 'last_checkpoint').write_text(torn)
+    train(tmp_path, 2, resume=True)
+    assert (tmp_path / 'last_checkpoint').read_text() == name == str(tmp_path / 'epoch_2.pth')

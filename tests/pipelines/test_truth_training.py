@@ -160,6 +160,7 @@ def test_limits_are_those_of_the_configs_width(config):
         assert limits.mask([arch])[0] == (params <= 20000)
 
 
+@pytest.mark.slow
 def test_a_table_goes_on_only_with_its_own_settings(config, tmp_path):
     path = tmp_path / 'truth.json'
     TruthFile(path, from_scratch(config), dict(seed=3))

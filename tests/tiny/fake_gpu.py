@@ -5,6 +5,7 @@ reading a number, for which Python would have to wait."""
 from contextlib import contextmanager, nullcontext
 from unittest import mock
 
+import numpy as np
 import torch
 from mmengine.model import BaseModel
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -45,6 +46,7 @@ def numbers_made_up(truth=False):
     read = dict(
         item=lambda self: 0.5,
         tolist=lambda self: [0] * self.numel(),
+        numpy=lambda self, force=False: np.zeros(self.shape),
         __bool__=lambda self: truth,
         __float__=lambda self: 0.5,
         __int__=lambda self: 1,

@@ -9,7 +9,7 @@ import traceback
 
 import torch.distributed as dist
 from mmengine.registry import init_default_scope
-from tiny_runner import Tiny
+from tiny_runner import RUNS, Tiny
 
 from pinas_mm.engine import ActiveGradientDataParallel
 from pinas_mm.scoring.evaluator import ArchEvaluator
@@ -31,7 +31,7 @@ def run(folder, resume=False, num_archs=NUM_ARCHS, norm='BN'):
                 norm_cfg=dict(type='BN1d' if norm == 'BN' else norm),
             )
         ),
-        experiment_name=f'tiny{os.getpid()}',
+        experiment_name=f'tiny{os.getpid()}-{next(RUNS)}',
         val_dataloader=tiny.digits('held_out'),
         val_evaluator=dict(type='Accuracy', topk=(1,)),
         arch_evaluation=dict(calibration_dataloader=tiny.digits(), calibration_batches=1),

@@ -96,7 +96,7 @@ def detector(**kind):
         ('empty', 'it ends too early'),
     ],
 )
-def test_a_teacher_of_mmdet_runs_no_code(tmp_path, monkeypatch, capsys, content, reason):
+def test_a_teacher_of_mmdet_runs_no_code(tiny, tmp_path, monkeypatch, capsys, content, reason):
     """mmdet's distillation loads its teacher in the model's constructor."""
     pytest.importorskip('mmdet')
     teacher = tmp_path / 'teacher.pth'
@@ -110,8 +110,19 @@ def test_a_teacher_of_mmdet_runs_no_code(tmp_path, monkeypatch, capsys, content,
         teacher_config=dict(model=detector(type='RetinaNet')),
         teacher_ckpt=str(teacher),
     )
-    config = Config(dict(default_scope='mmdet', custom_imports=dict(imports=['pinas_mm'])))
-    config.model = model
+    loader = tiny.digits(indices=16)
+    loader['dataset']['pipeline'] = [dict(type='PackDetInputs')]
+    config = Config(
+        dict(
+            default_scope='mmdet',
+            experiment_name=f'distillation_{content}',
+            custom_imports=dict(imports=['pinas_mm']),
+            model=model,
+            train_dataloader=loader,
+            train_cfg=dict(by_epoch=True, max_epochs=1),
+            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+        )
+    )
     config.dump(str(tmp_path / 'distillation.py'))
     monkeypatch.setattr(
         sys,

@@ -68,12 +68,11 @@ class PostponedRemovals:
     def __init__(self, hook: CheckpointHook, runner: Runner) -> None:
         self.backend, self.hook, self.runner = hook.file_backend, hook, runner
         self.noted: dict[str, Callable[[], None]] = {}
-        # Of a process that was killed after it saved.
-        if is_main_process():
-            for name in runner.message_hub.runtime_info.get(OUTDATED, ()):
-                path = self.backend.join_path(hook.out_dir, name)
-                if self.backend.isfile(path):
-                    self.remove(path)
+        info = runner.message_hub.runtime_info
+        # Of a process that was killed after it saved the checkpoint that is resumed from.
+        if is_main_process() and 'last_ckpt' in info and self._has(info['last_ckpt']):
+            for name in filter(self._has, info.get(OUTDATED, ())):
+                self.remove(self.backend.join_path(hook.out_dir, name))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.backend, name)
@@ -86,13 +85,26 @@ class PostponedRemovals:
 
     def remove_noted(self) -> None:
         """Removes what is noted, but for what the hook has saved again under the same name."""
+        if not self.noted:
+            return
+        info = self.runner.message_hub.runtime_info
+        last_and_best = {
+            os.path.basename(path)
+            for key, path in info.items()
+            if key == 'last_ckpt' or key.startswith('best_ckpt')
+        }
         for path, remove in self.noted.items():
-            if path not in named_by(self.hook):
+            if os.path.basename(path) not in last_and_best:
                 with contextlib.suppress(FileNotFoundError):
                     remove()
-        if self.noted:
-            self.noted.clear()
-            self.runner.message_hub.update_info(OUTDATED, [])
+        self.noted.clear()
+        self.runner.message_hub.update_info(OUTDATED, [])
+
+    def _has(self, path: str) -> bool:
+        """Whether the hook's folder has a file of that name."""
+        return self.backend.isfile(
+            self.backend.join_path(self.hook.out_dir, os.path.basename(path))
+        )
 
     def _note(self, path: str, remove: Callable[[str], None]) -> None:
         path = str(path)
@@ -101,12 +113,6 @@ class PostponedRemovals:
         self.noted[path] = partial(remove, path)
         names = [os.path.basename(noted) for noted in self.noted]
         self.runner.message_hub.update_info(OUTDATED, names)
-
-
-def named_by(hook: CheckpointHook) -> set[str]:
-    """The checkpoints that a hook goes on with."""
-    best = getattr(hook, 'best_ckpt_path_dict', {}).values()
-    return {str(path) for path in (hook.last_ckpt, getattr(hook, 'best_ckpt_path', None), *best)}
 
 
 def find_best_by_name(hook: CheckpointHook) -> None:

@@ -22,5 +22,6 @@ class MissedValidationHook(Hook):
         keeps_best = any(
             isinstance(hook, CheckpointHook) and hook.save_best for hook in runner.hooks
         )
-        if runner.resumed and keeps_best and runner.val_loop and validation_is_due(runner):
+        resumed = getattr(runner, 'resumed', False)
+        if resumed and keeps_best and runner.val_loop is not None and validation_is_due(runner):
             runner.val_loop.run()

@@ -7,7 +7,8 @@ import pytest
 import torch
 from killed_saves import OwnHook, kill_all, names
 from processes import finish, start
-from toy_training import checkpoints, train
+from tiny_runner import Record
+from toy_training import checkpoints, toy_runner, train
 
 
 def weights(runner):
@@ -59,9 +60,30 @@ def test_the_best_checkpoint_of_a_moved_work_dir_is_found_by_its_name(tmp_path):
 def test_a_file_that_is_saved_again_under_its_name_is_kept(tmp_path, settings):
     """With a constant name, mmengine removes and saves one file."""
     settings = settings | dict(filename_tmpl='latest.pth')
-    train(tmp_path, checkpoint=settings)
-    assert 'latest.pth' in names(tmp_path)
+
+    def seen(runner):
+        there.append(checkpoints(tmp_path))
+
+    there = []
+    train(tmp_path, 2, settings)
+    resumed = toy_runner(tmp_path, 3, settings, resume=True)
+    resumed.register_hook(Record(before_train_epoch=seen))
+    resumed.train()
+    best = ['best_epochs_latest.pth'] if settings['save_best'] else []
+    assert there == [[*best, 'latest.pth']] and checkpoints(tmp_path) == there[0]
     assert torch.load(tmp_path / 'latest.pth', weights_only=False)['meta']['epoch'] == 3
+
+
+def test_checkpoints_of_another_run_are_not_removed(tmp_path):
+    """One is resumed from in a work dir that has some of the same names."""
+    train(tmp_path / 'a', 2)
+    (tmp_path / 'b').mkdir()
+    for name in ('epoch_1.pth', 'best_epochs_epoch_1.pth'):
+        (tmp_path / 'b' / name).touch()
+    before = names(tmp_path / 'a')
+    train(tmp_path / 'b', 2, resume=True, load_from=str(tmp_path / 'a/epoch_2.pth'))
+    assert names(tmp_path / 'a') == before
+    assert names(tmp_path / 'b') == {'epoch_1.pth', 'best_epochs_epoch_1.pth'}
 
 
 def test_removals_by_iterations(tmp_path):
