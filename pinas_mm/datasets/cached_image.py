@@ -108,7 +108,7 @@ class LoadCachedImage(LoadImageFromFile):
             entry = check(Entry, self._entries[path])
             if entry.version == version and (image := self._read_image(entry)) is not None:
                 return image
-        except InputError:  # damaged, or a folder in its place: decoded again
+        except (InputError, OSError):  # damaged, or a folder in its place: decoded again
             pass
         self._entries.pop(path, None)
         return None
