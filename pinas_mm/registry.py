@@ -17,40 +17,58 @@ from mmengine.registry import OPTIM_WRAPPERS as ROOT_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
 from mmengine.registry import Registry
 
+from .schema import check_when_made
+
 SCOPE = 'pinas_mm'
 
-MODELS = Registry(
+
+class CheckedRegistry(Registry):
+    """A registry whose classes check the bounds of their arguments
+    (:func:`~.schema.check_when_made`)."""
+
+    def register_module(self, name: Any = None, force: bool = False, module: Any = None) -> Any:
+        if module is not None:
+            return self._checked(super().register_module(name, force, module))
+        register = super().register_module(name, force)
+        return lambda module: self._checked(register(module))
+
+    @staticmethod
+    def _checked(module: Any) -> Any:
+        return check_when_made(module) if isinstance(module, type) else module
+
+
+MODELS = CheckedRegistry(
     'model',
     parent=ROOT_MODELS,
     scope=SCOPE,
     locations=['pinas_mm.models', 'pinas_mm.strategies', 'pinas_mm.tasks'],
 )
-MODEL_WRAPPERS = Registry(
+MODEL_WRAPPERS = CheckedRegistry(
     'model wrapper', parent=ROOT_MODEL_WRAPPERS, scope=SCOPE, locations=['pinas_mm.engine']
 )
-DATASETS = Registry(
+DATASETS = CheckedRegistry(
     'dataset', parent=ROOT_DATASETS, scope=SCOPE, locations=['pinas_mm.datasets', 'pinas_mm.tasks']
 )
-DATA_SAMPLERS = Registry(
+DATA_SAMPLERS = CheckedRegistry(
     'data sampler',
     parent=ROOT_DATA_SAMPLERS,
     scope=SCOPE,
     locations=['pinas_mm.datasets', 'pinas_mm.tasks'],
 )
-TRANSFORMS = Registry(
+TRANSFORMS = CheckedRegistry(
     'transform',
     parent=ROOT_TRANSFORMS,
     scope=SCOPE,
     locations=['pinas_mm.datasets', 'pinas_mm.tasks'],
 )
-OPTIM_WRAPPERS = Registry(
+OPTIM_WRAPPERS = CheckedRegistry(
     'optimizer wrapper', parent=ROOT_OPTIM_WRAPPERS, scope=SCOPE, locations=['pinas_mm.strategies']
 )
-HOOKS = Registry('hook', parent=ROOT_HOOKS, scope=SCOPE, locations=['pinas_mm.engine'])
-METRICS = Registry(
+HOOKS = CheckedRegistry('hook', parent=ROOT_HOOKS, scope=SCOPE, locations=['pinas_mm.engine'])
+METRICS = CheckedRegistry(
     'metric', parent=ROOT_METRICS, scope=SCOPE, locations=['pinas_mm.evaluation', 'pinas_mm.tasks']
 )
-LOOPS = Registry('loop', parent=ROOT_LOOPS, scope=SCOPE, locations=['pinas_mm.engine'])
+LOOPS = CheckedRegistry('loop', parent=ROOT_LOOPS, scope=SCOPE, locations=['pinas_mm.engine'])
 
 
 def class_of(

@@ -37,6 +37,7 @@ from .errors import InputError
 LONGEST = 200
 
 T = TypeVar('T')
+C = TypeVar('C', bound=type)
 
 
 @dataclass(frozen=True)
@@ -227,6 +228,44 @@ def _is_plain(kind: Any) -> bool:
 
 
 _PLAIN = (int, float, bool, str, type(None), list, tuple, dict, Any)
+
+
+def check_when_made(cls: C) -> C:
+    """Class decorator: arguments whose annotations have bounds (:class:`Expected`) are checked
+    whenever an object is made, also without a config, or by a tool that does not check one.
+
+    Raises:
+        InputError: Of the class, where one does not fit; as in :func:`check`.
+    """
+    make = vars(cls).get('__init__')
+    if make is None:
+        return cls  # its base's, which has its own check
+    parameters = inspect.signature(make).parameters
+    in_order = [
+        name for name, each in parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD
+    ]
+
+    @functools.wraps(make)
+    def checked(self: Any, *args: Any, **kwargs: Any) -> None:
+        values = dict(zip(in_order[1:], args)) | kwargs
+        for name, hint in _bounded(make).items():
+            if name in values and values[name] is not parameters[name].default:
+                check(hint, values[name], key=f'{cls.__name__}.{name}')
+        make(self, *args, **kwargs)
+
+    cls.__init__ = checked  # type: ignore[misc]
+    return cls
+
+
+@cache
+def _bounded(function: Callable[..., Any]) -> dict[str, Any]:
+    """The annotations of a function that have bounds."""
+    return {name: hint for name, hint in _hints(function).items() if _has_bounds(hint)}
+
+
+def _has_bounds(kind: Any) -> bool:
+    own = any(isinstance(note, Expected) for note in getattr(kind, '__metadata__', ()))
+    return own or any(map(_has_bounds, get_args(kind)))
 
 
 def shown(value: Any) -> str:

@@ -12,8 +12,12 @@ from torch.optim import SGD
 
 from pinas_mm.datasets import SeededSplit
 from pinas_mm.engine import ArchSamplingHook
+from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.registry import HOOKS, MODELS, class_of, with_type_names
+from pinas_mm.registry import HOOKS, MODELS, TRANSFORMS, class_of, with_type_names
+from pinas_mm.scoring.race import Race
+from pinas_mm.search.searchers import get_searcher
+from pinas_mm.spaces import get_space
 
 
 @pytest.mark.parametrize('registry', [HOOKS, ROOT_HOOKS])
@@ -100,3 +104,29 @@ def test_a_name_in_records_does_not_depend_on_what_was_imported_before():
     )
     # Packages may print a line of their own when they are imported.
     assert done.stdout.splitlines()[-2:] == [str([dict(type='mmpretrain.PackInputs')] * 2)] * 2
+
+
+@pytest.mark.parametrize(
+    'make, message',
+    [
+        (
+            lambda: MODELS.build(
+                dict(type='pinas_mm.DropoutLinearClsHead', num_classes=2, in_channels=2, dropout=1)
+            ),
+            'DropoutLinearClsHead.dropout=1: expected',
+        ),
+        (
+            lambda: TRANSFORMS.build(dict(type='pinas_mm.LoadCachedImage', cache_dir='', max_gb=0)),
+            'LoadCachedImage.max_gb=0: expected a finite number above 0',
+        ),
+        (lambda: Race('accuracy/top1', top_k=0), 'Race.top_k=0: expected a whole number'),
+        (
+            lambda: get_searcher('evolution')(get_space('nasbench_macro'), mutation=2.0),
+            r'EvolutionSearcher.mutation=2.0: expected a number above 0, at most 1',
+        ),
+    ],
+)
+def test_what_is_made_without_a_config_has_its_bounds_checked(make, message):
+    """As in programs of users, and in mm's own tools."""
+    with pytest.raises(InputError, match=f'^{message}'):
+        make()

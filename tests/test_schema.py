@@ -1,5 +1,6 @@
 """Typed schemas: what fits passes, and the message names key, value, expectation and a value."""
 
+import inspect
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from pinas_mm.schema import (
     WholeNumber,
     check,
     check_arguments,
+    check_when_made,
     shown,
 )
 
@@ -181,3 +183,30 @@ def test_a_long_value_is_cut():
         type('Other', (dict,), {})(a=bomb),
     ):
         assert len(shown(value)) <= 200
+
+
+def test_bounds_are_checked_whenever_an_object_is_made():
+    """Also without a config, and by tools that check none."""
+
+    class Made:
+        def __init__(self, lr: Positive, steps: Count | None = None, name: str = 'a') -> None:
+            self.lr = lr
+
+    class Below(Made):
+        def __init__(self, extra: Count = 1, **kwargs: Any) -> None:
+            super().__init__(**kwargs)
+
+    for cls in (Made, Below):
+        check_when_made(cls)
+    assert Made(0.5).lr == Below(lr=2).lr - 1.5 and Made(1, name=3).lr == 1
+    assert list(inspect.signature(Made).parameters) == ['lr', 'steps', 'name']
+    for make, message in [
+        (lambda: Made(0), 'Made.lr=0: expected a finite number above 0, such as 0.5'),
+        (lambda: Made(1, steps='2'), "Made.steps='2': expected a whole number of at least 1"),
+        (lambda: Below(extra=0, lr=1), 'Below.extra=0: expected a whole number'),
+        (lambda: Below(lr=-1), 'Made.lr=-1: expected a finite number above 0'),
+    ]:
+        with pytest.raises(InputError, match=f'^{message}'):
+            make()
+    with pytest.raises(TypeError, match="missing 1 required positional argument: 'lr'"):
+        Made()

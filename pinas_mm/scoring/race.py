@@ -13,7 +13,7 @@ from pydantic import Field
 from scipy.stats import norm
 
 from ..errors import InputError, TooFewSamplesError
-from ..schema import Count, Expected
+from ..schema import Count, Expected, check_when_made
 from ..spaces import Arch
 from .arch_metrics import ArchMetrics, as_number, compute, named
 
@@ -21,6 +21,7 @@ from .arch_metrics import ArchMetrics, as_number, compute, named
 MIN_SAMPLES = 100
 
 
+@check_when_made
 @dataclass(frozen=True)
 class Race:
     """When an arch is dropped: where at least ``top_k`` others are better with statistical

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ...errors import InputError
-from ...schema import arguments, check_arguments, shown
+from ...schema import arguments, check_arguments, check_when_made, shown
 from ...spaces import SearchSpace
 from .base import NUM_ARCHS, Feasible, Searcher
 
@@ -37,7 +37,7 @@ def register_searcher(name: str) -> Callable[[S], S]:
                 f'name for {_path(cls)}'
             )
         SEARCHERS[name] = cls
-        return cls
+        return check_when_made(cls)
 
     return register
 
