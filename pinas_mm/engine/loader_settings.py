@@ -8,7 +8,7 @@ from mmengine.config import Config
 from typing_extensions import TypedDict
 
 from ..errors import InputError
-from ..schema import Count, NotNegative, WholeNumber, check, some_keys
+from ..schema import Count, NotNegative, Switch, WholeNumber, check, some_keys
 
 # Keys of whole loaders. Elsewhere one without a dataset may be what a stage changes in these.
 LOADER_KEYS = (
@@ -27,9 +27,9 @@ NEED_WORKERS = dict(
 class _Loader(TypedDict, total=False):
     batch_size: Count
     num_workers: WholeNumber
-    drop_last: bool
-    persistent_workers: bool
-    pin_memory: bool
+    drop_last: Switch
+    persistent_workers: Switch
+    pin_memory: Switch
     prefetch_factor: Count | None
     timeout: NotNegative
 
@@ -45,7 +45,8 @@ def check_loaders(config: Config) -> None:
     for key, loader in _loaders(settings):
         _check(key, loader)
     if settings.get('train_cfg') is not None and settings.get('train_dataloader'):
-        if 'sampler' not in settings['train_dataloader']:  # None is one, of mm and for streams
+        loader = settings['train_dataloader']  # may be built already
+        if isinstance(loader, Mapping) and 'sampler' not in loader:  # None is one, for streams
             raise InputError(
                 "train_dataloader has no sampler: expected sampler=dict(type='DefaultSampler', "
                 'shuffle=True)'
