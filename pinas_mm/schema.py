@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -85,6 +85,14 @@ NotNegative = Annotated[
     float, Field(ge=0, allow_inf_nan=False), Expected('a finite number of at least 0', '0.5')
 ]
 Probability = Annotated[float, Field(ge=0, le=1), Expected('a number from 0 to 1', '0.5')]
+# What was measured, as JSON has it of ``settings.plain_settings``: also what is not finite.
+Measured = Annotated[
+    float,
+    Field(allow_inf_nan=True),
+    BeforeValidator(
+        lambda value: float(value) if value in ('NaN', 'Infinity', '-Infinity') else value
+    ),
+]
 PositiveProbability = Annotated[
     float, Field(gt=0, le=1), Expected('a number above 0, at most 1', '0.5')
 ]
@@ -256,7 +264,7 @@ def _is_plain(kind: Any) -> bool:
         return _is_plain(parts[0])
     if origin in (Union, UnionType, tuple, list, dict, Mapping, Sequence):
         return all(part is Ellipsis or _is_plain(part) for part in parts)
-    return origin is typing.Literal or kind in _PLAIN
+    return origin is Literal or kind in _PLAIN
 
 
 _PLAIN = (int, float, bool, str, type(None), list, tuple, dict, Any)

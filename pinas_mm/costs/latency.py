@@ -6,8 +6,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
-from pathlib import Path
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,16 @@ import torch
 from scipy.stats import spearmanr
 from sklearn.linear_model import QuantileRegressor
 from torch import Tensor, nn
+from typing_extensions import TypedDict
 
 from ..errors import InputError
-from ..fileio import write_atomic
+from ..fileio import read_json, write_atomic
 from ..models.backbones import SearchableBackbone, borrowed, supernet_of
+from ..schema import Measured, NotNegative, Number, WholeNumber, check, shown
 from ..scoring.bn_recalibration import autocast
+from ..settings import plain_settings
 from ..spaces import Arch, SearchSpace
+from ..spaces.subnet_file import Width
 from ..unwrap import unwrapped
 from .measure import blank_samples
 from .table import Array, CostTable
@@ -28,6 +31,24 @@ from .table import Array, CostTable
 # What a table may be wrong by on the subnets of its check before a search by it is misled. Six
 # tables of an idle machine (docs/search.md) were off by 1.5 to 9.8 % and ranked at 0.87 to 0.99.
 MOST_ERROR, LEAST_CORRELATION = 0.2, 0.8
+
+
+class MeasuredSubnet(TypedDict):
+    """A whole subnet; latencies in ms."""
+
+    arch: list[WholeNumber]
+    predicted: Number
+    measured: NotNegative
+
+
+class Check(TypedDict, total=False):
+    """Predicted against measured; the correlation is not a number where all predictions are
+    equal."""
+
+    median_error: Measured
+    largest_error: Measured
+    rank_correlation: Measured
+    subnets: list[MeasuredSubnet]
 
 
 @dataclass(frozen=True)
@@ -44,21 +65,21 @@ class Latency:
     """
 
     space: str
-    widen_factor: float
+    widen_factor: Width
     setting: dict[str, Any]
-    fixed: float
+    fixed: NotNegative
     tables: list[Any]
-    check: dict[str, Any]
+    check: Check
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the table as JSON."""
-        text = json.dumps(asdict(self), indent=1)
+        text = json.dumps(plain_settings(asdict(self)), indent=1)
         write_atomic(path, lambda file: file.write(text.encode()))
 
     def doubt(self) -> str | None:
         """Why a search had better not go by this table, and what to do; None where it is sound."""
-        error = self.check.get('median_error', np.nan)
-        correlation = self.check.get('rank_correlation', np.nan)
+        error = self.check.get('median_error', float('nan'))
+        correlation = self.check.get('rank_correlation', float('nan'))
         if error <= MOST_ERROR and correlation >= LEAST_CORRELATION:  # of nan neither holds
             return None
         return (
@@ -77,25 +98,42 @@ def read_latency(path: str | os.PathLike[str], backbone: SearchableBackbone) -> 
     """Reads a table for the space of ``backbone``.
 
     Raises:
-        InputError: It cannot be read, or is one of another space or width.
+        InputError: It cannot be read, is one of another space or width, or has latencies that no
+            arch has.
     """
-    try:
-        latency = Latency(**json.loads(Path(path).read_bytes()))
-        shapes = [table.shape for table in latency.arrays()]
-    except (OSError, ValueError, TypeError) as error:
-        raise InputError(f'{path}: not a latency table: {error}') from error
+    latency = check(Latency, read_json(path), str(path))
     space = backbone.space
     if (latency.space, latency.widen_factor) != (space.name, backbone.widen_factor):
         raise InputError(
-            f'{path}: latencies of {latency.space!r} at widen_factor={latency.widen_factor}, '
+            f'{path}: latencies of {shown(latency.space)} at widen_factor={latency.widen_factor}, '
             f'expected {space.name!r} at {backbone.widen_factor}'
         )
-    expected = [
-        tuple(space.num_candidates[slot] for slot in slots) for _, slots in space.cost_terms
-    ]
-    if shapes != expected:
-        raise InputError(f'{path}: its tables have shapes {shapes}, expected {expected}')
+    terms = space.cost_terms
+    if len(latency.tables) != len(terms):
+        raise InputError(f'{path}: has {len(latency.tables)} tables, expected {len(terms)}')
+    least = latency.fixed
+    for number, ((index, slots), table) in enumerate(zip(terms, latency.tables)):
+        # The entries of a slot that runs beside others are differences to its first candidate.
+        entry: Any = Number if space.positions[index].parallel else NotNegative
+        kind = reduce(lambda kind, _: list[kind], slots, entry)  # type: ignore[valid-type]
+        check(kind, table, str(path), f'tables.{number}')
+        shape, expected = _shape(table), tuple(space.num_candidates[slot] for slot in slots)
+        if shape != expected:
+            raise InputError(f'{path}: tables.{number} has shape {shape}, expected {expected}')
+        least += float(np.min(table))
+    if not 0 < least < np.inf:
+        raise InputError(
+            f'{path}: the fastest arch would take {least:g} ms, expected a finite number above 0'
+        )
     return latency
+
+
+def _shape(table: Any) -> tuple[int, ...]:
+    """The lengths of lists within lists; none where they differ."""
+    try:
+        return np.array(table, float).shape
+    except ValueError:
+        return ()
 
 
 def measure_latency(
@@ -220,7 +258,7 @@ def measure_latency(
         rounds=rounds,
         seed=seed,
     )
-    check = _check(
+    checked = _check(
         list(subnets), predicted, np.array([np.median(values) for values in subnets.values()])
     )
     return Latency(
@@ -229,7 +267,7 @@ def measure_latency(
         setting,
         fixed,
         [table.tolist() for table in tables],
-        check,
+        checked,
     )
 
 
@@ -310,7 +348,7 @@ class Stopwatch:
         return float(start.elapsed_time(end))
 
 
-def _check(archs: Sequence[Arch], predicted: Array, measured: Array) -> dict[str, Any]:
+def _check(archs: Sequence[Arch], predicted: Array, measured: Array) -> Check:
     error = np.abs(predicted / measured - 1)
     return dict(
         median_error=float(np.median(error)),

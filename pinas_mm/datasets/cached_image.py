@@ -116,7 +116,7 @@ class LoadCachedImage(LoadImageFromFile):
     def _read_image(self, entry: Entry) -> np.ndarray | None:
         # Not mapped: memory beyond the end of a file that is cut later ends the process (SIGBUS).
         size = math.prod(entry.shape)
-        if not self.images.is_file() or entry.offset + size > self.images.stat().st_size:
+        if entry.offset + size > self.images.stat().st_size:
             return None
         with open(self.images, 'rb') as file:
             file.seek(entry.offset)

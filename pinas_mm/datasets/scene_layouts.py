@@ -12,7 +12,8 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from ..errors import InputError
-from ..fileio import folder_written_atomic, write_atomic
+from ..fileio import folder_written_atomic, read_json, write_atomic
+from ..schema import shown
 from .digit_scenes import DigitScenes, Scene, Split
 
 FINISHED = 'scenes.json'
@@ -42,14 +43,11 @@ def write_digit_scenes(
     folder = Path(folder)
     arguments = dict(num_scenes=num_scenes, size=size, seed=seed)
     if folder.exists():
-        found = (
-            json.loads((folder / FINISHED).read_text())
-            if (folder / FINISHED).is_file()
-            else 'something else'
-        )
+        found = read_json(folder / FINISHED) if (folder / FINISHED).is_file() else 'something else'
         if found != arguments:
             raise InputError(
-                f'{folder}: holds {found}, asked for {arguments}; remove it or name another folder'
+                f'{folder}: holds {shown(found)}, asked for {arguments}; remove it or name '
+                f'another folder'
             )
         return False
     with folder_written_atomic(folder) as part:

@@ -316,6 +316,12 @@ class SearchLoop(BaseLoop):
                 history = History(
                     self.out_dir / 'history.jsonl', self.backbone.space, header, self.resume
                 )
+                for record in history.records:
+                    if absent := self.costs.fixed.keys() - record.costs.keys():
+                        raise InputError(
+                            f'{history.path}: the record of index {record.index} has no '
+                            f'{min(absent)} among its costs'
+                        )
                 message = [history.records, history.searcher_state, None]
             except (InputError, OSError) as error:
                 message = [None, None, str(error)]

@@ -453,8 +453,9 @@ def _check_arguments(value: Mapping[str, Any], key: str, place: Place, scope: st
         if member is None:
             close = close_names(kind, place.registry, scope)
             raise InputError(
-                f'{key}.type={shown(kind)}: no {place.registry.name} is registered under this '
-                f'name, expected {" or ".join(map(repr, close)) or "a registered name"}'
+                f'{key}.type={shown(kind)}: no {place.registry.name} of this name is registered in '
+                f'scope {scope or "mmengine"!r}, expected '
+                f'{" or ".join(map(repr, close)) or "a registered name"}'
             )
     is_ours = member is not None and is_own(member)
     if member is None or (place.is_open and not is_ours):

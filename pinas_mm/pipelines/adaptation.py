@@ -19,6 +19,7 @@ from mmengine.logging import print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
+from typing_extensions import TypedDict
 
 from ..checkpoint import checksum, load_checkpoint, load_strict, save_checkpoint
 from ..costs import CostTable, measure_costs
@@ -35,6 +36,7 @@ from ..errors import InputError
 from ..fileio import write_atomic
 from ..models.backbones import SearchableBackbone
 from ..registry import HOOKS, class_of
+from ..schema import Measured, NotNegative, Positive
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..search.history import read_history
@@ -45,6 +47,28 @@ from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
 from .schedule import lengthened
 from .stages import is_done, run_once, saved_checkpoint
+
+
+class Searched(TypedDict):
+    """The result of a search."""
+
+    seconds: NotNegative
+    operations: Positive
+
+
+class Trained(Searched):
+    """The result of a training: ``passes`` are those of a step, in forward passes."""
+
+    passes: Positive
+
+
+class Tested(Trained):
+    """The result of a training and its test."""
+
+    metrics: dict[str, Measured]
+    arch: str
+    costs: dict[str, NotNegative]
+
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 # What the budget is spent on instead: the names of the rows, and of the folders.
@@ -217,7 +241,7 @@ class Adaptation:
             return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
 
         inputs = {'model.backbone.init_cfg.checkpoint': str(self.supernet)}
-        return run_once(config, self.work_dir / 'supernet', train, inputs)
+        return run_once(config, self.work_dir / 'supernet', train, inputs, Trained)
 
     def search(self) -> dict[str, Any]:
         """Searches the fine-tuned supernet by the target's metric on the held-out part."""
@@ -253,7 +277,7 @@ class Adaptation:
                 )
             return dict(seconds=time.monotonic() - started, operations=operations)
 
-        return run_once(config, self.work_dir / 'search', search)
+        return run_once(config, self.work_dir / 'search', search, kind=Searched)
 
     def searching_config(self) -> Config:
         """The config with its search."""
@@ -274,7 +298,8 @@ class Adaptation:
             )  # says what is missing; mmengine would go on without it
             return self.train_and_test(runner)
 
-        return run_once(config, self.work_dir / 'subnet', train, dict(load_from=str(weights)))
+        inputs = dict(load_from=str(weights))
+        return run_once(config, self.work_dir / 'subnet', train, inputs, Tested)
 
     def compare(self, name: str, budget: int, joint: dict[str, Any]) -> dict[str, Any]:
         """Spends a budget on training one network on the target, and tests it.
@@ -315,7 +340,7 @@ class Adaptation:
                 config.load_from = self.write_source_weights(Path(config.work_dir), source)
             return self.train_and_test(build_runner(config))
 
-        return run_once(config, self.work_dir / name, train)
+        return run_once(config, self.work_dir / name, train, kind=Tested)
 
     # ----------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
+from typing_extensions import TypedDict
 
 from ..costs import measure_costs
 from ..engine.data_settings import fill_in_from_data
@@ -27,6 +28,7 @@ from ..engine.settings_check import check_settings
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..registry import HOOKS, MODELS, OPTIM_WRAPPERS, class_of
+from ..schema import Measured, NotNegative, WholeNumber
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..scoring.finite_outputs import finite_features
@@ -39,6 +41,18 @@ from ..unwrap import unwrapped
 from .stages import is_done, run_once
 
 SECOND_STAGE = 'second_stage'
+
+
+class Result(TypedDict):
+    """The result of the second stage, as in ``dsnas.json``."""
+
+    arch: str
+    metrics: dict[str, Measured]
+    costs: dict[str, NotNegative]
+    seconds: dict[str, NotNegative]
+    search_epochs: WholeNumber
+    search_iterations: WholeNumber
+    probabilities: list[Any]
 
 
 def run_stages(config: Config) -> dict[str, Any]:
@@ -73,6 +87,7 @@ def run_stages(config: Config) -> dict[str, Any]:
         second_stage_config(config, hand_over),
         work_dir / 'train',
         lambda config: train(config, hand_over, work_dir),
+        kind=Result,
     )
     if is_main_process():
         text = json.dumps(result, indent=1)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
+from typing_extensions import TypedDict
 
 from ..checkpoint import load_strict
 from ..engine.config import load_config
@@ -17,6 +18,7 @@ from ..engine.search_config import search_config
 from ..engine.search_loop import SearchLoop
 from ..engine.settings_check import check_phases
 from ..errors import InputError
+from ..schema import Measured
 from ..scoring.arch_metrics import numbers
 from ..search.history import Record
 from ..search.search import ranked, to_record
@@ -25,6 +27,14 @@ from ..spaces.subnet_file import SubnetFile
 from .stages import is_done, run_once, saved_checkpoint
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
+
+
+class Rows(TypedDict):
+    """The result of the search: an arch of the table in each row."""
+
+    rows: list[dict[str, Measured | str | None]]
+
+
 # How far MACs of archs of equal cost may be from the found one's, and how many of them are drawn.
 EQUAL, DRAWN = 0.05, 9
 
@@ -143,7 +153,7 @@ class Pipeline:
                 rows.append(dict(name=name, arch=arch, **record.costs, score=record.score))
             return dict(rows=rows)
 
-        return run_once(config, self.work_dir / 'search', search)['rows']
+        return run_once(config, self.work_dir / 'search', search, kind=Rows)['rows']
 
     def chosen(self, loop: SearchLoop, num_random: int) -> dict[str, Record]:
         """The archs to fine-tune by name: the found one, and of those of equal cost the
@@ -233,7 +243,11 @@ class Pipeline:
             return numbers(runner.test())
 
         return run_once(
-            self.config(stage, {}), self.work_dir / folder, train_and_test, self.with_subnet(subnet)
+            self.config(stage, {}),
+            self.work_dir / folder,
+            train_and_test,
+            self.with_subnet(subnet),
+            kind=dict[str, Measured],
         )
 
     def with_subnet(self, folder: Path) -> dict[str, str]:

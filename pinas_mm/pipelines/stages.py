@@ -5,6 +5,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,30 @@ from mmengine.logging import print_log
 from ..engine.latest_checkpoint import last_checkpoint
 from ..engine.run_data import data_of, without_roots
 from ..errors import InputError
-from ..fileio import PART, write_atomic
+from ..fileio import PART, read_json, write_atomic
 from ..folder_lock import LOCK, held
 from ..registry import with_type_names
+from ..schema import check
 from ..settings import changed_settings, plain_settings
 
 STAGE = 'stage.json'
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What ``stage.json`` holds.
+
+    Args:
+        config: The stage's config, as :func:`run_once` compares it.
+        data: What its data are.
+        result: Its result, once it is done.
+    """
+
+    config: dict[str, Any]
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
+    result: dict[str, Any] | None = None
+
+
 # What a stage that was stopped can go on from: mmengine's checkpoints, the history of a search.
 KEPT = ('last_checkpoint', 'history.jsonl')
 
@@ -30,6 +49,7 @@ def run_once(
     folder: Path,
     run: Callable[[Config], dict[str, Any]],
     inputs: dict[str, str] | None = None,
+    kind: Any = dict[str, Any],
 ) -> dict[str, Any]:
     """Runs a stage, unless ``stage.json`` in its folder has its result.
 
@@ -41,6 +61,7 @@ def run_once(
             are not part of the config that is kept and compared: a work dir may be moved.
         run: Takes the config, in its folder and set to go on from the checkpoint there, and returns
             the result: plain data without paths.
+        kind: The type of the result, for :func:`~pinas_mm.schema.check`.
 
     Returns:
         The result, of this run or of the one before.
@@ -49,14 +70,18 @@ def run_once(
         InputError: The folder has the stage of another config or of other data, and the message
             names the keys that differ, with both values; or files of another run. A stage that
             failed before it had anything to keep does not count: its config may be corrected. Or
-            another process writes the folder.
+            ``stage.json`` is none, or another process writes the folder.
     """
     with held(folder):
-        return _run_once(config, folder, run, inputs or {})
+        return _run_once(config, folder, run, inputs or {}, kind)
 
 
 def _run_once(
-    config: Config, folder: Path, run: Callable[[Config], dict[str, Any]], inputs: dict[str, str]
+    config: Config,
+    folder: Path,
+    run: Callable[[Config], dict[str, Any]],
+    inputs: dict[str, str],
+    kind: Any,
 ) -> dict[str, Any]:
     path = folder / STAGE
     scope = config.get('default_scope')
@@ -64,7 +89,7 @@ def _run_once(
     wanted.pop('work_dir', None)
     data: list[Any] = [data_of(config) if is_main_process() else None]
     broadcast_object_list(data)
-    found = json.loads(path.read_text()) if path.exists() else None
+    found = _read(path)
     # The part of a stage.json that a killed process did not finish says nothing.
     foreign = found is None and any(
         each.name != LOCK and not each.name.endswith(PART) for each in folder.iterdir()
@@ -76,35 +101,36 @@ def _run_once(
             f'{folder}: has files, but no {STAGE} that says how they were made; choose another '
             '--work-dir'
         )
-    if found is not None and (kept or 'result' in found):
-        if changes := changed_settings(found['config'], wanted):
+    if found is not None and (kept or found.result is not None):
+        if changes := changed_settings(found.config, wanted):
             raise InputError(
                 f'{folder}: made with another config: {changes}; choose another --work-dir'
             )
         # Data that are gone cannot be compared; what needs them will say so.
-        both = data[0].keys() & found.get('data', {})
+        both = data[0].keys() & found.data
         if changes := changed_settings(
-            {key: found['data'][key] for key in both}, {key: data[0][key] for key in both}
+            {key: found.data[key] for key in both}, {key: data[0][key] for key in both}
         ):
             raise InputError(
                 f'{folder}: its data changed since it began: {changes}; put them back, or choose '
                 f'another --work-dir'
             )
-    if found is not None and 'result' in found:
-        return found['result']
-    _write(path, dict(config=wanted, data=data[0]))
+    if found is not None and found.result is not None:
+        result: dict[str, Any] = check(kind, found.result, str(path), 'result')
+        return result
+    _write(path, Stage(wanted, data[0]))
     config = copy.deepcopy(config)
     config.merge_from_dict(inputs)
-    result = [run(into_folder(config, folder, resume=found is not None))]
-    _write(path, dict(config=wanted, data=data[0], result=result[0]))
-    broadcast_object_list(result)  # seconds differ between ranks
-    return result[0]
+    results = [run(into_folder(config, folder, resume=found is not None))]
+    _write(path, Stage(wanted, data[0], plain_settings(results[0])))
+    broadcast_object_list(results)  # seconds differ between ranks
+    return results[0]
 
 
 def is_done(folder: Path) -> bool:
     """Whether the stage of a folder has its result, so that :func:`run_once` would run nothing."""
-    path = folder / STAGE
-    return path.exists() and 'result' in json.loads(path.read_text())
+    found = _read(folder / STAGE)
+    return found is not None and found.result is not None
 
 
 def saved_checkpoint(folder: str | os.PathLike, config: str | os.PathLike) -> str:
@@ -143,6 +169,13 @@ def into_folder(config: Config, folder: Path, resume: bool) -> Config:
     return config
 
 
-def _write(path: Path, data: dict[str, Any]) -> None:
+def _read(path: Path) -> Stage | None:
+    return check(Stage, read_json(path), str(path)) if path.exists() else None
+
+
+def _write(path: Path, stage: Stage) -> None:
     if is_main_process():
+        data = asdict(stage)
+        if stage.result is None:
+            del data['result']
         write_atomic(path, lambda file: file.write(json.dumps(data, indent=1).encode()))

@@ -24,11 +24,12 @@ from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.run_data import data_of, without_roots
 from ..engine.runner import build_runner
 from ..errors import InputError
-from ..fileio import write_atomic
+from ..fileio import read_json, write_atomic
 from ..models.backbones import SearchableBackbone
 from ..private_api import loader_configs
 from ..ranking.truth import TruthTable
 from ..registry import HOOKS, MODELS, class_of, with_type_names
+from ..schema import check
 from ..scoring.arch_metrics import numbers
 from ..settings import changed_settings, plain_settings
 from ..spaces import Arch, SearchSpace
@@ -213,12 +214,7 @@ class TruthFile:
                     f'{self.path} exists, but not {meta}, which would say how it was made: choose '
                     f'another --out'
                 )
-            try:
-                found = dict(json.loads(meta.read_text()))
-            except ValueError as error:
-                raise InputError(
-                    f'{meta}: does not say how {self.path} was made: {error}'
-                ) from error
+            found = check(dict[str, Any], read_json(meta), str(meta))
             if changes := changed_settings(found, self.settings):
                 raise InputError(
                     f'{self.path}: made with other settings: {changes}; choose another --out'

@@ -5,17 +5,20 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from ..errors import InputError
-from ..fileio import write_atomic
+from ..fileio import parse_json, read_text, write_atomic
+from ..schema import Expected, check, dotted, shown
 from ..spaces import Arch, SearchSpace
 from .ranking import LEAST_ARCHS
 
+Accuracy = Annotated[float, Field(ge=0, le=100), Expected('a number from 0 to 100', '89.5')]
 SAMPLINGS = ('uniform', 'stratified')
 
 
@@ -144,12 +147,7 @@ class TruthTable:
             InputError: Missing, neither JSON nor CSV, archs of another space, an arch twice, or an
                 accuracy that is not within 0 and 100.
         """
-        try:
-            text = Path(path).read_text(encoding='utf-8-sig')
-        except FileNotFoundError as error:
-            raise InputError(f'{path}: no such file (from {os.getcwd()})') from error
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(f'{path}: cannot be read as a table of accuracies: {error}') from error
+        text = read_text(path)
         rows = (
             _json_rows(text, path)
             if text.lstrip().startswith(('{', '['))
@@ -160,37 +158,32 @@ class TruthTable:
             arch = space.decode(name, str(path))
             if arch in trainings:
                 raise InputError(
-                    f'{path}: arch {name} is there twice; accuracies of repeated trainings belong '
-                    f'side by side'
+                    f'{path}: arch {shown(name)} is there twice; accuracies of repeated '
+                    f'trainings belong side by side'
                 )
-            trainings[arch] = [_number(value, f'{path}: arch {name}') for value in values]
+            trainings[arch] = values
         if not trainings:
             raise InputError(f'{path}: a table without archs')
         return cls(space, trainings, str(path))
 
 
-def _json_rows(text: str, path: str | os.PathLike) -> list[tuple[str, list[Any]]]:
-    try:
-        pairs = json.loads(text, object_pairs_hook=_Pairs)
-    except ValueError as error:
-        raise InputError(f'{path}: not JSON: {error}') from error
-    if not isinstance(pairs, _Pairs):
+def _json_rows(text: str, path: str | os.PathLike) -> list[tuple[str, list[float]]]:
+    table = parse_json(text, str(path))
+    if not isinstance(table, dict):
         raise InputError(f'{path}: JSON, but not of the form {{arch: accuracy}}')
     rows = []
-    for name, value in pairs:
-        if isinstance(value, _Pairs):
-            value = dict(value).get('test_acc')  # NAS-Bench-Macro
-        rows.append((name, list(value) if isinstance(value, list) else [value]))
+    for name, value in table.items():
+        if isinstance(value, dict):
+            value = value.get('test_acc')  # NAS-Bench-Macro
+        values = value if isinstance(value, list) else [value]
+        key = dotted([name])
+        rows.append((name, [check(Accuracy, each, str(path), key) for each in values]))
     return rows
-
-
-class _Pairs(list):
-    """A JSON object as pairs, so that a key that is there twice is seen."""
 
 
 def _csv_rows(
     text: str, path: str | os.PathLike, space: SearchSpace
-) -> list[tuple[str, list[Any]]]:
+) -> list[tuple[str, list[float]]]:
     try:
         rows = [
             row
@@ -206,16 +199,23 @@ def _csv_rows(
         raise InputError(
             f'{path}: neither JSON nor a CSV with a column of archs of space {space.name!r}, '
             f'written like '
-            f'{space.encode((0,) * space.num_slots)!r}; it begins with {text[:60]!r}'
+            f'{space.encode((0,) * space.num_slots)!r}; it begins with {shown(text[:60])}'
         )
     column = columns[0]
     if not _is_arch(rows[0][column], space) and not any(_is_number(cell) for cell in rows[0]):
         rows = rows[1:]  # a header
     short = [row for row in rows if len(row) <= column]
     if short:
-        raise InputError(f'{path}: a row without its column of archs: {short[0]}')
+        raise InputError(f'{path}: a row without its column of archs: {shown(short[0])}')
     return [
-        (row[column], [cell for i, cell in enumerate(row) if i != column and cell.strip()])
+        (
+            row[column],
+            [
+                _number(cell, f'{path}: arch {shown(row[column])}')
+                for i, cell in enumerate(row)
+                if i != column and cell.strip()
+            ],
+        )
         for row in rows
     ]
 
@@ -228,15 +228,15 @@ def _is_arch(text: str, space: SearchSpace) -> bool:
     return True
 
 
-def _is_number(text: int | float | str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+def _is_number(text: str) -> bool:
+    return _NUMBER.fullmatch(text.strip()) is not None
 
 
-def _number(value: Any, source: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float | str) or not _is_number(value):
-        raise InputError(f'{source}: {value!r} is not an accuracy in %')
-    return float(value)
+def _number(text: str, source: str) -> float:
+    if not _is_number(text):
+        raise InputError(f'{source}: {shown(text)} is not an accuracy in %')
+    return check(Accuracy, float(text), source)
+
+
+# As tables have it: Python also reads `1_0` and `infinity`.
+_NUMBER = re.compile(r'[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)(e[+-]?[0-9]+)?', re.IGNORECASE | re.ASCII)

@@ -16,8 +16,6 @@ from ..spaces import Arch, SearchSpace
 
 # Of a whole file: hundreds of thousands of archs. A line has the limits of a JSON file.
 MOST_BYTES = 2**28
-
-
 Stage = Literal['search', 'final']
 
 

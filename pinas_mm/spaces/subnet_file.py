@@ -1,5 +1,6 @@
 """The subnet file: a found arch and where it came from, as YAML of plain data."""
 
+import math
 import os
 import re
 from collections.abc import Sequence
@@ -60,8 +61,10 @@ class SubnetFile:
         return asdict(self) | {'arch': list(self.arch)}
 
     def write(self, path: str | os.PathLike[str]) -> None:
-        """Writes the file, then renames it into place."""
-        text = yaml.safe_dump(self.to_dict(), sort_keys=False, default_flow_style=None)
+        """Writes the file, then renames it into place. Scores that are not finite are left out."""
+        scores = {name: value for name, value in self.scores.items() if math.isfinite(value)}
+        data = self.to_dict() | dict(scores=scores)
+        text = yaml.safe_dump(data, sort_keys=False, default_flow_style=None)
         write_atomic(path, lambda file: file.write(text.encode()))
 
     @classmethod

@@ -17,8 +17,10 @@ from torch.export import Dim, ExportedProgram
 from torch.nn import functional as F
 
 from ..errors import InputError
+from ..fileio import read_json
 from ..models.backbones import SearchableBackbone, searchable_backbone_of
 from ..private_api import pooling_for_any_size
+from ..schema import NotNegative, check
 from ..settings import changed_settings, plain_settings
 
 # What is the same for all parts of a network.
@@ -136,12 +138,13 @@ def read_exports(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:
-        parts = json.loads(path.read_text())
-        return {part: dict(description) for part, description in parts.items()}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(
-            f'{path}: not written by an export: {error}; choose another --out'
-        ) from error
+        found = check(dict[str, dict[str, Any]], read_json(path), str(path))
+        for part, description in found.items():
+            kind: Any = dict[str, NotNegative]
+            check(kind, description.get('differences', {}), str(path), f'{part}.differences')
+    except InputError as error:
+        raise InputError(f'{error}: not written by an export; choose another --out') from error
+    return found
 
 
 def refuse_other_exports(found: Mapping[str, Any], wanted: Mapping[str, Any], folder: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.utils.benchmark
 from mmengine.registry import init_default_scope
+from wrong_files import of_bytes, of_json, of_values, try_files
 
 from pinas_mm.costs import latency as module
 from pinas_mm.costs.latency import measure_latency, read_latency
@@ -191,6 +192,71 @@ def test_a_round_of_archs_has_every_combination_that_a_cell_reads():
     )
 
 
+FITS = {
+    'check=mapping': 'the table is doubted',
+    'no check.*': 'the table is doubted',
+    'check.*=-1': 'the table is doubted',
+    'check.*=0*': 'the table is doubted',
+    'check.subnets*': 'not read',
+    'setting=mapping': 'not read',
+    '*setting.*': 'not read',
+    'fixed=0*': 'another time',
+    'tables.*=0*': 'another time',
+    'a byte order mark': 'editors on Windows write it',
+    'Windows lines': 'editors on Windows write them',
+    'flip *': 'a digit, or what is not read',
+}
+
+
+def test_wrong_files_are_refused_in_one_line(known, backbone, tmp_path):
+    path = tmp_path / 'latency.json'
+    check = known.check | dict(subnets=known.check['subnets'][:2])
+    replace(known, check=check).write(path)
+    good = path.read_bytes()
+    data = json.loads(good)
+    files = dict(of_values(data)) | dict(of_json(data)) | dict(of_bytes(good))
+    for name, tables in dict(
+        few=data['tables'][:7],
+        many=[*data['tables'], [1, 1, 1]],
+        short=[[1, 1]] * 8,
+        ragged=[[1, [1], 1]] * 8,
+        deep=[[[1, 1, 1]]] * 8,
+        text=[['1', '1', '1']] * 8,
+        negative=[[-1, -1, -1]] * 8,
+        huge=[[1e308, 1e308, 1e308]] * 8,
+        truths=[[True, True, True]] * 8,
+    ).items():
+        files[f'{name} tables'] = json.dumps(data | dict(tables=tables)).encode()
+    free = data | dict(tables=[[0, 0, 0]] * 8)
+    files['no time at all'] = json.dumps(free | dict(fixed=0)).encode()
+    tried, refused, _ = try_files(path, lambda path: read_latency(path, backbone), files, FITS)
+    assert tried > 300 and refused > 200
+
+
+def test_differences_of_edges_may_be_negative_but_no_whole_arch(tmp_path):
+    backbone = SearchableNASBench201(widen_factor=0.125)
+    shapes = [[5] * len(slots) for _, slots in backbone.space.cost_terms]
+    tables = [np.zeros(shape).tolist() for shape in shapes]
+    edge = next(i for i, table in enumerate(tables) if np.ndim(table) == 1)
+    tables[edge] = [1.0, -0.5, 0, 0, 0]
+    path = tmp_path / 'latency.json'
+    for fixed, fits in ((0.6, True), (0.5, False), (0.4, False)):
+        found = module.Latency('nasbench201', 0.125, {}, fixed, tables, {})
+        found.write(path)
+        if fits:
+            assert read_latency(path, backbone) == found
+        else:
+            with pytest.raises(InputError, match='the fastest arch would take -?0.* ms'):
+                read_latency(path, backbone)
+
+
+def test_a_correlation_that_is_no_number_is_kept_and_doubted(known, backbone, tmp_path):
+    """Of a space whose archs are all as fast."""
+    path = tmp_path / 'latency.json'
+    replace(known, check=dict(median_error=0.1, rank_correlation=float('nan'))).write(path)
+    assert 'correlation of nan' in read_latency(path, backbone).doubt()
+
+
 def test_wrong_tables_are_named(known, backbone, tmp_path):
     path = tmp_path / 'latency.json'
     known.write(path)
@@ -211,10 +277,10 @@ def test_wrong_tables_are_named(known, backbone, tmp_path):
     ):
         path.write_text(json.dumps(wrong))
         with pytest.raises(
-            InputError, match='latency.json: (not a latency table|its tables have shapes)'
+            InputError, match='latency.json: (has 7 tables|.*is missing|.*expected a)'
         ):
             read_latency(path, backbone)
-    with pytest.raises(InputError, match='none.json: not a latency table'):
+    with pytest.raises(InputError, match='none.json: no such file'):
         read_latency(tmp_path / 'none.json', backbone)
 
 

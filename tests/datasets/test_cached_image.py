@@ -237,7 +237,7 @@ def test_a_damaged_cache_is_decoded_again(images, tmp_path, edit):
     ones."""
     before = LoadCachedImage(str(tmp_path / 'cache'))
     expected = [plain(path) for path in images]
-    for path in images:
+    for path in images * 2:
         before(dict(img_path=path))
     EDITS[edit](before.index, before.images)
     for loader in (before, LoadCachedImage(str(tmp_path / 'cache')), before):
@@ -257,6 +257,27 @@ def test_a_damaged_image_is_cached_again(images, tmp_path, monkeypatch):
         count = decoding(monkeypatch)
         fill(str(folder), images)
         assert count == []
+
+
+def test_lines_that_follow_a_cut_index_are_read(images, tmp_path, monkeypatch):
+    before, folder = LoadCachedImage(str(tmp_path / 'cache')), str(tmp_path / 'cache')
+    for path in images[:2] * 2:
+        before(dict(img_path=path))
+    os.truncate(before.index, 0)
+    fill(folder, images[2:])
+    count = decoding(monkeypatch)
+    before(dict(img_path=images[2]))
+    assert count == []
+
+
+def test_an_image_that_another_process_added_is_not_added_again(images, tmp_path):
+    first, second = (LoadCachedImage(str(tmp_path / 'cache')) for _ in range(2))
+    image = plain(images[0])['img']
+    stat = os.stat(images[0])
+    for loader in (first, second):
+        loader._store(images[0], (stat.st_size, stat.st_mtime_ns), image)
+    assert len(first.index.read_text().splitlines()) == 1
+    assert first.images.stat().st_size == image.size
 
 
 def test_a_cache_that_cannot_be_written_is_said_once(images, tmp_path, monkeypatch):

@@ -376,6 +376,16 @@ def test_a_search_that_fails_before_its_first_arch_does_not_block_the_folder(
 
 
 @pytest.mark.slow
+def test_a_record_without_a_cost_is_refused(tiny, search):
+    search('one', num_archs=4, score_samples=None)
+    path = tiny.folder / 'one/history.jsonl'
+    text = path.read_text()
+    path.write_text(text.replace('"params"', '"parameters"', 1))
+    with pytest.raises(InputError, match='history.jsonl: the record of index 0 has no params'):
+        search('one', num_archs=4, score_samples=None, resume=True)
+
+
+@pytest.mark.slow
 def test_another_search_is_not_mixed_in(tiny, search):
     search('one', num_archs=4)
     history = tiny.folder / 'one' / 'history.jsonl'

@@ -8,10 +8,13 @@ import pytest
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from torch.optim import SGD
+from typing_extensions import TypedDict
+from wrong_files import of_bytes, of_json, of_values, try_files
 
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import PART
-from pinas_mm.pipelines.stages import into_folder, run_once
+from pinas_mm.pipelines.stages import into_folder, is_done, run_once
+from pinas_mm.schema import Measured, NotNegative
 
 
 @pytest.fixture
@@ -208,3 +211,54 @@ def test_a_stage_that_was_killed_before_it_had_said_how_it_is_made_starts(config
     (tmp_path / 'one/stage.json.123.pinas_mm.part').write_bytes(b'{"conf')
     assert run_once(config, tmp_path / 'one', lambda config: dict(value=1)) == dict(value=1)
     assert [path.name for path in (tmp_path / 'one').iterdir()] == ['stage.json']
+
+
+FITS = {
+    'no data': 'stages of before have none',
+    'data=mapping': 'stages of before have none',
+    'no result': 'a stage that was not finished and has nothing to keep runs again',
+    'result=null': 'a stage that was not finished and has nothing to keep runs again',
+    'result.seconds=0*': 'another time',
+    'result.metrics=mapping': 'no metrics',
+    'no result.metrics.*': 'a metric less',
+    'with result.metrics.new': 'another metric',
+    'result.metrics.*=-1': 'another number',
+    'result.metrics.*=0*': 'another number',
+    'a byte order mark': 'editors on Windows write it',
+    'Windows lines': 'editors on Windows write them',
+    'flip *': 'a digit',
+}
+
+
+class Tested(TypedDict):
+    seconds: NotNegative
+    metrics: dict[str, Measured]
+
+
+def test_wrong_files_are_refused_in_one_line(config, tmp_path):
+    folder = tmp_path / 'one'
+
+    def run(config):
+        return dict(seconds=3.5, metrics=dict(top1=81.5, missing=float('nan')))
+
+    run_once(config, folder, run)
+    path = folder / 'stage.json'
+    good = path.read_bytes()
+    data = json.loads(good)
+    files = dict(of_values(data)) | dict(of_json(data)) | dict(of_bytes(good))
+
+    def read(path):
+        is_done(folder)
+        run_once(config, folder, lambda config: {}, kind=Tested)
+
+    tried, refused, _ = try_files(path, read, files, FITS, named=folder)
+    assert tried > 150 and refused > 120
+
+
+def test_a_result_that_is_not_finite_comes_back(config, tmp_path):
+    def run(config):
+        return dict(a=float('nan'), b=float('inf'), c=0.5)
+
+    first = run_once(config, tmp_path / 'one', run, kind=dict[str, Measured])
+    again = run_once(config, tmp_path / 'one', run, kind=dict[str, Measured])
+    assert repr(again) == repr(first) == "{'a': nan, 'b': inf, 'c': 0.5}"

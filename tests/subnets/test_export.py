@@ -12,6 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmpretrain.structures import DataSample
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from wrong_files import of_bytes, of_json, of_values, try_files
 
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt, SearchableShuffleNetV2
@@ -25,6 +26,7 @@ from pinas_mm.subnets.export import (
     export_program,
     largest_difference,
     onnx_runner,
+    read_exports,
     require_onnx,
     saved_program,
 )
@@ -308,3 +310,28 @@ def test_programs_take_images_with_as_many_channels_as_the_backbone_reads(channe
     assert describe(net, None)['input']['shape'] == ['batch', channels, 'height', 'width']
     program = export_program(net)
     assert largest_difference(program.module(), net, SHAPES, channels) < 1e-5
+
+
+GOOD = dict(
+    backbone=dict(space='nasbench_macro', arch=[0, 1], weights='1f', differences=dict(torch=0.0))
+)
+FITS = {
+    '=mapping': 'nothing was exported yet',
+    'no backbone*': 'compared with what is to be exported',
+    'backbone=mapping': 'compared with what is to be exported',
+    'backbone.[saw]*': 'compared with what is to be exported',
+    'with backbone.new': 'compared with what is to be exported',
+    'backbone.differences=mapping': 'none',
+    'backbone.differences.torch=0*': 'another one',
+    'with backbone.differences.new': 'another one',
+    'a byte order mark': 'editors on Windows write it',
+    'Windows lines': 'editors on Windows write them',
+    'flip *': 'a letter of a name, or a digit',
+}
+
+
+def test_wrong_files_are_refused_in_one_line(tmp_path):
+    good = json.dumps(GOOD)
+    files = dict(of_values(GOOD)) | dict(of_json(GOOD)) | dict(of_bytes(good.encode()))
+    tried, refused, _ = try_files(tmp_path / 'export.json', read_exports, files, FITS)
+    assert tried > 100 and refused > 60

@@ -97,7 +97,11 @@ def of_json(good: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
 
 
 def try_files(
-    path: Path, read: Callable[[Path], Any], files: Mapping[str, bytes], accepted: Mapping[str, str]
+    path: Path,
+    read: Callable[[Path], Any],
+    files: Mapping[str, bytes],
+    accepted: Mapping[str, str],
+    named: Path | None = None,
 ) -> tuple[int, int, int]:
     """Reads every file: it is refused in one line that names it, or accepted on purpose.
 
@@ -107,6 +111,7 @@ def try_files(
         files: Contents by name.
         accepted: Why files are accepted, by a pattern of their names. Those that begin with
             ``flip`` may be.
+        named: What messages name, by default ``path``.
 
     Returns:
         The numbers tried, refused and accepted.
@@ -121,7 +126,11 @@ def try_files(
         except InputError as error:
             message = str(error)
             refused += 1
-            if str(path) not in message or '\n' in message or len(message) > len(str(path)) + 500:
+            if (
+                str(named or path) not in message
+                or '\n' in message
+                or len(message) > len(str(path)) + 500
+            ):
                 broken[name] = message[:1000]
         except Exception as error:
             broken[name] = f'{type(error).__name__}: {error}'[:300]
@@ -141,7 +150,7 @@ def try_files(
 
 
 def _fits(name: str, pattern: str) -> bool:
-    return fnmatch.fnmatchcase(name, pattern.replace('[', '[[]'))
+    return fnmatch.fnmatchcase(name, pattern)
 
 
 def _places(value: Any, keys: tuple = ()) -> Iterator[tuple]:

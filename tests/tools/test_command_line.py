@@ -16,11 +16,18 @@ from command_line import parser, read_config, run_tool
 from disks import as_another_user, mounted
 from torch._utils import ExceptionWrapper
 
+from pinas_mm.costs.latency import read_latency
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import PART, write_atomic
 from pinas_mm.pipelines import adaptation, pinas
+from pinas_mm.pipelines.stages import is_done
 from pinas_mm.ranking import truth
+from pinas_mm.ranking.truth import TruthTable
 from pinas_mm.registry import TRANSFORMS
+from pinas_mm.search.history import read_history
+from pinas_mm.spaces import get_space
+from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.subnets.export import read_exports
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 
@@ -389,3 +396,36 @@ def test_a_workers_error_is_its_message_alone(capsys):
             run_tool(wrapped.reraise)
         expected = message if kind is InputError else f'no such file: {message}'
         assert exit_code.value.code == 2 and capsys.readouterr().err == f'error: {expected}\n'
+
+
+@pytest.mark.parametrize(
+    'name, content, read',
+    [
+        ('subnet.yaml', 'a: &a [x, x]\nspace: *a\n', SubnetFile.read),
+        (
+            'history.jsonl',
+            '{"space": "nasbench_macro"}\n{}\n{"spent": 1, "searcher": {}}\n',
+            lambda path: read_history(path, get_space('nasbench_macro')),
+        ),
+        (
+            'truth.json',
+            '{"00000000": NaN}',
+            lambda path: TruthTable.read(path, get_space('nasbench_macro')),
+        ),
+        ('latency.json', '[' * 10**5, lambda path: read_latency(path, None)),
+        ('stage.json', '{"config": 3}', lambda path: is_done(path.parent)),
+        ('export.json', '[]', read_exports),
+    ],
+)
+def test_a_wrong_file_is_one_line_and_exit_code_2(tmp_path, capsys, name, content, read):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(SystemExit) as error:
+        run_tool(lambda: read(path))
+    said = capsys.readouterr().err
+    assert error.value.code == 2 and said.startswith(f'error: {path}') and said.count('\n') == 1
+    path.unlink()
+    os.mkfifo(path)  # not waited for
+    with pytest.raises(SystemExit) as error:
+        run_tool(lambda: read(path))
+    assert error.value.code == 2 and 'expected a file' in capsys.readouterr().err

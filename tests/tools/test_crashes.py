@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 
 ALL = bool(os.environ.get('PINAS_MM_ALL_CRASHES'))
 MOST = dict(
-    pinas=3, adapt=5, dsnas=12, rank=3, export=5, digit_scenes=8, search=15, train=15, make_truth=10
+    pinas=2, adapt=5, dsnas=12, rank=2, export=4, digit_scenes=8, search=15, train=15, make_truth=10
 )
 TOP = Path(__file__).parents[2]
 QUICKSTART = TOP / 'configs/quickstart'

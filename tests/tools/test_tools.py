@@ -278,7 +278,7 @@ def tool(monkeypatch, capsys, tmp_path):
                 '--cfg-options',
                 'search_loop.type=pinas_mm.SearchLop',
             ],
-            "search_loop.type='pinas_mm.SearchLop': no loop is registered .*'pinas_mm.SearchLoop'",
+            "search_loop.type='pinas_mm.SearchLop': no loop .* registered .*'pinas_mm.SearchLoop'",
         ),
         (['search.py', 'linear.py', 'supernet.pth'], 'search_loop=None: not a search'),
         (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'search_loop=None: not a search'),

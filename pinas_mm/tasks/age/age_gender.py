@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.dataset import BaseDataset
 
 from ...errors import InputError
+from ...schema import dotted, shown
 
 TASKS = ('age', 'gender')
 
@@ -78,7 +79,7 @@ class AgeGenderDataset(BaseDataset):
         try:
             for face in self.faces():
                 path = os.path.join(self.image_folder, face['image'])
-                where = f'{self.ann_file}: {face["image"]}' if self.ann_file else path
+                where = f'{self.ann_file}: {dotted([face["image"]])}' if self.ann_file else path
                 labels = {
                     task: getattr(self, f'read_{task}')(face[task], where) for task in self.tasks
                 }
@@ -100,7 +101,7 @@ class AgeGenderDataset(BaseDataset):
         except ValueError:
             age = float('nan')
         if not age.is_integer():
-            raise InputError(f'{where}: age {text!r}, expected a whole number of years')
+            raise InputError(f'{where}: age {shown(text)}, expected a whole number of years')
         if not self.ages[0] <= age <= self.ages[1]:
             raise InputError(
                 f'{where}: age {age:.0f}, expected {self.ages[0]} to {self.ages[1]} (`ages` of '
@@ -112,7 +113,7 @@ class AgeGenderDataset(BaseDataset):
         """The label of a gender as written."""
         if text not in self.genders:
             raise InputError(
-                f'{where}: gender {text!r}, expected one of {list(self.genders)} (`genders` of '
-                f'{type(self).__name__})'
+                f'{where}: gender {shown(text)}, expected one of {list(self.genders)} (`genders` '
+                f'of {type(self).__name__})'
             )
         return self.genders[text]

@@ -1,11 +1,14 @@
 """Lists of faces with ages and genders, such as those of MORPH."""
 
 import csv
+import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ...errors import InputError
+from ...fileio import read_text
 from ...registry import DATASETS
+from ...schema import shown
 from .age_gender import AgeGenderDataset
 
 IN_ORDER = ('image', 'age', 'gender')
@@ -56,25 +59,37 @@ class AgeGenderList(AgeGenderDataset):
 
     def faces(self) -> Iterator[dict[str, str]]:
         asked = ('image', *self.tasks)
-        with open(self.ann_file, newline='', encoding='utf-8-sig') as file:
-            if self.ann_file.endswith('.csv'):
-                table = csv.DictReader(file)
-                names = {name: self.columns.get(name, name) for name in asked}
-                missing = [name for name in names.values() if name not in (table.fieldnames or ())]
-                if missing:
-                    raise InputError(
-                        f'{self.ann_file}: no column {missing[0]!r} in {table.fieldnames} '
-                        f'(`columns` of {type(self).__name__})'
-                    )
-                rows: Iterable[dict[str, str]] = table
-            else:
-                rows = (dict(zip(IN_ORDER, line.split())) for line in file if line.strip())
-                names = dict(zip(asked, asked))
-            for number, row in enumerate(rows, start=1):
-                face = {name: row.get(column) or '' for name, column in names.items()}
-                if any(row.get(column) is None for column in names.values()):
-                    raise InputError(
-                        f'{self.ann_file}: face {number} has {list(row.values())}, expected '
-                        f'{list(asked)}'
-                    )
-                yield {name: text.strip() for name, text in face.items()}
+        text = io.StringIO(read_text(self.ann_file), newline='')
+        if self.ann_file.endswith('.csv'):
+            table = csv.DictReader(text, strict=True)
+            names = {name: self.columns.get(name, name) for name in asked}
+            rows: Iterable[dict[str, str]] = _read(table, self.ann_file)
+            missing = [name for name in names.values() if name not in (table.fieldnames or ())]
+            if missing:
+                raise InputError(
+                    f'{self.ann_file}: no column {missing[0]!r} in {shown(table.fieldnames)} '
+                    f'(`columns` of {type(self).__name__})'
+                )
+        else:
+            rows = (dict(zip(IN_ORDER, line.split())) for line in text if line.strip())
+            names = dict(zip(asked, asked))
+        for number, row in enumerate(rows, start=1):
+            face = {name: row.get(column) or '' for name, column in names.items()}
+            if any(row.get(column) is None for column in names.values()):
+                raise InputError(
+                    f'{self.ann_file}: face {number} has {shown(list(row.values()))}, expected '
+                    f'{list(asked)}'
+                )
+            yield {name: text.strip() for name, text in face.items()}
+
+
+def _read(table: csv.DictReader, path: str) -> list[dict[str, str]]:
+    """All rows; also the header is read here.
+
+    Raises:
+        InputError: It is no table of comma-separated values.
+    """
+    try:
+        return list(table)
+    except csv.Error as error:
+        raise InputError(f'{path}: not CSV: {error}') from error

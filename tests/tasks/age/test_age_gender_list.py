@@ -1,6 +1,7 @@
 import pytest
 from age_pictures import write_list
 from mmengine.registry import DATASETS, init_default_scope
+from wrong_files import of_bytes, try_files
 
 import pinas_mm  # noqa: F401
 from pinas_mm.errors import InputError
@@ -159,7 +160,7 @@ def test_wrong_lines_are_named(tmp_path, line, message):
 
 
 def test_wrong_files_and_arguments_are_named(tmp_path):
-    with pytest.raises(InputError, match='AgeGenderList: .*none.csv'):
+    with pytest.raises(InputError, match='none.csv: no such file'):
         AgeGenderList('age', 'none.csv', data_root=str(tmp_path))
     with pytest.raises(
         InputError,
@@ -171,3 +172,33 @@ def test_wrong_files_and_arguments_are_named(tmp_path):
             InputError, match=r"tasks=.* of AgeGenderList: expected one of \('age', 'gender'\)"
         ):
             faces(tmp_path, 'image,age\na.jpg,20\n', tasks=tasks)
+
+
+FITS = {
+    'cut at ?/8': 'what is left is a list',
+    'a byte order mark': 'spreadsheets on Windows write it',
+    'Windows lines': 'editors on Windows write them',
+    'a line too much': 'an empty line',
+    'flip *': 'a letter of a name, or a digit',
+}
+
+
+@pytest.mark.parametrize('name', ['list.csv', 'list.txt'])
+def test_wrong_files_are_refused_in_one_line(tmp_path, name):
+    fits = dict(FITS)
+    good = b'image,age,gender\na.jpg,30,M\nb.jpg,31,F\nc.jpg,32,M\nd.jpg,33,F\n'
+    if name == 'list.txt':
+        good = good.partition(b'\n')[2].replace(b',', b' ')
+        fits |= {'no start': 'another name', 'twice': 'every face twice'}
+    age = [b'30', b'"30', b'9' * 5000, b'9' * 200_000, b'1e999', b'nan', b'-30', b'0x1e', b'3_0.5']
+    files = dict(of_bytes(good)) | {f'age {a[:9]!r}': good.replace(b'30', a) for a in age[1:]}
+    files['long name'] = good.replace(b'a.jpg', b'a' * 5000).replace(b'30', b'x')
+    files['a line too much'] = good + b'\n'
+
+    def read(path):
+        AgeGenderList(
+            ('age', 'gender'), path.name, data_root=str(tmp_path), serialize_data=False
+        ).full_init()
+
+    tried, refused, _ = try_files(tmp_path / name, read, files, fits)
+    assert tried > 40 and refused > 15
