@@ -57,6 +57,10 @@ Interval = Annotated[
 ]
 # Some configs compute them: 57300.0.
 Times = Annotated[Count, BeforeValidator(lambda value: int(value) if _is_whole(value) else value)]
+LogLevel = Annotated[
+    int | Literal['CRITICAL', 'ERROR', 'WARNING', 'WARN', 'INFO', 'DEBUG', 'NOTSET'],
+    Expected('the name of a level of logging', "'INFO'"),
+]
 Milestones = Annotated[
     list[WholeNumber] | tuple[WholeNumber, ...],
     Expected('a list of whole numbers of at least 0', '[60, 80]'),
@@ -81,15 +85,48 @@ class _AutoScaleLR(TypedDict, total=False):
 
 
 @some_keys
+class _Processes(TypedDict, total=False):
+    mp_start_method: Literal['fork', 'spawn', 'forkserver']
+    opencv_num_threads: WholeNumber
+
+
+@some_keys
+class _Group(TypedDict, total=False):
+    backend: str
+    timeout: Positive | None
+
+
+@some_keys
+class _Environment(TypedDict, total=False):
+    cudnn_benchmark: bool
+    mp_cfg: _Processes
+    dist_cfg: _Group
+    resource_limit: Count
+
+
+@some_keys
+class _Visualizer(TypedDict, total=False):
+    vis_backends: list[dict] | None
+
+
+@some_keys
+class _LogProcessor(TypedDict, total=False):
+    window_size: Count
+    by_epoch: bool
+    num_digits: Count
+
+
+@some_keys
 class _Top(TypedDict, total=False):
     load_from: str | os.PathLike | None
     resume: bool
     work_dir: str | os.PathLike | None
     default_scope: str | None
-    log_level: str | int
+    log_level: LogLevel
     channels_last: bool
     randomness: _Randomness | None
     auto_scale_lr: _AutoScaleLR | None
+    env_cfg: _Environment
 
 
 @some_keys
@@ -248,6 +285,14 @@ CONFIG = dict(
     param_scheduler=SCHEDULER,
     default_hooks=Place(inside={'': HOOK}),
     custom_hooks=HOOK,
+    visualizer=Place(
+        roots.VISUALIZERS,
+        schema=_Visualizer,
+        inside=dict(vis_backends=Place(roots.VISBACKENDS, ('save_dir',))),
+    ),
+    log_processor=Place(
+        roots.LOG_PROCESSORS, schema=_LogProcessor, default=lambda settings: 'LogProcessor'
+    ),
     model=MODEL,
     data_preprocessor=MODEL,
     model_wrapper_cfg=Place(roots.MODEL_WRAPPERS, ('module', 'device_ids'), is_open=True),
