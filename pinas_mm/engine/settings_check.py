@@ -55,6 +55,9 @@ LAUNCHERS = dict(
 Interval = Annotated[
     int, Field(ge=-1, le=2**53), Expected('a whole number of at least 1, or -1 for never', '1')
 ]
+Kept = Annotated[
+    int, Field(ge=-1, le=2**53), Expected('a whole number of at least 1, or -1 for all', '1')
+]
 # Some configs compute them: 57300.0.
 Times = Annotated[Count, BeforeValidator(lambda value: int(value) if _is_whole(value) else value)]
 LogLevel = Annotated[
@@ -149,6 +152,7 @@ class _ClipGrad(TypedDict, total=False):
 class _OptimWrapper(TypedDict, total=False):
     accumulative_counts: Count
     clip_grad: _ClipGrad | None
+    paramwise_cfg: dict | None
 
 
 @some_keys
@@ -180,6 +184,11 @@ class _Scheduler(TypedDict, total=False):
 @some_keys
 class _Hook(TypedDict, total=False):
     interval: Interval
+    # Of mmengine's CheckpointHook.
+    max_keep_ckpts: Kept
+    save_best: str | list[str] | None
+    filename_tmpl: str | None
+    out_dir: str | os.PathLike | None
 
 
 @with_config(STRICT)
