@@ -1,7 +1,7 @@
 """Whether the loaders of a config can be built, before anything runs: torch refuses most wrong
 settings only when a loader is first needed, which may be after hours of training."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from mmengine.config import Config
@@ -32,6 +32,7 @@ class _Loader(TypedDict, total=False):
     pin_memory: Switch
     prefetch_factor: Count | None
     timeout: NotNegative
+    collate_fn: Mapping | Callable | None
 
 
 def check_loaders(config: Config) -> None:
@@ -42,6 +43,9 @@ def check_loaders(config: Config) -> None:
         InputError: One cannot be built; the message has its key and a value that fits.
     """
     settings = config.to_dict()
+    for key in LOADER_KEYS:
+        if settings.get(key) is not None:
+            check(dict, settings[key], key=key)
     for key, loader in _loaders(settings):
         _check(key, loader)
     if settings.get('train_cfg') is not None and settings.get('train_dataloader'):

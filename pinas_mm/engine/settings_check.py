@@ -68,6 +68,13 @@ Interval = Annotated[
     Expected('a whole number of at least 1, or -1 for never', '1'),
     BeforeValidator(_as_whole),
 ]
+Kept = Annotated[
+    int, Field(ge=-1, le=2**53), Expected('a whole number of at least 1, or -1 for all', '1')
+]
+LogLevel = Annotated[
+    int | Literal['CRITICAL', 'ERROR', 'WARNING', 'WARN', 'INFO', 'DEBUG', 'NOTSET'],
+    Expected('the name of a level of logging', "'INFO'"),
+]
 Milestones = Annotated[
     list[Annotated[WholeNumber, BeforeValidator(_as_whole)]],
     BeforeValidator(lambda value: value.tolist() if hasattr(value, 'tolist') else value),
@@ -96,15 +103,48 @@ class _AutoScaleLR(TypedDict, total=False):
 
 
 @some_keys
+class _Processes(TypedDict, total=False):
+    mp_start_method: Literal['fork', 'spawn', 'forkserver']
+    opencv_num_threads: WholeNumber
+
+
+@some_keys
+class _Group(TypedDict, total=False):
+    backend: str
+    timeout: Positive | None
+
+
+@some_keys
+class _Environment(TypedDict, total=False):
+    cudnn_benchmark: bool
+    mp_cfg: _Processes
+    dist_cfg: _Group
+    resource_limit: Count
+
+
+@some_keys
+class _Visualizer(TypedDict, total=False):
+    vis_backends: list[dict] | None
+
+
+@some_keys
+class _LogProcessor(TypedDict, total=False):
+    window_size: Count
+    by_epoch: bool
+    num_digits: Count
+
+
+@some_keys
 class _Top(TypedDict, total=False):
     load_from: str | os.PathLike | None
     resume: Switch | None
     work_dir: str | os.PathLike | None
     default_scope: str | None
-    log_level: str | int
+    log_level: LogLevel
     channels_last: bool
     randomness: _Randomness | None
     auto_scale_lr: _AutoScaleLR | None
+    env_cfg: _Environment
 
 
 @some_keys
@@ -127,6 +167,7 @@ class _ClipGrad(TypedDict, total=False):
 class _OptimWrapper(TypedDict, total=False):
     accumulative_counts: Count
     clip_grad: _ClipGrad | None
+    paramwise_cfg: dict | None
 
 
 @some_keys
@@ -158,6 +199,11 @@ class _Scheduler(TypedDict, total=False):
 @some_keys
 class _Hook(TypedDict, total=False):
     interval: Interval
+    # Of mmengine's CheckpointHook.
+    max_keep_ckpts: Kept
+    save_best: str | list[str] | None
+    filename_tmpl: str | None
+    out_dir: str | os.PathLike | None
 
 
 @with_config(STRICT)
@@ -263,6 +309,14 @@ CONFIG = dict(
     param_scheduler=SCHEDULER,
     default_hooks=Place(inside={'': HOOK}),
     custom_hooks=HOOK,
+    visualizer=Place(
+        roots.VISUALIZERS,
+        schema=_Visualizer,
+        inside=dict(vis_backends=Place(roots.VISBACKENDS, ('save_dir',))),
+    ),
+    log_processor=Place(
+        roots.LOG_PROCESSORS, schema=_LogProcessor, default=lambda settings: 'LogProcessor'
+    ),
     model=MODEL,
     data_preprocessor=MODEL,
     model_wrapper_cfg=Place(roots.MODEL_WRAPPERS, ('module', 'device_ids'), is_open=True),
