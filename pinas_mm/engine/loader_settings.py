@@ -2,9 +2,10 @@
 settings only when a loader is first needed, which may be after hours of training."""
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 from mmengine.config import Config
+from torch.utils.data import DataLoader
 from typing_extensions import TypedDict
 
 from ..errors import InputError
@@ -45,7 +46,7 @@ def check_loaders(config: Config) -> None:
     settings = config.to_dict()
     for key in LOADER_KEYS:
         if settings.get(key) is not None:
-            check(dict, settings[key], key=key)
+            check(cast(Any, dict | DataLoader), settings[key], key=key)
     for key, loader in _loaders(settings):
         _check(key, loader)
     if settings.get('train_cfg') is not None and settings.get('train_dataloader'):
