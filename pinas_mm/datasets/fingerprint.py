@@ -38,7 +38,9 @@ def fingerprint(dataset: AnyDataset) -> dict[str, Any] | None:
     looked_at = _spread(np.arange(count), MOST_NAMES)
     closely = set(_spread(looked_at, MOST_FILES).tolist())
     for index, info in zip(looked_at.tolist(), sample_infos(dataset, looked_at.tolist())):
-        if index in closely:
+        if not isinstance(info, Mapping):  # another method of that name than mmengine's
+            known = [_plain(info, roots)]
+        elif index in closely:
             sizes = {
                 key: _size(value)
                 for key, value in info.items()

@@ -137,3 +137,12 @@ def test_of_other_datasets_the_number_is_known():
             return iter(range(3))
 
     assert fingerprint(Stream()) is None
+
+
+def test_what_is_known_of_a_sample_may_be_anything():
+    class Named(list):
+        def get_data_info(self, index):
+            return self[index]
+
+    found = [fingerprint(Named(names)) for names in (['a', 'b'], ['a', 'b'], ['a', 'c'])]
+    assert found[0] == found[1] != found[2]

@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from killed_saves import OwnHook, kill_all, names
+from mmengine.hooks import CheckpointHook
 from processes import finish, start
 from tiny_runner import Record
 from toy_training import checkpoints, toy_runner, train
@@ -91,3 +92,17 @@ def test_removals_by_iterations(tmp_path):
     train(tmp_path, checkpoint=settings)
     assert checkpoints(tmp_path) == ['iter_4.pth', 'iter_6.pth']
     assert (tmp_path / 'last_checkpoint').read_text() == str(tmp_path / 'iter_6.pth')
+
+
+def test_a_checkpoint_hook_with_a_start_of_its_own_is_left_alone(tmp_path):
+    class Silent(CheckpointHook):
+        def before_train(self, runner):
+            pass
+
+        def after_train_epoch(self, runner):
+            pass
+
+        def after_val_epoch(self, runner, metrics):
+            pass
+
+    train(tmp_path, checkpoint=dict(type=Silent))
