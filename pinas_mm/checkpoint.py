@@ -117,9 +117,11 @@ def only_plain_tensors() -> Iterator[None]:
     try:
         with pickled_data():
             yield
+    except (InputError, FileNotFoundError):  # they say what is wrong
+        raise
     except Exception as error:
         message = loading_error(error)
-        if message is None or isinstance(error, FileNotFoundError):
+        if message is None:
             raise
         raise InputError(message) from error
 
