@@ -286,22 +286,24 @@ SCHEDULER = Place(
     ('convert_to_iter_based',),
     _Scheduler,
 )
+SEARCH_LOOP = replace(
+    TRAIN_LOOP,
+    default=lambda settings: 'pinas_mm.SearchLoop',
+    inside=dict(
+        dataloader=LOADER,
+        searcher=Place(given=GIVEN, find=get_searcher),
+        race=Place(given=('score',), find=lambda kind: Race),
+    ),
+)
 CONFIG = dict(
     train_dataloader=LOADER,
     val_dataloader=LOADER,
     test_dataloader=LOADER,
     train_cfg=TRAIN_LOOP,
     val_cfg=replace(TRAIN_LOOP, default=lambda settings: 'ValLoop'),
-    test_cfg=replace(TRAIN_LOOP, default=lambda settings: 'TestLoop'),
-    search_loop=replace(
-        TRAIN_LOOP,
-        default=lambda settings: 'pinas_mm.SearchLoop',
-        inside=dict(
-            dataloader=LOADER,
-            searcher=Place(given=GIVEN, find=get_searcher),
-            race=Place(given=('score',), find=lambda kind: Race),
-        ),
-    ),
+    # The search may stand there too.
+    test_cfg=replace(SEARCH_LOOP, default=lambda settings: 'TestLoop'),
+    search_loop=SEARCH_LOOP,
     val_evaluator=METRIC,
     test_evaluator=METRIC,
     arch_evaluation=Place(schema=_ArchEvaluation, inside=dict(dataloader=LOADER)),
