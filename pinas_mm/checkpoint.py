@@ -117,9 +117,11 @@ def only_plain_tensors() -> Iterator[None]:
     try:
         with pickled_data():
             yield
+    except (InputError, FileNotFoundError):  # they say what is wrong
+        raise
     except Exception as error:
         message = loading_error(error)
-        if message is None or isinstance(error, FileNotFoundError):
+        if message is None:
             raise
         raise InputError(message) from error
 
@@ -196,9 +198,8 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
 
     Raises:
         InputError: A key is missing, has another shape or another kind of numbers; the message
-            lists them, and where keys
-            are missing those that are there instead. Or a tensor is not finite, as after a training
-            that diverged; the message names the first.
+            lists them, and where keys are missing those that are there instead. Or a tensor is not
+            finite, as after a training that diverged; the message names the first.
     """
     return load_state(module, load_checkpoint(path)['state_dict'], path, prefix)
 

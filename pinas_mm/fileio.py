@@ -310,10 +310,20 @@ class _PlainLoader(yaml.SafeLoader):
         return mapping
 
     def construct_yaml_int(self, node: yaml.ScalarNode) -> int:
-        # The time to read digits of base 60 (`1:30:00`) grows with their square.
-        if len(node.value) > 3 * MOST_DIGITS:
-            raise ValueError(f'a number of more than {MOST_DIGITS} digits')
+        _check_digits(node)
         return super().construct_yaml_int(node)
+
+    def construct_yaml_float(self, node: yaml.ScalarNode) -> float:
+        _check_digits(node)
+        return super().construct_yaml_float(node)
+
+
+def _check_digits(node: yaml.ScalarNode) -> None:
+    # The time to read digits of base 60 (`1:30:00`, `1:30.5`) grows with their square, and no float
+    # has that many.
+    if len(node.value) > 3 * MOST_DIGITS:
+        raise ValueError(f'a number of more than {MOST_DIGITS} digits')
 
 
 _PlainLoader.add_constructor('tag:yaml.org,2002:int', _PlainLoader.construct_yaml_int)
+_PlainLoader.add_constructor('tag:yaml.org,2002:float', _PlainLoader.construct_yaml_float)

@@ -18,13 +18,12 @@ from filelock import FileLock, Timeout
 from mmengine.dist import broadcast_object_list, is_main_process
 
 from .errors import InputError, warn_once
+from .schema import LONGEST
 
 # The lock of a folder.
 LOCK = '.lock'
 # Seconds that a program which ends has to give its lock back.
 PATIENCE = 1.0
-# Characters of a command in a message.
-LONGEST = 200
 # What a file system answers that has no locks.
 NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 

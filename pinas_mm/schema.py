@@ -7,7 +7,9 @@ import difflib
 import functools
 import inspect
 import itertools
+import numbers
 import operator
+import os
 import re
 import reprlib
 import typing
@@ -96,6 +98,12 @@ PositiveProbability = Annotated[
     float, Field(gt=0, le=1), Expected('a number above 0, at most 1', '0.5')
 ]
 
+# What mm and torch ask whether it is true: many write 0 and 1.
+Switch = Annotated[
+    bool,
+    BeforeValidator(lambda value: bool(value) if type(value) is int and value in (0, 1) else value),
+]
+
 # Python 3.10 and mypy read no star within the brackets of a type.
 _annotated = Annotated.__class_getitem__  # type: ignore[attr-defined]
 
@@ -174,9 +182,9 @@ def arguments(
     own; and whether it takes any other. Of a class that hands ``**kwargs`` on, its base's arguments
     come after its own; it may give some of them itself.
 
-    All annotations of this package count. Of other packages' those of plain data alone do, since
-    others may be for a reader (``sampler: Sampler`` of an argument that a config gives as a dict);
-    and none of mm's and torch's, which do not hold to the letter."""
+    All annotations of this package count. Of other packages' those of plain data alone do, loosely
+    (:func:`_loose`), since Python holds nobody to them; and none of mm's and torch's. A class of
+    another package that takes ``**kwargs`` takes any other argument: it may use some itself."""
     layers = (
         [vars(base)['__init__'] for base in function.__mro__ if '__init__' in vars(base)]
         if isinstance(function, type)
@@ -184,9 +192,12 @@ def arguments(
     )
     found: dict[str, inspect.Parameter] = {}
     own: frozenset[str] = frozenset()
+    is_open = False
     for number, layer in enumerate(layers):
         if layer is object.__init__:
-            return found, own, number > 0  # its ``**kwargs`` are for something else
+            # Its ``**kwargs`` are for something else, or ``__new__`` takes the arguments.
+            is_open = number > 0 or cast(type, function).__new__ is not object.__new__
+            return found, own, is_open
         try:
             parameters = list(inspect.signature(layer).parameters.values())
         except ValueError:  # written in C
@@ -199,13 +210,26 @@ def arguments(
                 hint = hints.get(parameter.name, parameter.empty)
                 found.setdefault(parameter.name, parameter.replace(annotation=hint))
         own = own or frozenset(found)
+        is_users = not is_known(layer)
+        # What a decorator takes is not in the signature of what it wraps.
+        is_open = is_open or (is_users and hasattr(layer, '__wrapped__'))
         if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in parameters):
-            return found, own, False
+            return found, own, is_open
+        is_open = is_open or is_users
     return found, own, True
 
 
+# Packages whose classes were seen to take no more than their signatures and their bases' say.
+_KNOWN = ('pinas_mm', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmseg', 'torch')
+
+
+def is_known(member: Callable[..., Any]) -> bool:
+    """Whether a class or function is of this package, of mm's or of torch; else it is a user's."""
+    return str(getattr(member, '__module__', '')).partition('.')[0] in _KNOWN
+
+
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    package = getattr(function, '__module__', '').partition('.')[0]
+    package = str(getattr(function, '__module__', '')).partition('.')[0]
     if package == __package__:
         return typing.get_type_hints(function, include_extras=True)
     if package.startswith(('mm', 'torch')):
@@ -214,7 +238,24 @@ def _hints(function: Callable[..., Any]) -> dict[str, Any]:
         hints = typing.get_type_hints(function, include_extras=True)
     except Exception:  # names that are imported for a type checker alone
         return {}
-    return {name: hint for name, hint in hints.items() if _is_plain(hint)}
+    return {name: _loose(hint) for name, hint in hints.items() if _is_plain(hint)}
+
+
+def _loose(kind: Any) -> Any:
+    """What a value has to be where Python alone reads an annotation: any number for a number, a
+    path for text, and None, which many leave out; a list or dict is not looked into."""
+    origin = get_origin(kind)
+    if origin is Annotated or origin is typing.Literal:
+        return kind
+    if origin in (Union, UnionType):
+        return functools.reduce(operator.or_, map(_loose, get_args(kind)))
+    if kind in (int, float, bool):
+        expected = dict(int=('a whole number', '10'), float=('a number', '0.5'))
+        # NumPy's booleans are no numbers.
+        plain = BeforeValidator(lambda value: getattr(value, 'item', lambda: value)())
+        text = Expected(*expected.get(kind.__name__, ('True or False', 'True')))
+        return _annotated((numbers.Number, plain, text)) | None
+    return str | os.PathLike | None if kind is str else Any
 
 
 def _is_plain(kind: Any) -> bool:
@@ -343,14 +384,27 @@ def _lists_for_tuples(kind: Any) -> Any:
         return _annotated((inner, Strict(False), _FirstError()))
     if isinstance(kind, type) and is_dataclass(kind):
         return Annotated[_keys(kind), AfterValidator(lambda found: kind(**found))]
-    if origin in (list, dict, Mapping, Sequence):
+    if origin is list or kind is list:
+        return _annotated(
+            (list.__class_getitem__(parts) if parts else list, Strict(False), _FirstError())
+        )
+    if origin in (dict, Mapping, Sequence):
         return _annotated((origin[parts], _FirstError()))
+    if kind is int:
+        return _annotated((int, BeforeValidator(_as_int)))
     if is_typeddict(kind):
         hints = typing.get_type_hints(kind, include_extras=True)
         keys = {name: _lists_for_tuples(hint) for name, hint in hints.items()}
         own = TypedDict(kind.__name__, keys, total=kind.__total__)  # type: ignore[misc]
         return with_config(getattr(kind, '__pydantic_config__', STRICT))(own)
     return kind
+
+
+def _as_int(value: Any) -> Any:
+    """NumPy's whole numbers are taken for Python's."""
+    if isinstance(value, numbers.Integral) and not isinstance(value, int):
+        return int(value)
+    return value
 
 
 # Keys that a mapping may have, see :class:`_FirstError`.

@@ -202,6 +202,7 @@ def test_plain_data_of_odd_files(tmp_path, reader, content, value):
         (read_yaml, f'a: {"9" * 9999}', 'a number of more than 100 digits'),
         (read_yaml, f'a: 0x{"f" * 9999}', 'a number of more than 100 digits'),
         (read_yaml, f'a: 1{":59" * 9999}', 'a number of more than 100 digits'),
+        (read_yaml, f'a: 1{":59" * 9999}.5', 'a number of more than 100 digits'),
         (read_yaml, '[' * 65 + ']' * 65, 'is nested deeper than 64 levels'),
         *(
             (read_yaml, start * 50_000, 'is nested deeper than 64 levels')

@@ -44,6 +44,8 @@ class Base:
 class Derived(Base):
     def __init__(self, *, where: dict | None = None, **kwargs: Any) -> None: ...
 
+    __init__.__module__ = 'pinas_mm.of_this_package'
+
 
 @pytest.mark.parametrize(
     'kind, fits, wrong',

@@ -1,14 +1,15 @@
 """Whether the loaders of a config can be built, before anything runs: torch refuses most wrong
 settings only when a loader is first needed, which may be after hours of training."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, cast
 
 from mmengine.config import Config
+from torch.utils.data import DataLoader
 from typing_extensions import TypedDict
 
 from ..errors import InputError
-from ..schema import Count, NotNegative, WholeNumber, check, some_keys
+from ..schema import Count, NotNegative, Switch, WholeNumber, check, some_keys
 
 # Keys of whole loaders. Elsewhere one without a dataset may be what a stage changes in these.
 LOADER_KEYS = (
@@ -27,11 +28,12 @@ NEED_WORKERS = dict(
 class _Loader(TypedDict, total=False):
     batch_size: Count
     num_workers: WholeNumber
-    drop_last: bool
-    persistent_workers: bool
-    pin_memory: bool
+    drop_last: Switch
+    persistent_workers: Switch
+    pin_memory: Switch
     prefetch_factor: Count | None
     timeout: NotNegative
+    collate_fn: Mapping | Callable | None
 
 
 def check_loaders(config: Config) -> None:
@@ -42,10 +44,14 @@ def check_loaders(config: Config) -> None:
         InputError: One cannot be built; the message has its key and a value that fits.
     """
     settings = config.to_dict()
+    for key in LOADER_KEYS:
+        if settings.get(key) is not None:
+            check(cast(Any, dict | DataLoader), settings[key], key=key)
     for key, loader in _loaders(settings):
         _check(key, loader)
     if settings.get('train_cfg') is not None and settings.get('train_dataloader'):
-        if 'sampler' not in settings['train_dataloader']:  # None is one, of mm and for streams
+        loader = settings['train_dataloader']  # may be built already
+        if isinstance(loader, Mapping) and 'sampler' not in loader:  # None is one, for streams
             raise InputError(
                 "train_dataloader has no sampler: expected sampler=dict(type='DefaultSampler', "
                 'shuffle=True)'

@@ -128,9 +128,12 @@ class SafeRunner(Runner):
             check_finite(
                 filename, state, [key for key in state if key.removeprefix('module.') in finite]
             )
+        before = _versions(self.model)
         with already_read(read):
             checkpoint = super().load_checkpoint(filename, *args, **kwargs)
-        require_shared_tensor(unwrapped(self.model), checkpoint['state_dict'], filename)
+        # By other names a model may take them too: ``revise_keys``, or a loading of its own.
+        if _versions(self.model) == before:
+            require_shared_tensor(unwrapped(self.model), checkpoint['state_dict'], filename)
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
 
@@ -142,6 +145,12 @@ class SafeRunner(Runner):
         full disk, a kill or a power cut leaves no torn one."""
         with trainings_write_with(save_whole, text_written_atomic):
             super().save_checkpoint(*args, **kwargs)
+
+
+def _versions(model: nn.Module) -> list[tuple[int, int]]:
+    """What changes when a parameter of a model is replaced or written. Norms write their counter
+    whatever they are given."""
+    return [(id(parameter), parameter._version) for parameter in model.parameters()]
 
 
 def save_whole(

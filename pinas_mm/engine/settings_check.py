@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, cast
 import mmengine.registry as roots
 from mmengine.config import Config
 from mmengine.dist import is_distributed
+from mmengine.optim import DefaultOptimWrapperConstructor
 from mmengine.registry import Registry
 from pydantic import BeforeValidator, Field, with_config
 from typing_extensions import TypedDict
@@ -25,9 +26,11 @@ from ..schema import (
     Positive,
     Probability,
     Seed,
+    Switch,
     WholeNumber,
     check,
     check_arguments,
+    is_known,
     shown,
     some_keys,
 )
@@ -52,59 +55,111 @@ LAUNCHERS = dict(
 # ----------------------------------------------------------------------------------------------
 # Keys that mmengine and torch read in every config. Others are free here.
 
+
+def _as_whole(value: Any) -> Any:
+    """Some configs compute whole numbers: 57300.0."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Times = Annotated[Count, BeforeValidator(_as_whole)]
 Interval = Annotated[
-    int, Field(ge=-1, le=2**53), Expected('a whole number of at least 1, or -1 for never', '1')
+    int,
+    Field(ge=-1, le=2**53),
+    Expected('a whole number of at least 1, or -1 for never', '1'),
+    BeforeValidator(_as_whole),
 ]
-# Some configs compute them: 57300.0.
-Times = Annotated[Count, BeforeValidator(lambda value: int(value) if _is_whole(value) else value)]
+Kept = Annotated[
+    int, Field(ge=-1, le=2**53), Expected('a whole number of at least 1, or -1 for all', '1')
+]
+LogLevel = Annotated[
+    int | Literal['CRITICAL', 'ERROR', 'WARNING', 'WARN', 'INFO', 'DEBUG', 'NOTSET'],
+    Expected('the name of a level of logging', "'INFO'"),
+]
 Milestones = Annotated[
-    list[WholeNumber] | tuple[WholeNumber, ...],
+    list[Annotated[WholeNumber, BeforeValidator(_as_whole)]],
+    BeforeValidator(lambda value: value.tolist() if hasattr(value, 'tolist') else value),
     Expected('a list of whole numbers of at least 0', '[60, 80]'),
 ]
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, float) and value.is_integer()
+# Without an end, or without a limit: mmengine logs the norm of gradients that are clipped to it.
+PositiveOrInf = Annotated[
+    float, Field(gt=0, allow_inf_nan=True), Expected('a number above 0', '0.5')
+]
+NotNegativeOrInf = Annotated[
+    float, Field(ge=0, allow_inf_nan=True), Expected('a number of at least 0', '0.5')
+]
 
 
 @some_keys
 class _Randomness(TypedDict, total=False):
     seed: Seed | None
-    diff_rank_seed: bool
-    deterministic: bool
+    diff_rank_seed: Switch
+    deterministic: Switch
 
 
 @some_keys
 class _AutoScaleLR(TypedDict, total=False):
-    base_batch_size: Count
-    enable: bool
+    base_batch_size: Times
+    enable: Switch
+
+
+@some_keys
+class _Processes(TypedDict, total=False):
+    mp_start_method: Literal['fork', 'spawn', 'forkserver']
+    opencv_num_threads: WholeNumber
+
+
+@some_keys
+class _Group(TypedDict, total=False):
+    backend: str
+    timeout: Positive | None
+
+
+@some_keys
+class _Environment(TypedDict, total=False):
+    cudnn_benchmark: bool
+    mp_cfg: _Processes
+    dist_cfg: _Group
+    resource_limit: Count
+
+
+@some_keys
+class _Visualizer(TypedDict, total=False):
+    vis_backends: list[dict] | None
+
+
+@some_keys
+class _LogProcessor(TypedDict, total=False):
+    window_size: Count
+    by_epoch: bool
+    num_digits: Count
 
 
 @some_keys
 class _Top(TypedDict, total=False):
     load_from: str | os.PathLike | None
-    resume: bool
+    resume: Switch | None
     work_dir: str | os.PathLike | None
     default_scope: str | None
-    log_level: str | int
+    log_level: LogLevel
     channels_last: bool
     randomness: _Randomness | None
     auto_scale_lr: _AutoScaleLR | None
+    env_cfg: _Environment
 
 
 @some_keys
 class _Loop(TypedDict, total=False):
-    by_epoch: bool
+    by_epoch: Switch
     max_epochs: Times | None
     max_iters: Times | None
-    val_begin: WholeNumber
+    val_begin: Annotated[WholeNumber, BeforeValidator(_as_whole)]
     val_interval: Times
-    fp16: bool
+    fp16: Switch
 
 
 @some_keys
 class _ClipGrad(TypedDict, total=False):
-    max_norm: NotNegative
+    max_norm: NotNegativeOrInf
     clip_value: NotNegative
 
 
@@ -112,6 +167,7 @@ class _ClipGrad(TypedDict, total=False):
 class _OptimWrapper(TypedDict, total=False):
     accumulative_counts: Count
     clip_grad: _ClipGrad | None
+    paramwise_cfg: dict | None
 
 
 @some_keys
@@ -119,16 +175,16 @@ class _Optimizer(TypedDict, total=False):
     lr: NotNegative
     weight_decay: NotNegative
     momentum: NotNegative
-    nesterov: bool
+    nesterov: Switch
     betas: tuple[Probability, Probability]
 
 
 @some_keys
 class _Scheduler(TypedDict, total=False):
-    by_epoch: bool
+    by_epoch: Switch
     # Parts of an epoch where it is converted to iterations.
     begin: NotNegative
-    end: Positive
+    end: PositiveOrInf
     T_max: Positive | None
     step_size: Times
     milestones: Milestones
@@ -143,6 +199,11 @@ class _Scheduler(TypedDict, total=False):
 @some_keys
 class _Hook(TypedDict, total=False):
     interval: Interval
+    # Of mmengine's CheckpointHook.
+    max_keep_ckpts: Kept
+    save_best: str | list[str] | None
+    filename_tmpl: str | None
+    out_dir: str | os.PathLike | None
 
 
 @with_config(STRICT)
@@ -225,22 +286,24 @@ SCHEDULER = Place(
     ('convert_to_iter_based',),
     _Scheduler,
 )
+SEARCH_LOOP = replace(
+    TRAIN_LOOP,
+    default=lambda settings: 'pinas_mm.SearchLoop',
+    inside=dict(
+        dataloader=LOADER,
+        searcher=Place(given=GIVEN, find=get_searcher),
+        race=Place(given=('score',), find=lambda kind: Race),
+    ),
+)
 CONFIG = dict(
     train_dataloader=LOADER,
     val_dataloader=LOADER,
     test_dataloader=LOADER,
     train_cfg=TRAIN_LOOP,
     val_cfg=replace(TRAIN_LOOP, default=lambda settings: 'ValLoop'),
-    test_cfg=replace(TRAIN_LOOP, default=lambda settings: 'TestLoop'),
-    search_loop=replace(
-        TRAIN_LOOP,
-        default=lambda settings: 'pinas_mm.SearchLoop',
-        inside=dict(
-            dataloader=LOADER,
-            searcher=Place(given=GIVEN, find=get_searcher),
-            race=Place(given=('score',), find=lambda kind: Race),
-        ),
-    ),
+    # The search may stand there too.
+    test_cfg=replace(SEARCH_LOOP, default=lambda settings: 'TestLoop'),
+    search_loop=SEARCH_LOOP,
     val_evaluator=METRIC,
     test_evaluator=METRIC,
     arch_evaluation=Place(schema=_ArchEvaluation, inside=dict(dataloader=LOADER)),
@@ -248,6 +311,14 @@ CONFIG = dict(
     param_scheduler=SCHEDULER,
     default_hooks=Place(inside={'': HOOK}),
     custom_hooks=HOOK,
+    visualizer=Place(
+        roots.VISUALIZERS,
+        schema=_Visualizer,
+        inside=dict(vis_backends=Place(roots.VISBACKENDS, ('save_dir',))),
+    ),
+    log_processor=Place(
+        roots.LOG_PROCESSORS, schema=_LogProcessor, default=lambda settings: 'LogProcessor'
+    ),
     model=MODEL,
     data_preprocessor=MODEL,
     model_wrapper_cfg=Place(roots.MODEL_WRAPPERS, ('module', 'device_ids'), is_open=True),
@@ -356,8 +427,10 @@ def _check_config(config: Config, stage: str = '') -> None:
 
 def _check(value: Any, key: str, place: Place, scope: str | None) -> None:
     if isinstance(value, list | tuple):
+        # In a list no metric is an Evaluator.
+        within = replace(METRIC) if place is METRIC else place
         for number, each in enumerate(value):
-            _check(each, f'{key}.{number}', place, scope)
+            _check(each, f'{key}.{number}', within, scope)
         return
     if not isinstance(value, Mapping):
         return  # an object that is built already, or an argument that is called like a place
@@ -365,11 +438,17 @@ def _check(value: Any, key: str, place: Place, scope: str | None) -> None:
     if place is METRIC and 'metrics' in value:  # an Evaluator
         place = Place(roots.EVALUATOR, default=lambda settings: 'Evaluator')
         place.inside['metrics'] = METRIC
+    elif place is OPTIM_WRAPPER and _builds_itself(value, scope):
+        return
     elif place is OPTIM_WRAPPER and 'optimizer' not in value:  # one by name for each optimiser
         place = Place(taken=place.taken, inside={'': place})
     elif place is SCHEDULER and 'type' not in value:  # the same
         place = Place(inside={'': place})
-    if place.schema is not None:
+    member = None
+    if place.registry is not None:
+        member = member_of(value.get('type'), place.registry, scope)
+    is_users = member is not None and not is_known(member)
+    if place.schema is not None and not is_users:
         check(place.schema, value, key=key)
     if place.registry is not None or place.find is not None or 'type' in value:
         _check_arguments(value, key, place, scope)
@@ -378,9 +457,25 @@ def _check(value: Any, key: str, place: Place, scope: str | None) -> None:
             continue
         ends = (inner for end, inner in place.inside.items() if str(name).endswith(end))
         inner = next(ends, OTHER)
+        # What a user's class calls so may be something else.
+        if is_users and (name not in place.inside or _is_typeless(each)):
+            inner = OTHER
         if inner.registry is not None and (place.registry is None or place is OPTIM_WRAPPER):
             _check_kind(each, f'{key}.{name}')
         _check(each, f'{key}.{name}', inner, scope)
+
+
+def _is_typeless(value: Any) -> bool:
+    return isinstance(value, Mapping) and 'type' not in value
+
+
+def _builds_itself(wrapper: Mapping[str, Any], scope: str | None) -> bool:
+    """Whether the constructor of an optimiser wrapper is one that gives its settings a meaning of
+    its own."""
+    constructor = member_of(wrapper.get('constructor'), roots.OPTIM_WRAPPER_CONSTRUCTORS, scope)
+    return constructor is not None and not (
+        isinstance(constructor, type) and issubclass(constructor, DefaultOptimWrapperConstructor)
+    )
 
 
 def _check_kind(value: Any, key: str) -> None:

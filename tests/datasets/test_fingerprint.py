@@ -137,3 +137,26 @@ def test_of_other_datasets_the_number_is_known():
             return iter(range(3))
 
     assert fingerprint(Stream()) is None
+
+
+def test_what_is_known_of_a_sample_may_be_anything():
+    class Named(list):
+        def get_data_info(self, index):
+            return self[index]
+
+    found = [fingerprint(Named(names)) for names in (['a', 'b'], ['a', 'b'], ['a', 'c'])]
+    assert found[0] == found[1] != found[2]
+
+
+class Labelled(BaseDataset):
+    """Three images of these labels."""
+
+    def load_data_list(self):
+        labels = self.metainfo['labels']
+        return [dict(img_path=f'{i}.jpg', gt_label=label) for i, label in enumerate(labels)]
+
+
+def test_labels_are_known_also_of_samples_that_are_not_looked_at_closely(monkeypatch):
+    monkeypatch.setattr(module, 'MOST_FILES', 2)
+    a, b = (fingerprint(Labelled(metainfo=dict(labels=labels))) for labels in ([0, 1, 0], [0] * 3))
+    assert a['samples'] == b['samples'] == 3 and a['contents'] != b['contents']

@@ -310,3 +310,15 @@ def test_a_checkpoint_without_a_tensor_of_the_model_is_refused(tiny):
         with pytest.raises(InputError, match=message):
             runner(tiny, load_from=str(tiny.folder / f'{file}.pth'), seen=number).train()
     runner(tiny, load_from=str(tiny.folder / 'one.pth'), seen=True, one=True).train()
+
+
+def test_a_model_may_take_tensors_of_other_names(tiny):
+    """By ``revise_keys``, or by a loading of its own."""
+    runner = build_runner(tiny.config())
+    state = {f'old.{key}': value + 1 for key, value in runner.model.state_dict().items()}
+    torch.save(state, tiny.folder / 'old.pth')
+    runner.load_checkpoint(str(tiny.folder / 'old.pth'), revise_keys=[(r'^old\.', '')])
+    key = 'head.fc.weight'
+    assert torch.equal(runner.model.state_dict()[key], state[f'old.{key}'])
+    with pytest.raises(InputError, match='no tensor of it is of this ImageClassifier'):
+        runner.load_checkpoint(str(tiny.folder / 'old.pth'))

@@ -436,7 +436,7 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
         (dict(searcher=dict()), 'searcher.type=None: no such searcher'),
         (
             dict(searcher=dict(type='evolution', populaton=4)),
-            r"searcher 'evolution': unknown .*\['populaton'\], expected some of .*population",
+            r"searcher.populaton: unknown key, expected 'population'\?",
         ),
         (
             dict(searcher=dict(type='evolution', population=4, tournament=5)),
@@ -452,11 +452,11 @@ def test_records_that_could_not_be_compared_are_not_mixed(search, change):
         ),
         (dict(constraints=dict(latency=1)), "unknown cost 'latency', .*needs latency_table"),
         (dict(searcher=dict(type='nsga2', objectives=['latency'])), "unknown cost 'latency'"),
-        (dict(race=dict(top_k=0)), 'Race: top_k=0'),
-        (dict(autocast='fp16'), "autocast='fp16', expected 'bfloat16', 'float16' or None"),
-        (dict(latency_table='none.json'), 'none.json: not a latency table'),
-        (dict(score_samples=0), 'num_samples=0 of a dataset with 64'),
-        (dict(num_archs=0), '^search_loop.num_archs=0: expected a whole number of at least 1'),
+        (dict(race=dict(top_k=0)), r'\.race\.top_k=0: expected a whole number of at least 1'),
+        (dict(autocast='fp16'), r"\.autocast='fp16': expected .*bfloat16"),
+        (dict(latency_table='none.json'), 'none.json: no such file'),
+        (dict(score_samples=0), r'\.score_samples=0: expected a whole number of at least 1'),
+        (dict(num_archs=0), r'\.num_archs=0: expected a whole number of at least 1'),
         (
             dict(calibration_dataloader=dict(batch_size=8)),
             'arch_evaluation.calibration_dataloader.batch_size=8: BN .* expected at least 16',

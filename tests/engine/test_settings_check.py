@@ -2,13 +2,19 @@
 through the tools, and tests/test_configs.py reads what is shipped."""
 
 import copy
+import functools
+from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import Hook
-from mmengine.registry import HOOKS, OPTIMIZERS
+from mmengine.registry import DATASETS, HOOKS, METRICS, OPTIM_WRAPPER_CONSTRUCTORS, OPTIMIZERS
+from mmpretrain.evaluation import Accuracy
 from our_configs import check_each, names, read
 from torch.optim import SGD
+from torch.utils.data import DataLoader, Dataset
 
 from pinas_mm.engine.hooks import ArchSamplingHook, KNNHook, PredictionPictureHook
 from pinas_mm.engine.hooks.dsnas_hook import DSNASHook
@@ -97,6 +103,23 @@ def test_all_that_is_shipped_fits():
         ({'auto_scale_lr.base_batch_size': 0}, '=0: expected a whole number of at least 1'),
         ({'load_from': 3}, '=3: expected text'),
         ({'launcher': 'ssh'}, "='ssh': expected 'none', 'pytorch', 'slurm' or 'mpi'"),
+        ({'default_hooks.checkpoint.max_keep_ckpts': 'x'}, "='x': expected a whole number"),
+        ({'default_hooks.checkpoint.save_best': 3}, '=3: expected text'),
+        ({'default_hooks.checkpoint.out_dir': 3}, '=3: expected text'),
+        ({'optim_wrapper.paramwise_cfg': 3}, '=3: expected a dict'),
+        ({'train_dataloader': 3}, r'=3: expected a dict, such as dict\('),
+        ({'val_dataloader': [1]}, r'=\[1\]: expected a dict, such as dict\('),
+        ({'train_dataloader.collate_fn': 3}, '=3: expected a dict'),
+        ({'env_cfg': 3}, '=3: expected a dict'),
+        ({'env_cfg.dist_cfg': 3}, '=3: expected a dict'),
+        ({'env_cfg.dist_cfg.timeout': 'x'}, "='x': expected a finite number above 0"),
+        ({'env_cfg.mp_cfg.mp_start_method': 'x'}, "='x': expected 'fork', 'spawn' or 'forks"),
+        ({'log_level': 'INFOS'}, "='INFOS': expected the name of a level of logging, such as 'I"),
+        ({'visualizer': 3}, r'=3: expected a dict, such as dict\(type='),
+        ({'visualizer': dict(type='Visualiser')}, "='Visualiser': no .* 'Visualizer'"),
+        ({'visualizer': dict(type='Visualizer', vis_backends=3)}, '=3: expected a list'),
+        ({'log_processor': 3}, '=3: expected a dict'),
+        ({'log_processor': dict(window_size='x')}, "='x': expected a whole number of at least 1"),
         ({'train_cfg.max_epochs': 10**400}, ': expected a whole number of at least 1'),
     ],
 )
@@ -243,3 +266,136 @@ def test_a_runner_is_built_of_what_fits(config):
     config.custom_hooks[0].seed = 'x'
     with pytest.raises(InputError, match="^custom_hooks.0.seed='x'"):
         build_runner(config)
+
+
+class UsersOptions(NamedTuple):
+    """It has no ``__init__``."""
+
+    size: int
+    ratio: float = 0.5
+
+
+def takes_one_more(function):
+    @functools.wraps(function)
+    def taking(*args, other=None, **kwargs):
+        return function(*args, **kwargs)
+
+    return taking
+
+
+@DATASETS.register_module()
+class UsersData:
+    """It uses some of ``**kwargs`` itself, and its arguments are named like places."""
+
+    @takes_one_more
+    def __init__(self, pipeline=None, datasets=None, data_source=None, **kwargs) -> None:
+        self.mode = kwargs.pop('mode', None)
+        super().__init__(**kwargs)
+
+
+@HOOKS.register_module()
+class UsersLooseHook(Hook):
+    def __init__(
+        self,
+        interval=0.5,
+        count: int = 1,
+        rate: float = 1.0,
+        folder: str = '',
+        sizes: list[int] = (),
+        flag: bool = False,
+    ) -> None:
+        pass
+
+
+@METRICS.register_module()
+class UsersAccuracy(Accuracy):
+    def __init__(self, metric=None, metrics=None, **kwargs) -> None:
+        self.mode = kwargs.pop('mode', None)
+        super().__init__(**kwargs)
+
+
+@OPTIMIZERS.register_module()
+class UsersAdan(SGD):
+    def __init__(self, params, lr=None, betas=(0.9, 0.9, 0.9), nesterov='x'):
+        super().__init__(params, 0.1)
+
+
+@OPTIM_WRAPPER_CONSTRUCTORS.register_module()
+class UsersConstructor:
+    def __init__(self, optim_wrapper_cfg, paramwise_cfg=None): ...
+
+
+@pytest.mark.parametrize(
+    'key, value',
+    [
+        ('train_dataloader.dataset', dict(type='UsersData', mode=1, other=2)),
+        ('train_dataloader.dataset', dict(type='UsersData', data_source=dict(type='http'))),
+        ('train_dataloader.dataset', dict(type='UsersData', pipeline=dict(train=[]))),
+        ('train_dataloader.dataset', dict(type='UsersData', datasets=dict(a=0.5))),
+        ('train_dataloader.dataset', dict(type=UsersOptions, size=3)),
+        ('val_evaluator', [dict(type='UsersAccuracy', mode=1, metric=dict(name='a'))]),
+        ('val_evaluator', [dict(type='UsersAccuracy', metrics=['a'])]),
+        *(
+            ('custom_hooks', [dict(type='UsersLooseHook', **{name: value})])
+            for name, values in dict(
+                interval=(0.5, 'epoch', None),
+                count=(None, 2.0, np.int64(2)),
+                rate=(None, 2, np.float32(2), float('inf')),
+                folder=(None, Path('a')),
+                sizes=((1, 2), np.array([1, 2])),
+                flag=(1, np.bool_(True)),
+            ).items()
+            for value in values
+        ),
+        ('optim_wrapper.optimizer', dict(type='UsersAdan', lr=None)),
+        ('optim_wrapper.optimizer', dict(type='UsersAdan', betas=(0.98, 0.92, 0.99), nesterov=2)),
+        ('optim_wrapper', dict(constructor='UsersConstructor', base_lr=0.1, layers=12)),
+        ('optim_wrapper', dict(constructor=UsersConstructor, a=dict(lr={'128': 0.1}))),
+    ],
+)
+def test_what_users_classes_mean_otherwise_passes(config, key, value):
+    config.subnet_stage = None
+    config.merge_from_dict({key: value | dict(_delete_=True) if isinstance(value, dict) else value})
+    check_settings(config)
+
+
+def test_text_for_a_users_number_is_refused(config):
+    config.custom_hooks = [dict(type='UsersLooseHook', count='3')]
+    with pytest.raises(InputError, match="^custom_hooks.0.count='3': expected a whole number"):
+        check_settings(config)
+    config.custom_hooks = [dict(type='UsersLooseHook', folder=3)]
+    with pytest.raises(InputError, match='^custom_hooks.0.folder=3: expected text'):
+        check_settings(config)
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'default_hooks.checkpoint.interval': 1e3},
+        {'default_hooks.checkpoint.interval': np.int64(3)},
+        {'train_cfg.max_epochs': np.int64(3), 'train_cfg.by_epoch': 1, 'train_cfg.val_begin': 1.0},
+        {'optim_wrapper.clip_grad': dict(max_norm=float('inf'))},
+        {'optim_wrapper.optimizer.momentum': 0.9, 'optim_wrapper.optimizer.nesterov': 1},
+        {'param_scheduler': [dict(type='MultiStepLR', milestones=(60.0, 80), end=float('inf'))]},
+        {'param_scheduler': [dict(type='MultiStepLR', milestones=np.array([60, 80]))]},
+        {'auto_scale_lr': dict(base_batch_size=256.0, enable=0)},
+        {'resume': None, 'randomness.seed': np.int64(3)},
+        {'train_dataloader.batch_size': np.int64(4), 'train_dataloader.drop_last': 1},
+        {'train_dataloader.dataset.indices': np.int64(4)},
+    ],
+)
+def test_numbers_that_mmengine_takes_pass(config, change):
+    config.merge_from_dict(change)
+    check_settings(config)
+
+
+def test_a_loader_that_is_built_passes(config):
+    class Data(Dataset):
+        def __len__(self):
+            return 1
+
+        def __getitem__(self, index):
+            raise AssertionError('an image is read')
+
+    config.train_dataloader = DataLoader(Data())
+    check_settings(config)

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.engine.search_config import search_config
+from pinas_mm.engine.settings_check import check_settings
 
 RUNS = itertools.count()
 
@@ -126,8 +127,10 @@ class Tiny:
         )
 
     def searching(self, **kwargs):
-        """A Runner whose test is the search of ``search_loop``."""
-        return Runner.from_cfg(search_config(self.config(**kwargs)))
+        """A Runner whose test is the search of ``search_loop``, checked as the tools do."""
+        config = search_config(self.config(**kwargs))
+        check_settings(config)
+        return Runner.from_cfg(config)
 
     def training(self, epochs=1, loader=None, **kwargs):
         """A Runner that trains; 4 iterations an epoch by default."""

@@ -253,7 +253,10 @@ def test_what_dsnas_learned_is_a_ranker(rank, files, tmp_path):
             ['linear.py', '--truth', 'other.csv'],
             'other.csv: neither JSON nor a CSV with a column of archs of space .nasbench_macro.',
         ),
-        (['linear.py', '--truth', 'nan.csv'], 'nan.csv: accuracy nan of arch 00000000'),
+        (
+            ['linear.py', '--truth', 'nan.csv'],
+            "nan.csv: arch '00000000': 'nan' is not an accuracy in %",
+        ),
         (
             ['linear.py', '--truth', 'few.csv'],
             '8 archs asked of few.csv: expected at least 10, of a larger table: it has 8 ',

@@ -7,6 +7,7 @@ from .hand_over_hook import HandOverHook
 from .knn_hook import KNNHook
 from .label_range_hook import LabelRangeHook
 from .prediction_picture_hook import PredictionPictureHook
+from .same_data_hook import SameDataHook
 
 __all__ = [
     'ArchSamplingHook',
@@ -18,4 +19,5 @@ __all__ = [
     'KNNHook',
     'LabelRangeHook',
     'PredictionPictureHook',
+    'SameDataHook',
 ]

@@ -22,6 +22,9 @@ class FiniteWeightsHook(Hook):
             was finite before the training is not; the message names the first.
     """
 
+    def __init__(self) -> None:
+        self.finite: set[str] = set()  # a checkpoint may be saved without a training
+
     def before_train(self, runner: Runner) -> None:
         self.finite = finite_tensors(unwrapped(runner.model))
 

@@ -37,7 +37,8 @@ class KeepUntilSavedHook(Hook):
     def before_train(self, runner: Runner) -> None:
         self.backends = []
         for hook in runner.hooks:
-            if isinstance(hook, CheckpointHook):
+            # A class with a start of its own has no backend, and removes what it removes.
+            if isinstance(hook, CheckpointHook) and hasattr(hook, 'file_backend'):
                 find_best_by_name(hook)
                 hook.file_backend = PostponedRemovals(hook, runner)
                 self.backends.append(hook.file_backend)

@@ -19,7 +19,8 @@ class SameDataHook(Hook):
 
     Raises:
         InputError: A training resumes on other data: images or labels were added, removed or
-            replaced. A checkpoint without this entry is not compared.
+            replaced. A checkpoint without this entry is not compared, nor are data that change
+            from look to look.
     """
 
     def __init__(self) -> None:
@@ -36,6 +37,9 @@ class SameDataHook(Hook):
         both = before.keys() & now.keys()
         changes = changed_settings(*({key: each[key] for key in both} for each in (before, now)))
         if changes:
+            self.data = None
+            if self.of(runner) != now:  # drawn at random whenever they are looked at
+                return
             raise InputError(
                 f'--resume: the data changed since {runner.work_dir} was begun: {changes}; put '
                 f'them back, or begin anew from these weights: without --resume, with load_from='

@@ -44,3 +44,11 @@ def test_an_infinity_on_purpose_is_none_of_its_business(tiny):
     runner.model.register_buffer('least', torch.tensor(float('inf')))
     runner.train()
     assert load_checkpoint(tiny.folder / 'epoch_2.pth')['state_dict']['least'].isinf()
+
+
+def test_a_checkpoint_that_is_saved_without_a_training(tiny):
+    runner = training(tiny, None)
+    runner.save_checkpoint(
+        str(tiny.folder), 'made.pth', save_optimizer=False, save_param_scheduler=False
+    )
+    assert (tiny.folder / 'made.pth').exists()

@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from pinas_mm.checkpoint import load_checkpoint
@@ -55,3 +57,15 @@ def test_other_data_may_begin_from_its_weights(train, tiny):
     train()
     runner = train(indices=16, load_from=str(tiny.folder / 'epoch_1.pth'))
     assert runner.iter == 1
+
+
+def test_data_that_are_drawn_at_random_are_not_compared(train, monkeypatch):
+    plain = Digits.get_data_info
+    draws = itertools.count()
+
+    def drawn(self, index):
+        return {**plain(self, index), 'pair': next(draws)}
+
+    monkeypatch.setattr(Digits, 'get_data_info', drawn)
+    train()
+    train(epochs=2, resume=True)
