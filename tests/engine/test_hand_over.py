@@ -243,14 +243,20 @@ def test_a_file_is_read_as_it_was_written(tiny):
     assert all(torch.equal(same[key], value) for key, value in net.state_dict().items())
 
 
-@pytest.mark.parametrize('name', WRONG)
-def test_a_wrong_one_is_refused_in_one_line_before_training(tiny, name):
+def wrong_file(tiny, name):
+    """A file with an edit of ``WRONG``, and what its message says."""
     edit, expected = WRONG[name]
     path = tiny.folder / 'hand_over.pth'
     hand_over(path)
     file = torch.load(path, weights_only=True)
     edit(file)
     torch.save(file, path)
+    return path, expected
+
+
+@pytest.mark.parametrize('name', WRONG)
+def test_a_wrong_one_is_refused_in_one_line_before_training(tiny, name):
+    path, expected = wrong_file(tiny, name)
     with pytest.raises(InputError, match=expected) as error:
         HandOver.read(path)
         second_stage(tiny, path).train()
@@ -268,11 +274,6 @@ def test_a_loop_of_iterations_has_no_more_than_its_own(tiny):
 
 @pytest.mark.parametrize('name', ['another space', 'a short arch', 'negative iterations'])
 def test_the_config_of_the_second_stage_is_not_made_of_a_wrong_one(tiny, name):
-    edit, expected = WRONG[name]
-    path = tiny.folder / 'hand_over.pth'
-    hand_over(path)
-    file = torch.load(path, weights_only=True)
-    edit(file)
-    torch.save(file, path)
+    path, expected = wrong_file(tiny, name)
     with pytest.raises(InputError, match=f'^{re.escape(str(path))}: .*{expected}'):
         second_stage_config(dsnas(tiny.folder), path)

@@ -33,6 +33,39 @@ def digits(split='learning', batch_size=16, indices=64, shuffle=False, pipeline=
     )
 
 
+def held_out_and_test():
+    """What a config has that validates on 16 held-out digits, and tests on 16 of the test split."""
+    accuracy = dict(type='Accuracy', topk=(1,))
+    return dict(
+        val_dataloader=digits('held_out', indices=16),
+        val_evaluator=accuracy,
+        val_cfg=dict(),
+        test_dataloader=digits('test', indices=16),
+        test_evaluator=accuracy,
+        test_cfg=dict(),
+    )
+
+
+def small_adaptation():
+    """What the config of a small adaptation to the digits has beside its model."""
+    return dict(
+        default_scope='mmpretrain',
+        train_dataloader=digits(),
+        train_cfg=dict(by_epoch=True, max_epochs=1),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
+        **held_out_and_test(),
+        supernet_stage=dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]),
+        search_loop=dict(
+            type='pinas_mm.SearchLoop',
+            searcher=dict(type='random'),
+            num_archs=2,
+            calibration_batches=1,
+            input_size=32,
+        ),
+        subnet_stage=dict(),
+    )
+
+
 def four_views(**kwargs):
     """The learning set as Pi-NAS reads it, without randomness: the views of an image are equal."""
     views = dict(type='MultiView', num_views=[4], transforms=[[dict(type='Resize', scale=32)]])

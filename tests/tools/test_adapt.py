@@ -22,33 +22,15 @@ TOP = Path(__file__).parents[2]
 def arguments(tmp_path, monkeypatch):
     """A config file and a source's supernet."""
     monkeypatch.syspath_prepend(str(TOP / 'tests/tiny'))
-    from tiny_runner import classifier, digits
+    from tiny_runner import classifier, small_adaptation
 
     init_default_scope('mmpretrain')
     Config(
-        dict(
-            default_scope='mmpretrain',
+        small_adaptation()
+        | dict(
             randomness=dict(seed=3),
             model=classifier(),
-            train_dataloader=digits(),
-            train_cfg=dict(by_epoch=True, max_epochs=1),
-            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
-            val_dataloader=digits('held_out', indices=16),
-            val_evaluator=dict(type='Accuracy', topk=(1,)),
-            val_cfg=dict(),
-            test_dataloader=digits('test', indices=16),
-            test_evaluator=dict(type='Accuracy', topk=(1,)),
-            test_cfg=dict(),
             model_wrapper_cfg=dict(type='pinas_mm.ActiveGradientDataParallel'),
-            supernet_stage=dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]),
-            search_loop=dict(
-                type='pinas_mm.SearchLoop',
-                searcher=dict(type='random'),
-                num_archs=2,
-                calibration_batches=1,
-                input_size=32,
-            ),
-            subnet_stage=dict(),
         )
     ).dump(str(tmp_path / 'target.py'))
     save_checkpoint(tmp_path / 'source.pth', MODELS.build(classifier()).state_dict(), {})

@@ -25,7 +25,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from processes import finish, start
-from tiny_runner import classifier, digits, randomise
+from tiny_runner import classifier, digits, held_out_and_test, randomise
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.spaces import get_space
@@ -42,7 +42,6 @@ MOST = dict(
 TOP = Path(__file__).parents[2]
 QUICKSTART = TOP / 'configs/quickstart'
 ARCH = (2, 0, 1, 2, 0, 1, 2, 0)
-ACCURACY = dict(type='Accuracy', topk=(1,))
 # The command of each tool, and what a second start has beside it.
 COMMANDS = dict(
     train=(['train.py', 'train.py', '--work-dir', 'work'], ['--resume']),
@@ -111,12 +110,7 @@ def inputs(tmp_path_factory):
             checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=1),
             logger=dict(type='LoggerHook', interval=1),
         ),
-        val_dataloader=digits('held_out', indices=16),
-        val_evaluator=ACCURACY,
-        val_cfg=dict(),
-        test_dataloader=digits('test', indices=16),
-        test_evaluator=ACCURACY,
-        test_cfg=dict(),
+        **held_out_and_test(),
         arch_evaluation=dict(calibration_dataloader=digits(), calibration_batches=1),
         model_wrapper_cfg=dict(type='pinas_mm.ActiveGradientDataParallel'),
         supernet_stage=dict(

@@ -18,7 +18,7 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from tiny_dsnas import dsnas
-from tiny_runner import digits
+from tiny_runner import small_adaptation
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.engine.config import load_config, option_values
@@ -424,30 +424,11 @@ def files(tmp_path_factory):
     save_checkpoint(folder / 'supernet.pth', model.state_dict(), {})
     save_checkpoint(folder / 'other.pth', dict(a=torch.zeros(2)), {})
     dsnas(folder, epochs=2, search=1, warm_up=0).dump(str(folder / 'dsnas.py'))
-    accuracy = dict(type='Accuracy', topk=(1,))
     Config(
-        dict(
-            default_scope='mmpretrain',
+        small_adaptation()
+        | dict(
             model=config.model.to_dict() | dict(init_cfg=None),
             data_preprocessor=config.data_preprocessor.to_dict(),
-            train_dataloader=digits(),
-            train_cfg=dict(by_epoch=True, max_epochs=1),
-            optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.05)),
-            val_dataloader=digits('held_out', indices=16),
-            val_evaluator=accuracy,
-            val_cfg=dict(),
-            test_dataloader=digits('test', indices=16),
-            test_evaluator=accuracy,
-            test_cfg=dict(),
-            supernet_stage=dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]),
-            search_loop=dict(
-                type='pinas_mm.SearchLoop',
-                searcher=dict(type='random'),
-                num_archs=2,
-                calibration_batches=1,
-                input_size=32,
-            ),
-            subnet_stage=dict(),
         )
     ).dump(str(folder / 'target.py'))
     SubnetFile('nasbench_macro', (2, 2, 1, 2, 2, 2, 2, 0), 0.25).write(folder / 'subnet.yaml')

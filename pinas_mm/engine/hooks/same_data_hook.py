@@ -41,8 +41,9 @@ class SameDataHook(Hook):
             if self.of(runner) != now:  # drawn at random whenever they are looked at
                 return
             raise InputError(
-                f'--resume: the data changed since {runner.work_dir} was begun: {changes}; put '
-                f'them back, or begin anew from these weights: without --resume, with load_from='
+                f'--resume: the data changed since {runner.work_dir} was begun: {changes}; '
+                f'restore the data, or start a new training from these weights: without --resume, '
+                f'with load_from='
             )
 
     def of(self, runner: Runner) -> dict[str, Any]:
