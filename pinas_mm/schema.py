@@ -272,26 +272,28 @@ _PLAIN = (int, float, bool, str, type(None), list, tuple, dict, Any)
 
 
 def check_when_made(cls: C) -> C:
-    """Class decorator: arguments whose annotations have bounds (:class:`Expected`) are checked
-    whenever an object is made, also without a config, or by a tool that does not check one.
+    """Class decorator: arguments whose annotations have bounds (:class:`Expected`), those of its
+    bases too, are checked whenever an object is made: also without a config, or by a tool that does
+    not check one.
 
     Raises:
         InputError: Of the class, where one does not fit; as in :func:`check`.
     """
-    make = vars(cls).get('__init__')
-    if make is None:
-        return cls  # its base's, which has its own check
-    parameters = inspect.signature(make).parameters
+    make = cls.__init__  # type: ignore[misc]
     in_order = [
-        name for name, each in parameters.items() if each.kind is each.POSITIONAL_OR_KEYWORD
+        name
+        for name, each in inspect.signature(make).parameters.items()
+        if each.kind is each.POSITIONAL_OR_KEYWORD
     ]
 
     @functools.wraps(make)
     def checked(self: Any, *args: Any, **kwargs: Any) -> None:
         values = dict(zip(in_order[1:], args)) | kwargs
-        for name, hint in _bounded(make).items():
-            if name in values and values[name] is not parameters[name].default:
-                check(hint, values[name], key=f'{cls.__name__}.{name}')
+        for name, parameter in _bounded(cls).items():
+            if name in values and values[name] is not parameter.default:
+                value = values[name]
+                value = list(value) if isinstance(value, range) else value  # in programs alone
+                check(parameter.annotation, value, key=f'{type(self).__name__}.{name}')
         make(self, *args, **kwargs)
 
     cls.__init__ = checked  # type: ignore[misc]
@@ -299,9 +301,10 @@ def check_when_made(cls: C) -> C:
 
 
 @cache
-def _bounded(function: Callable[..., Any]) -> dict[str, Any]:
-    """The annotations of a function that have bounds."""
-    return {name: hint for name, hint in _hints(function).items() if _has_bounds(hint)}
+def _bounded(cls: type) -> dict[str, inspect.Parameter]:
+    """The arguments of a class whose annotations have bounds."""
+    parameters, _, _ = arguments(cls)
+    return {name: each for name, each in parameters.items() if _has_bounds(each.annotation)}
 
 
 def _has_bounds(kind: Any) -> bool:

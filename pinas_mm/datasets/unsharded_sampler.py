@@ -32,7 +32,7 @@ class UnshardedSampler(Sampler[int]):
     def __init__(
         self, dataset: BaseDataset, num_samples: Count | None = None, seed: Seed | None = None
     ) -> None:
-        if num_samples is not None and (seed is None or not 0 < num_samples <= len(dataset)):
+        if num_samples is not None and (seed is None or num_samples > len(dataset)):
             raise InputError(
                 f'num_samples={num_samples} of a dataset with {len(dataset)} samples, seed={seed}'
             )

@@ -23,9 +23,16 @@ def test_a_subset_is_fixed_by_its_seed():
     )
 
 
-@pytest.mark.parametrize('num_samples', [0, -1, 11])
-def test_more_samples_than_there_are_is_an_error(num_samples):
-    with pytest.raises(InputError, match=f'num_samples={num_samples} of a dataset with 10 samples'):
+@pytest.mark.parametrize(
+    'num_samples, message',
+    [
+        (0, ': expected a whole number of at least 1'),
+        (-1, ': expected a whole number of at least 1'),
+        (11, ' of a dataset with 10 samples'),
+    ],
+)
+def test_more_samples_than_there_are_is_an_error(num_samples, message):
+    with pytest.raises(InputError, match=f'num_samples={num_samples}{message}'):
         UnshardedSampler(range(10), num_samples, 0)
     with pytest.raises(InputError, match='seed=None'):
         UnshardedSampler(range(10), 5)

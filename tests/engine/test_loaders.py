@@ -219,7 +219,7 @@ def test_a_part_of_the_whole_set_is_drawn_by_seed(tiny):
     assert drawn[0] == drawn[1] != drawn[2] and all(
         len(set(part)) == 20 and set(part) <= set(digits(tiny)) for part in drawn
     )
-    with pytest.raises(InputError, match='num_samples=0 of a dataset with 64 samples'):
+    with pytest.raises(InputError, match='num_samples=0: expected a whole number of at least 1'):
         whole_set_loader(config, 0)
 
 

@@ -20,11 +20,12 @@ from torch.utils.checkpoint import checkpoint
 from ...checkpoint import load_strict
 from ...errors import InputError
 from ...registry import class_of
-from ...schema import WholeNumber, check
+from ...schema import WholeNumber, check_when_made
 from ...spaces import Arch, Candidate, Position, SearchSpace
 from ...spaces.subnet_file import Channels, SubnetFile, Width, read_arch
 
 
+@check_when_made
 class SearchableBackbone(BaseModule, metaclass=ABCMeta):
     """A backbone over a :class:`~pinas_mm.spaces.SearchSpace`: ``stem``, the positions in order,
     and the ``tail`` some spaces have.
@@ -432,11 +433,9 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         else the file's default.
 
         Raises:
-            InputError: It is no size of a network, or another one than the file's.
+            InputError: It is another one than the file's.
         """
         value = getattr(SubnetFile if subnet is None else subnet, name) if given is None else given
-        kind: Any = dict(widen_factor=Width, in_channels=Channels)[name]
-        check(kind, value, type(self).__name__, name)
         if subnet is not None and value != getattr(subnet, name):
             raise InputError(
                 f'{path}: found at {name}={getattr(subnet, name)}, but {type(self).__name__} was '

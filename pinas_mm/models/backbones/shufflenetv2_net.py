@@ -78,9 +78,7 @@ class SearchableShuffleNetV2(SearchableBackbone):
     ) -> None:
         count = len(self.space.positions)
         scales = (mid_scales,) * count if isinstance(mid_scales, int | float) else tuple(mid_scales)
-        if len(scales) != count or not all(
-            isinstance(scale, int | float) and 0 < scale < float('inf') for scale in scales
-        ):
+        if len(scales) != count:
             raise InputError(
                 f'mid_scales={mid_scales!r} of {type(self).__name__}: expected a number above 0, '
                 f'or {count} of them'

@@ -9,6 +9,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from ...errors import InputError
+from ...schema import WholeNumber
 
 
 class AgeHead(ClsHead):
@@ -27,13 +28,9 @@ class AgeHead(ClsHead):
             the file; images that were mixed.
     """
 
-    def __init__(self, ages: Sequence[int], **kwargs: Any) -> None:
+    def __init__(self, ages: Sequence[WholeNumber], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        if (
-            len(ages) != 2
-            or not all(isinstance(age, int) for age in ages)
-            or not 0 <= ages[0] < ages[1]
-        ):
+        if len(ages) != 2 or ages[0] >= ages[1]:
             raise InputError(
                 f'ages={ages!r} of {type(self).__name__}: expected the youngest and the oldest '
                 f'age in whole years'

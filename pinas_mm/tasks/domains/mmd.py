@@ -41,8 +41,8 @@ class MMD(Alignment):
         loss_weight: NotNegative = 1.0,
     ) -> None:
         super().__init__(in_channels, num_classes, loss_weight)
-        if not factors or min(factors) <= 0:
-            raise InputError(f'MMD: factors={factors}, expected positive numbers')
+        if not factors:
+            raise InputError(f'MMD.factors={factors}: expected at least one, such as [1]')
         self.factors = tuple(factors)
 
     def loss(

@@ -37,12 +37,10 @@ class IdentitySampler(Sampler[int]):
         labels = sample_classes(dataset)
         self.rank, self.world_size = get_dist_info()
         persons = np.unique(labels) if labels is not None else []
-        if images_per_person < 1 or len(persons) < self.world_size:
+        if len(persons) < self.world_size:
             raise InputError(
-                f'IdentitySampler: images_per_person={images_per_person} of {len(persons)} '
-                f'persons in '
-                f'{type(dataset).__name__} on {self.world_size} rank(s): expected 1 or more, and '
-                f'a person (gt_label) a rank'
+                f'IdentitySampler: {len(persons)} persons (gt_label) in {type(dataset).__name__} '
+                f'on {self.world_size} rank(s): expected at least one for each rank'
             )
         self.images = [np.flatnonzero(labels == person) for person in persons]
         self.images_per_person = images_per_person

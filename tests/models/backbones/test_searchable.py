@@ -335,7 +335,7 @@ def test_images_may_have_other_channels_than_three(backbone, channels, tmp_path)
 )
 def test_sizes_that_no_network_has_are_named(backbone, size):
     (name,) = size
-    with pytest.raises(InputError, match=f'^{backbone.__name__}: {name}=.*: expected a .*number'):
+    with pytest.raises(InputError, match=rf'^{backbone.__name__}\.{name}=.*: expected a .*number'):
         backbone(**size)
 
 

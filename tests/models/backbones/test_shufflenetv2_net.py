@@ -241,13 +241,10 @@ def test_middle_channels():
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        (
-            dict(mid_scales=0),
-            'mid_scales=0 of SearchableShuffleNetV2: expected a number above 0, or 20 of them',
-        ),
+        (dict(mid_scales=0), 'mid_scales=0: expected a finite number above 0'),
         (dict(mid_scales=[1.0] * 19), r'mid_scales=\[1.0, .* or 20 of them'),
-        (dict(mid_scales=[1.0] * 19 + [-0.5]), r'mid_scales=\[.*-0.5\]'),
-        (dict(mid_scales=[1.0] * 19 + [float('nan')]), r'mid_scales=\[.*nan\]'),
+        (dict(mid_scales=[1.0] * 19 + [-0.5]), r'mid_scales.19=-0.5: expected a finite'),
+        (dict(mid_scales=[1.0] * 19 + [float('nan')]), r'mid_scales.19=nan: expected a finite'),
         (dict(mid_scales='1.0'), "mid_scales='1.0'"),
         (dict(stem_stride=4), 'stem_stride=4 of SearchableShuffleNetV2: expected 1 or 2'),
     ],

@@ -102,8 +102,8 @@ def test_in_a_loader_that_a_runner_builds():
 @pytest.mark.parametrize(
     'counts, images, message',
     [
-        ((2, 2), 0, 'images_per_person=0 of 2 persons'),
-        ((), 4, 'images_per_person=4 of 0 persons in list on 1 rank'),
+        ((2, 2), 0, 'images_per_person=0: expected a whole number of at least 1'),
+        ((), 4, r'0 persons \(gt_label\) in list on 1 rank'),
     ],
 )
 def test_wrong_arguments_are_named(counts, images, message):

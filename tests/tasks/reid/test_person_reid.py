@@ -165,7 +165,7 @@ def test_the_pipeline_reads_the_picture(market):
             12,
             "held_out=12 of 12 persons in .*at least 0 for split='train', and one person left",
         ),
-        ('train', -1, 'held_out=-1 of 12'),
+        ('train', -1, 'held_out=-1: expected a whole number of at least 0'),
         ('held_out', 0, "held_out=0 of 12 persons in .*at least 1 for split='held_out'"),
     ],
 )
