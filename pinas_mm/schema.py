@@ -225,11 +225,15 @@ _KNOWN = ('pinas_mm', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmseg', 'torch
 
 def is_known(member: Callable[..., Any]) -> bool:
     """Whether a class or function is of this package, of mm's or of torch; else it is a user's."""
-    return str(getattr(member, '__module__', '')).partition('.')[0] in _KNOWN
+    return _package(member) in _KNOWN
+
+
+def _package(member: Callable[..., Any]) -> str:
+    return str(getattr(member, '__module__', '')).partition('.')[0]
 
 
 def _hints(function: Callable[..., Any]) -> dict[str, Any]:
-    package = str(getattr(function, '__module__', '')).partition('.')[0]
+    package = _package(function)
     if package == __package__:
         return typing.get_type_hints(function, include_extras=True)
     if package.startswith(('mm', 'torch')):
@@ -274,11 +278,13 @@ _PLAIN = (int, float, bool, str, type(None), list, tuple, dict, Any)
 def check_when_made(cls: C) -> C:
     """Class decorator: arguments whose annotations have bounds (:class:`Expected`), those of its
     bases too, are checked whenever an object is made: also without a config, or by a tool that does
-    not check one.
+    not check one. A class of another package that has none is left as it is.
 
     Raises:
         InputError: Of the class, where one does not fit; as in :func:`check`.
     """
+    if _package(cls) != __package__ and not _bounded(cls):
+        return cls
     make = cls.__init__  # type: ignore[misc]
     in_order = [
         name

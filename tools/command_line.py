@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 REGISTRY = 'mmengine.registry.build_functions'
 # Characters of an option's value that a message shows.
 LONGEST = 60
+# Our classes' arguments are checked by a function of this module, which then calls the class.
+SCHEMA = 'pinas_mm.schema'
 RUNNER, BUILDER = 'mmengine.runner.runner', 'build_'
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -143,7 +145,10 @@ def config_error(error: Exception) -> str | None:
     calls = [i for i, frame in enumerate(frames) if builds(frame)]
     if not calls:
         return None
-    built, within = frames[calls[-1]], frames[calls[-1] + 1 :]
+    built = frames[calls[-1]]
+    within = [
+        frame for frame in frames[calls[-1] + 1 :] if frame.f_globals.get('__name__') != SCHEMA
+    ]
     if isinstance(error, KeyError) and not within and ' registry. Please check' in str(error):
         return f'unknown type in the config: {error}'
     if not isinstance(error, TypeError):

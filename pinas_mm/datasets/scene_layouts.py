@@ -43,11 +43,12 @@ def write_digit_scenes(
     folder = Path(folder)
     arguments = dict(num_scenes=num_scenes, size=size, seed=seed)
     if folder.exists():
-        found = read_json(folder / FINISHED) if (folder / FINISHED).is_file() else 'something else'
+        finished = folder / FINISHED
+        found = read_json(finished) if finished.is_file() else None
         if found != arguments:
+            holds = shown(found) if finished.is_file() else 'something else'
             raise InputError(
-                f'{folder}: holds {shown(found)}, asked for {arguments}; remove it or name '
-                f'another folder'
+                f'{folder}: holds {holds}, asked for {arguments}; remove it or name another folder'
             )
         return False
     with folder_written_atomic(folder) as part:

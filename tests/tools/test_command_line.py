@@ -23,7 +23,7 @@ from pinas_mm.pipelines import adaptation, pinas
 from pinas_mm.pipelines.stages import is_done
 from pinas_mm.ranking import truth
 from pinas_mm.ranking.truth import TruthTable
-from pinas_mm.registry import TRANSFORMS
+from pinas_mm.registry import MODELS, TRANSFORMS
 from pinas_mm.search.history import read_history
 from pinas_mm.spaces import get_space
 from pinas_mm.spaces.subnet_file import SubnetFile
@@ -209,8 +209,25 @@ class Chain(Ring):
     ],
 )
 def test_what_a_config_gives_a_class_wrongly_is_one_line(capsys, config, message):
+    assert_refused(capsys, lambda: TRANSFORMS.build(config), message)
+
+
+@pytest.mark.parametrize(
+    'keys, message',
+    [
+        ({}, "missing 1 required positional argument: 'input_size'"),
+        (dict(input_size=32, num_randm=1), "got an unexpected keyword argument 'num_randm'"),
+    ],
+)
+def test_what_a_config_gives_a_checked_class_wrongly_is_one_line(capsys, keys, message):
+    config = dict(type='pinas_mm.SandwichStrategy', model={}, **keys)
+    message = f'wrong config key of SandwichStrategy: SandwichStrategy.__init__() {message}'
+    assert_refused(capsys, lambda: MODELS.build(config), message)
+
+
+def assert_refused(capsys, build, message):
     with pytest.raises(SystemExit) as exit_code:
-        run_tool(lambda: TRANSFORMS.build(config))
+        run_tool(build)
     error = capsys.readouterr().err
     assert exit_code.value.code == 2 and error.startswith(f'error: {message}')
     assert error.count('\n') == 1
