@@ -7,18 +7,16 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmpretrain.models import BaseClassifier
 from rich.progress import Progress, TaskID
-from torch import Tensor
 
 from ..checkpoint import load_checkpoint
 from ..costs import CostTable, measure_costs
-from ..engine.loaders import arch_evaluation, calibration_loader, seeded_loader, whole_set_loader
+from ..engine.loaders import arch_evaluation, calibration_loader, first_images, whole_set_loader
 from ..errors import InputError
 from ..evaluation import LabelLikelihood
 from ..models.backbones import supernet_of
@@ -37,8 +35,6 @@ from ..unwrap import unwrapped
 
 # Archs evaluated together: they share what they have in common, and progress shows.
 BATCH = 40
-# Images of NASWOT's minibatch, as published.
-MINIBATCH = 128
 
 
 def check_ranking_config(config: Config) -> None:
@@ -120,7 +116,7 @@ def baseline_scores(
             the costs.
     """
     backbone = supernet_of(runner.model)
-    images = _minibatch(runner, seed)
+    images = first_images(runner.model, arch_evaluation(runner.cfg)['calibration_dataloader'], seed)
     costs = measure_costs(runner.model, (images.shape[-2], images.shape[-1]))
     with Progress(transient=True, disable=not is_main_process()) as progress:
         task = progress.add_task('zero-cost baselines')
@@ -241,12 +237,6 @@ def _advance(
     progress: Progress, task: TaskID, before: int, size: int, done: int, total: int
 ) -> None:
     progress.update(task, completed=before + size * done / total)
-
-
-@torch.no_grad()
-def _minibatch(runner: Runner, seed: int) -> Tensor:
-    loader = seeded_loader(arch_evaluation(runner.cfg)['calibration_dataloader'], 1, seed)
-    return _mm_model(runner).data_preprocessor(next(iter(loader)), False)['inputs'][:MINIBATCH]
 
 
 def _mm_model(runner: Runner) -> BaseModel:
