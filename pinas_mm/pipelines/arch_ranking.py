@@ -37,7 +37,7 @@ from ..unwrap import unwrapped
 
 # Archs evaluated together: they share what they have in common, and progress shows.
 BATCH = 40
-# Images of NASWOT's minibatch, as published.
+# Images of the minibatch of training-free scores: NASWOT's, as published; others take fewer.
 MINIBATCH = 128
 
 
@@ -116,8 +116,8 @@ def baseline_scores(
     Args:
         runner: A runner; its model's weights are not read.
         archs: The archs.
-        seed: Seed of NASWOT's minibatch of the calibration data, whose image size is also that of
-            the costs.
+        seed: Seed of the minibatch of the calibration data that training-free scores look at; its
+            image size is also that of the costs.
     """
     backbone = supernet_of(runner.model)
     images = _minibatch(runner, seed)
@@ -221,10 +221,11 @@ def all_rankers(
     rankers |= {
         f'{name}, MACs corrected': macs_corrected(values, macs) for name, values in scores.items()
     }
-    rankers |= {
-        f'{name}, smoothed + naswot': standardised_sum(values, baselines['naswot'])
-        for name, values in smooth.items()
-    }
+    if 'naswot' in baselines:
+        rankers |= {
+            f'{name}, smoothed + naswot': standardised_sum(values, baselines['naswot'])
+            for name, values in smooth.items()
+        }
     rankers |= baselines
     if trained:
         features = np.stack([*scores.values(), *baselines.values()], axis=1)
