@@ -21,7 +21,7 @@ from ..scoring.bn_recalibration import (
 )
 from ..unwrap import unwrapped
 
-# Images of NASWOT's minibatch, as published.
+# Images of the minibatch of training-free scores: NASWOT's, as published; others take fewer.
 MINIBATCH = 128
 
 

@@ -112,8 +112,8 @@ def baseline_scores(
     Args:
         runner: A runner; its model's weights are not read.
         archs: The archs.
-        seed: Seed of NASWOT's minibatch of the calibration data, whose image size is also that of
-            the costs.
+        seed: Seed of the minibatch of the calibration data that training-free scores look at; its
+            image size is also that of the costs.
     """
     backbone = supernet_of(runner.model)
     images = first_images(runner.model, arch_evaluation(runner.cfg)['calibration_dataloader'], seed)
@@ -217,10 +217,11 @@ def all_rankers(
     rankers |= {
         f'{name}, MACs corrected': macs_corrected(values, macs) for name, values in scores.items()
     }
-    rankers |= {
-        f'{name}, smoothed + naswot': standardised_sum(values, baselines['naswot'])
-        for name, values in smooth.items()
-    }
+    if 'naswot' in baselines:
+        rankers |= {
+            f'{name}, smoothed + naswot': standardised_sum(values, baselines['naswot'])
+            for name, values in smooth.items()
+        }
     rankers |= baselines
     if trained:
         features = np.stack([*scores.values(), *baselines.values()], axis=1)

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.model import BaseModel, BaseTTAModel
-from numpy.typing import NDArray
 from torch import nn
 from torch.utils.data import DataLoader, Subset
 
@@ -51,9 +50,11 @@ class TrainingFree(Protocol):
     """Measures archs without weights that were trained; such as
     :class:`pinas_mm.ranking.training_free.TrainingFreeScores`."""
 
-    names: Sequence[str]
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the scores."""
 
-    def __call__(self, archs: Sequence[Arch]) -> Mapping[str, NDArray[np.float64]]:
+    def __call__(self, archs: Sequence[Arch]) -> Mapping[str, np.ndarray]:
         """The scores of archs by name, ``(len(archs), )`` each."""
 
 

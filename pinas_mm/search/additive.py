@@ -36,7 +36,7 @@ class AdditiveModel:
         )
         scores: NDArray[np.float64] = self._median + self._scale * standardised
         with np.errstate(over='ignore'):
-            return self._unit * scores
+            return np.asarray(self._unit * scores)
 
     def best_first(self, archs: NDArray[np.int64]) -> NDArray[np.int64]:
         """Archs ``(N, num_slots)`` in the order of their predictions; equal ones stay in theirs."""

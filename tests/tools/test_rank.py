@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 TOP = Path(__file__).parents[2]
 LINEAR = TOP / 'configs/quickstart/linear.py'
 SPACE = get_space('nasbench_macro')
-BASELINES = ['macs', 'params', 'depth', 'synflow', 'naswot']
+BASELINES = ['macs', 'params', 'depth', 'synflow', 'naswot', 'swap', 'wrcor', 'az_nas']
 MEASURED = ['accuracy/top1', 'score/neg_loss', 'score/margin']
 
 
