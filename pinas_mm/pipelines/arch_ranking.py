@@ -107,6 +107,13 @@ def supernet_scores(
     return [result for _, result in sorted(zip(order, results), key=lambda pair: pair[0])]
 
 
+def arch_costs(runner: Runner, seed: int = 0) -> CostTable:
+    """The costs of the supernet's archs, at the image size of the calibration data that the seed
+    draws."""
+    height, width = minibatch(runner, seed).shape[-2:]
+    return measure_costs(runner.model, (height, width))
+
+
 def baseline_scores(
     runner: Runner, archs: Sequence[Arch], seed: int = 0
 ) -> tuple[CostTable, dict[str, Any]]:
@@ -116,12 +123,10 @@ def baseline_scores(
     Args:
         runner: A runner; its model's weights are not read.
         archs: The archs.
-        seed: Seed of NASWOT's minibatch of the calibration data, whose image size is also that of
-            the costs.
+        seed: Seed of NASWOT's minibatch of the calibration data.
     """
     backbone = supernet_of(runner.model)
-    images = _minibatch(runner, seed)
-    costs = measure_costs(runner.model, (images.shape[-2], images.shape[-1]))
+    costs, images = arch_costs(runner, seed), minibatch(runner, seed)
     with Progress(transient=True, disable=not is_main_process()) as progress:
         task = progress.add_task('zero-cost baselines')
         return costs, zero_cost_scores(
@@ -244,7 +249,8 @@ def _advance(
 
 
 @torch.no_grad()
-def _minibatch(runner: Runner, seed: int) -> Tensor:
+def minibatch(runner: Runner, seed: int) -> Tensor:
+    """128 images of the calibration data, as the backbone gets them, ``(N, C, H, W)``."""
     loader = seeded_loader(arch_evaluation(runner.cfg)['calibration_dataloader'], 1, seed)
     return _mm_model(runner).data_preprocessor(next(iter(loader)), False)['inputs'][:MINIBATCH]
 
