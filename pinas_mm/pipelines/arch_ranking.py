@@ -22,9 +22,9 @@ from ..errors import InputError
 from ..evaluation import LabelLikelihood
 from ..models.backbones import supernet_of
 from ..ranking.few_truths import POOL, FewTruths, archs_to_train
-from ..ranking.score_corrections import macs_corrected, smoothed, standardised_sum
+from ..ranking.score_corrections import macs_corrected, smoothed
 from ..ranking.truth import TruthTable
-from ..ranking.zero_cost import zero_cost_scores
+from ..ranking.zero_cost import with_training_free, zero_cost_scores
 from ..registry import METRICS, class_of
 from ..scoring.arch_metrics import Metrics
 from ..scoring.distributed import evaluate_on_ranks
@@ -223,11 +223,10 @@ def all_rankers(
     rankers |= {
         f'{name}, MACs corrected': macs_corrected(values, macs) for name, values in scores.items()
     }
-    if 'naswot' in baselines:
-        rankers |= {
-            f'{name}, smoothed + naswot': standardised_sum(values, baselines['naswot'])
-            for name, values in smooth.items()
-        }
+    rankers |= {
+        f'{name}, smoothed + training-free': with_training_free(values, baselines)
+        for name, values in smooth.items()
+    }
     rankers |= baselines
     if trained:
         features = np.stack([*scores.values(), *baselines.values()], axis=1)

@@ -25,7 +25,17 @@ TOP = Path(__file__).parents[2]
 LINEAR = TOP / 'configs/quickstart/linear.py'
 SPACE = get_space('nasbench_macro')
 CELLS = get_space('nasbench201')
-BASELINES = ['macs', 'params', 'depth', 'synflow', 'naswot', 'swap', 'wrcor', 'az_nas']
+BASELINES = [
+    'macs',
+    'params',
+    'depth',
+    'synflow',
+    'naswot',
+    'swap',
+    'wrcor',
+    'az_nas',
+    'training-free',
+]
 MEASURED = ['accuracy/top1', 'score/neg_loss', 'score/margin']
 
 
@@ -135,7 +145,7 @@ def test_a_supernet_against_a_table(rank, tmp_path):
             *MEASURED,
             *(
                 f'{name}, {how}'
-                for how in ('smoothed', 'MACs corrected', 'smoothed + naswot')
+                for how in ('smoothed', 'MACs corrected', 'smoothed + training-free')
                 for name in MEASURED
             ),
             *BASELINES,
@@ -255,7 +265,7 @@ def test_the_baselines_alone_and_a_metric_by_name(rank, tmp_path):
         'score/margin',
         'score/margin, smoothed',
         'score/margin, MACs corrected',
-        'score/margin, smoothed + naswot',
+        'score/margin, smoothed + training-free',
     ]
 
 
