@@ -13,7 +13,7 @@ from pinas_mm.engine.hooks.dsnas_hook import parameter_states
 from pinas_mm.engine.hooks.hand_over_hook import load_parameter_states
 from pinas_mm.evaluation import LabelLikelihood
 from pinas_mm.ranking.consistency import measure_consistency
-from pinas_mm.ranking.zero_cost import freshly_initialised, linearised, naswot, synflow
+from pinas_mm.ranking.training_free import TRAINING_FREE
 from pinas_mm.scoring.bn_recalibration import supernet_borrowed
 from pinas_mm.strategies import DSNASOptimWrapper
 from pinas_mm.strategies.subnet_aware import SubnetAwareOptimWrapper
@@ -153,14 +153,21 @@ def test_archs_are_recalibrated_and_scored_on_the_gpu(tiny, fold_bn):
             metric.process(None, samples)
 
 
-def test_baselines_and_shifts_are_measured_on_the_gpu(tiny):
+@pytest.mark.parametrize('name', sorted(TRAINING_FREE))
+def test_training_free_scores_are_computed_on_the_gpu(tiny, name):
+    backbone = MODELS.build(tiny.classifier()).backbone
+    score = TRAINING_FREE[name](backbone, images(16))
+    tensors = {key: value for key, value in vars(score).items() if torch.is_tensor(value)}
+    network = [score.network] if hasattr(score, 'network') else []
+    with fake_gpu(*network), numbers_made_up():
+        for key, value in tensors.items():
+            setattr(score, key, torch.zeros_like(value, device=GPU))
+        score(ARCH)
+
+
+def test_shifts_are_measured_on_the_gpu(tiny):
     model = MODELS.build(tiny.classifier())
     archs = [(1, 1, 2, 0, 1, 2, 0, 1), (1, 1, 2, 2, 1, 2, 0, 1)]
-    fresh = freshly_initialised(model.backbone, 0)
-    linear = linearised(freshly_initialised(model.backbone, 0))
-    with fake_gpu(model, fresh, linear), numbers_made_up():
-        naswot(fresh, archs[0], torch.zeros(16, 3, 32, 32, device=GPU))
-        synflow(linear, archs[0], (32, 32))
     with fake_gpu(model), numbers_made_up(truth=True):  # the loss is finite
         measure_consistency(model, labelled(16), archs)
 

@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.model import BaseModel
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from ..checkpoint import load_checkpoint
 from ..costs import CostTable, measure_costs
-from ..engine.loaders import arch_evaluation, calibration_loader, seeded_loader, whole_set_loader
+from ..engine.loaders import arch_evaluation, calibration_loader, first_images, whole_set_loader
 from ..errors import InputError
 from ..evaluation import LabelLikelihood
 from ..models.backbones import supernet_of
@@ -37,8 +36,6 @@ from ..unwrap import unwrapped
 
 # Archs evaluated together: they share what they have in common, and progress shows.
 BATCH = 40
-# Images of NASWOT's minibatch, as published.
-MINIBATCH = 128
 
 
 def check_ranking_config(config: Config) -> None:
@@ -123,7 +120,7 @@ def baseline_scores(
     Args:
         runner: A runner; its model's weights are not read.
         archs: The archs.
-        seed: Seed of NASWOT's minibatch of the calibration data.
+        seed: Seed of the minibatch of the calibration data that training-free scores look at.
     """
     backbone = supernet_of(runner.model)
     costs, images = arch_costs(runner, seed), minibatch(runner, seed)
@@ -226,10 +223,11 @@ def all_rankers(
     rankers |= {
         f'{name}, MACs corrected': macs_corrected(values, macs) for name, values in scores.items()
     }
-    rankers |= {
-        f'{name}, smoothed + naswot': standardised_sum(values, baselines['naswot'])
-        for name, values in smooth.items()
-    }
+    if 'naswot' in baselines:
+        rankers |= {
+            f'{name}, smoothed + naswot': standardised_sum(values, baselines['naswot'])
+            for name, values in smooth.items()
+        }
     rankers |= baselines
     if trained:
         features = np.stack([*scores.values(), *baselines.values()], axis=1)
@@ -248,11 +246,10 @@ def _advance(
     progress.update(task, completed=before + size * done / total)
 
 
-@torch.no_grad()
 def minibatch(runner: Runner, seed: int) -> Tensor:
-    """128 images of the calibration data, as the backbone gets them, ``(N, C, H, W)``."""
-    loader = seeded_loader(arch_evaluation(runner.cfg)['calibration_dataloader'], 1, seed)
-    return _mm_model(runner).data_preprocessor(next(iter(loader)), False)['inputs'][:MINIBATCH]
+    """Images of the calibration data as the backbone gets them, ``(N, C, H, W)``."""
+    config = arch_evaluation(runner.cfg)['calibration_dataloader']
+    return first_images(runner.model, config, seed)
 
 
 def _mm_model(runner: Runner) -> BaseModel:

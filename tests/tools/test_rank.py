@@ -25,7 +25,7 @@ TOP = Path(__file__).parents[2]
 LINEAR = TOP / 'configs/quickstart/linear.py'
 SPACE = get_space('nasbench_macro')
 CELLS = get_space('nasbench201')
-BASELINES = ['macs', 'params', 'depth', 'synflow', 'naswot']
+BASELINES = ['macs', 'params', 'depth', 'synflow', 'naswot', 'swap', 'wrcor', 'az_nas']
 MEASURED = ['accuracy/top1', 'score/neg_loss', 'score/margin']
 
 
