@@ -99,10 +99,8 @@ def main() -> None:
 
 def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict[str, Any]:
     """One strategy, trained and ranked: its statistics for every ranker, and CPU seconds."""
-    folder = args.work_dir.resolve() / f'{args.space}-{strategy}-{passes}-{seed}'
-    training = once(
-        folder / 'trained.json', lambda: train(folder, args.space, strategy, passes, seed)
-    )
+    folder = run_folder(args.work_dir, args.space, strategy, passes, seed)
+    training = trained(folder, args.space, strategy, passes, seed)
     out = folder / f'rank-{args.archs}-{args.arch_seed}'
     ranking = once(
         out / 'finished.json',
@@ -136,6 +134,16 @@ def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict
         **data['samples']['uniform'],
         scored=data['archs'],
     )
+
+
+def run_folder(work_dir: Path, space: str, strategy: str, passes: int, seed: int) -> Path:
+    """The folder of one training, and of what is done with it."""
+    return work_dir.resolve() / f'{space}-{strategy}-{passes}-{seed}'
+
+
+def trained(folder: Path, space: str, strategy: str, passes: int, seed: int) -> dict[str, Any]:
+    """What :func:`train` returned, also when that was in an earlier run."""
+    return once(folder / 'trained.json', lambda: train(folder, space, strategy, passes, seed))
 
 
 def train(folder: Path, space: str, strategy: str, passes: int, seed: int) -> dict[str, Any]:
