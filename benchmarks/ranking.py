@@ -36,6 +36,7 @@ PASSES = {
     'fair-subnet-aware': 3,
     'sandwich': 4,
     'dna': 1 + 1 / 3,
+    'bossnas': 3 * 2 * (1 + 1 / 3),
     **dict.fromkeys(
         ('pinas-supervised', 'pinas-supervised-subnet-aware', 'pinas-supervised-rare-identity'),
         2 + 2 / 3,

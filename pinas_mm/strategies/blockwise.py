@@ -1,7 +1,9 @@
 """What block-wise strategies share: every stage of the supernet learns alone, from inputs that do
 not depend on the path."""
 
+import operator
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,15 +13,16 @@ from torch import Tensor
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone
+from ..private_api import version_of
 from ..registry import MODELS
 
 
 class BlockwiseModel(BaseModel):
     """A supernet whose stages are learned and scored one by one.
 
-    A subclass says what a stage reads and what it shall give. An arch is then worth the sum of what
-    its stages are worth: a stage of NAS-Bench-Macro has 9 or 27 paths, where the whole space has
-    6,561. :class:`~pinas_mm.evaluation.BlockwiseLoss` makes scores of the losses.
+    A subclass says what a stage reads and what it shall give (:meth:`teach`). An arch is then worth
+    the sum of what its stages are worth: a stage of NAS-Bench-Macro has 9 or 27 paths, where the
+    whole space has 6,561. :class:`~pinas_mm.evaluation.BlockwiseLoss` makes scores of the losses.
 
     Args:
         backbone: Config of a supernet. Its tail, where it has one, learns nothing.
@@ -55,6 +58,7 @@ class BlockwiseModel(BaseModel):
                 f'{name} trains a supernet, but model.backbone was given '
                 f'arch={self.backbone.fixed_arch}'
             )
+        self._taught: tuple[list[Tensor], list[int], Any] | None = None
         if self.num_stages < 2:
             raise InputError(
                 f'{name}: space {self.backbone.space.name!r} has one stage, so that nothing could '
@@ -66,12 +70,41 @@ class BlockwiseModel(BaseModel):
         return self.backbone.space.num_stages
 
     @abstractmethod
+    def teach(self, inputs: Any) -> Any:
+        """What the stages read and shall give, which is the same for every arch.
+
+        Args:
+            inputs: Images as the data preprocessor gives them, one tensor or several views.
+        """
+
+    @abstractmethod
     def losses(self, inputs: Any) -> list[Tensor]:
         """The losses of every stage along the active arch, ``(N, )`` each, one per sample.
 
         Args:
-            inputs: Images as the data preprocessor gives them.
+            inputs: As :meth:`teach`.
         """
+
+    @torch.no_grad()
+    def taught(self, inputs: Tensor | Sequence[Tensor]) -> Any:
+        """What :meth:`teach` gives, without gradients; once for all archs that are evaluated on a
+        batch."""
+        if not self.backbone.is_borrowed:
+            self._taught = None
+            return self.teach(inputs)
+        views = views_of(inputs)
+        versions = [version_of(view) for view in views]
+        if self._taught is not None:
+            known, known_versions, found = self._taught
+            same = len(known) == len(views) and all(map(operator.is_, known, views))
+            if same and versions == known_versions:
+                return found
+        self._taught = views, versions, self.teach(inputs)
+        return self._taught[2]
+
+    def loss(self, inputs: Any) -> dict[str, Tensor]:
+        """``loss_stage0``, ``loss_stage1``, …, whose sum is minimised."""
+        return {f'loss_stage{stage}': loss.mean() for stage, loss in enumerate(self.losses(inputs))}
 
     def forward(
         self, inputs: Any, data_samples: list[DataSample] | None = None, mode: str = 'tensor'
@@ -79,21 +112,20 @@ class BlockwiseModel(BaseModel):
         """As every mm model along the active arch.
 
         Args:
-            inputs: Images ``(N, C, H, W)``.
+            inputs: Images ``(N, C, H, W)``, or views of them.
             data_samples: One per image, or None.
             mode: ``'loss'``, ``'predict'`` or ``'tensor'``.
 
         Returns:
-            ``'loss'``: ``loss_stage0``, ``loss_stage1``, …, whose sum is minimised. ``'predict'``:
-            data samples with ``stage_losses``, ``(num_stages, )``. ``'tensor'``: the backbone's
-            feature maps, each stage run on what the one before gave.
+            ``'loss'``: see :meth:`loss`. ``'predict'``: data samples with ``stage_losses``,
+            ``(num_stages, )``. ``'tensor'``: the backbone's feature maps, each stage run on what
+            the one before gave.
         """
         if mode == 'tensor':
             return self.extract_feat(inputs)
-        losses = self.losses(inputs)
         if mode == 'loss':
-            return {f'loss_stage{stage}': loss.mean() for stage, loss in enumerate(losses)}
-        by_sample = torch.stack(losses, dim=1)
+            return self.loss(inputs)
+        by_sample = torch.stack(self.losses(inputs), dim=1)
         samples = data_samples or [DataSample() for _ in by_sample]
         for sample, values in zip(samples, by_sample, strict=True):
             sample.set_field(values, 'stage_losses')
@@ -102,3 +134,8 @@ class BlockwiseModel(BaseModel):
     def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
         """The backbone's feature maps of images ``(N, C, H, W)``."""
         return self.backbone(inputs)
+
+
+def views_of(inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """The views ``(N, C, H, W)`` of a batch of images: one, or several."""
+    return [inputs] if isinstance(inputs, Tensor) else list(inputs)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 from ..errors import InputError
 from ..models.backbones import SearchableBackbone, borrowed
-from ..private_api import version_of
 from ..registry import MODELS
 from .blockwise import BlockwiseModel
 
@@ -72,10 +71,9 @@ class DNA(BlockwiseModel):
             nn.Sequential(_pointwise(own, target), nn.BatchNorm2d(target, affine=False))
             for own, target in zip(ours, theirs)
         )
-        self._taught: tuple[Tensor, int, list[Tensor]] | None = None
 
     def losses(self, inputs: Tensor) -> list[Tensor]:
-        targets = self.targets(inputs)
+        targets = self.taught(inputs)
         read = [adapter(target) for adapter, target in zip(self.adapters, targets)]
         given = self.backbone.stage_maps(inputs, read)
         return [
@@ -83,19 +81,9 @@ class DNA(BlockwiseModel):
             for own, x, target in zip(self.maps, given, targets)
         ]
 
-    @torch.no_grad()
-    def targets(self, images: Tensor) -> list[Tensor]:
+    def teach(self, inputs: Tensor) -> list[Tensor]:
         """The teacher's maps of images ``(N, C, H, W)``, normalised, one per stage."""
-        if not self.backbone.is_borrowed:
-            self._taught = None
-            return self.teacher(images)
-        # Many archs are evaluated on a batch, one after the other.
-        if self._taught is not None:
-            known, version, targets = self._taught
-            if known is images and version == version_of(images):
-                return targets
-        self._taught = images, version_of(images), self.teacher(images)
-        return self._taught[2]
+        return self.teacher(inputs)
 
     def _read_channels(self) -> list[int]:
         """The channels that the second stage and each later one reads."""

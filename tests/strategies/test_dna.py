@@ -81,7 +81,7 @@ def test_the_loss_tells_the_correlation():
     """The mean over channels of ``2 - 2r``."""
     model, inputs = build().double(), images(32).double()
     loss = model(inputs, mode='loss')['loss_stage0']
-    target = model.targets(inputs)[0].transpose(0, 1).flatten(1)
+    target = model.taught(inputs)[0].transpose(0, 1).flatten(1)
     student = copy.deepcopy(model.backbone)
     given = next(iter(student.stage_maps(inputs))).transpose(0, 1).flatten(1)
     rows = [torch.corrcoef(torch.stack(pair))[0, 1] for pair in zip(given, target)]
