@@ -35,6 +35,8 @@ PASSES = {
     'fair': 3,
     'fair-subnet-aware': 3,
     'sandwich': 4,
+    'dna': 1 + 1 / 3,
+    'bossnas': 3 * 2 * (1 + 1 / 3),
     **dict.fromkeys(
         ('pinas-supervised', 'pinas-supervised-subnet-aware', 'pinas-supervised-rare-identity'),
         2 + 2 / 3,
@@ -185,7 +187,9 @@ def config(space: str, stage: str) -> Path:
 
 def arch_seed(stage: str, seed: int) -> str:
     """The override that makes the sequence of archs that seed's: hook or model draws them."""
-    drawn_by_hook = stage.startswith(('uniform', 'rare-identity')) or stage.endswith('-linear')
+    drawn_by_hook = stage.startswith(('uniform', 'rare-identity', 'dna')) or stage.endswith(
+        '-linear'
+    )
     return f'custom_hooks.0.seed={seed}' if drawn_by_hook else f'model.arch_seed={seed}'
 
 
