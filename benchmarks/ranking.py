@@ -45,7 +45,17 @@ PASSES = {
     **dict.fromkeys(('pinas-linear', 'pinas-rare-identity-linear'), 1 / 3),
 }
 STRATEGIES = [name for name in PASSES if not name.endswith('-linear')]
-BASELINES = ('macs', 'params', 'depth', 'synflow', 'naswot', 'swap', 'wrcor', 'az_nas')
+BASELINES = (
+    'macs',
+    'params',
+    'depth',
+    'synflow',
+    'naswot',
+    'swap',
+    'wrcor',
+    'az_nas',
+    'training-free',
+)
 # Of the image passes of pinas, what its linear classifier gets.
 LINEAR_SHARE = 0.1
 

@@ -35,4 +35,5 @@ def sum_of_places(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]
     Rankers err differently: a supernet has learned what its short training needs, NASWOT sees how
     finely an untrained network tells images apart (docs/ranking.md). A ranker without any spread
     adds nothing."""
-    return sum(weight * Place.among(scores[name])(scores[name]) for name, weight in weights.items())
+    places = [weight * Place.among(scores[name])(scores[name]) for name, weight in weights.items()]
+    return np.asarray(np.sum(places, axis=0))
