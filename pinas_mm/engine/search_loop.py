@@ -247,6 +247,8 @@ class SearchLoop(BaseLoop):
         history = self.open_history()
         if history.records:
             self.runner.logger.info(f'{history.path}: goes on after {len(history.records)} records')
+        if self.score.is_sum:
+            self.runner.logger.info(f'score: {self.score}')
         try:
             with self._progress() as progress, _above_the_bar(self.runner.logger):
                 records = search(
@@ -403,7 +405,7 @@ class SearchLoop(BaseLoop):
             path = out_dir / 'subnet.yaml'
             subnet.write(path)
         self.runner.logger.info(
-            f'subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  '
+            f'subnet {self.backbone.space.encode(record.arch)}  {self.score.label}: {record.score:.4f}  '
             f'{_costs_text(record)}  '
             f'-> {path}'
         )
@@ -440,7 +442,7 @@ class SearchLoop(BaseLoop):
             completed=max(task.completed, record.index + 1 if record.stage == 'search' else 0),
         )
         self.runner.logger.info(
-            f'{name}  {self.score}: {record.score:.4f}  {_costs_text(record)}  best: {best:.4f}'
+            f'{name}  {self.score.label}: {record.score:.4f}  {_costs_text(record)}  best: {best:.4f}'
         )
 
     @staticmethod
