@@ -46,8 +46,10 @@ from pinas_mm.models.backbones import supernet_of
 from pinas_mm.pipelines.arch_ranking import arch_costs, minibatch
 from pinas_mm.ranking.equal_cost import LEAST_CLASS, NUM_LIMITS, EqualCost
 from pinas_mm.ranking.score_corrections import standardised_sum
+from pinas_mm.ranking.training_free import training_free_scores
+from pinas_mm.ranking.training_free.depth import depth
 from pinas_mm.ranking.truth import TruthTable
-from pinas_mm.ranking.zero_cost import depth, freshly_initialised, naswot
+from pinas_mm.ranking.zero_cost import dead_last
 from pinas_mm.spaces import Arch
 from pinas_mm.spaces.subnet_file import SubnetFile
 
@@ -220,11 +222,9 @@ def naswot_rules(
     archs = [equal.networks[i] for i in rng.permutation(members)[:NASWOT_ARCHS]]
 
     def score() -> dict[str, float]:
-        fresh, images = (
-            freshly_initialised(supernet_of(runner.model), seed),
-            minibatch(runner, seed),
-        )
-        return {equal.table.space.encode(arch): naswot(fresh, arch, images) for arch in archs}
+        backbone, images = supernet_of(runner.model), minibatch(runner, seed)
+        values = training_free_scores(backbone, archs, images, ['naswot'], seed)['naswot']
+        return dict(zip(map(equal.table.space.encode, archs), dead_last(values).tolist()))
 
     by_arch = once(Path(runner.work_dir) / f'naswot-{limit}-{seed}.json', score)
     scores = np.array([by_arch[equal.table.space.encode(arch)] for arch in archs])

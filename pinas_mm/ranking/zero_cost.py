@@ -63,7 +63,7 @@ def zero_cost_scores(
     scores = {name: costs.array(name, archs).astype(float) for name in ('macs', 'params')}
     scores |= {name: sums[name] / repeats for name in SINGLE if name in names}
     scores['az_nas'] = az_nas(scores['macs'], *(sums[name] for name in AZ_NAS))
-    return {name: _dead_last(values) for name, values in scores.items()}
+    return {name: dead_last(values) for name, values in scores.items()}
 
 
 def _advance(
@@ -72,7 +72,7 @@ def _advance(
     on_progress(before + done, total)
 
 
-def _dead_last(scores: np.ndarray) -> np.ndarray:
+def dead_last(scores: np.ndarray) -> np.ndarray:
     """Puts archs through which nothing flows, whose logarithm is -inf, below all others."""
     alive = np.isfinite(scores)
     return np.where(alive, scores, scores[alive].min(initial=0) - 1)
