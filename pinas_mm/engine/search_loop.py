@@ -499,12 +499,13 @@ def training_free_scores(
         score: What the search maximises.
         model: The model whose backbone is searched.
         calibration: Config of the loader whose images they see.
-        seed: Seed of the images.
+        seed: Seed of the images and of the weights.
     """
     names = [name for name in score.parts if name in score.exact]
     if not names:
         return None
-    return TrainingFreeScores(supernet_of(model), first_images(model, calibration, seed), names)
+    images = first_images(model, calibration, seed)
+    return TrainingFreeScores(supernet_of(model), images, names, seed)
 
 
 def build_race(race: dict | None, score: str | dict[str, float], ask_size: int) -> Race | None:
