@@ -4,8 +4,9 @@ against archs asked.
 
     python benchmarks/searchers.py --table nas-bench-macro_cifar10.json --out docs/images
 
-Regret is the best accuracy in the table minus the true accuracy of the arch that the searcher would
-name: the one with the best score so far. Scores are the true accuracies, or those with Gaussian
+Regret is the best accuracy in the table minus the true accuracy of the arch that is named: the one
+with the best score so far, or, as a search does it, the one of which most is to be expected
+(pinas_mm.search.search.by_expectation). Scores are the true accuracies, or those with Gaussian
 noise as large as that of supernet scores: ``--noise`` is its standard deviation in points
 (docs/search.md says where the default is from). An arch asked again would have the same score."""
 
@@ -23,6 +24,9 @@ from matplotlib.figure import Figure
 
 from pinas_mm.child_processes import end_with_parent
 from pinas_mm.fileio import write_atomic
+from pinas_mm.search.history import Record
+from pinas_mm.search.score import Score
+from pinas_mm.search.search import by_expectation, ranked
 from pinas_mm.search.searchers import Searcher
 from pinas_mm.search.searchers.evolution import EvolutionSearcher
 from pinas_mm.search.searchers.nsga2 import NSGA2Searcher
@@ -31,6 +35,7 @@ from pinas_mm.search.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')
+MARKS = (100, 300, 500)
 COLOURS = ('#999999', '#D55E00', '#E69F00', '#8C3A00', '#0072B2', '#56B4E9', '#009E73')
 
 
@@ -99,7 +104,7 @@ def main() -> None:
                     regrets[f'{name} {ask_size} {noise:g}'] = np.array(list(runs))
                     print(
                         f'{name} {ask_size} {noise:g}',
-                        regrets[f'{name} {ask_size} {noise:g}'][:, [99, 299]].mean(axis=0),
+                        regrets[f'{name} {ask_size} {noise:g}'][:, :, marks(args.archs)].mean(0),
                         flush=True,
                     )
     args.out.mkdir(parents=True, exist_ok=True)
@@ -114,25 +119,35 @@ def main() -> None:
 def regret(
     path: Path, name: str, seed: int, noise: float, ask_size: int, num_archs: int
 ) -> np.ndarray:
-    """The regret after 1, 2, ... archs, ``(num_archs, )``."""
+    """The regret after 1, 2, ... archs, ``(2, num_archs)``: of the best score, and of the arch of
+    which most is to be expected, which is NaN but at the marks."""
     rows = {tuple(map(int, arch)): row for arch, row in json.loads(path.read_text()).items()}
     truth = {arch: accuracy(row) for arch, row in rows.items()}
-    best = max(truth.values())
     searcher = SEARCHERS[name](
         SPACE, Macs({arch: row['flops'] for arch, row in rows.items()}), seed=seed, budget=num_archs
     )
     rng = np.random.default_rng((seed, 1))
-    scores, regrets = [], []
-    named = None
-    while len(regrets) < num_archs:
-        archs = searcher.ask(ask_size)
+    score, records = Score('score'), []
+    while len(records) < num_archs:
+        archs = searcher.ask(min(ask_size, num_archs - len(records)))
         scores = [truth[arch] + noise * rng.standard_normal() for arch in archs]
         searcher.tell(archs, scores)
-        for arch, score in zip(archs, scores):
-            if named is None or score > named[0]:
-                named = (score, arch)
-            regrets.append(best - truth[named[1]])
-    return np.array(regrets[:num_archs])
+        first = len(records)
+        records += [
+            Record(first + i, arch, value, dict(score=value))
+            for i, (arch, value) in enumerate(zip(archs, scores))
+        ]
+    named = [ranked(records[: n + 1])[0] for n in range(num_archs)]
+    found = np.full((2, num_archs), np.nan)
+    found[0] = [truth[record.arch] for record in named]
+    for mark in marks(num_archs):
+        found[1, mark] = truth[by_expectation(SPACE, records[: mark + 1], score)[0].arch]
+    return max(truth.values()) - found
+
+
+def marks(num_archs: int) -> list[int]:
+    """The indices of the archs after which the tables say the regret."""
+    return [mark - 1 for mark in MARKS if mark <= num_archs]
 
 
 def accuracy(row: dict) -> float:
@@ -140,31 +155,36 @@ def accuracy(row: dict) -> float:
 
 
 def table(regrets: dict[str, np.ndarray], noise: float) -> str:
-    """Markdown: mean regret and its standard error at 100, 300 and 500 archs."""
-    marks = [n for n in (100, 300, 500) if n <= len(next(iter(regrets.values()))[0])]
+    """Markdown: mean regret and its standard error at the marks, by both ways to name the arch."""
+    at = marks(next(iter(regrets.values())).shape[-1])
     lines = [
-        '| searcher | ask_size | noise | ' + ' | '.join(f'regret at {n}' for n in marks) + ' |',
-        '|' + ' --- |' * (3 + len(marks)),
+        '| searcher | ask_size | noise | '
+        + ' | '.join(f'{way} at {mark + 1}' for mark in at for way in ('best score', 'expected'))
+        + ' |',
+        '|' + ' --- |' * (3 + 2 * len(at)),
     ]
     for key, runs in regrets.items():
         name, ask_size, level = key.split()
-        cells = [
-            f'{runs[:, n - 1].mean():.3f} ± {runs[:, n - 1].std(ddof=1) / np.sqrt(len(runs)):.3f}'
-            for n in marks
-        ]
+        values = np.concatenate([runs[:, :, mark] for mark in at], axis=1)
+        errors = values.std(axis=0, ddof=1) / np.sqrt(len(runs))
+        cells = [f'{mean:.3f} ± {error:.3f}' for mean, error in zip(values.mean(axis=0), errors)]
         lines.append(f'| {name} | {ask_size} | {level} | ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines) + '\n'
 
 
 def plot(curves: dict[str, np.ndarray], noise: float, path: Path) -> None:
-    """Mean regret with its standard error."""
+    """Mean regret of the best score with its standard error; circles are of the arch of which most
+    is to be expected."""
     figure = Figure(figsize=(7, 4.5), layout='constrained')
     axes = figure.subplots()
     for colour, (name, runs) in zip(COLOURS, curves.items()):
-        mean, error = runs.mean(axis=0), runs.std(axis=0, ddof=1) / np.sqrt(len(runs))
+        best, expected = runs[:, 0], runs[:, 1]
+        mean, error = best.mean(axis=0), best.std(axis=0, ddof=1) / np.sqrt(len(runs))
         archs = np.arange(1, len(mean) + 1)
         axes.plot(archs, mean, color=colour, label=name)
         axes.fill_between(archs, mean - error, mean + error, color=colour, alpha=0.2, linewidth=0)
+        at = marks(len(mean))
+        axes.plot(archs[at], expected[:, at].mean(axis=0), 'o', color=colour)
     axes.set(
         xlabel='archs asked',
         ylabel='regret (points of accuracy)',

@@ -3,6 +3,7 @@
 plots to the work dir.
 
 python tools/search.py configs/pinas/pinas_resnest50-search_in1k.py work_dirs/linear/epoch_100.pth
+python tools/search.py configs/ranking/training-free-search_nasbench-macro_cifar10.py  # no supernet
 python tools/search.py CONFIG CHECKPOINT --dry-run                     # what it will cost
 python tools/search.py CONFIG CHECKPOINT --resume                      # after a stop
 torchrun --nproc_per_node 8 tools/search.py CONFIG CHECKPOINT --launcher pytorch
@@ -16,7 +17,11 @@ from command_line import add_data_check, check_files, hold_work_dir, parser, rea
 
 def main() -> None:
     options = parser(__doc__)
-    options.add_argument('checkpoint', help='the supernet with its classifier')
+    options.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='the supernet with its classifier (default: none, for a score that trains nothing)',
+    )
     options.add_argument('--resume', action='store_true', help='resume the search in the work dir')
     options.add_argument(
         '--dry-run',
@@ -38,12 +43,14 @@ def main() -> None:
     if not args.dry_run:
         hold_work_dir(config)
     config.test_cfg.resume = args.resume
+    config.test_cfg.trained = args.checkpoint is not None
     config.load_from = None
     config.resume = False
     if args.check_data:
         check_data(config)
     runner = build_runner(config)
-    load_strict(runner.model, args.checkpoint)
+    if args.checkpoint is not None:
+        load_strict(runner.model, args.checkpoint)
     if args.dry_run:
         forecast = runner.build_test_loop(config.test_cfg).forecast()
         if is_main_process():

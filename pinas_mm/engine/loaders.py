@@ -4,9 +4,11 @@ import copy
 from collections.abc import Mapping, Sized
 from typing import Any, cast
 
+import torch
 from mmengine.dataset import InfiniteSampler
 from mmengine.registry import DATASETS
 from mmengine.runner import Runner
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from ..datasets import SeededSamples
@@ -17,6 +19,10 @@ from ..scoring.bn_recalibration import (
     MIN_CALIBRATION_BATCH,
     MIN_CALIBRATION_IMAGES,
 )
+from ..unwrap import unwrapped
+
+# Images of the minibatch of training-free scores: NASWOT's, as published; others take fewer.
+MINIBATCH = 128
 
 
 def build_loader(
@@ -195,6 +201,21 @@ def calibration_loader(
     if batches < num_batches or images < MIN_CALIBRATION_IMAGES:
         warn_once(f'BN is recalibrated with {images} images: {asked}')
     return loader
+
+
+@torch.no_grad()
+def first_images(model: nn.Module, config: dict[str, Any], seed: int) -> Tensor:
+    """A minibatch ``(N, C, H, W)`` as the model's backbone gets it, for scores that train nothing;
+    at most 128 images, as NASWOT is published with.
+
+    Args:
+        model: An mm model; its data preprocessor is used.
+        config: As in :func:`seeded_loader`.
+        seed: Seed of the draw.
+    """
+    batch = next(iter(seeded_loader(config, 1, seed)))
+    images: Tensor = unwrapped(model).data_preprocessor(batch, False)['inputs'][:MINIBATCH]
+    return images
 
 
 def seeded_loader(

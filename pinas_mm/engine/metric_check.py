@@ -17,7 +17,14 @@ from ..search.searchers import NUM_ARCHS
 from .loaders import arch_evaluation, calibration_loader, whole_set_loader
 from .runner import build_supernet
 from .search_config import search_config
-from .search_loop import ASK_SIZE, SCORE, build_race, limited_searcher
+from .search_loop import (
+    ASK_SIZE,
+    SCORE,
+    build_race,
+    limited_searcher,
+    search_score,
+    training_free_scores,
+)
 from .settings_check import check_settings
 
 
@@ -110,11 +117,15 @@ def check_search(
     whole_set_loader(
         dict(scored, dataset=whole.dataset), loop.get('score_samples'), key='score_samples'
     )
+    maximised = search_score(score)
     ArchEvaluator(
         model,
         calibration,
         whole,
         lambda: Evaluator(copy.deepcopy(searching.test_evaluator)),
         dtype,
-        score=score,
+        scores=[*maximised.parts],
+        training_free=training_free_scores(
+            maximised, model, settings['calibration_dataloader'], seed
+        ),
     ).check()

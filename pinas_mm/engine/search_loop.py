@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import numpy as np
 from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
+from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop, Runner
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -24,14 +25,16 @@ from ..errors import InputError
 from ..fileio import write_atomic
 from ..folder_lock import held
 from ..models.backbones import supernet_of
+from ..ranking.training_free import TRAINING_FREE, TrainingFreeScores
 from ..registry import LOOPS, with_type_names
-from ..schema import Count, Expected, Positive, Seed
+from ..schema import Count, Expected, Number, Positive, Seed
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import RESULTS_MB, ArchEvaluator, Autocast, build_arch_evaluator
 from ..scoring.race import Race
 from ..search.history import History, Record
 from ..search.pareto import pareto_front
-from ..search.search import Failure, all_equal, ranked, rescore, search
+from ..search.score import Score
+from ..search.search import Failure, all_equal, by_expectation, ranked, rescore, search
 from ..search.searchers import NUM_ARCHS, Searcher, build_searcher, searcher_name
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
@@ -39,7 +42,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
 from .forecast import Forecast, forecast
-from .loaders import arch_evaluation, calibration_loader, capped, whole_set_loader
+from .loaders import arch_evaluation, calibration_loader, capped, first_images, whole_set_loader
 from .run_data import without_roots
 
 SCORE = 'accuracy/top1'
@@ -50,8 +53,8 @@ ASK_SIZE = 8
 class SearchLoop(BaseLoop):
     """Searches the supernet in the runner's model.
 
-    Writes ``subnet.yaml`` and ``subnet.pth`` (the winner), ``history.jsonl``, ``pareto.json``,
-    ``search_curve.png`` and ``pareto.png``. Runs where the test loop would
+    Writes ``subnet.yaml`` and ``subnet.pth`` (the winner and its weights), ``history.jsonl``,
+    ``pareto.json``, ``search_curve.png`` and ``pareto.png``. Runs where the test loop would
     (:func:`~pinas_mm.engine.search_config.search_config`), after the checkpoint is loaded. The loop
     itself is :func:`pinas_mm.search.search.search`. Ranks share the archs of an
     asked batch; the history is the same on any number of them.
@@ -70,7 +73,12 @@ class SearchLoop(BaseLoop):
         calibration_dataloader, calibration_batches, autocast: How BN is recalibrated and in which
             precision archs run. Defaults to ``arch_evaluation`` of the config
             (:func:`~pinas_mm.engine.loaders.arch_evaluation`).
-        score: The metric that is the score, higher is better.
+        score: What is maximised: the name of a metric; of a score that trains nothing
+            (:mod:`pinas_mm.ranking.training_free`), or one of your own there; or a sum of such with
+            a weight for each, ``{'score/neg_loss': 1, 'naswot': 1}``, whose parts count by the
+            share of random archs that they beat (:class:`~pinas_mm.search.score.Score`).
+            docs/ranking.md says which to take. Without a metric among them nothing is evaluated
+            with the supernet's weights while searching.
         constraints: Limits on costs: ``dict(macs=50e6)`` or ``dict(macs=(40e6, 50e6),
             params=...)``, of the whole model, ``backbone_macs`` of its backbone alone, and
             ``latency`` in ms where there is a table of it.
@@ -78,7 +86,8 @@ class SearchLoop(BaseLoop):
         score_samples: While searching, score on only so many of the held-out samples, drawn by
             ``seed``, each class in proportion. Defaults to all, also where there are not so many.
         top_k: So many of the best are scored again on the whole held-out split before the winner is
-            named.
+            named. The best are those of which most is to be expected after all scores of the
+            search, not the luckiest (:func:`~pinas_mm.search.search.by_expectation`).
         race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes
             in, see :class:`Race`; needs a larger ``ask_size``. Ranks race their own shares, so a
             raced search resumes on as many ranks. Defaults to no race.
@@ -93,6 +102,9 @@ class SearchLoop(BaseLoop):
         save_pareto: Whether to write a subnet for every arch of the Pareto front, to
             ``pareto/<arch>/``.
         seed: Seed of the searcher and of the samples.
+        trained: Whether the supernet's weights are trained. If not, the score has to be one that
+            trains nothing, and no ``subnet.pth`` is written: the found arch is to be trained from
+            scratch.
         resume: Whether to go on from the history in ``out_dir``.
         out_dir: Where to write. Defaults to the work dir.
 
@@ -112,7 +124,7 @@ class SearchLoop(BaseLoop):
         ask_size: Count = ASK_SIZE,
         calibration_dataloader: dict | None = None,
         calibration_batches: Count | None = None,
-        score: str = SCORE,
+        score: str | dict[str, Number] = SCORE,
         constraints: Limits | None = None,
         latency_table: str | None = None,
         score_samples: Count | None = None,
@@ -124,6 +136,7 @@ class SearchLoop(BaseLoop):
         results_mb: Positive = RESULTS_MB,
         save_pareto: bool = False,
         seed: Seed = 0,
+        trained: bool = True,
         resume: bool = False,
         out_dir: str | None = None,
     ) -> None:
@@ -138,13 +151,15 @@ class SearchLoop(BaseLoop):
             self.costs, latency, searcher, constraints, seed, num_archs
         )
         self.objectives: tuple[str, ...] = getattr(self.searcher, 'objectives', ('macs',))
-        self.num_archs, self.ask_size, self.score, self.top_k, self.seed = (
-            num_archs,
-            ask_size,
-            score,
-            top_k,
-            seed,
-        )
+        self.num_archs, self.ask_size, self.top_k, self.seed = num_archs, ask_size, top_k, seed
+        self.score = search_score(score)
+        self.trained = trained
+        learned = [name for name in self.score.parts if name not in self.score.exact]
+        if learned and not trained:
+            raise InputError(
+                f'search_loop.score={score}: {learned[0]} is of trained weights, and there is no '
+                f'checkpoint: name one, or a score that trains nothing, of {sorted(TRAINING_FREE)}'
+            )
         self.save_pareto = save_pareto
         self.resume = resume
         self.out_dir = Path(out_dir or runner.work_dir)
@@ -159,6 +174,9 @@ class SearchLoop(BaseLoop):
             settings['calibration_dataloader'], settings['calibration_batches'], seed
         )
         racing = build_race(race, score, ask_size)
+        training_free = training_free_scores(
+            self.score, runner.model, settings['calibration_dataloader'], seed
+        )
 
         def arch_evaluator(num_samples: int | None, race: Race | None) -> ArchEvaluator:
             loader = whole_set_loader(dataloader, num_samples, seed, shuffle=race is not None)
@@ -171,7 +189,8 @@ class SearchLoop(BaseLoop):
                 share_prefixes=share_prefixes,
                 fold_bn=fold_bn,
                 race=race,
-                score=score,
+                scores=[*self.score.parts],
+                training_free=training_free,
                 results_mb=results_mb,
             )
 
@@ -245,19 +264,19 @@ class SearchLoop(BaseLoop):
                         f'the space has no more archs within {self.constraints}: {len(records)} '
                         f'of {self.num_archs} evaluated'
                     )
-                best = ranked(records)
+                best = self._most_expected(records)
                 if self.quick_evaluator is not self.whole_evaluator:
                     evaluate = self._evaluate(
                         self.whole_evaluator, progress, 'top again', min(self.top_k, len(best))
                     )
-                    best = rescore(
-                        records,
+                    final = rescore(
+                        best[: self.top_k],
                         evaluate,
                         history,
                         self.score,
-                        self.top_k,
                         lambda record: self._report(record, progress),
                     )
+                    best = self._most_expected(records, final) if final else []
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
             self.runner.logger.warning(
                 f'stopped; {history.path} has {len(history.records)} records; resume the search '
@@ -277,6 +296,15 @@ class SearchLoop(BaseLoop):
                 )
                 break
         return best[0]
+
+    def _most_expected(self, records: list[Record], final: Sequence[Record] = ()) -> list[Record]:
+        """:func:`~pinas_mm.search.search.by_expectation`, in the first rank's order: on another
+        machine a rounding could turn it round."""
+        order = by_expectation(self.backbone.space, records, self.score, final)
+        message = [[record.index for record in order]]
+        broadcast_object_list(message)
+        by_index = {record.index: record for record in order}
+        return [by_index[index] for index in message[0]]
 
     def check_metrics(self) -> None:
         """Computes the metrics of one arch on two samples.
@@ -306,9 +334,8 @@ class SearchLoop(BaseLoop):
             val_dataloader=fingerprint(evaluator.loader.dataset),
             calibration_dataloader=fingerprint(evaluator.calibration_loader.dataset),
         )
-        header = self.header | dict(
-            supernet_checksum=checksum(evaluator.model.state_dict()), data=data
-        )
+        weights = evaluator.model.state_dict() if self.trained else {}
+        header = self.header | dict(supernet_checksum=checksum(weights), data=data)
         history = History(None, self.backbone.space, header)
         message: list[Any] = [None, None, None]
         if is_main_process():
@@ -344,7 +371,7 @@ class SearchLoop(BaseLoop):
         )
         front = [scored[i][1] for i in pareto_front(values)]
         text = json.dumps(
-            dict(objectives=[self.score, *self.objectives], front=list(map(asdict, front))),
+            dict(objectives=[str(self.score), *self.objectives], front=list(map(asdict, front))),
             indent=1,
         )
         write_atomic(self.out_dir / 'pareto.json', lambda file: file.write(text.encode()))
@@ -352,12 +379,12 @@ class SearchLoop(BaseLoop):
             self.save_subnet(
                 record, self.out_dir / 'pareto' / self.backbone.space.encode(record.arch)
             )
-        plot_search_curve(records, self.score, self.out_dir / 'search_curve.png')
-        plot_pareto(records, self.score, self.objectives[0], self.out_dir / 'pareto.png')
+        plot_search_curve(records, str(self.score), self.out_dir / 'search_curve.png')
+        plot_pareto(records, str(self.score), self.objectives[0], self.out_dir / 'pareto.png')
 
     def save_subnet(self, record: Record, out_dir: Path) -> None:
-        """Writes ``subnet.yaml``, and ``subnet.pth`` with the inherited weights and recalibrated
-        BN."""
+        """Writes ``subnet.yaml``, and where the weights are trained ``subnet.pth`` with them and
+        recalibrated BN."""
         subnet = SubnetFile(
             space=self.backbone.space.name,
             arch=record.arch,
@@ -368,9 +395,13 @@ class SearchLoop(BaseLoop):
             seed=self.seed,
             config=self.header['config'],
         )
-        with self.whole_evaluator.recalibrated(record.arch):
-            state = subnet_state_dict(self.whole_evaluator.model, record.arch)
-            path = write_subnet(out_dir / 'subnet.pth', subnet, state)
+        if self.trained:
+            with self.whole_evaluator.recalibrated(record.arch):
+                state = subnet_state_dict(self.whole_evaluator.model, record.arch)
+                path = write_subnet(out_dir / 'subnet.pth', subnet, state)
+        else:
+            path = out_dir / 'subnet.yaml'
+            subnet.write(path)
         self.runner.logger.info(
             f'subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  '
             f'{_costs_text(record)}  '
@@ -451,13 +482,41 @@ def limited_searcher(
     return limits, build_searcher(searcher, costs.space, limits, seed, num_archs)
 
 
-def build_race(race: dict | None, score: str, ask_size: int) -> Race | None:
+def search_score(score: str | dict[str, float]) -> Score:
+    """What a search maximises; ``score`` as in :class:`SearchLoop`."""
+    names = [score] if isinstance(score, str) else score
+    return Score(score, exact=[name for name in names if name in TRAINING_FREE])
+
+
+def training_free_scores(
+    score: Score, model: BaseModel, calibration: dict, seed: int
+) -> TrainingFreeScores | None:
+    """What a score has of parts that train nothing, or None.
+
+    Args:
+        score: What the search maximises.
+        model: The model whose backbone is searched.
+        calibration: Config of the loader whose images they see.
+        seed: Seed of the images.
+    """
+    names = [name for name in score.parts if name in score.exact]
+    if not names:
+        return None
+    return TrainingFreeScores(supernet_of(model), first_images(model, calibration, seed), names)
+
+
+def build_race(race: dict | None, score: str | dict[str, float], ask_size: int) -> Race | None:
     """The race of a search, or None. Arguments as in :class:`SearchLoop`.
 
     Raises:
-        InputError: Another argument, or a race that would drop nothing.
+        InputError: Another argument, a score that is a sum, or a race that would drop nothing.
     """
-    racing = None if race is None else Race(score, **race)
+    if race is not None and not isinstance(score, str):
+        raise InputError(
+            f'race: score={score} is a sum: expected the name of one metric, whose values of each '
+            f"image a race compares, such as score='accuracy/top1'"
+        )
+    racing = None if race is None else Race(str(score), **race)
     if racing is not None and racing.top_k * get_world_size() >= ask_size:
         raise InputError(
             f'race: top_k={racing.top_k} of the {ask_size} archs asked at a time on '

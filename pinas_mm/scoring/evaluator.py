@@ -6,9 +6,9 @@ in common runs once."""
 
 import copy
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import torch
@@ -46,6 +46,18 @@ FEW = 64
 RESULTS_MB = 1024
 
 
+class TrainingFree(Protocol):
+    """Measures archs without weights that were trained; such as
+    :class:`pinas_mm.ranking.training_free.TrainingFreeScores`."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of the scores."""
+
+    def __call__(self, archs: Sequence[Arch]) -> Mapping[str, np.ndarray]:
+        """The scores of archs by name, ``(len(archs), )`` each."""
+
+
 class ArchEvaluator:
     """Scores archs of any mm model with a searchable backbone, by any mm metric.
 
@@ -67,8 +79,10 @@ class ArchEvaluator:
         race: Drops archs while batches come in, see :class:`Race`; the scores of dropped archs are
             those of the samples they saw.
         on_progress: Called as ``on_progress(done, total)`` after every arch and batch.
-        score: The metric that archs are compared by. An arch without it has failed where a metric
-            computed nothing, as mmdet's do without a detection.
+        scores: The metrics that archs are compared by. An arch without one has failed where a
+            metric computed nothing, as mmdet's do without a detection.
+        training_free: What else is measured of archs, without the supernet's weights. Where it has
+            all of ``scores``, nothing is evaluated with them.
         results_mb: Archs whose metrics would keep more than so many MB of results together are
             scored in several passes over the data; the scores are equal either way. Metrics that
             need only sums keep next to nothing and are not counted, and a race is not split.
@@ -88,7 +102,8 @@ class ArchEvaluator:
         fold_bn: bool = False,
         race: Race | None = None,
         on_progress: Callable[[int, int], None] = lambda done, total: None,
-        score: str | None = None,
+        scores: Sequence[str] = (),
+        training_free: TrainingFree | None = None,
         results_mb: float = RESULTS_MB,
     ) -> None:
         self.model: BaseModel = unwrapped(model)
@@ -112,7 +127,8 @@ class ArchEvaluator:
         self.fold_bn = fold_bn
         self.race = race
         self.on_progress = on_progress
-        self.score = score
+        self.scores = tuple(scores)
+        self.training_free = training_free
         self.results_mb = results_mb
         # Of the last evaluation: what the metrics of one arch keep of a batch, at most.
         self.bytes_per_batch = 0
@@ -126,12 +142,37 @@ class ArchEvaluator:
         archs = [self.backbone.space.validate(arch, 'evaluate') for arch in archs]
         results: dict[Arch, Metrics | Failure] = {}
         alive = sorted(set(archs))
-        with supernet_borrowed(
-            self.model, self.share_prefixes, self.autocast, self.fold_bn
-        ) as supernet:
-            alive = self._recalibrate(supernet, alive, results)
-            self._score(supernet, alive, results)
+        if self._without_weights:
+            results = {arch: {} for arch in alive}
+        else:
+            with supernet_borrowed(
+                self.model, self.share_prefixes, self.autocast, self.fold_bn
+            ) as supernet:
+                alive = self._recalibrate(supernet, alive, results)
+                self._score(supernet, alive, results)
+        self._add_training_free(results)
         return [results[arch] for arch in archs]
+
+    @property
+    def _without_weights(self) -> bool:
+        known = () if self.training_free is None else self.training_free.names
+        return bool(self.scores) and all(name in known for name in self.scores)
+
+    def _add_training_free(self, results: dict[Arch, Metrics | Failure]) -> None:
+        alive = [arch for arch in sorted(results) if not isinstance(results[arch], Failure)]
+        if self.training_free is None or not alive:
+            return
+        measured = self.training_free(alive)
+        for index, arch in enumerate(alive):
+            scores = {name: float(values[index]) for name, values in measured.items()}
+            dead = [name for name, value in scores.items() if not np.isfinite(value)]
+            metrics = results[arch]
+            assert not isinstance(metrics, Failure)
+            results[arch] = (
+                Failure(f'{dead[0]} is {scores[dead[0]]}: nothing flows through this arch')
+                if dead
+                else metrics | scores
+            )
 
     def predict(self, batch: Any) -> Any:
         """The model's predictions for a batch. (mmengine's test-time augmentation has a test step
@@ -148,9 +189,12 @@ class ArchEvaluator:
             key: Where the metrics stand in the config.
 
         Raises:
-            InputError: A metric cannot be computed, or none gives ``score``. A metric that gives no
-                result (mmdet's, if nothing is detected) or that needs certain samples is accepted.
+            InputError: A metric cannot be computed, or none gives one of ``scores``. A metric that
+                gives no result (mmdet's, if nothing is detected) or that needs certain samples is
+                accepted.
         """
+        if self._without_weights:
+            return
         arch = self.backbone.space.sample(np.random.default_rng(0))
         first = itertools.islice(
             self.calibration_loader.sampler, self.calibration_loader.batch_size
@@ -181,10 +225,11 @@ class ArchEvaluator:
             return None
         except Exception as error:
             return f'it cannot be computed on {len(chosen)} samples: {_line(error)}'
-        score_is_missing = self.score is not None and self.score not in computed
-        if not score_is_missing or metrics.empty:
+        known = computed.keys() | (self.training_free.names if self.training_free else ())
+        missing = [name for name in self.scores if name not in known]
+        if not missing or metrics.empty:
             return None
-        return f'score={self.score!r} is not among the metrics evaluated: {sorted(computed)}'
+        return f'score={missing[0]!r} is not among the metrics evaluated: {sorted(computed)}'
 
     @contextmanager
     def recalibrated(self, arch: Arch) -> Iterator[None]:
@@ -308,8 +353,10 @@ class ArchEvaluator:
             raise
         except Exception as error:
             return Failure.of(error)
-        if self.score is not None and self.score not in computed and metrics.empty:
-            return Failure(f'no {self.score}: {", ".join(metrics.empty)} computed nothing')
+        known = computed.keys() | (self.training_free.names if self.training_free else ())
+        missing = [name for name in self.scores if name not in known]
+        if missing and metrics.empty:
+            return Failure(f'no {missing[0]}: {", ".join(metrics.empty)} computed nothing')
         return computed | report
 
     def _own_metrics(self) -> ArchMetrics:

@@ -7,13 +7,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import BayesianRidge
 
 from ..spaces import Arch, SearchSpace
-from .scale import unit_of
-
-# In interquartile ranges below the median: a few archs that do not work at all must not bend the
-# weights of the others.
-LOWEST = -2.5
-# Above it: no accuracy is so far, and squares of more would overflow.
-HIGHEST = 1e6
+from .scale import standardised
 
 
 class AdditiveModel:
@@ -32,13 +26,8 @@ class AdditiveModel:
 
     def __init__(self, space: SearchSpace, archs: Sequence[Arch], scores: Sequence[float]) -> None:
         self.space = space
-        self._unit = unit_of(scores)
-        values = np.array(scores, float) / self._unit
-        lower, self._median, upper = np.percentile(values, [25, 50, 75])
-        self._scale = upper - lower if upper > lower else 1.0
-        with np.errstate(over='ignore'):
-            standardised = np.clip((values - self._median) / self._scale, LOWEST, HIGHEST)
-        self._ridge = BayesianRidge().fit(space.one_hot(archs).astype(float), standardised)
+        values, self._unit, self._median, self._scale = standardised(scores)
+        self._ridge = BayesianRidge().fit(space.one_hot(archs).astype(float), values)
 
     def predict(self, archs: Sequence[Arch] | NDArray[np.int64]) -> NDArray[np.float64]:
         """Expected scores ``(N, )`` of archs, in the unit of the scores."""
@@ -47,7 +36,7 @@ class AdditiveModel:
         )
         scores: NDArray[np.float64] = self._median + self._scale * standardised
         with np.errstate(over='ignore'):
-            return self._unit * scores
+            return np.asarray(self._unit * scores)
 
     def best_first(self, archs: NDArray[np.int64]) -> NDArray[np.int64]:
         """Archs ``(N, num_slots)`` in the order of their predictions; equal ones stay in theirs."""

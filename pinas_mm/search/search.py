@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import InputError
-from ..spaces import Arch
+from ..spaces import Arch, SearchSpace
 from .history import History, Record, Stage
+from .score import Score
 from .searchers import Searcher
 
 MOST_FAILURES = 3
@@ -39,7 +40,7 @@ def search(
     evaluate: Evaluate,
     history: History,
     num_archs: int,
-    score: str,
+    score: Score,
     ask_size: int = 8,
     costs: Costs = lambda arch: {},
     on_record: Callable[[Record], Any] = lambda record: None,
@@ -55,7 +56,8 @@ def search(
         evaluate: Gives one dict of metrics per arch, in order, or a :class:`Failure`.
         history: Where the records go; the search goes on after those it has.
         num_archs: Budget.
-        score: The metric that is the score, higher is better.
+        score: What is maximised. For a sum the first asked batch has at least
+            :data:`~.score.REFERENCE` archs, which the places of all are among.
         ask_size: Archs asked at a time. Many share much, and are evaluated faster; few let a
             searcher learn sooner.
         costs: The costs of an arch, for the records.
@@ -65,8 +67,8 @@ def search(
         The records in the order asked, failed ones included.
 
     Raises:
-        InputError: Not one arch so far has the metric called ``score``, or the history has the
-            state of another searcher.
+        InputError: Not one arch so far has the metrics of the score, or the history has the state
+            of another searcher.
         TooManyFailuresError: Three archs in a row failed; they are in the history.
     """
     records = history.stage('search')
@@ -75,19 +77,24 @@ def search(
             restore(searcher, history.searcher_state, records)
         except InputError as error:
             raise InputError(f'{history.path or "history"}: searcher: {error}') from error
+        score.fit([record.metrics for record in records[: score.reference]])
     for record in records:
         on_record(record)
     failures = next(
         (i for i, record in enumerate(reversed(records)) if record.error is None), len(records)
     )
     while len(records) < num_archs:
-        archs = searcher.ask(min(ask_size, num_archs - len(records)))
+        size = ask_size if records else max(ask_size, score.reference)
+        archs = searcher.ask(min(size, num_archs - len(records)))
         if not archs:
             break
         first = records[-1].index + 1 if records else 0
         results = evaluate(archs)
         if all(record.score is None for record in records):
             check_score(score, results)
+        if not records:
+            measured = [result for result in results if not isinstance(result, Failure)]
+            score.fit(measured[: score.reference])
         batch = [
             to_record(index, arch, result, score, costs(arch))
             for index, (arch, result) in enumerate(zip(archs, results, strict=True), start=first)
@@ -115,21 +122,19 @@ def search(
 
 
 def rescore(
-    records: list[Record],
+    best: Sequence[Record],
     evaluate: Evaluate,
     history: History,
-    score: str,
-    top_k: int,
+    score: Score,
     on_record: Callable[[Record], Any] = lambda record: None,
 ) -> list[Record]:
-    """Scores the ``top_k`` best records again, with a better evaluator; returns them best first.
+    """Scores records again, with a better evaluator; returns those that have a score, in their
+    order.
 
     Args:
-        records: What the search found.
+        best: Records of the search.
         evaluate, history, score, on_record: As in :func:`search`.
-        top_k: How many.
     """
-    best = ranked(records)[:top_k]
     known = {record.arch: record for record in history.stage('final')}
     left = [record for record in best if record.arch not in known]
     batch = (
@@ -145,7 +150,27 @@ def rescore(
     final = [known[record.arch] for record in best]
     for record in final:
         on_record(record)
-    return ranked(final)
+    return [record for record in final if record.score is not None]
+
+
+def by_expectation(
+    space: SearchSpace, records: Sequence[Record], score: Score, final: Sequence[Record] = ()
+) -> list[Record]:
+    """The records that have a score, the best first by :meth:`~.score.Score.expected`: not the
+    luckiest score wins, but the arch of which most is to be expected after all that was scored.
+
+    Args:
+        space: The archs' space.
+        records: What the search found.
+        score: What was maximised.
+        final: Records of the same archs that were scored better. Where there are some, they take
+            the place of the others, and they alone are returned.
+    """
+    better = {record.arch: record for record in final}
+    scored = [better.get(record.arch, record) for record in records if record.score is not None]
+    expected = score.expected(space, scored)
+    order = sorted(range(len(scored)), key=lambda i: (-expected[i], scored[i].index))
+    return [scored[i] for i in order if not final or scored[i].arch in better]
 
 
 def ranked(records: Sequence[Record]) -> list[Record]:
@@ -174,23 +199,26 @@ def restore(searcher: Searcher, state: dict[str, Any], records: list[Record]) ->
     )
 
 
-def check_score(score: str, results: Sequence[dict[str, float] | Failure]) -> None:
-    """Whether the score is the name of a metric, as far as results tell. An arch without it has
-    failed, where another has it.
+def check_score(score: Score, results: Sequence[dict[str, float] | Failure]) -> None:
+    """Whether the parts of a score are names of metrics, as far as results tell. An arch without
+    one has failed, where another has it.
 
     Raises:
         InputError: There are metrics, and not one result has that one.
     """
     metrics = {name for result in results if isinstance(result, dict) for name in result}
-    if metrics and score not in metrics:
-        raise InputError(f'score={score!r} is not among the metrics evaluated: {sorted(metrics)}')
+    for name in score.parts if metrics else ():
+        if name not in metrics:
+            raise InputError(
+                f'score={name!r} is not among the metrics evaluated: {sorted(metrics)}'
+            )
 
 
 def to_record(
     index: int,
     arch: Arch,
     result: dict[str, float] | Failure,
-    score: str,
+    score: Score,
     costs: dict[str, float],
     stage: Stage = 'search',
 ) -> Record:
@@ -205,7 +233,8 @@ def to_record(
         for name, value in result.items()
         if isinstance(value, int | float) and math.isfinite(value)
     }
-    if score not in metrics:
-        found = f'{score} is {result[score]}' if score in result else f'no {score} was computed'
-        return Record(index, arch, None, metrics, costs, stage, found)
-    return Record(index, arch, metrics[score], metrics, costs, stage)
+    for name in score.parts:
+        if name not in metrics:
+            found = f'{name} is {result[name]}' if name in result else f'no {name} was computed'
+            return Record(index, arch, None, metrics, costs, stage, found)
+    return Record(index, arch, score.of(metrics), metrics, costs, stage)

@@ -10,6 +10,7 @@ from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.pipelines.pinas import EQUAL, STAGES, Pipeline, set_searched_size
 from pinas_mm.search.history import Record
+from pinas_mm.search.score import Score
 
 
 @pytest.fixture
@@ -20,7 +21,9 @@ def loop():
         evaluate=lambda archs: [dict(score=float(arch.count(0))) for arch in archs]
     )
     costs = measure_costs(backbone, 32)
-    return SimpleNamespace(backbone=backbone, costs=costs, whole_evaluator=evaluator, score='score')
+    return SimpleNamespace(
+        backbone=backbone, costs=costs, whole_evaluator=evaluator, score=Score('score')
+    )
 
 
 def winner(loop, arch):

@@ -14,6 +14,7 @@ from pinas_mm.errors import InputError, TooFewSamplesError, warn_once
 from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.scoring.race import Race
+from pinas_mm.search.score import Score
 from pinas_mm.search.search import Failure, to_record
 from pinas_mm.subnets.state_dict import subnet_state_dict
 
@@ -681,7 +682,7 @@ def test_a_metric_that_cannot_be_computed_is_named_before_anything_is_scored(
     model, loaders, metric, score, message
 ):
     build = lambda: Evaluator([copy.deepcopy(metric)])  # noqa: E731
-    evaluator = ArchEvaluator(model, *loaders, build, score=score)
+    evaluator = ArchEvaluator(model, *loaders, build, scores=[score] if score else [])
     with pytest.raises(InputError, match=r'^val_evaluator \(Unready\): ' + message):
         evaluator.check()
     with pytest.raises(InputError, match='^test_evaluator'):
@@ -692,7 +693,7 @@ def test_the_check_reads_two_samples_and_leaves_the_supernet_as_it_was(nets, mod
     before, arch, read = nets.statistics(model), model.backbone._arch, []
     step = model.val_step
     model.val_step = lambda batch: read.append(len(batch['inputs'])) or step(batch)
-    ArchEvaluator(model, *loaders, top1, score='accuracy/top1').check()
+    ArchEvaluator(model, *loaders, top1, scores=['accuracy/top1']).check()
     assert (
         read == [2]
         and model.backbone._arch == arch
@@ -713,7 +714,7 @@ def test_the_check_reads_two_samples_and_leaves_the_supernet_as_it_was(nets, mod
 )
 def test_a_metric_that_two_samples_say_nothing_about_is_not_refused(model, loaders, metric):
     build = lambda: Evaluator([copy.deepcopy(metric)])  # noqa: E731
-    ArchEvaluator(model, *loaders, build, score='unready/top1').check()
+    ArchEvaluator(model, *loaders, build, scores=['unready/top1']).check()
 
 
 class Shy(Accuracy):
@@ -737,12 +738,12 @@ def test_an_arch_without_its_score_beside_another_metric_has_failed(model, loade
     ]
     least = sorted(right)[1]
     build = lambda: Evaluator([Shy(least), dict(type='pinas_mm.LabelLikelihood')])  # noqa: E731
-    found = ArchEvaluator(model, *loaders, build, score='shy/top1').evaluate(ARCHS)
+    found = ArchEvaluator(model, *loaders, build, scores=['shy/top1']).evaluate(ARCHS)
     worst = right.index(min(right))
     assert found[worst] == Failure('no shy/top1: Shy computed nothing')
     others = [result for index, result in enumerate(found) if index != worst]
     assert others and all(result['shy/top1'] >= least for result in others)
-    record = to_record(0, ARCHS[worst], found[worst], 'shy/top1', {})
+    record = to_record(0, ARCHS[worst], found[worst], Score('shy/top1'), {})
     assert record.score is None and record.error == 'no shy/top1: Shy computed nothing'
 
 

@@ -11,6 +11,7 @@ from small_searchers import SMALL, VARIANTS, Budget, build
 
 from pinas_mm.search.additive import AdditiveModel
 from pinas_mm.search.history import History, read_history
+from pinas_mm.search.score import Score
 from pinas_mm.search.search import Failure, TooManyFailuresError, ranked, search
 from pinas_mm.search.searchers import build_searcher
 from pinas_mm.spaces import get_space
@@ -78,7 +79,7 @@ def test_a_search_ends_with_its_budget_and_a_finite_winner_and_resumes_to_the_sa
 ):
     def run(path, evaluate, resume=False):
         searcher, history = make(name), History(path, SPACE, {}, resume)
-        records = search(searcher, evaluate, history, BUDGET, 'top1', ASK)
+        records = search(searcher, evaluate, history, BUDGET, Score('top1'), ASK)
         assert np.isfinite(searcher.scores).all(), 'nothing else is ever told'
         return records
 
@@ -104,7 +105,7 @@ def test_a_search_ends_with_its_budget_and_a_finite_winner_and_resumes_to_the_sa
 def test_where_all_fail_the_search_ends_with_the_cause(name, odd, tmp_path):
     history = History(tmp_path / 'history.jsonl', SPACE, {})
     with pytest.raises(TooManyFailuresError, match='3 archs in a row failed'):
-        search(make(name), Evaluate([odd]), history, BUDGET, 'top1', ASK)
+        search(make(name), Evaluate([odd]), history, BUDGET, Score('top1'), ASK)
     assert len(read_history(history.path, SPACE)[1]) == ASK
 
 
@@ -136,7 +137,7 @@ def test_the_plots_show_scores_of_any_size(pattern, tmp_path):
         Evaluate(PATTERNS[pattern]),
         history,
         BUDGET,
-        'top1',
+        Score('top1'),
         ASK,
         costs=lambda arch: dict(macs=float(sum(arch))),
     )

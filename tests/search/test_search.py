@@ -1,6 +1,7 @@
 import functools
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,16 @@ from wrong_files import VALUES, of_values, try_files
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import History, Record, read_history
-from pinas_mm.search.search import Failure, TooManyFailuresError, all_equal, ranked, rescore, search
+from pinas_mm.search.score import REFERENCE, Place, Score
+from pinas_mm.search.search import (
+    Failure,
+    TooManyFailuresError,
+    all_equal,
+    by_expectation,
+    ranked,
+    rescore,
+    search,
+)
 from pinas_mm.search.searchers import Searcher, build_searcher
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
@@ -44,7 +54,9 @@ class Evaluate:
 
 def run(path, searcher, evaluate=None, resume=False, budget=BUDGET, **kwargs):
     history = History(path, searcher.space, dict(seed=0), resume)
-    return search(searcher, evaluate or Evaluate(), history, budget, 'top1', ASK, **kwargs), history
+    return search(
+        searcher, evaluate or Evaluate(), history, budget, Score('top1'), ASK, **kwargs
+    ), history
 
 
 @pytest.fixture(params=sorted(VARIANTS))
@@ -294,31 +306,87 @@ def test_the_top_are_scored_again(tmp_path):
         costs=lambda arch: dict(macs=sum(arch)),
     )
     with pytest.raises(KeyboardInterrupt):
-        rescore(records, Evaluate(stop=2, sign=-1), history, 'top1', 5)
+        rescore(ranked(records)[:5], Evaluate(stop=2, sign=-1), history, Score('top1'))
     history = History(path, SPACE, dict(seed=0), resume=True)
-    records = search(build('random', SPACE), Evaluate(stop=0), history, BUDGET, 'top1', ASK)
+    records = search(build('random', SPACE), Evaluate(stop=0), history, BUDGET, Score('top1'), ASK)
     evaluate, seen = Evaluate(sign=-1), []
-    final = rescore(records, evaluate, history, 'top1', 5, seen.append)
-
     top = ranked(records)[:5]
+    final = rescore(top, evaluate, history, Score('top1'), seen.append)
     assert evaluate.archs == [record.arch for record in top]
     expected = [
         Record(r.index, r.arch, -r.score, dict(top1=-r.score, other=0.0), r.costs, 'final')
         for r in top
     ]
-    assert seen == expected and final == expected[::-1], 'best first by the new scores'
+    assert seen == final == expected
     assert read_history(path, SPACE)[1] == [*records, *expected]
-    assert (
-        rescore(
-            records, Evaluate(stop=0), History(path, SPACE, dict(seed=0), resume=True), 'top1', 5
-        )
-        == final
+    history = History(path, SPACE, dict(seed=0), resume=True)
+    assert rescore(top, Evaluate(stop=0), history, Score('top1')) == final
+    worse = {record.index: 2 * i for i, record in enumerate(top)}
+    again = [replace(r, metrics=dict(top1=float(worse[r.index]))) for r in final]
+    found = by_expectation(SPACE, records, Score('top1'), again)
+    assert [record.index for record in found] == [record.index for record in top[::-1]], (
+        'the new scores count, and they alone are returned'
     )
 
 
-def test_fewer_records_than_the_top_are_fine(tmp_path):
+def test_an_arch_that_fails_when_it_is_scored_again_is_left_out(tmp_path):
     records, history = run(tmp_path / 'history.jsonl', build('random', SPACE), budget=3)
-    assert len(rescore(records, Evaluate(sign=-1), history, 'top1', 10)) == 3
+    final = rescore(records, Evaluate(results={1: FAILED}), history, Score('top1'))
+    assert [record.index for record in final] == [0, 2]
+
+
+def test_the_winner_is_not_the_luckiest():
+    """Additive scores, and one arch whose score is far above what archs like it have."""
+    rng = np.random.default_rng(0)
+    archs = list({SPACE.sample(rng): None for _ in range(120)})
+    noise = 0.3 * rng.standard_normal(len(archs))
+    scores = [score(arch) + e for arch, e in zip(archs, noise)]
+    unlucky = int(np.argsort([score(arch) for arch in archs])[len(archs) // 2])
+    scores[unlucky] = max(scores) + 0.5
+    records = [
+        Record(i, arch, value, dict(top1=value))
+        for i, (arch, value) in enumerate(zip(archs, scores))
+    ]
+    found = by_expectation(SPACE, records, Score('top1'))
+    assert ranked(records)[0].index == unlucky
+    assert score(found[0].arch) > np.quantile([score(arch) for arch in archs], 0.95)
+    assert sorted(r.index for r in found) == list(range(len(archs)))
+
+
+def test_a_sum_is_scored_by_places_among_the_first_archs_and_resumes(tmp_path):
+    """Two parts of very different size, stopped within and after the first archs."""
+
+    def evaluate(archs):
+        return [dict(top1=score(arch), flow=1e6 * arch[0] + arch[1]) for arch in archs]
+
+    class Stops(Evaluate):
+        def __call__(self, archs):
+            super().__call__(archs)
+            return evaluate(archs)
+
+    maximised = Score(dict(top1=2, flow=0.5))
+
+    def start(path, evaluate, score, resume=False):
+        history = History(path, SPACE, {}, resume)
+        return search(build('evolution', SPACE), evaluate, history, BUDGET, score, ASK)
+
+    records = start(tmp_path / 'whole.jsonl', evaluate, maximised)
+    first = records[:REFERENCE]
+    parts = {
+        name: np.array([record.metrics[name] for record in first]) for name in ('top1', 'flow')
+    }
+    for record in records:
+        expected = sum(
+            weight * Place.among(parts[name])(record.metrics[name])
+            for name, weight in dict(top1=2, flow=0.5).items()
+        )
+        assert record.score == pytest.approx(expected)
+    assert str(maximised) == '2 top1 + 0.5 flow'
+    path = tmp_path / 'parts.jsonl'
+    with pytest.raises(KeyboardInterrupt):
+        start(path, Stops(stop=REFERENCE + 3), Score(dict(top1=2, flow=0.5)))
+    start(path, evaluate, Score(dict(top1=2, flow=0.5)), resume=True)
+    assert path.read_bytes() == (tmp_path / 'whole.jsonl').read_bytes()
 
 
 def test_an_unknown_score_is_named(tmp_path):
@@ -327,7 +395,7 @@ def test_an_unknown_score_is_named(tmp_path):
         InputError,
         match=r"score='accuracy/top1' is not among the metrics evaluated: \['other', 'top1'\]",
     ):
-        search(build('random', SPACE), Evaluate(), history, 4, 'accuracy/top1')
+        search(build('random', SPACE), Evaluate(), history, 4, Score('accuracy/top1'))
     assert history.records == []
 
 
@@ -339,6 +407,6 @@ def test_an_arch_whose_metrics_computed_nothing_has_failed(tmp_path):
     def evaluate(archs):
         return [{} if index == 1 else dict(top1=float(index)) for index in range(len(archs))]
 
-    records = search(searcher, evaluate, history, 4, 'top1', ask_size=4)
+    records = search(searcher, evaluate, history, 4, Score('top1'), ask_size=4)
     assert [record.score for record in records] == [0.0, None, 2.0, 3.0]
     assert records[1].error == 'the metrics computed nothing'

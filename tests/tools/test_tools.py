@@ -280,6 +280,11 @@ def tool(monkeypatch, capsys, tmp_path):
             ],
             "search_loop.type='pinas_mm.SearchLop': no loop .* registered .*'pinas_mm.SearchLoop'",
         ),
+        (
+            ['search.py', 'search.py'],
+            'search_loop.score=accuracy/top1: accuracy/top1 is of trained weights, and there is no '
+            "checkpoint: name one, or a score that trains nothing, of .*'naswot'",
+        ),
         (['search.py', 'linear.py', 'supernet.pth'], 'search_loop=None: not a search'),
         (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'search_loop=None: not a search'),
         (['test.py', CONFIGS / 'learn.py', 'supernet.pth'], 'test_cfg is missing, expected'),
@@ -438,6 +443,16 @@ def test_the_whole_method_from_the_command_line(tool, method, tmp_path):
     assert (moved / 'search/history.jsonl').read_bytes() == history
     assert trained() == trained() | before and len(trained()) == len(before) + 1 == 5
     assert not (tmp_path / 'work').exists()
+
+
+def test_a_search_without_a_supernet_writes_no_weights_and_resumes(tool, files, tmp_path):
+    command = ['search.py', files / 'search.py', '--cfg-options', 'search_loop.score=naswot']
+    assert tool(*command)[0] == 0
+    history = (tmp_path / 'work/history.jsonl').read_bytes()
+    assert SubnetFile.read(tmp_path / 'work/subnet.yaml').scores.keys() == {'naswot'}
+    assert not list((tmp_path / 'work').rglob('*.pth'))
+    assert tool(*command, '--resume')[0] == 0
+    assert (tmp_path / 'work/history.jsonl').read_bytes() == history
 
 
 def test_a_search_from_the_command_line(tool, files, tmp_path):
