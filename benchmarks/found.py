@@ -46,8 +46,10 @@ from pinas_mm.models.backbones import supernet_of
 from pinas_mm.pipelines.arch_ranking import arch_costs, minibatch
 from pinas_mm.ranking.equal_cost import LEAST_CLASS, NUM_LIMITS, EqualCost
 from pinas_mm.ranking.score_corrections import standardised_sum
+from pinas_mm.ranking.training_free import freshly_initialised
+from pinas_mm.ranking.training_free.depth import depth
+from pinas_mm.ranking.training_free.naswot import naswot
 from pinas_mm.ranking.truth import TruthTable
-from pinas_mm.ranking.zero_cost import depth, freshly_initialised, naswot
 from pinas_mm.spaces import Arch
 from pinas_mm.spaces.subnet_file import SubnetFile
 
