@@ -14,7 +14,7 @@ nine limits, the 10th to 90th percentile of the MACs of all networks of the tabl
 
 Rules choose from the networks within 5 % below the same limits: any of them (random), the one with
 the most MACs (largest), the one with the most layers (deepest), and of 100 drawn ones that with the
-best NASWOT, or the best sum of layers and NASWOT with equal spread. Where several are equal, their
+best NASWOT, or the best sum of the places of layers and of NASWOT. Where several are equal, their
 mean counts.
 
 An arch is judged among the networks within 5 % below its own MACs. The interval of a mean is a
@@ -45,7 +45,7 @@ from pinas_mm.fileio import write_atomic
 from pinas_mm.models.backbones import supernet_of
 from pinas_mm.pipelines.arch_ranking import arch_costs, minibatch
 from pinas_mm.ranking.equal_cost import LEAST_CLASS, NUM_LIMITS, EqualCost
-from pinas_mm.ranking.score_corrections import standardised_sum
+from pinas_mm.ranking.score_corrections import sum_of_places
 from pinas_mm.ranking.training_free import freshly_initialised
 from pinas_mm.ranking.training_free.depth import depth
 from pinas_mm.ranking.training_free.naswot import naswot
@@ -231,9 +231,10 @@ def naswot_rules(
     by_arch = once(Path(runner.work_dir) / f'naswot-{limit}-{seed}.json', score)
     scores = np.array([by_arch[equal.table.space.encode(arch)] for arch in archs])
     layers = depth(equal.table.space, archs).astype(float)
+    both = sum_of_places(dict(depth=layers, naswot=scores), dict(depth=1.0, naswot=1.0))
     return [
         dict(method=name, seed=seed, limit=limit, **judged(equal, archs, values.tolist()))
-        for name, values in zip(DRAWN, (scores, standardised_sum(layers, scores)))
+        for name, values in zip(DRAWN, (scores, both))
     ]
 
 
