@@ -75,13 +75,13 @@ custom_hooks = []
         for arch in networks
     ]
     (folder / 'truth.csv').write_text('\n'.join(['arch,first,second', *rows]))
-    more = list(dict.fromkeys(SPACE.canonical(SPACE.sample(rng)) for _ in range(400)))[:300]
+    more = list(dict.fromkeys(SPACE.canonical(SPACE.sample(rng)) for _ in range(400)))[:250]
     lines = [
         f'{SPACE.encode(arch)},{",".join(f"{80 + sum(arch) + rng.normal():.1f}" for _ in range(2))}'
         for arch in more
     ]
     (folder / 'many.csv').write_text('\n'.join(['arch,first,second', *lines]))
-    cells = {CELLS.sample(rng) for _ in range(250)}
+    cells = {CELLS.sample(rng) for _ in range(160)}
     lines = [f'"{CELLS.cell_string(cell)}",{rng.uniform(60, 95):.2f}' for cell in sorted(cells)]
     (folder / 'cells.csv').write_text('\n'.join(['cellstr,cifar10-test', *lines]))
     (folder / 'cells.py').write_text("""_base_ = './linear.py'
