@@ -70,7 +70,7 @@ def main() -> None:
 def table(runs: list[dict]) -> str:
     """Markdown: one row per fine-tuned arch, then the means over seeds."""
     lines = [
-        '| seed | subnet | arch | params (M) | MACs (M) | supernet score (%) | test accuracy (%) |',
+        '| seed | subnet | arch | params (M) | MACs (M) | search score | test accuracy (%) |',
         '|' + ' --- |' * 7,
     ]
     for run in runs:
