@@ -35,6 +35,8 @@ PASSES = {
     'fair': 3,
     'fair-subnet-aware': 3,
     'sandwich': 4,
+    'dna': 1 + 1 / 3,
+    'bossnas': 3 * 2 * (1 + 1 / 3),
     **dict.fromkeys(
         ('pinas-supervised', 'pinas-supervised-subnet-aware', 'pinas-supervised-rare-identity'),
         2 + 2 / 3,
@@ -43,7 +45,17 @@ PASSES = {
     **dict.fromkeys(('pinas-linear', 'pinas-rare-identity-linear'), 1 / 3),
 }
 STRATEGIES = [name for name in PASSES if not name.endswith('-linear')]
-BASELINES = ('macs', 'params', 'depth', 'synflow', 'naswot', 'swap', 'wrcor', 'az_nas')
+BASELINES = (
+    'macs',
+    'params',
+    'depth',
+    'synflow',
+    'naswot',
+    'swap',
+    'wrcor',
+    'az_nas',
+    'training-free',
+)
 # Of the image passes of pinas, what its linear classifier gets.
 LINEAR_SHARE = 0.1
 
@@ -99,10 +111,8 @@ def main() -> None:
 
 def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict[str, Any]:
     """One strategy, trained and ranked: its statistics for every ranker, and CPU seconds."""
-    folder = args.work_dir.resolve() / f'{args.space}-{strategy}-{passes}-{seed}'
-    training = once(
-        folder / 'trained.json', lambda: train(folder, args.space, strategy, passes, seed)
-    )
+    folder = run_folder(args.work_dir, args.space, strategy, passes, seed)
+    training = trained(folder, args.space, strategy, passes, seed)
     out = folder / f'rank-{args.archs}-{args.arch_seed}'
     ranking = once(
         out / 'finished.json',
@@ -136,6 +146,16 @@ def run(args: argparse.Namespace, strategy: str, passes: int, seed: int) -> dict
         **data['samples']['uniform'],
         scored=data['archs'],
     )
+
+
+def run_folder(work_dir: Path, space: str, strategy: str, passes: int, seed: int) -> Path:
+    """The folder of one training, and of what is done with it."""
+    return work_dir.resolve() / f'{space}-{strategy}-{passes}-{seed}'
+
+
+def trained(folder: Path, space: str, strategy: str, passes: int, seed: int) -> dict[str, Any]:
+    """What :func:`train` returned, also when that was in an earlier run."""
+    return once(folder / 'trained.json', lambda: train(folder, space, strategy, passes, seed))
 
 
 def train(folder: Path, space: str, strategy: str, passes: int, seed: int) -> dict[str, Any]:
@@ -177,7 +197,9 @@ def config(space: str, stage: str) -> Path:
 
 def arch_seed(stage: str, seed: int) -> str:
     """The override that makes the sequence of archs that seed's: hook or model draws them."""
-    drawn_by_hook = stage.startswith(('uniform', 'rare-identity')) or stage.endswith('-linear')
+    drawn_by_hook = stage.startswith(('uniform', 'rare-identity', 'dna')) or stage.endswith(
+        '-linear'
+    )
     return f'custom_hooks.0.seed={seed}' if drawn_by_hook else f'model.arch_seed={seed}'
 
 

@@ -75,9 +75,10 @@ class SearchLoop(BaseLoop):
             (:func:`~pinas_mm.engine.loaders.arch_evaluation`).
         score: What is maximised: the name of a metric; of a score that trains nothing
             (:mod:`pinas_mm.ranking.training_free`), or one of your own there; or a sum of such with
-            a weight for each, ``{'score/neg_loss': 1, 'naswot': 1}``, whose parts count in spreads
-            (:class:`~pinas_mm.search.score.Score`). docs/ranking.md says which to take. Without a
-            metric among them nothing is evaluated with the supernet's weights while searching.
+            a weight for each, ``{'score/neg_loss': 1, 'naswot': 1}``, whose parts count by the
+            share of random archs that they beat (:class:`~pinas_mm.search.score.Score`).
+            docs/ranking.md says which to take. Without a metric among them nothing is evaluated
+            with the supernet's weights while searching.
         constraints: Limits on costs: ``dict(macs=50e6)`` or ``dict(macs=(40e6, 50e6),
             params=...)``, of the whole model, ``backbone_macs`` of its backbone alone, and
             ``latency`` in ms where there is a table of it.

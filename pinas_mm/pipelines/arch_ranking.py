@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmpretrain.models import BaseClassifier
 from rich.progress import Progress, TaskID
+from torch import Tensor
 
 from ..checkpoint import load_checkpoint
 from ..costs import CostTable, measure_costs
@@ -21,9 +22,9 @@ from ..errors import InputError
 from ..evaluation import LabelLikelihood
 from ..models.backbones import supernet_of
 from ..ranking.few_truths import POOL, FewTruths, archs_to_train
-from ..ranking.score_corrections import macs_corrected, smoothed, standardised_sum
+from ..ranking.score_corrections import macs_corrected, smoothed
 from ..ranking.truth import TruthTable
-from ..ranking.zero_cost import zero_cost_scores
+from ..ranking.zero_cost import with_training_free, zero_cost_scores
 from ..registry import METRICS, class_of
 from ..scoring.arch_metrics import Metrics
 from ..scoring.distributed import evaluate_on_ranks
@@ -103,6 +104,13 @@ def supernet_scores(
     return [result for _, result in sorted(zip(order, results), key=lambda pair: pair[0])]
 
 
+def arch_costs(runner: Runner, seed: int = 0) -> CostTable:
+    """The costs of the supernet's archs, at the image size of the calibration data that the seed
+    draws."""
+    height, width = minibatch(runner, seed).shape[-2:]
+    return measure_costs(runner.model, (height, width))
+
+
 def baseline_scores(
     runner: Runner, archs: Sequence[Arch], seed: int = 0
 ) -> tuple[CostTable, dict[str, Any]]:
@@ -112,12 +120,10 @@ def baseline_scores(
     Args:
         runner: A runner; its model's weights are not read.
         archs: The archs.
-        seed: Seed of the minibatch of the calibration data that training-free scores look at; its
-            image size is also that of the costs.
+        seed: Seed of the minibatch of the calibration data that training-free scores look at.
     """
     backbone = supernet_of(runner.model)
-    images = first_images(runner.model, arch_evaluation(runner.cfg)['calibration_dataloader'], seed)
-    costs = measure_costs(runner.model, (images.shape[-2], images.shape[-1]))
+    costs, images = arch_costs(runner, seed), minibatch(runner, seed)
     with Progress(transient=True, disable=not is_main_process()) as progress:
         task = progress.add_task('zero-cost baselines')
         return costs, zero_cost_scores(
@@ -217,11 +223,10 @@ def all_rankers(
     rankers |= {
         f'{name}, MACs corrected': macs_corrected(values, macs) for name, values in scores.items()
     }
-    if 'naswot' in baselines:
-        rankers |= {
-            f'{name}, smoothed + naswot': standardised_sum(values, baselines['naswot'])
-            for name, values in smooth.items()
-        }
+    rankers |= {
+        f'{name}, smoothed + training-free': with_training_free(values, baselines)
+        for name, values in smooth.items()
+    }
     rankers |= baselines
     if trained:
         features = np.stack([*scores.values(), *baselines.values()], axis=1)
@@ -238,6 +243,12 @@ def _advance(
     progress: Progress, task: TaskID, before: int, size: int, done: int, total: int
 ) -> None:
     progress.update(task, completed=before + size * done / total)
+
+
+def minibatch(runner: Runner, seed: int) -> Tensor:
+    """Images of the calibration data as the backbone gets them, ``(N, C, H, W)``."""
+    config = arch_evaluation(runner.cfg)['calibration_dataloader']
+    return first_images(runner.model, config, seed)
 
 
 def _mm_model(runner: Runner) -> BaseModel:

@@ -94,10 +94,7 @@ def measure_ranking(
             f'a ranking of {len(x)} archs says nothing: expected at least {LEAST_ARCHS}'
         )
     for name, values in (('scores', x), ('true accuracies', y)):
-        if not np.isfinite(values).all():
-            raise InputError(
-                f'{np.sum(~np.isfinite(values))} of {len(values)} {name} are not finite numbers'
-            )
+        check_finite(name, values)
     if np.ptp(y) == 0:
         raise InputError(f'all {len(y)} true accuracies are {y[0]:g}: no order to compare with')
     undefined = f'all {len(x)} scores are {x[0]:g}: tau is undefined' if np.ptp(x) == 0 else None
@@ -121,6 +118,18 @@ def measure_ranking(
         num_archs=len(y),
         undefined=undefined,
     )
+
+
+def check_finite(name: str, values: np.ndarray) -> None:
+    """Whether all values are numbers; ``name`` says what they are.
+
+    Raises:
+        InputError: One is not.
+    """
+    if not np.isfinite(values).all():
+        raise InputError(
+            f'{np.sum(~np.isfinite(values))} of {len(values)} {name} are not finite numbers'
+        )
 
 
 def kendall_tau(x: np.ndarray, y: np.ndarray) -> float:

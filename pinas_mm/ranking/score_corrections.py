@@ -1,12 +1,13 @@
 """What can be done to scores of many archs without any true accuracy. No torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from scipy.stats import linregress
 
 from ..search.additive import AdditiveModel
 from ..search.scale import unit_of
+from ..search.score import Place
 from ..spaces import Arch, SearchSpace
 
 
@@ -27,12 +28,12 @@ def macs_corrected(scores: np.ndarray, macs: np.ndarray) -> np.ndarray:
         return unit * (scores - fit.intercept - fit.slope * np.log(macs))
 
 
-def standardised_sum(*scores: np.ndarray) -> np.ndarray:
-    """The sum of several rankers' scores of the same archs, ``(N, )`` each, with equal spread:
-    rankers that err differently.
+def sum_of_places(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+    """The sum of several rankers' scores of the same archs, ``(N, )`` each, as a search sums them:
+    each by the share of the archs that it beats (:class:`~pinas_mm.search.score.Score`).
 
-    A supernet and NASWOT do: one has learned what its short training needs, the other sees how
-    finely an untrained network tells images apart (docs/ranking.md). Equal weights, so that there
-    is nothing to tune. A ranker without any spread adds nothing."""
-    scaled = [values / unit_of(values) for values in scores]
-    return sum((values - np.mean(values)) / (np.std(values) or 1.0) for values in scaled)
+    Rankers err differently: a supernet has learned what its short training needs, NASWOT sees how
+    finely an untrained network tells images apart (docs/ranking.md). A ranker without any spread
+    adds nothing."""
+    places = [weight * Place.among(scores[name])(scores[name]) for name, weight in weights.items()]
+    return np.asarray(np.sum(places, axis=0))

@@ -1,7 +1,7 @@
 """Baselines that train nothing: costs, and the training-free scores. A learned ranking that does
 not beat them is worth nothing."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -11,6 +11,7 @@ from ..costs import CostTable
 from ..errors import warn_once
 from ..models.backbones import SearchableBackbone
 from ..spaces import Arch
+from .score_corrections import sum_of_places
 from .training_free import training_free_scores
 from .training_free.az_nas import az_nas
 from .training_free.initialisation import activations
@@ -19,6 +20,10 @@ from .training_free.registration import scores_of_any_network
 SINGLE = ('depth', 'synflow', 'naswot', 'swap', 'wrcor')
 # What az_nas puts together, beside MACs.
 AZ_NAS = ('az_expressivity', 'az_progressivity', 'az_trainability')
+# The sum of training-free scores that orders archs well on NAS-Bench-Macro and NAS-Bench-201 alike
+# (docs/ranking.md), and what a supernet's score weighs beside it.
+TOGETHER = ('depth', 'naswot', 'swap', 'az_progressivity', 'az_trainability')
+SUPERNET_WEIGHT = 3.0
 
 
 def zero_cost_scores(
@@ -43,8 +48,9 @@ def zero_cost_scores(
         on_progress: Called as ``on_progress(done, total)`` after every arch and initialisation.
 
     Returns:
-        For each baseline an array ``(len(archs), )``. ``az_nas`` ranks the archs among each other:
-        it depends on all of them. Scores that count activations are left out, with a warning, where
+        For each baseline an array ``(len(archs), )``. ``az_nas`` ranks the archs among each other,
+        and ``training-free`` is the sum of places of :data:`TOGETHER`: these depend on all of
+        them. Scores that count activations are left out, with a warning, where
         the network has none.
     """
     names = [*SINGLE, *AZ_NAS]
@@ -63,7 +69,19 @@ def zero_cost_scores(
     scores = {name: costs.array(name, archs).astype(float) for name in ('macs', 'params')}
     scores |= {name: sums[name] / repeats for name in SINGLE if name in names}
     scores['az_nas'] = az_nas(scores['macs'], *(sums[name] for name in AZ_NAS))
+    scores['training-free'] = sum_of_places(
+        {name: _dead_last(values) for name, values in sums.items()},
+        dict.fromkeys([name for name in TOGETHER if name in sums], 1.0),
+    )
     return {name: _dead_last(values) for name, values in scores.items()}
+
+
+def with_training_free(scores: np.ndarray, baselines: Mapping[str, np.ndarray]) -> np.ndarray:
+    """A supernet's scores of archs and the sum ``training-free`` of the same archs, ``(N, )``, put
+    together as a search does."""
+    return baselines['training-free'] + sum_of_places(
+        dict(supernet=scores), dict(supernet=SUPERNET_WEIGHT)
+    )
 
 
 def _advance(

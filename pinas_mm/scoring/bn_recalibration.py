@@ -81,6 +81,8 @@ class RecalibratedSupernet:
             layer: (dict(layer.named_buffers()), layer.momentum) for layer in _bn_layers([model])
         }
         self._outside = _outside_backbone(model)
+        # A block-wise model scores archs by another forward pass than it is deployed with.
+        self._mode: str = getattr(model, 'calibration_mode', 'tensor')
         self._statistics: dict[Hashable, list[tuple[_BatchNorm, dict[str, Tensor]]]] = {}
         self._calibrating = False
         self._ran_for: dict[Prefix, Arch] = {}  # on the batch at hand
@@ -125,7 +127,8 @@ class RecalibratedSupernet:
         self.set_arch(arch)
         for part in range(self.backbone.num_parts):
             prefix = (part, arch) if self._memo is None else self.backbone.prefix(part, arch)
-            self._load(prefix, self.backbone.part_path(part, arch))
+            if prefix in self._statistics:  # a block-wise model leaves the tail out
+                self._load(prefix, self.backbone.part_path(part, arch))
 
     def restore(self) -> None:
         """Puts back the BN statistics that the supernet had, and the layers that were folded."""
@@ -165,7 +168,7 @@ class RecalibratedSupernet:
                         # As for training, which pads images of several sizes; mixing of images is
                         # switched off (borrowed).
                         data = self.model.data_preprocessor(batch, True)
-                        run_forward(self.model, data, 'tensor')
+                        run_forward(self.model, data, self._mode)
                     except NotShareableError:
                         raise
                     except Exception as error:

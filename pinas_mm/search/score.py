@@ -2,27 +2,62 @@
 torch."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import norm
 
 from ..errors import InputError, warn_once
 from ..spaces import SearchSpace
 from .history import Record
 from .posterior import posterior_means
 
-# So many random archs tell the spread of each part: its standard deviation to about an eighth.
+# So many random archs tell where the middle of each part lies, and how wide it is.
 REFERENCE = 32
+# Interquartile range of a normal distribution, in standard deviations.
+QUARTILES = 1.349
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value stands among those of random archs: the share that it beats, as a normal
+    distribution with their median and interquartile range has it.
+
+    Args:
+        median: Of the values of random archs.
+        spread: Their standard deviation, as their interquartile range gives it; where that is 0,
+            the standard deviation itself. 0 where all are equal.
+    """
+
+    median: float
+    spread: float
+
+    @classmethod
+    def among(cls, values: ArrayLike) -> 'Place':
+        """The places among some values ``(N, )``; those that are not finite do not count."""
+        finite = np.array(values, float)
+        finite = finite[np.isfinite(finite)]
+        if not len(finite):
+            return cls(0.0, 0.0)
+        lower, median, upper = np.percentile(finite, [25, 50, 75])
+        return cls(float(median), float((upper - lower) / QUARTILES or finite.std()))
+
+    def __call__(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Shares, 0 to 1, of values of any shape; 0.5 for all where random archs are equal."""
+        distances = (np.asarray(values, float) - self.median) / (self.spread or np.inf)
+        return np.asarray(norm.cdf(distances))
 
 
 class Score:
     """The score of an arch by its metrics, higher is better.
 
-    A sum counts its parts in spreads: a part of an arch is its distance from the mean of the first
-    archs of the search, which are random, in their standard deviations. A supernet's likelihood and
-    NASWOT differ in unit and size; so neither outweighs the other, and the weights say what is
-    meant.
+    Each part of a sum counts by the share of random archs that it beats (:class:`Place`), and the
+    first archs of a search are random. A supernet's likelihood and NASWOT differ in unit and size;
+    so neither outweighs the other, no part rules by a few extreme values, and the weights say what
+    is meant. Sums of ranks order archs as well on NAS-Bench-Macro and better on NAS-Bench-201 than
+    sums in standard deviations (docs/ranking.md); a share is a rank that also tells apart archs
+    that all beat the first ones.
 
     Args:
         parts: The name of one metric, which is the score as it is; or the weight of each part of a
@@ -43,7 +78,7 @@ class Score:
                 f"name, such as {{'score/neg_loss': 1, 'naswot': 1}}"
             )
         self.exact = frozenset(exact)
-        self.spreads: dict[str, tuple[float, float]] = {}
+        self.places: dict[str, Place] = {}
 
     def __str__(self) -> str:
         return ' + '.join(
@@ -56,14 +91,12 @@ class Score:
         return REFERENCE if self.is_sum else 1
 
     def fit(self, metrics: Sequence[Mapping[str, float]]) -> None:
-        """Takes the spread of each part of a sum from the metrics of random archs; those that lack
-        one do not count for it. A part that is equal for all adds nothing, which is said once."""
+        """Takes the places of a sum's parts from the metrics of random archs; those that lack one
+        do not count for it. A part that is equal for all adds nothing, which is said once."""
         for name in self.parts if self.is_sum else ():
-            values = np.array([found[name] for found in metrics if name in found], float)
-            values = values[np.isfinite(values)]
-            mean, spread = (values.mean(), values.std()) if len(values) else (0.0, 0.0)
-            self.spreads[name] = float(mean), float(spread)
-            if spread == 0:
+            values = [found[name] for found in metrics if name in found]
+            self.places[name] = Place.among(values)
+            if self.places[name].spread == 0:
                 warn_once(
                     f'score: {name} is the same for all of {len(values)} archs, and adds nothing'
                 )
@@ -77,7 +110,7 @@ class Score:
         if not self.is_sum:
             (name,) = self.parts
             return metrics[name]
-        return float(sum(self._in_spreads(name, metrics[name]) for name in self.parts))
+        return float(sum(self._term(name, metrics[name]) for name in self.parts))
 
     def expected(self, space: SearchSpace, records: Sequence[Record]) -> NDArray[np.float64]:
         """The score to expect of each arch, ``(N, )``: noisy parts are replaced by their posterior
@@ -93,9 +126,8 @@ class Score:
             values = np.array([record.metrics[name] for record in records], float)
             if name not in self.exact:
                 values = posterior_means(space, archs, values)
-            total += self._in_spreads(name, values) if self.is_sum else values
+            total += self._term(name, values) if self.is_sum else values
         return total
 
-    def _in_spreads(self, name: str, value: float | NDArray[np.float64]) -> Any:
-        mean, spread = self.spreads[name]
-        return self.parts[name] * (value - mean) / spread if spread else value * 0.0
+    def _term(self, name: str, values: ArrayLike) -> NDArray[np.float64]:
+        return self.parts[name] * self.places[name](values)

@@ -57,7 +57,7 @@ def search(
         history: Where the records go; the search goes on after those it has.
         num_archs: Budget.
         score: What is maximised. For a sum the first asked batch has at least
-            :data:`~.score.REFERENCE` archs, whose metrics tell the spread of each part.
+            :data:`~.score.REFERENCE` archs, which the places of all are among.
         ask_size: Archs asked at a time. Many share much, and are evaluated faster; few let a
             searcher learn sooner.
         costs: The costs of an arch, for the records.

@@ -22,7 +22,7 @@ from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.ranking.training_free import training_free_scores
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.search.history import read_history
-from pinas_mm.search.score import Score
+from pinas_mm.search.score import Place, Score
 from pinas_mm.search.search import Failure, TooManyFailuresError, by_expectation
 from pinas_mm.search.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
@@ -679,8 +679,7 @@ def test_a_sum_of_a_metric_and_a_score_that_trains_nothing(tiny, search):
     accuracy = np.array([record['metrics']['accuracy/top1'] for record in found])
     assert [record['metrics']['naswot'] for record in found] == naswot.tolist()
     expected = sum(
-        weight * (values - values.mean()) / values.std()
-        for weight, values in ((1, accuracy), (2, naswot))
+        weight * Place.among(values)(values) for weight, values in ((1, accuracy), (2, naswot))
     )
     assert [record['score'] for record in found] == pytest.approx(expected)
     assert json.loads((tiny.folder / 'sum/pareto.json').read_text())['objectives'][0] == (

@@ -1,8 +1,10 @@
+from statistics import NormalDist
+
 import numpy as np
 import pytest
 
 from pinas_mm.ranking.ranking import kendall_tau
-from pinas_mm.ranking.score_corrections import macs_corrected, smoothed, standardised_sum
+from pinas_mm.ranking.score_corrections import macs_corrected, smoothed, sum_of_places
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')
@@ -31,21 +33,29 @@ def test_what_macs_explain_is_taken_off():
 
 
 def test_joined_scores_count_alike_whatever_their_unit():
-    first, second = np.array([1.0, 2.0, 3.0]), np.array([300.0, 100.0, 800.0])
-    by_hand = [
-        (1 - 2) / np.sqrt(2 / 3) + -100 / np.sqrt(260000 / 3),
-        -300 / np.sqrt(260000 / 3),
-        np.sqrt(1.5) + 400 / np.sqrt(260000 / 3),
-    ]
-    np.testing.assert_allclose(standardised_sum(first, second), by_hand)
-    np.testing.assert_allclose(standardised_sum(10 * first - 5, second / 7), by_hand)
-    np.testing.assert_allclose(standardised_sum(first, np.full(3, 4.0)), standardised_sum(first))
+    first, second = np.random.default_rng(5).normal(size=(2, 9))
+    by_hand = []
+    for index in range(9):
+        total = 0.0
+        for weight, values in ((1, first), (2, second)):
+            ordered = sorted(values)  # of nine, the third and the seventh are the quartiles
+            deviation = (ordered[6] - ordered[2]) / 1.349
+            total += weight * NormalDist(ordered[4], deviation).cdf(values[index])
+        by_hand.append(total)
+    weights = dict(first=1, second=2)
+    np.testing.assert_allclose(sum_of_places(dict(first=first, second=second), weights), by_hand)
+    other_units = dict(first=10 * first - 5, second=second / 7)
+    np.testing.assert_allclose(sum_of_places(other_units, weights), by_hand)
+    flat = dict(first=first, second=np.full(9, 4.0))
+    np.testing.assert_allclose(
+        sum_of_places(flat, weights), sum_of_places(flat, dict(first=1)) + 2 * 0.5
+    )
 
 
 def test_two_noisy_rankers_joined_are_better_than_either(truth):
     rng = np.random.default_rng(4)
-    noisy = [truth + truth.std() * rng.normal(size=len(truth)) for _ in range(2)]
+    noisy = {name: truth + truth.std() * rng.normal(size=len(truth)) for name in 'ab'}
     assert (
-        kendall_tau(standardised_sum(*noisy), truth)
-        > max(kendall_tau(scores, truth) for scores in noisy) + 0.05
+        kendall_tau(sum_of_places(noisy, dict(a=1, b=1)), truth)
+        > max(kendall_tau(scores, truth) for scores in noisy.values()) + 0.05
     )

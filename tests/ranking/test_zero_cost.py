@@ -1,15 +1,15 @@
 import numpy as np
 import pytest
 import torch
-from scipy.stats import rankdata
+from scipy.stats import norm, rankdata
 from tiny_chain import TinyTanhNet, tiny_net
 
 from pinas_mm.costs import measure_costs
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.ranking.training_free import training_free_scores
-from pinas_mm.ranking.zero_cost import zero_cost_scores
+from pinas_mm.ranking.zero_cost import with_training_free, zero_cost_scores
 
-ROWS = ['macs', 'params', 'depth', 'synflow', 'naswot', 'swap', 'wrcor', 'az_nas']
+ROWS = ['macs', 'params', 'depth', 'synflow', 'naswot', 'swap', 'wrcor', 'az_nas', 'training-free']
 
 
 def test_rows_are_costs_and_training_free_scores_of_seeds_in_the_mean():
@@ -28,6 +28,14 @@ def test_rows_are_costs_and_training_free_scores_of_seeds_in_the_mean():
         np.testing.assert_allclose(found[name], means[name], err_msg=name)
     ranks = [rankdata(values) / 2 for values in (found['macs'], *(means[name] for name in parts))]
     np.testing.assert_allclose(found['az_nas'], np.log(ranks).sum(axis=0))
+    together = dict(depth=found['depth']) | {name: means[name] for name in ('naswot', 'swap')}
+    together |= {name: means[name] for name in ('az_progressivity', 'az_trainability')}
+    # Of two archs each quartile is a quarter of the way from the other: the better one is half
+    # their distance, 1.349 of its deviations, above the median.
+    by_hand = sum(norm.cdf(1.349 * np.sign(v - v.mean())) for v in together.values())
+    np.testing.assert_allclose(found['training-free'], by_hand)
+    joined = with_training_free(np.array([5.0, 3.0]), found)
+    np.testing.assert_allclose(joined - by_hand, 3 * norm.cdf([1.349, -1.349]))
 
 
 def test_a_network_through_which_nothing_flows_is_last():
@@ -42,7 +50,7 @@ def test_without_activations_the_scores_that_count_them_are_left_out(monkeypatch
     monkeypatch.setattr('pinas_mm.ranking.zero_cost.warn_once', said.append)
     net, archs = TinyTanhNet(), [(0, 1), (1, 1)]
     found = zero_cost_scores(net, archs, measure_costs(net, 4), torch.randn(3, 3, 4, 4))
-    assert list(found) == ['macs', 'params', 'depth', 'synflow', 'az_nas']
+    assert list(found) == ['macs', 'params', 'depth', 'synflow', 'az_nas', 'training-free']
     assert len(said) == 1 and 'TinyTanhNet' in said[0] and "['naswot', 'swap', 'wrcor']" in said[0]
 
 

@@ -1,13 +1,20 @@
 import numpy as np
 import pytest
+from scipy.special import erf
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import Record
 from pinas_mm.search.posterior import posterior_means
-from pinas_mm.search.score import Score
+from pinas_mm.search.score import Place, Score
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')
+
+
+def share(values, reference):
+    """By the error function, from the quartiles."""
+    lower, median, upper = np.percentile(reference, [25, 50, 75])
+    return erf((values - median) / ((upper - lower) / 1.349) / np.sqrt(2)) / 2 + 0.5
 
 
 def test_one_metric_is_the_score_as_it_is():
@@ -25,7 +32,7 @@ def test_only_noisy_parts_are_smoothed():
     score.fit(metrics)
     records = [Record(i, a, score.of(m), m) for i, (a, m) in enumerate(zip(archs, metrics))]
     smooth = posterior_means(SPACE, archs, noisy)
-    expected = (smooth - noisy.mean()) / noisy.std() + 3 * (exact - exact.mean()) / exact.std()
+    expected = share(smooth, noisy) + 3 * share(exact, exact)
     assert score.expected(SPACE, records) == pytest.approx(expected)
     alone = Score('exact', exact=['exact'])
     assert alone.expected(SPACE, records).tolist() == exact.tolist()
@@ -37,14 +44,28 @@ def test_a_part_without_spread_adds_nothing_and_is_named(monkeypatch):
     score = Score(dict(flat=1, top1=1))
     score.fit([dict(flat=2.0, top1=x) for x in (1.0, 2.0, 3.0)])
     assert said == ['score: flat is the same for all of 3 archs, and adds nothing']
-    assert score.of(dict(flat=5.0, top1=2.0)) == 0.0
-    assert score.of(dict(flat=0.0, top1=3.0)) > 0
+    assert score.of(dict(flat=5.0, top1=2.0)) == score.of(dict(flat=0.0, top1=2.0)) == 1.0
+    assert score.of(dict(flat=0.0, top1=3.0)) > 1
 
 
 def test_what_an_arch_lacks_does_not_count_for_the_spread():
     score = Score(dict(a=1, b=1))
     score.fit([dict(a=1.0), dict(a=3.0, b=float('nan')), dict(b=2.0), dict(b=6.0)])
-    assert score.spreads == dict(a=(2.0, 1.0), b=(4.0, 2.0))
+    assert score.places == dict(a=Place(2.0, 1 / 1.349), b=Place(4.0, 2 / 1.349))
+
+
+def test_a_place_is_the_share_of_random_archs_that_are_beaten():
+    values = np.random.default_rng(0).normal(3, 2, 20_000)
+    place = Place.among(values)
+    for value in (-1, 2, 3.5, 6):
+        assert place(value) == pytest.approx((values < value).mean(), abs=0.01)
+    assert place(values[:3]).shape == (3,)
+    outliers = Place.among([*values, *[1e9] * 20])
+    assert outliers(5) == pytest.approx(place(5), abs=0.001), 'a few extreme values change little'
+    # Three of four are equal: the quartiles are, but the archs are told apart.
+    assert Place.among([1, 1, 1, 1, 1, 5])(2) > Place.among([1, 1, 1, 1, 1, 5])(1)
+    assert Place.among([np.nan, 7.0, -np.inf]) == Place(7.0, 0.0)
+    assert Place.among([])(3.0) == 0.5
 
 
 @pytest.mark.parametrize('parts', [{}, dict(top1=0), dict(top1=0.0, naswot=0)])

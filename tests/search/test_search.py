@@ -10,7 +10,7 @@ from wrong_files import VALUES, of_values, try_files
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import History, Record, read_history
-from pinas_mm.search.score import REFERENCE, Score
+from pinas_mm.search.score import REFERENCE, Place, Score
 from pinas_mm.search.search import (
     Failure,
     TooManyFailuresError,
@@ -353,7 +353,7 @@ def test_the_winner_is_not_the_luckiest():
     assert sorted(r.index for r in found) == list(range(len(archs)))
 
 
-def test_a_sum_is_scored_in_spreads_of_the_first_archs_and_resumes(tmp_path):
+def test_a_sum_is_scored_by_places_among_the_first_archs_and_resumes(tmp_path):
     """Two parts of very different size, stopped within and after the first archs."""
 
     def evaluate(archs):
@@ -377,7 +377,7 @@ def test_a_sum_is_scored_in_spreads_of_the_first_archs_and_resumes(tmp_path):
     }
     for record in records:
         expected = sum(
-            weight * (record.metrics[name] - parts[name].mean()) / parts[name].std()
+            weight * Place.among(parts[name])(record.metrics[name])
             for name, weight in dict(top1=2, flow=0.5).items()
         )
         assert record.score == pytest.approx(expected)

@@ -14,6 +14,8 @@ from scipy.stats import kendalltau
 
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.costs import measure_costs
+from pinas_mm.ranking.truth import TruthTable
 from pinas_mm.spaces import get_space
 
 # Each test runs whole tools.
@@ -22,7 +24,18 @@ pytestmark = pytest.mark.slow
 TOP = Path(__file__).parents[2]
 LINEAR = TOP / 'configs/quickstart/linear.py'
 SPACE = get_space('nasbench_macro')
-BASELINES = ['macs', 'params', 'depth', 'synflow', 'naswot', 'swap', 'wrcor', 'az_nas']
+CELLS = get_space('nasbench201')
+BASELINES = [
+    'macs',
+    'params',
+    'depth',
+    'synflow',
+    'naswot',
+    'swap',
+    'wrcor',
+    'az_nas',
+    'training-free',
+]
 MEASURED = ['accuracy/top1', 'score/neg_loss', 'score/margin']
 
 
@@ -62,6 +75,22 @@ custom_hooks = []
         for arch in networks
     ]
     (folder / 'truth.csv').write_text('\n'.join(['arch,first,second', *rows]))
+    more = list(dict.fromkeys(SPACE.canonical(SPACE.sample(rng)) for _ in range(400)))[:300]
+    lines = [
+        f'{SPACE.encode(arch)},{",".join(f"{80 + sum(arch) + rng.normal():.1f}" for _ in range(2))}'
+        for arch in more
+    ]
+    (folder / 'many.csv').write_text('\n'.join(['arch,first,second', *lines]))
+    cells = {CELLS.sample(rng) for _ in range(250)}
+    lines = [f'"{CELLS.cell_string(cell)}",{rng.uniform(60, 95):.2f}' for cell in sorted(cells)]
+    (folder / 'cells.csv').write_text('\n'.join(['cellstr,cifar10-test', *lines]))
+    (folder / 'cells.py').write_text("""_base_ = './linear.py'
+model = dict(
+    backbone=dict(
+        _delete_=True, type='pinas_mm.SearchableNASBench201', widen_factor=0.25, frozen_stages=3),
+    neck=dict(_delete_=True, type='GlobalAveragePooling'),
+    head=dict(in_channels=16))
+""")
     (folder / 'few.csv').write_text('\n'.join(rows[:8]))
     (folder / 'other.csv').write_text('0123012301230123,80\n')
     (folder / 'nan.csv').write_text('\n'.join([*rows, '00000000,nan']))
@@ -105,6 +134,7 @@ def test_a_supernet_against_a_table(rank, tmp_path):
         tmp_path / 'plot.png',
     )
     assert code == 0, err
+    assert re.search('^equal-cost is left out: .* a percentile needs at least 20$', out, re.M)
     data = json.loads((tmp_path / 'work/ranking.json').read_text())
     assert list(data['samples']) == ['uniform', 'stratified'] and len(data['trained']) == 6
     ranked = {entry['arch'] for entry in data['archs']}
@@ -115,7 +145,7 @@ def test_a_supernet_against_a_table(rank, tmp_path):
             *MEASURED,
             *(
                 f'{name}, {how}'
-                for how in ('smoothed', 'MACs corrected', 'smoothed + naswot')
+                for how in ('smoothed', 'MACs corrected', 'smoothed + training-free')
                 for name in MEASURED
             ),
             *BASELINES,
@@ -135,6 +165,84 @@ def test_a_supernet_against_a_table(rank, tmp_path):
     text = (tmp_path / 'work/ranking.md').read_text()
     assert text in out and len(re.findall('ceiling, tau between two trainings', text)) == 2
     assert Image.open(tmp_path / 'plot.png').format == 'PNG'
+
+
+def judged_by_hand(table, macs, found, ranker, scores):
+    """The percentile and tau in class of a ranker of ranking.json, means over its classes, by
+    loops over the table."""
+    percentiles, taus = [], []
+    for members in found['classes']:
+        within = [
+            arch
+            for arch, cost in macs.items()
+            if 0.95 * members['limit'] <= cost <= members['limit']
+        ]
+        assert len(within) == members['networks'] >= 20
+        drawn = [table.space.decode(arch) for arch in members['archs']]
+        assert len(set(drawn)) == len(drawn) == 10 and set(drawn) <= set(within)
+        best = max(scores[arch][ranker] for arch in drawn)
+        of_best = []
+        for arch in drawn:
+            if scores[arch][ranker] == best:
+                others = [table.mean(other) for other in within if other != arch]
+                lower = sum(truth < table.mean(arch) for truth in others)
+                equal = sum(truth == table.mean(arch) for truth in others)
+                of_best.append(100 * (lower + equal / 2) / len(others))
+        percentiles.append(np.mean(of_best))
+        tau = kendalltau(
+            [scores[arch][ranker] for arch in drawn], [table.mean(arch) for arch in drawn]
+        ).statistic
+        taus.append(np.nan_to_num(tau))
+    return np.mean(percentiles), np.mean(taus)
+
+
+@pytest.mark.parametrize(
+    'config, checkpoint, truth, space',
+    [('linear.py', 'supernet.pth', 'many.csv', SPACE), ('cells.py', None, 'cells.csv', CELLS)],
+    ids=['nasbench_macro', 'nasbench201'],
+)
+def test_archs_of_equal_cost(rank, files, tmp_path, config, checkpoint, truth, space):
+    arguments = '--sampling equal-cost --class-archs 10 --few-truths 6 --seed 1'.split()
+    code, out, err = rank(
+        config,
+        *filter(None, [checkpoint]),
+        '--truth',
+        truth,
+        *arguments,
+        '--plot',
+        tmp_path / 'p.png',
+    )
+    assert code == 0, err
+    data = json.loads((tmp_path / 'work/ranking.json').read_text())
+    assert list(data['samples']) == ['equal-cost'] and len(data['trained']) == 6
+    found = data['samples']['equal-cost']
+    table = TruthTable.read(files / truth, space)
+    networks = table.networks()
+    init_default_scope('mmpretrain')
+    model = MODELS.build(
+        dict(
+            Config.fromfile(files / config).model.to_dict(),
+            data_preprocessor=Config.fromfile(LINEAR).data_preprocessor.to_dict(),
+        )
+    )
+    macs = dict(zip(networks, measure_costs(model, 32).array('macs', networks).tolist()))
+    limits = np.percentile(list(macs.values()), range(10, 100, 10))
+    assert {members['limit'] for members in found['classes']} <= set(limits)
+    assert len(found['classes']) + len(found['left_out']) == 9 and found['classes']
+    scores = {space.decode(entry['arch']): entry['scores'] for entry in data['archs']}
+    assert len(scores) == found['archs']
+    assert all(entry['macs'] == macs[space.decode(entry['arch'])] for entry in data['archs'])
+    names = [*MEASURED, *BASELINES] if checkpoint else BASELINES
+    assert {*names, 'few_truths (6)'} <= set(found['rankings'])
+    for name in names:
+        percentile, tau = judged_by_hand(table, macs, found, name, scores)
+        ranking = found['rankings'][name]
+        assert ranking['percentile']['value'] == pytest.approx(percentile)
+        assert ranking['tau']['value'] == pytest.approx(tau, abs=1e-9)
+        shown = f'| {name} +\\| +{percentile:.1f} \\[.*\\| +{tau:.3f} \\['
+        assert re.search(shown.replace('| ', '\\| ', 1), out)
+    assert out.count('left out: ') == len(found['left_out'])
+    assert Image.open(tmp_path / 'p.png').format == 'PNG'
 
 
 def test_the_baselines_alone_and_a_metric_by_name(rank, tmp_path):
@@ -157,7 +265,7 @@ def test_the_baselines_alone_and_a_metric_by_name(rank, tmp_path):
         'score/margin',
         'score/margin, smoothed',
         'score/margin, MACs corrected',
-        'score/margin, smoothed + naswot',
+        'score/margin, smoothed + training-free',
     ]
 
 
@@ -264,6 +372,15 @@ def test_what_dsnas_learned_is_a_ranker(rank, files, tmp_path):
         (
             ['linear.py', '--truth', 'truth.csv', '--archs', '31'],
             '31 archs asked of truth.csv: .* at most the 30 distinct networks',
+        ),
+        (
+            ['linear.py', '--truth', 'truth.csv', '--sampling', 'equal-cost'],
+            r'truth.csv: \d+ networks of the table are within 5 % below cost [\d,]+: a percentile '
+            'needs at least 20',
+        ),
+        (
+            ['linear.py', '--truth', 'many.csv', '--class-archs', '9'],
+            "argument --class-archs: '9', expected a whole number of at least 10",
         ),
         (
             ['linear.py', '--truth', 'truth.csv', '--scores', 'accuracy/top1'],

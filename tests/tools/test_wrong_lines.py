@@ -140,7 +140,9 @@ SETTINGS = {
 }
 
 # Options of tools by what they take.
-FROM = {least: ((TEXT, str(least - 1), HALF, NAN, HUGE, ''), str(least)) for least in (0, 1, 2, 3)}
+FROM = {
+    least: ((TEXT, str(least - 1), HALF, NAN, HUGE, ''), str(least)) for least in (0, 1, 2, 3, 10)
+}
 SEED_OPTION = (TEXT, NEGATIVE, HALF, str(2**32), HUGE), '3'
 OPTIONS = {
     'pinas': {'--seed': SEED_OPTION, '--random': FROM[0]},
@@ -155,8 +157,9 @@ OPTIONS = {
     'rank': {
         '--seed': SEED_OPTION,
         '--archs': FROM[1],
+        '--class-archs': FROM[10],
         '--few-truths': FROM[0],
-        '--sampling': ((TEXT,), 'both'),
+        '--sampling': ((TEXT,), 'all'),
     },
     'consistency': {'--seed': SEED_OPTION, '--archs': FROM[2], '--images': FROM[1]},
     'latency': {

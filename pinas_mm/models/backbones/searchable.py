@@ -227,24 +227,44 @@ class SearchableBackbone(BaseModule, metaclass=ABCMeta):
         Returns:
             One ``(N, C_i, H_i, W_i)`` per entry of ``out_indices``.
         """
-        arch, outs = self.arch, []
+        outs = []
+        for stage, feature in enumerate(self.stage_maps(x)):
+            if stage in self.out_indices:
+                outs.append(feature)
+        if self.tail is not None:
+            outs.append(self._part_runner(self.num_parts - 1, self.arch, feature))
+        return tuple(outs)
+
+    def stage_maps(self, x: Tensor, inputs: Sequence[Tensor] | None = None) -> Iterator[Tensor]:
+        """Runs the active arch stage by stage, without the tail.
+
+        Args:
+            x: Images ``(N, in_channels, H, W)``.
+            inputs: What the second stage and each later one reads, ``(N, C, H, W)``. Defaults to
+                what the stage before gave; block-wise learning has other inputs.
+
+        Yields:
+            The feature map of every stage, ``(N, C_i, H_i, W_i)``.
+        """
+        arch = self.arch
         if self.is_supernet and not (self.training or self.is_borrowed or self._has_warned):
             self._warn_of_mixed_statistics()
-        run_part = self.part_runner or (
-            self._run_checkpointed if self.with_cp and self.training else self.run_part
-        )
-        positions = self.space.positions
+        run_part, positions = self._part_runner, self.space.positions
         x = run_part(0, arch, x)
         for index, position in enumerate(positions):
+            if inputs is not None and index and positions[index - 1].stage != position.stage:
+                x = inputs[position.stage - 1]
             x = run_part(index + 1, arch, x)
             if not position.parallel:
                 x = self.gated(position.slots, x)
             if index + 1 == len(positions) or positions[index + 1].stage != position.stage:
-                if position.stage in self.out_indices:
-                    outs.append(x)
-        if self.tail is not None:
-            outs.append(run_part(len(positions) + 1, arch, x))
-        return tuple(outs)
+                yield x
+
+    @property
+    def _part_runner(self) -> Callable[[int, Arch, Tensor], Tensor]:
+        return self.part_runner or (
+            self._run_checkpointed if self.with_cp and self.training else self.run_part
+        )
 
     def _warn_of_mixed_statistics(self) -> None:
         """Warns once where BN in eval mode normalises by running statistics, which in a supernet

@@ -61,9 +61,9 @@ class MeanTeacher(nn.Module):
             part.load_state_dict(getattr(student, name).state_dict())
 
     @torch.no_grad()
-    def update(self, student: nn.Module, arch: Arch) -> None:
+    def update(self, student: nn.Module, arch: Arch | None = None) -> None:
         """Moves the parameters on the path of ``arch`` and those of the other parts towards the
-        student's; the rest stays.
+        student's; the rest stays. Without ``arch`` it moves all.
 
         On the path: the stem, the chosen candidate of every position with a shared shortcut where
         it has one, the tail."""
@@ -83,10 +83,11 @@ class MeanTeacher(nn.Module):
     def init_weights(self) -> None:
         """Nothing: the teacher is copied from the student, never initialised by itself."""
 
-    def _active_parameters(self, model: nn.Module, arch: Arch) -> list[Tensor]:
+    def _active_parameters(self, model: nn.Module, arch: Arch | None) -> list[Tensor]:
+        backbone = searchable_backbone_of(model)
         others = [getattr(model, name) for name, _ in self.named_children() if name != 'backbone']
         return [
             parameter
-            for module in [*searchable_backbone_of(model).path(arch), *others]
+            for module in [*([backbone] if arch is None else backbone.path(arch)), *others]
             for parameter in module.parameters()
         ]
