@@ -8,9 +8,9 @@ the same: the equal-cost percentile (docs/ranking.md), beside rules that train n
     python benchmarks/found.py --space nasbench201 --truth cells.csv --work-dir W    # rules alone
 
 A method is a strategy of configs/ranking/ with its shipped search,
-configs/ranking/<strategy>-search_<space>_cifar10.py, or training-free. Each is trained once per seed, as in
-benchmarks/ranking.py (whose trainings in the same work dir are taken), and searches once per limit:
-nine limits, the 10th to 90th percentile of the MACs of all networks of the table.
+configs/ranking/<strategy>-search_<space>_cifar10.py, or training-free. Each is trained once per
+seed, as in benchmarks/ranking.py (whose trainings in the same work dir are taken), and searches
+once per limit: nine limits, the 10th to 90th percentile of the MACs of all networks of the table.
 
 Rules choose from the networks within 5 % below the same limits: any of them (random), the one with
 the most MACs (largest), the one with the most layers (deepest), and of 100 drawn ones that with the

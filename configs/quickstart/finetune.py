@@ -7,7 +7,11 @@ _base_ = [
 model = dict(head=dict(num_classes=10))
 train_dataloader = dict(
     dataset=dict(
-        pipeline=[dict(type='RandomCrop', crop_size=32, padding=4), dict(type='PackInputs')]
+        pipeline=[
+            dict(type='RandomCrop', crop_size=32, padding=4),
+            _base_.noise,
+            dict(type='PackInputs'),
+        ]
     )
 )
 optim_wrapper = dict(

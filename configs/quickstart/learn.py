@@ -8,7 +8,7 @@ data_preprocessor = dict(
     _delete_=True, type='SelfSupDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3
 )
 
-view = [dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.6, 1.0))]
+view = [dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.6, 1.0)), _base_.noise]
 # The queue is short beside the 1,097 images, or it would hold each image's own key.
 model = dict(queue_len=256)
 train_dataloader = dict(

@@ -405,9 +405,8 @@ class SearchLoop(BaseLoop):
             path = out_dir / 'subnet.yaml'
             subnet.write(path)
         self.runner.logger.info(
-            f'subnet {self.backbone.space.encode(record.arch)}  {self.score.label}: {record.score:.4f}  '
-            f'{_costs_text(record)}  '
-            f'-> {path}'
+            f'subnet {self.backbone.space.encode(record.arch)}  '
+            f'{self.score.label}: {record.score:.4f}  {_costs_text(record)}  -> {path}'
         )
 
     def _evaluate(
@@ -442,7 +441,8 @@ class SearchLoop(BaseLoop):
             completed=max(task.completed, record.index + 1 if record.stage == 'search' else 0),
         )
         self.runner.logger.info(
-            f'{name}  {self.score.label}: {record.score:.4f}  {_costs_text(record)}  best: {best:.4f}'
+            f'{name}  {self.score.label}: {record.score:.4f}  {_costs_text(record)}  '
+            f'best: {best:.4f}'
         )
 
     @staticmethod

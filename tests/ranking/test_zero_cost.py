@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -5,12 +7,12 @@ from mmengine.config import Config
 from scipy.stats import norm, rankdata
 from tiny_chain import TinyTanhNet, tiny_net
 
-from pinas_mm import config_path
 from pinas_mm.costs import measure_costs
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.ranking.training_free import training_free_scores
 from pinas_mm.ranking.zero_cost import TOGETHER, with_training_free, zero_cost_scores
 
+TOP = Path(__file__).parents[2]
 ROWS = ['macs', 'params', 'depth', 'synflow', 'naswot', 'swap', 'wrcor', 'az_nas', 'training-free']
 
 
@@ -46,7 +48,7 @@ def test_rows_are_costs_and_training_free_scores_of_seeds_in_the_mean():
 
 
 def test_the_sum_is_that_of_the_search_configs():
-    config = Config.fromfile(config_path('_base_/training_free_score.py'))
+    config = Config.fromfile(TOP / 'configs/_base_/training_free_score.py')
     assert config.training_free == TOGETHER
 
 
