@@ -1,6 +1,6 @@
 # scikit-learn's handwritten digits, embedded: nothing to download. Noise makes them hard enough to
 # tell archs apart; without it nearly all read 96 %. Held-out and test images keep theirs.
-noise = dict(type='pinas_mm.GaussianNoise', std=120)
+noise = dict(type='pinas_mm.GaussianNoise', std=160)
 data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False)
 pipeline = [noise, dict(type='PackInputs')]
 fixed_pipeline = [dict(noise, fixed=True), dict(type='PackInputs')]
