@@ -247,6 +247,8 @@ class SearchLoop(BaseLoop):
         history = self.open_history()
         if history.records:
             self.runner.logger.info(f'{history.path}: goes on after {len(history.records)} records')
+        if self.score.is_sum:
+            self.runner.logger.info(f'score: {self.score}')
         try:
             with self._progress() as progress, _above_the_bar(self.runner.logger):
                 records = search(
@@ -403,9 +405,8 @@ class SearchLoop(BaseLoop):
             path = out_dir / 'subnet.yaml'
             subnet.write(path)
         self.runner.logger.info(
-            f'subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  '
-            f'{_costs_text(record)}  '
-            f'-> {path}'
+            f'subnet {self.backbone.space.encode(record.arch)}  '
+            f'{self.score.label}: {record.score:.4f}  {_costs_text(record)}  -> {path}'
         )
 
     def _evaluate(
@@ -440,7 +441,8 @@ class SearchLoop(BaseLoop):
             completed=max(task.completed, record.index + 1 if record.stage == 'search' else 0),
         )
         self.runner.logger.info(
-            f'{name}  {self.score}: {record.score:.4f}  {_costs_text(record)}  best: {best:.4f}'
+            f'{name}  {self.score.label}: {record.score:.4f}  {_costs_text(record)}  '
+            f'best: {best:.4f}'
         )
 
     @staticmethod
@@ -497,12 +499,13 @@ def training_free_scores(
         score: What the search maximises.
         model: The model whose backbone is searched.
         calibration: Config of the loader whose images they see.
-        seed: Seed of the images.
+        seed: Seed of the images and of the weights.
     """
     names = [name for name in score.parts if name in score.exact]
     if not names:
         return None
-    return TrainingFreeScores(supernet_of(model), first_images(model, calibration, seed), names)
+    images = first_images(model, calibration, seed)
+    return TrainingFreeScores(supernet_of(model), images, names, seed)
 
 
 def build_race(race: dict | None, score: str | dict[str, float], ask_size: int) -> Race | None:
