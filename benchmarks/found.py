@@ -8,13 +8,13 @@ the same: the equal-cost percentile (docs/ranking.md), beside rules that train n
     python benchmarks/found.py --space nasbench201 --truth cells.csv --work-dir W    # rules alone
 
 A method is a strategy of configs/ranking/ with its shipped search,
-configs/ranking/<strategy>-search_<space>_cifar10.py. Each is trained once per seed, as in
-benchmarks/ranking.py (whose trainings in the same work dir are taken), and searches once per limit:
-nine limits, the 10th to 90th percentile of the MACs of all networks of the table.
+configs/ranking/<strategy>-search_<space>_cifar10.py, or training-free. Each is trained once per
+seed, as in benchmarks/ranking.py (whose trainings in the same work dir are taken), and searches
+once per limit: nine limits, the 10th to 90th percentile of the MACs of all networks of the table.
 
 Rules choose from the networks within 5 % below the same limits: any of them (random), the one with
 the most MACs (largest), the one with the most layers (deepest), and of 100 drawn ones that with the
-best NASWOT, or the best sum of layers and NASWOT with equal spread. Where several are equal, their
+best NASWOT, or the best sum of layers and NASWOT. Where several are equal, their
 mean counts.
 
 An arch is judged among the networks within 5 % below its own MACs. The interval of a mean is a
@@ -45,15 +45,19 @@ from pinas_mm.fileio import write_atomic
 from pinas_mm.models.backbones import supernet_of
 from pinas_mm.pipelines.arch_ranking import arch_costs, minibatch
 from pinas_mm.ranking.equal_cost import LEAST_CLASS, NUM_LIMITS, EqualCost
-from pinas_mm.ranking.score_corrections import standardised_sum
+from pinas_mm.ranking.score_corrections import sum_of_places
+from pinas_mm.ranking.training_free import training_free_scores
+from pinas_mm.ranking.training_free.depth import depth
 from pinas_mm.ranking.truth import TruthTable
-from pinas_mm.ranking.zero_cost import depth, freshly_initialised, naswot
+from pinas_mm.ranking.zero_cost import dead_last
 from pinas_mm.spaces import Arch
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 # Archs of a limit that NASWOT scores.
 NASWOT_ARCHS = 100
 DRAWN = ('naswot', 'depth + naswot')
+# Has a search and no training.
+TRAINING_FREE = 'training-free'
 
 
 def main() -> None:
@@ -66,7 +70,11 @@ def main() -> None:
         '--space', default='nasbench-macro', help='the space as config files name it'
     )
     options.add_argument(
-        '--methods', nargs='*', choices=STRATEGIES, default=[], help='(default: the rules alone)'
+        '--methods',
+        nargs='*',
+        choices=[TRAINING_FREE, *STRATEGIES],
+        default=[],
+        help='(default: the rules alone)',
     )
     options.add_argument('--passes', type=int, default=200_000, help='image passes of a training')
     options.add_argument('--limits', type=int, default=NUM_LIMITS, help='how many')
@@ -144,6 +152,8 @@ def limits_of(equal: EqualCost, count: int) -> list[int]:
 
 
 def train(args: argparse.Namespace, method: str, seed: int) -> dict[str, Any]:
+    if method == TRAINING_FREE:
+        return dict(train_seconds=0.0)
     folder = run_folder(args.work_dir, args.space, method, args.passes, seed)
     return trained(folder, args.space, method, args.passes, seed)
 
@@ -162,7 +172,7 @@ def search(
             search_seconds=tool(
                 'search.py',
                 search_config(args.space, method),
-                training['checkpoint'],
+                *([training['checkpoint']] if 'checkpoint' in training else []),
                 '--work-dir',
                 out,
                 *resume,
@@ -220,18 +230,17 @@ def naswot_rules(
     archs = [equal.networks[i] for i in rng.permutation(members)[:NASWOT_ARCHS]]
 
     def score() -> dict[str, float]:
-        fresh, images = (
-            freshly_initialised(supernet_of(runner.model), seed),
-            minibatch(runner, seed),
-        )
-        return {equal.table.space.encode(arch): naswot(fresh, arch, images) for arch in archs}
+        backbone, images = supernet_of(runner.model), minibatch(runner, seed)
+        values = training_free_scores(backbone, archs, images, ['naswot'], seed)['naswot']
+        return dict(zip(map(equal.table.space.encode, archs), dead_last(values).tolist()))
 
     by_arch = once(Path(runner.work_dir) / f'naswot-{limit}-{seed}.json', score)
     scores = np.array([by_arch[equal.table.space.encode(arch)] for arch in archs])
     layers = depth(equal.table.space, archs).astype(float)
+    both = sum_of_places(dict(naswot=scores, depth=layers), dict(naswot=1, depth=1))
     return [
         dict(method=name, seed=seed, limit=limit, **judged(equal, archs, values.tolist()))
-        for name, values in zip(DRAWN, (scores, standardised_sum(layers, scores)))
+        for name, values in zip(DRAWN, (scores, both))
     ]
 
 

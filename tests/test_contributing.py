@@ -15,6 +15,8 @@ from mmengine.registry import init_default_scope
 from mmpretrain.structures import DataSample
 
 from pinas_mm.engine.data_settings import open_numbers
+from pinas_mm.models.backbones import SearchableMacroNet
+from pinas_mm.ranking.training_free import TRAINING_FREE, training_free_scores
 from pinas_mm.registry import MODELS
 from pinas_mm.search.searchers import SEARCHERS, build_searcher
 from pinas_mm.spaces import SPACES, get_space
@@ -28,7 +30,7 @@ EXAMPLES = dict(
 @pytest.fixture(autouse=True)
 def registered():
     """What an example registers is known for its test alone."""
-    tables = (SEARCHERS, SPACES, MODELS.module_dict)
+    tables = (SEARCHERS, SPACES, TRAINING_FREE, MODELS.module_dict)
     before = [dict(table) for table in tables]
     modules = set(sys.modules)
     yield
@@ -62,6 +64,19 @@ def test_the_example_searcher_finds_a_better_arch_than_its_first():
         searcher.tell(archs, [float(np.sum(arch)) for arch in archs])
     assert len(set(searcher.archs)) == 80
     assert max(searcher.scores) > max(searcher.scores[:8])
+
+
+def test_the_example_score_is_the_norm_of_the_gradients_that_backward_gives():
+    network = load('pinas_mm/ranking/training_free/gradient_norm.py').GradientNorm
+    backbone, images = SearchableMacroNet(widen_factor=0.125), torch.randn(4, 3, 8, 8)
+    archs = [(1, 0, 2, 0, 0, 1, 0, 0), (2,) * 8]
+    found = training_free_scores(backbone, archs, images, ['gradient_norm'], seed=3)
+    for arch, value in zip(archs, found['gradient_norm']):
+        fresh = network(backbone, images, 3).network
+        fresh.set_arch(arch)
+        fresh(images)[-1].sum().backward()
+        squares = [p.grad.square().sum() for p in fresh.parameters() if p.grad is not None]
+        assert value == pytest.approx(float(sum(squares)) ** 0.5, rel=1e-5)
 
 
 def test_the_example_space_and_backbone_run_every_arch():

@@ -161,7 +161,7 @@ def test_training_free_scores_are_computed_on_the_gpu(tiny, name):
     network = [score.network] if hasattr(score, 'network') else []
     with fake_gpu(*network), numbers_made_up():
         for key, value in tensors.items():
-            setattr(score, key, torch.zeros_like(value, device=GPU))
+            setattr(score, key, torch.zeros(value.shape, dtype=value.dtype, device=GPU))
         score(ARCH)
 
 

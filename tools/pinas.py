@@ -157,7 +157,7 @@ def show(rows: list[dict], work_dir: Path) -> None:
         )
     if drawn := random_summary(rows):
         table.add_row(
-            f'random (mean of {drawn.count} ± standard deviation)',
+            f'random (mean of {drawn.number} ± standard deviation)',
             *[''] * 4,
             f'{drawn.mean:.2f} ± {drawn.deviation:.2f}',
         )

@@ -247,6 +247,8 @@ class SearchLoop(BaseLoop):
         history = self.open_history()
         if history.records:
             self.runner.logger.info(f'{history.path}: goes on after {len(history.records)} records')
+        if self.score.is_sum:
+            self.runner.logger.info(f'score: {self.score}')
         try:
             with self._progress() as progress, _above_the_bar(self.runner.logger):
                 records = search(
@@ -337,7 +339,7 @@ class SearchLoop(BaseLoop):
         weights = evaluator.model.state_dict() if self.trained else {}
         header = self.header | dict(supernet_checksum=checksum(weights), data=data)
         history = History(None, self.backbone.space, header)
-        message: list[Any] = [None, None, None]
+        message: list[Any] = [None, None, None, None]
         if is_main_process():
             try:
                 history = History(
@@ -349,14 +351,15 @@ class SearchLoop(BaseLoop):
                             f'{history.path}: the record of index {record.index} has no '
                             f'{min(absent)} among its costs'
                         )
-                message = [history.records, history.searcher_state, None]
+                message = [history.records, history.searcher_state, history.first_batch, None]
             except (InputError, OSError) as error:
-                message = [None, None, str(error)]
+                message = [None, None, None, str(error)]
         broadcast_object_list(message)
-        records, state, reason = message
+        records, state, first_batch, reason = message
         if reason is not None:
             raise InputError(reason)
         history.records, history.searcher_state = records, state
+        history.first_batch = first_batch
         return history
 
     def write_results(self, records: Sequence[Record], winner: Record) -> None:
@@ -403,9 +406,8 @@ class SearchLoop(BaseLoop):
             path = out_dir / 'subnet.yaml'
             subnet.write(path)
         self.runner.logger.info(
-            f'subnet {self.backbone.space.encode(record.arch)}  {self.score}: {record.score:.4f}  '
-            f'{_costs_text(record)}  '
-            f'-> {path}'
+            f'subnet {self.backbone.space.encode(record.arch)}  '
+            f'{self.score.label}: {record.score:.4f}  {_costs_text(record)}  -> {path}'
         )
 
     def _evaluate(
@@ -440,7 +442,8 @@ class SearchLoop(BaseLoop):
             completed=max(task.completed, record.index + 1 if record.stage == 'search' else 0),
         )
         self.runner.logger.info(
-            f'{name}  {self.score}: {record.score:.4f}  {_costs_text(record)}  best: {best:.4f}'
+            f'{name}  {self.score.label}: {record.score:.4f}  {_costs_text(record)}  '
+            f'best: {best:.4f}'
         )
 
     @staticmethod
@@ -497,12 +500,13 @@ def training_free_scores(
         score: What the search maximises.
         model: The model whose backbone is searched.
         calibration: Config of the loader whose images they see.
-        seed: Seed of the images.
+        seed: Seed of the images and of the weights.
     """
     names = [name for name in score.parts if name in score.exact]
     if not names:
         return None
-    return TrainingFreeScores(supernet_of(model), first_images(model, calibration, seed), names)
+    images = first_images(model, calibration, seed)
+    return TrainingFreeScores(supernet_of(model), images, names, seed)
 
 
 def build_race(race: dict | None, score: str | dict[str, float], ask_size: int) -> Race | None:

@@ -261,7 +261,7 @@ class Pipeline:
 class Summary(NamedTuple):
     """Test accuracies of several archs in %: their mean and sample standard deviation."""
 
-    count: int
+    number: int
     mean: float
     deviation: float
 

@@ -20,10 +20,14 @@ from .training_free.registration import scores_of_any_network
 SINGLE = ('depth', 'synflow', 'naswot', 'swap', 'wrcor')
 # What az_nas puts together, beside MACs.
 AZ_NAS = ('az_expressivity', 'az_progressivity', 'az_trainability')
-# The sum of training-free scores that orders archs well on NAS-Bench-Macro and NAS-Bench-201 alike
-# (docs/ranking.md), and what a supernet's score weighs beside it.
-TOGETHER = ('depth', 'naswot', 'swap', 'az_progressivity', 'az_trainability')
-SUPERNET_WEIGHT = 3.0
+# The sum of training-free scores that orders archs well on NAS-Bench-Macro and on NAS-Bench-201,
+# by weight, and what a supernet's score weighs beside it (docs/ranking.md). Depth and expressivity
+# both say how much there is, and share one weight. Searches have the same from
+# configs/_base_/search_without_training.py.
+TOGETHER = dict(
+    naswot=1.0, swap=1.0, az_progressivity=1.0, az_trainability=1.0, az_expressivity=0.5, depth=0.5
+)
+SUPERNET_WEIGHT = 1.0
 
 
 def zero_cost_scores(
@@ -70,10 +74,10 @@ def zero_cost_scores(
     scores |= {name: sums[name] / repeats for name in SINGLE if name in names}
     scores['az_nas'] = az_nas(scores['macs'], *(sums[name] for name in AZ_NAS))
     scores['training-free'] = sum_of_places(
-        {name: _dead_last(values) for name, values in sums.items()},
-        dict.fromkeys([name for name in TOGETHER if name in sums], 1.0),
+        {name: dead_last(values) for name, values in sums.items()},
+        {name: weight for name, weight in TOGETHER.items() if name in sums},
     )
-    return {name: _dead_last(values) for name, values in scores.items()}
+    return {name: dead_last(values) for name, values in scores.items()}
 
 
 def with_training_free(scores: np.ndarray, baselines: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -90,7 +94,7 @@ def _advance(
     on_progress(before + done, total)
 
 
-def _dead_last(scores: np.ndarray) -> np.ndarray:
+def dead_last(scores: np.ndarray) -> np.ndarray:
     """Puts archs through which nothing flows, whose logarithm is -inf, below all others."""
     alive = np.isfinite(scores)
     return np.where(alive, scores, scores[alive].min(initial=0) - 1)

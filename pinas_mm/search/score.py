@@ -86,6 +86,11 @@ class Score:
         )
 
     @property
+    def label(self) -> str:
+        """A short name for log lines: the metric's, or ``'score'`` of a sum."""
+        return 'score' if self.is_sum else str(self)
+
+    @property
     def reference(self) -> int:
         """How many archs are evaluated before the first of them has a score."""
         return REFERENCE if self.is_sum else 1

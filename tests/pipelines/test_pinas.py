@@ -123,6 +123,6 @@ def test_the_random_archs_are_summed_up_and_nothing_else_is():
     drawn = dict(random_1=90.0, random_2=92.0, random_3=97.0, random_4=93.0)
     # (90 + 92 + 97 + 93) / 4 = 93; deviations -3, -1, 4, 0: 26 / 3 = 8.667, its root 2.944
     found = random_summary(rows(searched=99.0, median_scored=10.0, **drawn))
-    assert (found.count, found.mean) == (4, 93)
+    assert (found.number, found.mean) == (4, 93)
     assert found.deviation == pytest.approx(2.944, abs=5e-4)
     assert random_summary(rows(searched=99.0, random=90.0)) is None

@@ -1,14 +1,18 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from scipy.stats import norm, rankdata
 from tiny_chain import TinyTanhNet, tiny_net
 
 from pinas_mm.costs import measure_costs
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.ranking.training_free import training_free_scores
-from pinas_mm.ranking.zero_cost import with_training_free, zero_cost_scores
+from pinas_mm.ranking.zero_cost import TOGETHER, with_training_free, zero_cost_scores
 
+TOP = Path(__file__).parents[2]
 ROWS = ['macs', 'params', 'depth', 'synflow', 'naswot', 'swap', 'wrcor', 'az_nas', 'training-free']
 
 
@@ -28,14 +32,24 @@ def test_rows_are_costs_and_training_free_scores_of_seeds_in_the_mean():
         np.testing.assert_allclose(found[name], means[name], err_msg=name)
     ranks = [rankdata(values) / 2 for values in (found['macs'], *(means[name] for name in parts))]
     np.testing.assert_allclose(found['az_nas'], np.log(ranks).sum(axis=0))
-    together = dict(depth=found['depth']) | {name: means[name] for name in ('naswot', 'swap')}
-    together |= {name: means[name] for name in ('az_progressivity', 'az_trainability')}
     # Of two archs each quartile is a quarter of the way from the other: the better one is half
     # their distance, 1.349 of its deviations, above the median.
-    by_hand = sum(norm.cdf(1.349 * np.sign(v - v.mean())) for v in together.values())
+    by_hand = sum(
+        weight * norm.cdf(1.349 * np.sign(values - values.mean()))
+        for weight, values in (
+            (0.5, found['depth']),
+            (0.5, means['az_expressivity']),
+            *((1, means[name]) for name in ('naswot', 'swap', *parts[1:])),
+        )
+    )
     np.testing.assert_allclose(found['training-free'], by_hand)
     joined = with_training_free(np.array([5.0, 3.0]), found)
-    np.testing.assert_allclose(joined - by_hand, 3 * norm.cdf([1.349, -1.349]))
+    np.testing.assert_allclose(joined - by_hand, norm.cdf([1.349, -1.349]))
+
+
+def test_the_sum_is_that_of_the_search_configs():
+    config = Config.fromfile(TOP / 'configs/_base_/search_without_training.py')
+    assert config.search_loop.score == TOGETHER
 
 
 def test_a_network_through_which_nothing_flows_is_last():

@@ -111,7 +111,7 @@ def layer_trainability(before: Tensor, after: Tensor, generator: torch.Generator
         (gradient,) = torch.autograd.grad(after, before, signs, allow_unused=True)
     if gradient is None:
         gradient = torch.zeros_like(before)
-    if gradient.shape == signs.shape and torch.equal(gradient, signs):
+    if gradient.shape == signs.shape and bool((gradient == signs).all()):
         return -np.inf
     # The input's pixels that one of the output stands for become its channels. An odd size counts
     # as the next even one.

@@ -17,18 +17,20 @@ CLASSES = 10
 @register_training_free('wrcor')
 class WRCor(TrainingFreeScore):
     """The log-determinant of the correlations between images, summed over the activations and
-    weighted by ``2**l`` in part l of the network (eq. 10 and 11).
+    weighted by ``2**l`` in layer l of the network (eq. 10 and 11).
 
     Correlated are the inputs of each activation and the gradients of a loss with respect to them,
     in absolute value. A network whose responses to images differ has a large determinant. As
     published: the first 64 images, PyTorch's initialisation, BN in train mode, cross-entropy of
     pooled features; correlations that are not defined, such as those of an activation that gets
-    zeros only, are left out; an activation that works in place is seen after it.
+    zeros only, are left out; an activation that works in place is seen after it. Layers are the
+    stem (l = 0), the positions and the tail. A position that hands on its input as it is, such as
+    the identity of a chain, is no layer: published networks of other depths lack it. So a deeper
+    network has larger weights.
 
-    Not as published: the classifier and the labels are random, since a backbone has none. Parts are
-    the stem (l = 0), the positions and the tail. In the published network of NAS-Bench-201 they are
-    numbered the same way, from 0 at the first cell in the code and from 1 in the formula; the stem
-    has no activation there.
+    Not as published: the classifier and the labels are random, since a backbone has none. Networks
+    of NAS-Bench-201 are weighted from ``2**1``, as in the formula; in the code from ``2**0``. All
+    activations count; there ReLUs.
     """
 
     counts_activations = True
@@ -49,25 +51,29 @@ class WRCor(TrainingFreeScore):
     def __call__(self, arch: Arch) -> dict[str, float]:
         network, count = self.network, len(self.images)
         kernel = torch.zeros(count, count, dtype=torch.float64, device=self.images.device)
-        running = 0
+        layer = 0
 
         def run_part(part: int, arch: Arch, x: Tensor) -> Tensor:
-            nonlocal running
-            running = part
-            return network.run_part(part, arch, x)
+            nonlocal layer
+            out = network.run_part(part, arch, x)
+            layer += out is not x
+            return out
 
-        def add(response: Tensor, part: int) -> None:
-            correlations = torch.corrcoef(response.detach().flatten(1)).abs()
-            is_undefined = correlations.isnan().any()
-            kernel.add_(correlations.where(~is_undefined, 0), alpha=2.0**part)
+        def add(response: Tensor, weight: float) -> None:
+            rows = response.detach().flatten(1)
+            rows = rows - rows.mean(1, keepdim=True)
+            rows = rows / rows.norm(dim=1, keepdim=True)
+            correlations = (rows @ rows.T).abs()
+            is_defined = correlations.isfinite().all()
+            kernel.add_(correlations.where(is_defined, 0), alpha=weight)
 
         def watch(module: nn.Module, inputs: tuple, output: Tensor) -> None:
-            part = running
-            add(inputs[0], part)
+            weight = 2.0**layer
+            add(inputs[0], weight)
             if output.grad_fn is not None:
                 # The gradient with respect to this activation's input alone: others may read the
                 # same tensor.
-                output.grad_fn.register_hook(lambda inner, outer: add(inner[0], part))
+                output.grad_fn.register_hook(lambda inner, outer: add(inner[0], weight))
 
         hooks = [module.register_forward_hook(watch) for module in activations(network)]
         try:

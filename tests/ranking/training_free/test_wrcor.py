@@ -18,27 +18,28 @@ def batch_norm(x):
 
 @pytest.mark.parametrize('kind', [TinyNet, OutOfPlace])
 def test_the_kernel_by_numpy(kind):
-    """As the published code reads it, an activation that works in place is seen after it."""
+    """As the published code reads it, an activation that works in place is seen after it. An
+    identity is no layer."""
     torch.manual_seed(1)
     images = torch.randn(70, 3, 4, 4)
     score = WRCor(kind(), images, seed=2)
     network, images = score.network, images[:64]
     conv = [network.layers[i]['1'][2].weight for i in range(2)]
     x = nn.functional.conv2d(images, network.stem.weight).requires_grad_()
-    for arch, parts in (((1, 1), (1, 2)), ((0, 1), (2,)), ((1, 0), (1,))):
+    for arch, positions in (((1, 1), (0, 1)), ((0, 1), (1,)), ((1, 0), (0,))):
         inputs, out = [], x
-        for part in parts:
+        for position in positions:
             inputs.append(batch_norm(out))
-            out = nn.functional.conv2d(inputs[-1].clamp(0, 6), conv[part - 1])
+            out = nn.functional.conv2d(inputs[-1].clamp(0, 6), conv[position])
         logits = out.mean((2, 3)) @ score.classifier.T
         loss = -logits.log_softmax(1)[range(64), score.labels].mean()
         gradients = torch.autograd.grad(loss, inputs)
         kernel = np.zeros((64, 64))
-        for part, a, gradient in zip(parts, inputs, gradients):
+        for layer, (a, gradient) in enumerate(zip(inputs, gradients), start=1):
             seen = a.clamp(0, 6) if kind is TinyNet else a
             for response in (seen, gradient):
                 rows = response.detach().flatten(1).numpy()
-                kernel += 2**part * np.abs(np.corrcoef(rows))
+                kernel += 2**layer * np.abs(np.corrcoef(rows))
         expected = np.linalg.slogdet(kernel)[1]
         assert score(arch)['wrcor'] == pytest.approx(expected, rel=1e-4)
 
