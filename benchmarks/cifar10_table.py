@@ -88,7 +88,7 @@ def table(runs: list[dict], percentiles: dict[str, float | None] | None = None) 
         percentiles: The equal-cost percentile of each arch, for a last column; None where it has
             none.
     """
-    titles = ['seed', 'subnet', 'arch', 'params (M)', 'MACs (M)', 'supernet score (%)']
+    titles = ['seed', 'subnet', 'arch', 'params (M)', 'MACs (M)', 'search score']
     titles += ['test accuracy (%)', *([] if percentiles is None else ['equal-cost percentile'])]
     rows: list[list[str]] = []
     kinds: dict[str, list[dict]] = {'searched': [], 'median-scored': [], 'random': []}

@@ -185,6 +185,7 @@ def plot(curves: dict[str, np.ndarray], noise: float, path: Path) -> None:
         axes.fill_between(archs, mean - error, mean + error, color=colour, alpha=0.2, linewidth=0)
         at = marks(len(mean))
         axes.plot(archs[at], expected[:, at].mean(axis=0), 'o', color=colour)
+    axes.plot([], [], 'o', color='#555555', label='named by expectation')
     axes.set(
         xlabel='archs asked',
         ylabel='regret (points of accuracy)',

@@ -4,7 +4,8 @@ prints tables.
 
 Learn without labels, train the linear classifier, search, fine-tune the found subnet with its
 inherited weights, and fine-tune archs of equal cost (MACs within 5 %) the same way: the
-median-scored of nine drawn at random, and the first of the others.
+median-scored of nine drawn at random, and the first --random of the others. With two or more of
+these the table ends with their mean and standard deviation, which is what to compare with.
 
     python tools/pinas.py configs/quickstart/{learn,linear,search,finetune}.py \\
         --work-dir work_dirs/quickstart
@@ -140,8 +141,10 @@ def show(rows: list[dict], work_dir: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from pinas_mm.pipelines.pinas import random_summary
+
     table = Table(title=f'Pi-NAS: {work_dir}')
-    for title in ('', 'arch', 'params (M)', 'MACs (M)', 'supernet score (%)', 'test accuracy (%)'):
+    for title in ('', 'arch', 'params (M)', 'MACs (M)', 'search score', 'test accuracy (%)'):
         table.add_column(title, justify='left' if title in ('', 'arch') else 'right')
     for row in rows:
         table.add_row(
@@ -151,6 +154,12 @@ def show(rows: list[dict], work_dir: Path) -> None:
             f'{row["macs"] / 1e6:.2f}',
             f'{row["score"]:.2f}',
             f'{row["test"]:.2f}',
+        )
+    if drawn := random_summary(rows):
+        table.add_row(
+            f'random (mean of {drawn.number} ± standard deviation)',
+            *[''] * 4,
+            f'{drawn.mean:.2f} ± {drawn.deviation:.2f}',
         )
     Console(width=120).print(table)
 

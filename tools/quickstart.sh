@@ -7,5 +7,5 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash tools/setup.sh
 stages=(configs/quickstart/{learn,linear,search,finetune}.py)
 .venv/bin/python tools/digit_scenes.py data/digit_scenes
-.venv/bin/python tools/pinas.py "${stages[@]}" --transfer configs/quickstart/{detect,segment}.py \
+.venv/bin/python tools/pinas.py "${stages[@]}" --random 4 --transfer configs/quickstart/{detect,segment}.py \
     --work-dir "work_dirs/quickstart-$(date +%Y%m%d-%H%M%S)" "$@"

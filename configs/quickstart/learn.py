@@ -8,7 +8,7 @@ data_preprocessor = dict(
     _delete_=True, type='SelfSupDataPreprocessor', mean=[127.5] * 3, std=[127.5] * 3
 )
 
-view = [dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.6, 1.0))]
+view = [dict(type='RandomResizedCrop', scale=32, crop_ratio_range=(0.6, 1.0)), _base_.noise]
 # The queue is short beside the 1,097 images, or it would hold each image's own key.
 model = dict(queue_len=256)
 train_dataloader = dict(
@@ -19,9 +19,9 @@ train_dataloader = dict(
 )
 
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.12, momentum=0.9, weight_decay=5e-4))
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=30, by_epoch=True)]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=30)
-default_hooks = dict(logger=dict(interval=17), checkpoint=dict(interval=30, max_keep_ckpts=1))
+param_scheduler = [dict(type='CosineAnnealingLR', T_max=20, by_epoch=True)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=20)
+default_hooks = dict(logger=dict(interval=17), checkpoint=dict(interval=20, max_keep_ckpts=1))
 custom_hooks = [
     dict(
         type='pinas_mm.KNNHook',

@@ -1,6 +1,2 @@
-_base_ = './training-free-search_nasbench-macro_cifar10.py'
-
-model = dict(
-    backbone=dict(type='pinas_mm.SearchableNASBench201', widen_factor=0.5),
-    head=dict(in_channels=32),
-)
+# No supernet is trained, no label is read: `tools/search.py` with this config and no checkpoint.
+_base_ = ['./uniform_nasbench201_1xb128-200k_cifar10.py', '../_base_/search_without_training.py']

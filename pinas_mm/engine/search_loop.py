@@ -339,7 +339,7 @@ class SearchLoop(BaseLoop):
         weights = evaluator.model.state_dict() if self.trained else {}
         header = self.header | dict(supernet_checksum=checksum(weights), data=data)
         history = History(None, self.backbone.space, header)
-        message: list[Any] = [None, None, None]
+        message: list[Any] = [None, None, None, None]
         if is_main_process():
             try:
                 history = History(
@@ -351,14 +351,15 @@ class SearchLoop(BaseLoop):
                             f'{history.path}: the record of index {record.index} has no '
                             f'{min(absent)} among its costs'
                         )
-                message = [history.records, history.searcher_state, None]
+                message = [history.records, history.searcher_state, history.first_batch, None]
             except (InputError, OSError) as error:
-                message = [None, None, str(error)]
+                message = [None, None, None, str(error)]
         broadcast_object_list(message)
-        records, state, reason = message
+        records, state, first_batch, reason = message
         if reason is not None:
             raise InputError(reason)
         history.records, history.searcher_state = records, state
+        history.first_batch = first_batch
         return history
 
     def write_results(self, records: Sequence[Record], winner: Record) -> None:

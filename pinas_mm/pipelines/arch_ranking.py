@@ -158,6 +158,8 @@ def archs_with_known_truth(
     """Archs of the table whose true accuracy a ranker may know: none of those that are ranked, or
     none where the table has too few."""
     others = sorted(set(table.networks()) - set(ranked))
+    if count == 0:
+        return []
     if count > len(others):
         print(
             f'few_truths is left out: {len(others)} networks of the table are not ranked, {count} '

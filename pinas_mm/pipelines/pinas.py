@@ -1,8 +1,8 @@
 """The Pi-NAS method in four stages, and trainings of other configs with the found subnet."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine.config import Config
@@ -256,6 +256,22 @@ class Pipeline:
             'model.backbone.arch': str(folder / 'subnet.yaml'),
             'model.backbone.init_cfg.checkpoint': str(folder / 'subnet.pth'),
         }
+
+
+class Summary(NamedTuple):
+    """Test accuracies of several archs in %: their mean and sample standard deviation."""
+
+    number: int
+    mean: float
+    deviation: float
+
+
+def random_summary(rows: Sequence[Mapping[str, Any]]) -> Summary | None:
+    """Of the random archs among the rows of :meth:`Pipeline.run`; None with fewer than two."""
+    tests = [row['test'] for row in rows if row['name'].startswith('random')]
+    if len(tests) < 2:
+        return None
+    return Summary(len(tests), float(np.mean(tests)), float(np.std(tests, ddof=1)))
 
 
 def folder_of(name: str) -> str:

@@ -168,11 +168,11 @@ class ArchEvaluator:
             dead = [name for name, value in scores.items() if not np.isfinite(value)]
             metrics = results[arch]
             assert not isinstance(metrics, Failure)
-            results[arch] = (
-                Failure(f'{dead[0]} is {scores[dead[0]]}: nothing flows through this arch')
-                if dead
-                else metrics | scores
-            )
+            if dead:
+                reason = 'nothing flows through this arch, or it changes nothing'
+                results[arch] = Failure(f'{dead[0]} is {scores[dead[0]]}: {reason}')
+            else:
+                results[arch] = metrics | scores
 
     def predict(self, batch: Any) -> Any:
         """The model's predictions for a batch. (mmengine's test-time augmentation has a test step

@@ -89,13 +89,14 @@ class History:
         self.header = plain_settings(header | dict(space=space.name))
         self.records: list[Record] = []
         self.searcher_state: dict[str, Any] = {}
+        self.first_batch = 0  # records of the first asked batch
         if self.path is None or not self.path.exists():
             return
         exists = InputError(
             f'{self.path} exists: resume that search (--resume) or choose another --work-dir'
         )
         try:
-            found, records, state, lines = _read(self.path, space)
+            found, records, state, lines, first_batch = _read(self.path, space)
         except InputError as error:
             raise (error if resume else exists) from None
         changes = changed_settings(found, self.header)
@@ -106,6 +107,7 @@ class History:
         if changes:
             raise InputError(f'{self.path}: begun by another search: {changes}')
         self.records, self.searcher_state = records, state
+        self.first_batch = first_batch
         write_atomic(self.path, lambda file: file.write(b''.join(line + b'\n' for line in lines)))
 
     def append(self, records: Sequence[Record], searcher_state: dict[str, Any]) -> None:
@@ -122,6 +124,7 @@ class History:
             else:
                 text = _json_lines([self.header, *lines])
                 write_atomic(self.path, lambda file: file.write(text))
+        self.first_batch = self.first_batch or len(records)
         self.records += records
         self.searcher_state = searcher_state
 
@@ -163,8 +166,8 @@ def read_history(
 
 def _read(
     path: str | os.PathLike[str], space: SearchSpace
-) -> tuple[dict[str, Any], list[Record], dict[str, Any], list[bytes]]:
-    """The same, and the lines that hold it."""
+) -> tuple[dict[str, Any], list[Record], dict[str, Any], list[bytes], int]:
+    """The same, the lines that hold it, and how many records the first batch has."""
     lines = read_bytes(path, MOST_BYTES).split(b'\n')
     try:
         header = _parse(lines[0], f'{path}, line 1')
@@ -180,6 +183,7 @@ def _read(
     searched: list[Arch] = []
     rescored: set[int] = set()
     state: dict[str, Any] = {}
+    first_batch = 0
     kept: list[bytes] = [lines[0]]
     batch: list[tuple[int, bytes, Record | InputError]] = []
     for number, line in enumerate(lines[1:], start=2):
@@ -206,6 +210,7 @@ def _read(
                 f'{error}; to go on from the batches before, remove this line and all after it'
             ) from error
         state = found.searcher
+        first_batch = first_batch or found.spent
         kept += [*(line for _, line, _ in batch), line]
         batch = []
     if batch:
@@ -214,7 +219,7 @@ def _read(
             f'again',
             stacklevel=2,
         )
-    return header, records, state, kept
+    return header, records, state, kept, first_batch
 
 
 def _parse(line: bytes, source: str) -> Any:

@@ -77,7 +77,8 @@ def search(
             restore(searcher, history.searcher_state, records)
         except InputError as error:
             raise InputError(f'{history.path or "history"}: searcher: {error}') from error
-        score.fit([record.metrics for record in records[: score.reference]])
+        first = records[: history.first_batch][: score.reference]
+        score.fit([record.metrics for record in first])
     for record in records:
         on_record(record)
     failures = next(
@@ -88,16 +89,16 @@ def search(
         archs = searcher.ask(min(size, num_archs - len(records)))
         if not archs:
             break
-        first = records[-1].index + 1 if records else 0
+        start = records[-1].index + 1 if records else 0
         results = evaluate(archs)
         if all(record.score is None for record in records):
             check_score(score, results)
         if not records:
-            measured = [result for result in results if not isinstance(result, Failure)]
-            score.fit(measured[: score.reference])
+            measured = results[: score.reference]
+            score.fit([result for result in measured if not isinstance(result, Failure)])
         batch = [
             to_record(index, arch, result, score, costs(arch))
-            for index, (arch, result) in enumerate(zip(archs, results, strict=True), start=first)
+            for index, (arch, result) in enumerate(zip(archs, results, strict=True), start=start)
         ]
         scored = [(record.arch, record.score) for record in batch if record.score is not None]
         searcher.tell([arch for arch, _ in scored], [value for _, value in scored])

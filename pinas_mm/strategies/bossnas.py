@@ -3,7 +3,6 @@ Exploring Hybrid CNN-transformers with Block-wisely Self-supervised Neural Archi
 ICCV 2021, section 4)."""
 
 from collections.abc import Iterator, Sequence
-from itertools import count
 from typing import Any
 
 import torch
@@ -200,11 +199,11 @@ class BossNAS(BlockwiseModel):
     def _ensemble_archs(self, number: int) -> list[Arch]:
         """The archs of the ensemble that scores, in which every candidate comes as often as any
         other of its slot, as far as the number allows."""
-        space, archs = self.backbone.space, list[Arch]()
-        for draw in count(1):
-            archs += space.sample_disjoint(
+        archs: list[Arch] = []
+        draw = 0  # is that of a training step
+        while len(archs) < number:
+            draw += 1
+            archs += self.backbone.space.sample_disjoint(
                 arch_rng(self.arch_seed, 0, draw), self.num_paths, self.probabilities
             )
-            if len(archs) >= number:
-                return archs[:number]
-        raise AssertionError
+        return archs[:number]

@@ -7,7 +7,13 @@ from mmengine.config import Config
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.errors import InputError
 from pinas_mm.pipelines import arch_ranking
-from pinas_mm.pipelines.arch_ranking import check_ranking_config, dsnas_scores, metrics_by_name
+from pinas_mm.pipelines.arch_ranking import (
+    archs_with_known_truth,
+    check_ranking_config,
+    dsnas_scores,
+    metrics_by_name,
+)
+from pinas_mm.ranking.truth import TruthTable
 from pinas_mm.spaces import get_space
 from pinas_mm.strategies import ArchLogits
 
@@ -19,6 +25,13 @@ def test_a_config_that_does_not_say_how_archs_are_scored_is_named():
     with pytest.raises(InputError, match='no arch_evaluation: expected a config of a supernet'):
         check_ranking_config(config)
     check_ranking_config(Config(dict(config, arch_evaluation=dict(calibration_batches=1))))
+
+
+def test_a_table_whose_networks_are_all_ranked_leaves_no_truths():
+    archs = [(0,) * 8, (1,) * 8, (2,) * 8]
+    table = TruthTable(SPACE, {arch: (70.0,) for arch in archs}, 'truth.json')
+    for count in (0, 5):
+        assert archs_with_known_truth(table, archs, count, 0) == []
 
 
 def test_what_dsnas_learned_scores_archs_by_their_probability(tmp_path):

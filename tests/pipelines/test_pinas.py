@@ -8,7 +8,7 @@ from mmengine.config import Config
 from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.pipelines.pinas import EQUAL, STAGES, Pipeline, set_searched_size
+from pinas_mm.pipelines.pinas import EQUAL, STAGES, Pipeline, random_summary, set_searched_size
 from pinas_mm.search.history import Record
 from pinas_mm.search.score import Score
 
@@ -114,3 +114,15 @@ def test_stages_that_hold_out_other_images_are_refused_before_the_first_runs(tmp
     with pytest.raises(InputError, match=message):
         pipeline.run(0)
     assert not (tmp_path / 'work').exists()
+
+
+def test_the_random_archs_are_summed_up_and_nothing_else_is():
+    def rows(**tests):
+        return [dict(name=name.replace('_', ' '), test=test) for name, test in tests.items()]
+
+    drawn = dict(random_1=90.0, random_2=92.0, random_3=97.0, random_4=93.0)
+    # (90 + 92 + 97 + 93) / 4 = 93; deviations -3, -1, 4, 0: 26 / 3 = 8.667, its root 2.944
+    found = random_summary(rows(searched=99.0, median_scored=10.0, **drawn))
+    assert (found.number, found.mean) == (4, 93)
+    assert found.deviation == pytest.approx(2.944, abs=5e-4)
+    assert random_summary(rows(searched=99.0, random=90.0)) is None

@@ -48,8 +48,8 @@ def test_rows_are_costs_and_training_free_scores_of_seeds_in_the_mean():
 
 
 def test_the_sum_is_that_of_the_search_configs():
-    config = Config.fromfile(TOP / 'configs/_base_/training_free_score.py')
-    assert config.training_free == TOGETHER
+    config = Config.fromfile(TOP / 'configs/_base_/search_without_training.py')
+    assert config.search_loop.score == TOGETHER
 
 
 def test_a_network_through_which_nothing_flows_is_last():

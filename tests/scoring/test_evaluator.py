@@ -747,6 +747,36 @@ def test_an_arch_without_its_score_beside_another_metric_has_failed(model, loade
     assert record.score is None and record.error == 'no shy/top1: Shy computed nothing'
 
 
+class Flow:
+    """Measures without weights; nothing flows through one of the archs."""
+
+    names = ('flow',)
+
+    def __call__(self, archs):
+        return dict(flow=np.array([-np.inf if arch == ARCHS[1] else sum(arch) for arch in archs]))
+
+
+def test_what_needs_no_weights_is_measured_beside_the_metrics(model, loaders):
+    alone = ArchEvaluator(model, *loaders, top1).evaluate(ARCHS)
+    evaluator = ArchEvaluator(
+        model, *loaders, top1, scores=['accuracy/top1', 'flow'], training_free=Flow()
+    )
+    evaluator.check()
+    expected = [found | dict(flow=float(sum(arch))) for arch, found in zip(ARCHS, alone)]
+    expected[1] = Failure('flow is -inf: nothing flows through this arch, or it changes nothing')
+    assert evaluator.evaluate(ARCHS) == expected
+
+
+def test_where_no_score_needs_weights_none_are_used(model, loaders, monkeypatch):
+    def never(*args):
+        raise AssertionError('the supernet runs')
+
+    monkeypatch.setattr(ArchEvaluator, '_recalibrate', never)
+    evaluator = ArchEvaluator(model, *loaders, top1, scores=['flow'], training_free=Flow())
+    evaluator.check()
+    assert evaluator.evaluate(ARCHS[::2]) == [dict(flow=6.0), dict(flow=4.0)]
+
+
 class Counting(SingleLabelMetric):
     """Keeps every prediction, and how many samples all its copies keep at a time; fails for an
     arch."""

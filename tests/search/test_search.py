@@ -354,10 +354,14 @@ def test_the_winner_is_not_the_luckiest():
 
 
 def test_a_sum_is_scored_by_places_among_the_first_archs_and_resumes(tmp_path):
-    """Two parts of very different size, stopped within and after the first archs."""
+    """Two parts of very different size, an arch among the first that fails, a stop after them, and
+    a first search of fewer archs than tell the places."""
 
     def evaluate(archs):
-        return [dict(top1=score(arch), flow=1e6 * arch[0] + arch[1]) for arch in archs]
+        return [
+            FAILED if sum(arch) == 9 else dict(top1=score(arch), flow=1e6 * arch[0] + arch[1])
+            for arch in archs
+        ]
 
     class Stops(Evaluate):
         def __call__(self, archs):
@@ -366,16 +370,19 @@ def test_a_sum_is_scored_by_places_among_the_first_archs_and_resumes(tmp_path):
 
     maximised = Score(dict(top1=2, flow=0.5))
 
-    def start(path, evaluate, score, resume=False):
+    def start(path, evaluate, score, resume=False, budget=BUDGET, ask_size=ASK):
         history = History(path, SPACE, {}, resume)
-        return search(build('evolution', SPACE), evaluate, history, BUDGET, score, ASK)
+        return search(build('random', SPACE), evaluate, history, budget, score, ask_size)
 
     records = start(tmp_path / 'whole.jsonl', evaluate, maximised)
-    first = records[:REFERENCE]
+    first = [record for record in records[:REFERENCE] if record.error is None]
+    assert 20 < len(first) < REFERENCE
     parts = {
         name: np.array([record.metrics[name] for record in first]) for name in ('top1', 'flow')
     }
     for record in records:
+        if record.error is not None:
+            continue
         expected = sum(
             weight * Place.among(parts[name])(record.metrics[name])
             for name, weight in dict(top1=2, flow=0.5).items()
@@ -387,6 +394,19 @@ def test_a_sum_is_scored_by_places_among_the_first_archs_and_resumes(tmp_path):
         start(path, Stops(stop=REFERENCE + 3), Score(dict(top1=2, flow=0.5)))
     start(path, evaluate, Score(dict(top1=2, flow=0.5)), resume=True)
     assert path.read_bytes() == (tmp_path / 'whole.jsonl').read_bytes()
+
+    path = tmp_path / 'few.jsonl'
+    for budget, resume in ((20, False), (36, True), (44, True)):
+        again = Score(dict(top1=2, flow=0.5))
+        start(path, evaluate, again, resume, budget)
+        assert again.places['top1'] == Place.among(
+            [r.metrics['top1'] for r in records[:20] if r.error is None]
+        )
+    path, large = tmp_path / 'large.jsonl', Score(dict(top1=2, flow=0.5))
+    start(path, evaluate, large, ask_size=REFERENCE + 8)
+    again = Score(dict(top1=2, flow=0.5))
+    start(path, evaluate, again, resume=True, ask_size=REFERENCE + 8)
+    assert again.places == large.places == maximised.places
 
 
 def test_an_unknown_score_is_named(tmp_path):

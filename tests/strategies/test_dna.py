@@ -125,6 +125,7 @@ def test_training_moves_neither_the_teacher_nor_the_tail():
     still = {name for name, value in model.named_parameters() if torch.equal(value, before[name])}
     fixed = ('teacher.', 'backbone.tail.')
     assert {name for name in before if name.startswith(fixed)} < still
+    assert not any(value.requires_grad for value in model.teacher.parameters())
     assert 'backbone.stem.0.weight' not in still
 
 

@@ -75,3 +75,18 @@ def test_the_help_shows_them():
     assert '--STAGE.KEY=VALUE' in text and 'learn, linear, search, finetune' in ' '.join(
         text.split()
     )
+
+
+def test_the_table_ends_with_what_random_archs_give(capsys):
+    show = runpy.run_path(str(TOOL))['show']
+    row = dict(arch='01210', params=1e5, macs=3.5e6, score=1.0)
+    rows = [
+        dict(row, name=name, test=test)
+        for name, test in (('searched', 95.0), ('random 1', 90.0), ('random 2', 93.0))
+    ]
+    show(rows, Path('work'))
+    # Mean 91.5; deviations 1.5 and -1.5: 4.5 / 1, its root 2.12.
+    last = capsys.readouterr().out.splitlines()[-2]
+    assert 'random (mean of 2 ± standard deviation)' in last and '91.50 ± 2.12' in last
+    show(rows[:2], Path('work'))
+    assert 'mean of' not in capsys.readouterr().out

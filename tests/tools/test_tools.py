@@ -282,8 +282,8 @@ def tool(monkeypatch, capsys, tmp_path):
         ),
         (
             ['search.py', 'search.py'],
-            'search_loop.score=accuracy/top1: accuracy/top1 is of trained weights, and there is no '
-            "checkpoint: name one, or a score that trains nothing, of .*'naswot'",
+            'score/neg_loss is of trained weights, and there is no checkpoint: name one, or a '
+            "score that trains nothing, of .*'naswot'",
         ),
         (['search.py', 'linear.py', 'supernet.pth'], 'search_loop=None: not a search'),
         (['search.py', CONFIGS / 'learn.py', 'supernet.pth'], 'search_loop=None: not a search'),

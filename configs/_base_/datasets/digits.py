@@ -1,6 +1,9 @@
-# scikit-learn's handwritten digits, embedded: nothing to download.
+# scikit-learn's handwritten digits, embedded: nothing to download. Noise makes them hard enough to
+# tell archs apart; without it nearly all read 96 %. Held-out and test images keep theirs.
+noise = dict(type='pinas_mm.GaussianNoise', std=160)
 data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False)
-pipeline = [dict(type='PackInputs')]
+pipeline = [noise, dict(type='PackInputs')]
+fixed_pipeline = [dict(noise, fixed=True), dict(type='PackInputs')]
 
 train_dataloader = dict(
     batch_size=64,
@@ -13,13 +16,13 @@ val_dataloader = dict(
     batch_size=100,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='pinas_mm.Digits', split='held_out', pipeline=pipeline),
+    dataset=dict(type='pinas_mm.Digits', split='held_out', pipeline=fixed_pipeline),
 )
 test_dataloader = dict(
     batch_size=100,
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(type='pinas_mm.Digits', split='test', pipeline=pipeline),
+    dataset=dict(type='pinas_mm.Digits', split='test', pipeline=fixed_pipeline),
 )
 val_evaluator = dict(type='Accuracy', topk=(1,))
 test_evaluator = val_evaluator

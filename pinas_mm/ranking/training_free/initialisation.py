@@ -1,12 +1,15 @@
 """Networks at initialisation, which training-free scores look at."""
 
 import copy
+import types
 from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from ...models.backbones import SearchableBackbone
+from ...private_api import replace_forward
 
 # What several scores count the signs of. All are increasing functions of positive inputs.
 ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.SiLU, nn.GELU, nn.Hardswish)
@@ -37,6 +40,8 @@ def freshly_initialised(
                     module.bias.zero_()
     for module in fresh.modules():
         module.training = True  # not train(): frozen_stages and norm_eval are for training
+        if isinstance(module, nn.SyncBatchNorm):  # ranks may score different archs
+            replace_forward(module, types.MethodType(_BatchNorm.forward, module))
     return fresh.requires_grad_(True).to(device)
 
 

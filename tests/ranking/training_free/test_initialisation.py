@@ -36,3 +36,17 @@ def test_activations_are_found():
     assert not activations(TinyTanhNet())
     assert activations(SearchableShuffleNetV2(widen_factor=0.25))
     assert activations(TinyNet(arch=[0, 0])) == []
+
+
+def test_sync_bn_is_local_since_ranks_score_different_archs(monkeypatch):
+    """In a process group SyncBN would wait for the other ranks, on a CPU it refuses to."""
+    images = torch.randn(4, 3, 8, 8)
+    plain, synced = (
+        freshly_initialised(SearchableMacroNet(widen_factor=0.125, norm_cfg=dict(type=kind)), 0)
+        for kind in ('BN', 'SyncBN')
+    )
+    for network in (plain, synced):
+        network.set_arch((1,) * 8)
+    expected = plain(images)[-1]
+    monkeypatch.setattr(torch.distributed, 'is_initialized', lambda: True)
+    torch.testing.assert_close(synced(images)[-1], expected)
