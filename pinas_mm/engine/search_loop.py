@@ -382,8 +382,8 @@ class SearchLoop(BaseLoop):
             self.save_subnet(
                 record, self.out_dir / 'pareto' / self.backbone.space.encode(record.arch)
             )
-        plot_search_curve(records, str(self.score), self.out_dir / 'search_curve.png')
-        plot_pareto(records, str(self.score), self.objectives[0], self.out_dir / 'pareto.png')
+        plot_search_curve(records, self.score.label, self.out_dir / 'search_curve.png')
+        plot_pareto(records, self.score.label, self.objectives[0], self.out_dir / 'pareto.png')
 
     def save_subnet(self, record: Record, out_dir: Path) -> None:
         """Writes ``subnet.yaml``, and where the weights are trained ``subnet.pth`` with them and

@@ -87,7 +87,7 @@ class Score:
 
     @property
     def label(self) -> str:
-        """A short name for log lines: the metric's, or ``'score'`` of a sum."""
+        """A short name for log lines and axes: the metric's, or ``'score'`` of a sum."""
         return 'score' if self.is_sum else str(self)
 
     @property

@@ -663,9 +663,15 @@ def test_a_search_by_a_latency_table_that_tells_nothing_warns_once(search, tmp_p
     assert log.count('median error of 58% and a rank correlation of -0.77; expected at most') == 1
 
 
-def test_a_sum_of_a_metric_and_a_score_that_trains_nothing(tiny, search):
-    """The parts are what each is alone; resumed, the search ends as if never stopped."""
+def test_a_sum_of_a_metric_and_a_score_that_trains_nothing(tiny, search, monkeypatch):
+    """The parts are what each is alone; resumed, the search ends as if never stopped. The names of
+    all parts would be longer than the axes of the plots."""
     score = {'accuracy/top1': 1, 'naswot': 2}
+    axes = []
+    for plot in ('plot_search_curve', 'plot_pareto'):
+        monkeypatch.setattr(
+            f'pinas_mm.engine.search_loop.{plot}', lambda records, name, *rest: axes.append(name)
+        )
     runner = search('sum', score=score, top_k=2)
     _, records = lines(tiny.folder / 'sum')
     found = [record for record in records if record['stage'] == 'search']
@@ -685,6 +691,7 @@ def test_a_sum_of_a_metric_and_a_score_that_trains_nothing(tiny, search):
     assert json.loads((tiny.folder / 'sum/pareto.json').read_text())['objectives'][0] == (
         'accuracy/top1 + 2 naswot'
     )
+    assert axes == ['score', 'score']
     search('sum', score=score, top_k=2, resume=True)
     assert lines(tiny.folder / 'sum')[1] == records
 

@@ -1,5 +1,5 @@
-# scikit-learn's handwritten digits, embedded: nothing to download. Noise makes them hard enough to
-# tell archs apart; without it nearly all read 96 %. Held-out and test images keep theirs.
+# scikit-learn's handwritten digits, embedded: nothing to download. Noise makes them hard: without
+# it every arch reads about 96 %. Held-out and test images keep theirs.
 noise = dict(type='pinas_mm.GaussianNoise', std=160)
 data_preprocessor = dict(num_classes=10, mean=[127.5] * 3, std=[127.5] * 3, to_rgb=False)
 pipeline = [noise, dict(type='PackInputs')]
