@@ -239,6 +239,7 @@ def test_archs_of_equal_cost(rank, files, tmp_path, config, checkpoint, truth, s
         ranking = found['rankings'][name]
         assert ranking['percentile']['value'] == pytest.approx(percentile)
         assert ranking['tau']['value'] == pytest.approx(tau, abs=1e-9)
+        tau = round(tau, 9) + 0.0  # no rounding error below 0, which would be shown as -0.000
         shown = f'| {name} +\\| +{percentile:.1f} \\[.*\\| +{tau:.3f} \\['
         assert re.search(shown.replace('| ', '\\| ', 1), out)
     assert out.count('left out: ') == len(found['left_out'])
