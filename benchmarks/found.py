@@ -4,7 +4,7 @@ the same: the equal-cost percentile (docs/ranking.md), beside rules that train n
 
     # data/cifar10
     python benchmarks/found.py --truth nas-bench-macro_cifar10.json --work-dir work_dirs/found \\
-        --methods rare-identity pinas --archs 100 --jobs 2
+        --methods rare-identity training-free --archs 100 --jobs 2
     python benchmarks/found.py --space nasbench201 --truth cells.csv --work-dir W    # rules alone
 
 A method is a strategy of configs/ranking/ with its shipped search,
@@ -140,14 +140,14 @@ def limits_of(equal: EqualCost, count: int) -> list[int]:
         InputError: There is none.
     """
     limits = [int(limit) for limit in equal.limits(count)]
-    enough = [limit for limit in limits if len(equal.within(limit)) >= LEAST_CLASS]
+    enough = [limit for limit in limits if len(equal.within(limit)) > LEAST_CLASS]
     if not enough:
         raise InputError(
             f'{equal.table.source}: at none of the limits {limits} on MACs are there '
-            f'{LEAST_CLASS} networks of equal cost: expected a larger table'
+            f'{LEAST_CLASS} other networks of equal cost: expected a larger table'
         )
     for limit in set(limits) - set(enough):
-        print(f'limit {limit} is left out: fewer than {LEAST_CLASS} networks of equal cost')
+        print(f'limit {limit} is left out: fewer than {LEAST_CLASS} other networks of equal cost')
     return enough
 
 

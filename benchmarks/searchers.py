@@ -6,7 +6,7 @@ against archs asked.
 
 Regret is the best accuracy in the table minus the true accuracy of the arch that is named: the one
 with the best score so far, or, as a search does it, the one of which most is to be expected
-(pinas_mm.search.search.by_expectation). Scores are the true accuracies, or those with Gaussian
+(pinas_mm.search.search.by_posterior_mean). Scores are the true accuracies, or those with Gaussian
 noise as large as that of supernet scores: ``--noise`` is its standard deviation in points
 (docs/search.md says where the default is from). An arch asked again would have the same score."""
 
@@ -26,7 +26,7 @@ from pinas_mm.child_processes import end_with_parent
 from pinas_mm.fileio import write_atomic
 from pinas_mm.search.history import Record
 from pinas_mm.search.score import Score
-from pinas_mm.search.search import by_expectation, ranked
+from pinas_mm.search.search import by_posterior_mean, ranked
 from pinas_mm.search.searchers import Searcher
 from pinas_mm.search.searchers.evolution import EvolutionSearcher
 from pinas_mm.search.searchers.nsga2 import NSGA2Searcher
@@ -141,7 +141,7 @@ def regret(
     found = np.full((2, num_archs), np.nan)
     found[0] = [truth[record.arch] for record in named]
     for mark in marks(num_archs):
-        found[1, mark] = truth[by_expectation(SPACE, records[: mark + 1], score)[0].arch]
+        found[1, mark] = truth[by_posterior_mean(SPACE, records[: mark + 1], score)[0].arch]
     return max(truth.values()) - found
 
 
@@ -185,7 +185,7 @@ def plot(curves: dict[str, np.ndarray], noise: float, path: Path) -> None:
         axes.fill_between(archs, mean - error, mean + error, color=colour, alpha=0.2, linewidth=0)
         at = marks(len(mean))
         axes.plot(archs[at], expected[:, at].mean(axis=0), 'o', color=colour)
-    axes.plot([], [], 'o', color='#555555', label='named by expectation')
+    axes.plot([], [], 'o', color='#555555', label='named by posterior mean')
     axes.set(
         xlabel='archs asked',
         ylabel='regret (points of accuracy)',

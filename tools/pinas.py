@@ -20,7 +20,7 @@ the two above, python tools/digit_scenes.py data/digit_scenes.
 Values of a config are changed for one stage with --STAGE.KEY=VALUE, and for all four with
 --cfg-options KEY=VALUE:
 
-    python tools/pinas.py ... --learn.train_cfg.max_epochs=1 --search.search_loop.num_archs=20
+    python tools/pinas.py ... --learn.train_cfg.max_epochs=1 --search.search_loop.num_archs=48
 
 Run the same command again to resume: what is done is kept, and a changed config is refused.
 """

@@ -35,6 +35,7 @@ class GaussianNoise(BaseTransform):
             if self.fixed
             else np.random.normal
         )
-        noise = draw(0, self.std, (*image.shape[:2], 1))
+        channels = (1,) * (image.ndim - 2)  # none of a grey image
+        noise = draw(0, self.std, (*image.shape[:2], *channels))
         results['img'] = np.rint(image + noise).clip(0, 255).astype(np.uint8)
         return results

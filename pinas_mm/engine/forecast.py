@@ -78,6 +78,8 @@ def forecast(
     num_archs: int,
     rescored: int,
     whole: ArchEvaluator,
+    ask_size: int | None = None,
+    writes_weights: bool = True,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Forecast:
     """Times an asked batch on the first batches of data and scales that up.
@@ -86,14 +88,16 @@ def forecast(
 
     Args:
         evaluator: The evaluator of the search.
-        archs: An asked batch.
+        archs: An asked batch, the largest of the search.
         num_archs: The budget.
         rescored: Archs that are scored again at the end.
         whole: The evaluator that scores them.
+        ask_size: Archs of the other batches. Defaults to as many.
+        writes_weights: Whether the winner's weights are written.
         clock: Tells the time in seconds.
 
     Raises:
-        RuntimeError: An arch of the probe could not be evaluated.
+        RuntimeError: No arch of the probe could be evaluated.
     """
     mine = sorted(archs)[: max(1, math.ceil(len(archs) / get_world_size()))]
 
@@ -107,9 +111,10 @@ def forecast(
             FirstBatches(evaluator.loader, scoring),
         )
         started = clock()
-        for result in part.evaluate(mine):
-            if isinstance(result, Failure):
-                raise RuntimeError(f'the probe failed: {result.error}')
+        results = part.evaluate(mine)
+        failed = [result.error for result in results if isinstance(result, Failure)]
+        if len(failed) == len(results):
+            raise RuntimeError(f'the probe failed: {failed[0]}')
         bytes_per_batch = max(bytes_per_batch, part.bytes_per_batch)
         return clock() - started
 
@@ -134,7 +139,10 @@ def forecast(
         else shortest / 2
     )
     start = max(shortest - per_calibration - per_scoring, 0.0)
-    asked = math.ceil(num_archs / len(archs))
+    asked = 1 + math.ceil(max(0, num_archs - len(archs)) / (ask_size or len(archs)))
+    if evaluator.without_weights:
+        calibration = scoring = 0
+        start = shortest * num_archs / len(archs) / asked
     seconds = asked * (start + per_calibration * calibration + per_scoring * scoring)
     if rescored:
         seconds += start + rescored / len(archs) * (
@@ -143,11 +151,12 @@ def forecast(
     weights = sum(
         tensor.numel() * tensor.element_size()
         for tensor in subnet_state_dict(evaluator.model, mine[0]).values()
+        if writes_weights
     )
     return Forecast(
         num_archs,
         asked,
-        (calibration, len(evaluator.loader)),
+        (calibration, scoring),
         seconds,
         _peak_memory_mb(),
         max(

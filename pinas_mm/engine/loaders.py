@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, IterableDataset
 from ..datasets import SeededSamples
 from ..datasets.named_loading import name_unreadable_files
 from ..errors import InputError, warn_once
+from ..models.backbones import borrowed
 from ..scoring.bn_recalibration import (
     CALIBRATION_BATCHES,
     MIN_CALIBRATION_BATCH,
@@ -214,7 +215,9 @@ def first_images(model: nn.Module, config: dict[str, Any], seed: int) -> Tensor:
         seed: Seed of the draw.
     """
     batch = next(iter(seeded_loader(config, 1, seed)))
-    images: Tensor = unwrapped(model).data_preprocessor(batch, False)['inputs'][:MINIBATCH]
+    plain = unwrapped(model)
+    with borrowed(plain):  # as for training, which pads images of several sizes, but not mixed
+        images: Tensor = plain.data_preprocessor(batch, True)['inputs'][:MINIBATCH]
     return images
 
 

@@ -21,9 +21,10 @@ from .search_loop import (
     ASK_SIZE,
     SCORE,
     build_race,
+    check_scores,
     limited_searcher,
     search_score,
-    training_free_scores,
+    training_free_parts,
 )
 from .settings_check import check_settings
 
@@ -118,14 +119,15 @@ def check_search(
         dict(scored, dataset=whole.dataset), loop.get('score_samples'), key='score_samples'
     )
     maximised = search_score(score)
-    ArchEvaluator(
+    evaluator = ArchEvaluator(
         model,
         calibration,
         whole,
         lambda: Evaluator(copy.deepcopy(searching.test_evaluator)),
         dtype,
         scores=[*maximised.parts],
-        training_free=training_free_scores(
+        training_free=training_free_parts(
             maximised, model, settings['calibration_dataloader'], seed
         ),
-    ).check()
+    )
+    check_scores(evaluator)

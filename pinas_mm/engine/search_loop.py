@@ -34,7 +34,7 @@ from ..scoring.race import Race
 from ..search.history import History, Record
 from ..search.pareto import pareto_front
 from ..search.score import Score
-from ..search.search import Failure, all_equal, by_expectation, ranked, rescore, search
+from ..search.search import Failure, all_equal, by_posterior_mean, ranked, rescore, search
 from ..search.searchers import NUM_ARCHS, Searcher, build_searcher, searcher_name
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
@@ -87,7 +87,7 @@ class SearchLoop(BaseLoop):
             ``seed``, each class in proportion. Defaults to all, also where there are not so many.
         top_k: So many of the best are scored again on the whole held-out split before the winner is
             named. The best are those of which most is to be expected after all scores of the
-            search, not the luckiest (:func:`~pinas_mm.search.search.by_expectation`).
+            search, not the luckiest (:func:`~pinas_mm.search.search.by_posterior_mean`).
         race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes
             in, see :class:`Race`; needs a larger ``ask_size``. Ranks race their own shares, so a
             raced search resumes on as many ranks. Defaults to no race.
@@ -174,7 +174,7 @@ class SearchLoop(BaseLoop):
             settings['calibration_dataloader'], settings['calibration_batches'], seed
         )
         racing = build_race(race, score, ask_size)
-        training_free = training_free_scores(
+        training_free = training_free_parts(
             self.score, runner.model, settings['calibration_dataloader'], seed
         )
 
@@ -198,7 +198,7 @@ class SearchLoop(BaseLoop):
         super().__init__(runner, self.whole_evaluator.loader)
         self.quick_evaluator = self.whole_evaluator
         num_samples = capped('score_samples', score_samples, self.whole_evaluator.loader.dataset)
-        if num_samples is not None or racing is not None:
+        if learned and (num_samples is not None or racing is not None):
             self.quick_evaluator = arch_evaluator(num_samples, racing)
         header = dict(
             config=Path(runner.cfg.filename or '').name,
@@ -266,7 +266,7 @@ class SearchLoop(BaseLoop):
                         f'the space has no more archs within {self.constraints}: {len(records)} '
                         f'of {self.num_archs} evaluated'
                     )
-                best = self._most_expected(records)
+                best = self._by_posterior_mean(records)
                 if self.quick_evaluator is not self.whole_evaluator:
                     evaluate = self._evaluate(
                         self.whole_evaluator, progress, 'top again', min(self.top_k, len(best))
@@ -278,7 +278,7 @@ class SearchLoop(BaseLoop):
                         self.score,
                         lambda record: self._report(record, progress),
                     )
-                    best = self._most_expected(records, final) if final else []
+                    best = self._by_posterior_mean(records, final) if final else []
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
             self.runner.logger.warning(
                 f'stopped; {history.path} has {len(history.records)} records; resume the search '
@@ -294,15 +294,17 @@ class SearchLoop(BaseLoop):
             if all_equal(scored):
                 self.runner.logger.warning(
                     f'{self.score} is {scored[0].score:g} for all {len(scored)} archs: the scores '
-                    f'do not tell the archs apart, and the one named is the first of them'
+                    f'do not tell the archs apart, and the one named is any of them'
                 )
                 break
         return best[0]
 
-    def _most_expected(self, records: list[Record], final: Sequence[Record] = ()) -> list[Record]:
-        """:func:`~pinas_mm.search.search.by_expectation`, in the first rank's order: on another
+    def _by_posterior_mean(
+        self, records: list[Record], final: Sequence[Record] = ()
+    ) -> list[Record]:
+        """:func:`~pinas_mm.search.search.by_posterior_mean`, in the first rank's order: on another
         machine a rounding could turn it round."""
-        order = by_expectation(self.backbone.space, records, self.score, final)
+        order = by_posterior_mean(self.backbone.space, records, self.score, final)
         message = [[record.index for record in order]]
         broadcast_object_list(message)
         by_index = {record.index: record for record in order}
@@ -314,16 +316,25 @@ class SearchLoop(BaseLoop):
         Raises:
             InputError: They cannot be computed, or the score is not among them.
         """
-        self.whole_evaluator.check()
+        check_scores(self.whole_evaluator)
 
     def forecast(self) -> Forecast:
         """What the search will cost, from a short probe; searches and writes nothing."""
         self.check_metrics()
-        archs = self.searcher.ask(min(self.ask_size, self.num_archs))
+        size = max(self.ask_size, self.score.reference(self.num_archs))
+        archs = self.searcher.ask(min(size, self.num_archs))
         rescored = (
             0 if self.quick_evaluator is self.whole_evaluator else min(self.top_k, self.num_archs)
         )
-        return forecast(self.quick_evaluator, archs, self.num_archs, rescored, self.whole_evaluator)
+        return forecast(
+            self.quick_evaluator,
+            archs,
+            self.num_archs,
+            rescored,
+            self.whole_evaluator,
+            ask_size=self.ask_size,
+            writes_weights=self.trained,
+        )
 
     def open_history(self) -> History:
         """The history: the first rank's file, and copies of it in the memory of the others.
@@ -491,7 +502,18 @@ def search_score(score: str | dict[str, float]) -> Score:
     return Score(score, exact=[name for name in names if name in TRAINING_FREE])
 
 
-def training_free_scores(
+def check_scores(evaluator: ArchEvaluator) -> None:
+    """:meth:`~pinas_mm.scoring.evaluator.ArchEvaluator.check`, which knows metrics alone: a part
+    that is none of them may be a mistyped score that trains nothing."""
+    try:
+        evaluator.check()
+    except InputError as error:
+        known = f'; scores that train nothing are {sorted(TRAINING_FREE)}'
+        unknown = ' is not among the metrics evaluated: ' in str(error)
+        raise InputError(f'{error}{known if unknown else ""}') from error
+
+
+def training_free_parts(
     score: Score, model: BaseModel, calibration: dict, seed: int
 ) -> TrainingFreeScores | None:
     """What a score has of parts that train nothing, or None.
@@ -515,6 +537,11 @@ def build_race(race: dict | None, score: str | dict[str, float], ask_size: int) 
     Raises:
         InputError: Another argument, a score that is a sum, or a race that would drop nothing.
     """
+    if race is not None and isinstance(score, str) and score in TRAINING_FREE:
+        raise InputError(
+            f'race: score={score!r} looks at no image of val_dataloader that a race could compare: '
+            f'expected no race, or the name of a metric'
+        )
     if race is not None and not isinstance(score, str):
         raise InputError(
             f'race: score={score} is a sum: expected the name of one metric, whose values of each '

@@ -16,9 +16,9 @@ class BlockwiseLoss(SummedMetric):
     means over the samples.
 
     ``blockwise/neg_log_loss`` is minus the sum of their logarithms, ``blockwise/neg_loss`` minus
-    their sum, as published; higher is better in both. ``blockwise/stage0`` and so on are the losses
-    themselves. The losses of stages have different sizes, and a sum is ruled by the largest; the
-    logarithm counts by what share a stage is better.
+    their sum, as published; ``blockwise/neg_stage0`` and so on are minus the losses of each stage.
+    Higher is better in all. The losses of stages have different sizes, and a sum is ruled by the
+    largest; the logarithm counts by what share a stage is better.
 
     Args:
         collect_device, prefix: As in every mm metric.
@@ -48,5 +48,5 @@ class BlockwiseLoss(SummedMetric):
         # A loss of zero is good but finite.
         logs = np.log(np.maximum(losses, np.finfo(np.float32).tiny))
         return dict(neg_log_loss=-float(logs.sum()), neg_loss=-float(losses.sum())) | {
-            f'stage{stage}': float(loss) for stage, loss in enumerate(losses)
+            f'neg_stage{stage}': -float(loss) for stage, loss in enumerate(losses)
         }

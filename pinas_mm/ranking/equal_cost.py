@@ -16,7 +16,7 @@ from .truth import TruthTable
 
 # Archs of equal cost: from 5 % below a cost up to it.
 LEAST_COST = 0.95
-# Among fewer archs a percentile is too coarse.
+# Among fewer other archs a percentile is too coarse.
 LEAST_CLASS = 20
 # Limits are spread evenly between these percentiles of the costs of all networks.
 LOWEST, HIGHEST, NUM_LIMITS = 10, 90, 9
@@ -104,7 +104,8 @@ class EqualCost:
             seed: Seed of the draw.
 
         Returns:
-            The classes, and for each that has fewer than 20 networks why it is left out.
+            The classes, and why a limit is left out, where an arch of its class has fewer than 20
+            others.
 
         Raises:
             InputError: Fewer than ten archs asked.
@@ -115,8 +116,8 @@ class EqualCost:
         classes, left_out = [], []
         for limit in self.limits():
             members = self.within(limit)
-            if len(members) < LEAST_CLASS:
-                left_out.append(_too_few(len(members), limit))
+            if len(members) <= LEAST_CLASS:
+                left_out.append(_too_few(max(0, len(members) - 1), limit))
                 continue
             truth = self.truth[members]
             drawn = np.sort(rng.permutation(len(members))[:count])
@@ -201,6 +202,6 @@ def _tau(times: np.ndarray, scores: np.ndarray, truth: np.ndarray) -> np.ndarray
 
 def _too_few(count: int, cost: float) -> str:
     return (
-        f'{count} networks of the table are within 5 % below cost {cost:,.0f}: a percentile needs '
-        f'at least {LEAST_CLASS}'
+        f'{count} other networks of the table are within 5 % below cost {cost:,.0f}: a percentile '
+        f'needs at least {LEAST_CLASS}'
     )

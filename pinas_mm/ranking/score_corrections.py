@@ -7,7 +7,7 @@ from scipy.stats import linregress
 
 from ..search.additive import AdditiveModel
 from ..search.scale import unit_of
-from ..search.score import Place
+from ..search.score import Standing
 from ..spaces import Arch, SearchSpace
 
 
@@ -35,5 +35,7 @@ def sum_of_places(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]
     Rankers err differently: a supernet has learned what its short training needs, NASWOT sees how
     finely an untrained network tells images apart (docs/ranking.md). A ranker without any spread
     adds nothing."""
-    places = [weight * Place.among(scores[name])(scores[name]) for name, weight in weights.items()]
+    places = [
+        weight * Standing.among(scores[name])(scores[name]) for name, weight in weights.items()
+    ]
     return np.asarray(np.sum(places, axis=0))

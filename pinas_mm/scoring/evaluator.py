@@ -142,7 +142,7 @@ class ArchEvaluator:
         archs = [self.backbone.space.validate(arch, 'evaluate') for arch in archs]
         results: dict[Arch, Metrics | Failure] = {}
         alive = sorted(set(archs))
-        if self._without_weights:
+        if self.without_weights:
             results = {arch: {} for arch in alive}
         else:
             with supernet_borrowed(
@@ -154,20 +154,25 @@ class ArchEvaluator:
         return [results[arch] for arch in archs]
 
     @property
-    def _without_weights(self) -> bool:
+    def without_weights(self) -> bool:
+        """Whether all scores are of archs that nobody trained, so that no supernet runs."""
         known = () if self.training_free is None else self.training_free.names
         return bool(self.scores) and all(name in known for name in self.scores)
 
     def _add_training_free(self, results: dict[Arch, Metrics | Failure]) -> None:
-        alive = [arch for arch in sorted(results) if not isinstance(results[arch], Failure)]
-        if self.training_free is None or not alive:
-            return
-        measured = self.training_free(alive)
-        for index, arch in enumerate(alive):
-            scores = {name: float(values[index]) for name, values in measured.items()}
-            dead = [name for name, value in scores.items() if not np.isfinite(value)]
+        for arch in sorted(results):
             metrics = results[arch]
-            assert not isinstance(metrics, Failure)
+            if self.training_free is None or isinstance(metrics, Failure):
+                continue
+            try:
+                measured = self.training_free([arch])
+            except InputError:
+                raise
+            except Exception as error:
+                results[arch] = Failure.of(error)
+                continue
+            scores = {name: float(values[0]) for name, values in measured.items()}
+            dead = [name for name, value in scores.items() if not np.isfinite(value)]
             if dead:
                 reason = 'nothing flows through this arch, or it changes nothing'
                 results[arch] = Failure(f'{dead[0]} is {scores[dead[0]]}: {reason}')
@@ -193,7 +198,7 @@ class ArchEvaluator:
                 gives no result (mmdet's, if nothing is detected) or that needs certain samples is
                 accepted.
         """
-        if self._without_weights:
+        if self.without_weights:
             return
         arch = self.backbone.space.sample(np.random.default_rng(0))
         first = itertools.islice(

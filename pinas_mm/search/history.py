@@ -100,7 +100,7 @@ class History:
         except InputError as error:
             raise (error if resume else exists) from None
         changes = changed_settings(found, self.header)
-        if all(record.score is None for record in records) and (changes or not resume):
+        if all(record.score is None for record in records):
             return  # what made the archs fail may be what was corrected
         if not resume:
             raise exists

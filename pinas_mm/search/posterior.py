@@ -30,8 +30,8 @@ def posterior_means(
     a linear one, since accuracies are close to additive over slots, a squared exponential one for
     what candidates do together, and white noise; how much of each is fitted to the scores. So
     scores without noise nearly keep their order, and noisy ones are drawn to what archs with the
-    same candidates have. On NAS-Bench-Macro, 300 archs and noise of 1 point, naming the winner by
-    it leaves less than half of the regret (docs/search.md).
+    same candidates have. On NAS-Bench-Macro, 300 archs and noise of 1 point, naming the winner of
+    evolution or of the tree by it leaves less than half of the regret (docs/search.md).
 
     Args:
         space: The archs' space.

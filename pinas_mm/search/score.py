@@ -13,14 +13,15 @@ from ..spaces import SearchSpace
 from .history import Record
 from .posterior import posterior_means
 
-# So many random archs tell where the middle of each part lies, and how wide it is.
+# So many random archs tell where the middle of each part lies, and how wide it is. More are not
+# asked for it.
 REFERENCE = 32
 # Interquartile range of a normal distribution, in standard deviations.
 QUARTILES = 1.349
 
 
 @dataclass(frozen=True)
-class Place:
+class Standing:
     """Where a value stands among those of random archs: the share that it beats, as a normal
     distribution with their median and interquartile range has it.
 
@@ -34,7 +35,7 @@ class Place:
     spread: float
 
     @classmethod
-    def among(cls, values: ArrayLike) -> 'Place':
+    def among(cls, values: ArrayLike) -> 'Standing':
         """The places among some values ``(N, )``; those that are not finite do not count."""
         finite = np.array(values, float)
         finite = finite[np.isfinite(finite)]
@@ -52,12 +53,12 @@ class Place:
 class Score:
     """The score of an arch by its metrics, higher is better.
 
-    Each part of a sum counts by the share of random archs that it beats (:class:`Place`), and the
-    first archs of a search are random. A supernet's likelihood and NASWOT differ in unit and size;
-    so neither outweighs the other, no part rules by a few extreme values, and the weights say what
-    is meant. Sums of ranks order archs as well on NAS-Bench-Macro and better on NAS-Bench-201 than
-    sums in standard deviations (docs/ranking.md); a share is a rank that also tells apart archs
-    that all beat the first ones.
+    Each part of a sum counts by the share of random archs that it beats (:class:`Standing`), and
+    the first archs of a search are random. A supernet's likelihood and NASWOT differ in unit and
+    size; so neither outweighs the other, no part rules by a few extreme values, and the weights say
+    what is meant. Sums of ranks order archs as well on NAS-Bench-Macro and better on NAS-Bench-201
+    than sums in standard deviations (docs/results/ranking.md). A share is like a rank among the
+    first archs, and still tells apart those that beat all of these.
 
     Args:
         parts: The name of one metric, which is the score as it is; or the weight of each part of a
@@ -78,7 +79,7 @@ class Score:
                 f"name, such as {{'score/neg_loss': 1, 'naswot': 1}}"
             )
         self.exact = frozenset(exact)
-        self.places: dict[str, Place] = {}
+        self.places: dict[str, Standing] = {}
 
     def __str__(self) -> str:
         return ' + '.join(
@@ -90,17 +91,17 @@ class Score:
         """A short name for log lines and axes: the metric's, or ``'score'`` of a sum."""
         return 'score' if self.is_sum else str(self)
 
-    @property
-    def reference(self) -> int:
-        """How many archs are evaluated before the first of them has a score."""
-        return REFERENCE if self.is_sum else 1
+    def reference(self, num_archs: int) -> int:
+        """How many archs of a budget are evaluated before the first of them has a score: of a sum a
+        quarter, so that a small search is no random draw to its end, and at most 32."""
+        return max(2, min(REFERENCE, num_archs // 4)) if self.is_sum else 1
 
     def fit(self, metrics: Sequence[Mapping[str, float]]) -> None:
         """Takes the places of a sum's parts from the metrics of random archs; those that lack one
         do not count for it. A part that is equal for all adds nothing, which is said once."""
         for name in self.parts if self.is_sum else ():
             values = [found[name] for found in metrics if name in found]
-            self.places[name] = Place.among(values)
+            self.places[name] = Standing.among(values)
             if self.places[name].spread == 0:
                 warn_once(
                     f'score: {name} is the same for all of {len(values)} archs, and adds nothing'
@@ -117,7 +118,7 @@ class Score:
             return metrics[name]
         return float(sum(self._term(name, metrics[name]) for name in self.parts))
 
-    def expected(self, space: SearchSpace, records: Sequence[Record]) -> NDArray[np.float64]:
+    def posterior_means(self, space: SearchSpace, records: Sequence[Record]) -> NDArray[np.float64]:
         """The score to expect of each arch, ``(N, )``: noisy parts are replaced by their posterior
         means (:func:`~.posterior.posterior_means`).
 

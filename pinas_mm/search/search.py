@@ -57,7 +57,7 @@ def search(
         history: Where the records go; the search goes on after those it has.
         num_archs: Budget.
         score: What is maximised. For a sum the first asked batch has at least
-            :data:`~.score.REFERENCE` archs, which the places of all are among.
+            :meth:`~.score.Score.reference` archs, which the places of all are among.
         ask_size: Archs asked at a time. Many share much, and are evaluated faster; few let a
             searcher learn sooner.
         costs: The costs of an arch, for the records.
@@ -77,15 +77,14 @@ def search(
             restore(searcher, history.searcher_state, records)
         except InputError as error:
             raise InputError(f'{history.path or "history"}: searcher: {error}') from error
-        first = records[: history.first_batch][: score.reference]
-        score.fit([record.metrics for record in first])
+        score.fit([record.metrics for record in records[: history.first_batch]])
     for record in records:
         on_record(record)
     failures = next(
         (i for i, record in enumerate(reversed(records)) if record.error is None), len(records)
     )
     while len(records) < num_archs:
-        size = ask_size if records else max(ask_size, score.reference)
+        size = ask_size if records else max(ask_size, score.reference(num_archs))
         archs = searcher.ask(min(size, num_archs - len(records)))
         if not archs:
             break
@@ -94,8 +93,7 @@ def search(
         if all(record.score is None for record in records):
             check_score(score, results)
         if not records:
-            measured = results[: score.reference]
-            score.fit([result for result in measured if not isinstance(result, Failure)])
+            score.fit([result for result in results if not isinstance(result, Failure)])
         batch = [
             to_record(index, arch, result, score, costs(arch))
             for index, (arch, result) in enumerate(zip(archs, results, strict=True), start=start)
@@ -154,11 +152,12 @@ def rescore(
     return [record for record in final if record.score is not None]
 
 
-def by_expectation(
+def by_posterior_mean(
     space: SearchSpace, records: Sequence[Record], score: Score, final: Sequence[Record] = ()
 ) -> list[Record]:
-    """The records that have a score, the best first by :meth:`~.score.Score.expected`: not the
-    luckiest score wins, but the arch of which most is to be expected after all that was scored.
+    """The records that have a score, the best first by :meth:`~.score.Score.posterior_means`: not
+    the luckiest score wins, but the arch of which most is to be expected after all that was
+    scored.
 
     Args:
         space: The archs' space.
@@ -169,7 +168,7 @@ def by_expectation(
     """
     better = {record.arch: record for record in final}
     scored = [better.get(record.arch, record) for record in records if record.score is not None]
-    expected = score.expected(space, scored)
+    expected = score.posterior_means(space, scored)
     order = sorted(range(len(scored)), key=lambda i: (-expected[i], scored[i].index))
     return [scored[i] for i in order if not final or scored[i].arch in better]
 

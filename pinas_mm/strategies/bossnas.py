@@ -45,8 +45,8 @@ class BossNAS(BlockwiseModel):
         num_paths: Paths of a step, no two of which agree in a slot. Defaults to as many as every
             slot has candidates, so that in a space of equal slots each candidate runs once, as
             published (strict fairness).
-        ensemble: Paths of the ensemble by which archs are scored. 9 are all paths of two slots with
-            three candidates, or a third of those of three slots.
+        ensemble: Paths of the ensemble by which archs are scored. 9 is the number of paths of two
+            slots with three candidates; drawn ones may be the same in a stage.
         hid_channels, feat_dim: Of projector and predictor, fc-BN-ReLU-fc each; 4096 and 256 as
             published.
         momentum: Share of the copy that stays at each update (see :class:`MeanTeacher`), 0.99 as

@@ -21,9 +21,10 @@ class DNA(BlockwiseModel):
     teacher's stage before gives; the first one, with the stem, from the images.
 
     The loss of a stage is the mean squared error between its map and the teacher's, each normalised
-    per channel: to the mean and the variance of the batch while training, of the calibration images
-    when an arch is scored. It is ``2 - 2r`` for a correlation ``r`` between the two. A stage that
-    ends in an identity, whose channels have any scale, then needs no scale to be learned.
+    per channel: to the mean and the variance of the batch while training; when an arch is scored,
+    its own map to those of the calibration images and the teacher's to running averages of
+    training. It is ``2 - 2r`` for a correlation ``r`` between the two. A stage that ends in an
+    identity, whose channels have any scale, then needs no scale to be learned.
 
     The path is the active arch: ``ArchSamplingHook`` draws it, also with ``probabilities``. All
     stages learn at once; none reads what another one gives, so that this is what one after the
@@ -38,10 +39,10 @@ class DNA(BlockwiseModel):
         backbone: See :class:`~pinas_mm.strategies.blockwise.BlockwiseModel`.
         teacher: Config of an mm backbone that gives one map for each stage of the student, of the
             same height and width. Its ``init_cfg`` names its weights. Without any, it stays as it
-            was initialised, which is enough for good rankings (docs/ranking.md); a teacher of ours
-            then needs ``zero_init_residual=False``, else its blocks give their inputs. Its weights
-            do not move, and they are in the checkpoint. Where its channels are others than the
-            student's, 1x1 convolutions are learned in between.
+            was initialised, which is enough for good rankings (docs/results/ranking.md); a teacher
+            of ours then needs ``zero_init_residual=False``, else its blocks give their inputs. Its
+            weights do not move, and they are in the checkpoint. Where its channels are others than
+            the student's, 1x1 convolutions are learned in between.
         data_preprocessor, init_cfg: See :class:`BlockwiseModel`.
 
     Raises:
@@ -96,7 +97,12 @@ class DNA(BlockwiseModel):
 
     def _channels(self, teacher: nn.Module) -> tuple[list[int], list[int]]:
         """The channels of the student's stages and of the teacher's."""
-        space = self.backbone.space
+        space, kind = self.backbone.space, type(teacher).__name__
+        if getattr(teacher, 'is_supernet', False):
+            raise InputError(
+                f'teacher of {type(self).__name__}: {kind} is a supernet, expected one of its '
+                f"archs, such as arch='{space.encode((0,) * space.num_slots)}'"
+            )
         with torch.no_grad(), borrowed(self.backbone):
             images = torch.zeros(1, self.backbone.in_channels, PROBE, PROBE)
             self.backbone.eval()
@@ -104,14 +110,20 @@ class DNA(BlockwiseModel):
             ours = list(self.backbone.stage_maps(images))
             was_training = teacher.training
             teacher.eval()  # mm's backbones return nothing here
-            theirs = teacher(images)
+            try:
+                theirs = teacher(images)
+            except RuntimeError as error:
+                raise InputError(
+                    f'teacher of {type(self).__name__}: {kind} cannot read {PROBE}x{PROBE} images '
+                    f"of {images.shape[1]} channels, which the student's backbone reads: {error}"
+                ) from error
             teacher.train(was_training)
         theirs = list(theirs) if isinstance(theirs, list | tuple) else [theirs]
         sizes = [[tuple(x.shape[-2:]) for x in maps] for maps in (ours, theirs)]
         if sizes[0] != sizes[1]:
             fits = f', such as out_indices={tuple(range(len(ours)))}'
             raise InputError(
-                f'teacher of {type(self).__name__}: a {type(teacher).__name__} gives maps of '
+                f'teacher of {type(self).__name__}: a {kind} gives maps of '
                 f'{_text(sizes[1])} for an image of {PROBE} pixels, expected those of the '
                 f'{len(ours)} stages of the student, {_text(sizes[0])}'
                 + (fits if isinstance(teacher, SearchableBackbone) else '')

@@ -27,6 +27,13 @@ def test_the_noise_has_its_deviation_at_each_pixel_and_is_grey(fixed):
     assert cut.min() == 0 and cut.max() == 255
 
 
+@pytest.mark.parametrize('fixed', [False, True])
+def test_a_grey_image_keeps_its_shape(fixed):
+    image = np.full((32, 48), 128, np.uint8)
+    found = noisy(image, std=20, fixed=fixed)
+    assert found.shape == image.shape and (found != image).mean() > 0.9
+
+
 def test_each_reading_draws_from_the_global_generator():
     np.random.seed(1)
     first, second = noisy(GREY, std=20), noisy(GREY, std=20)

@@ -22,8 +22,8 @@ from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.ranking.training_free import training_free_scores
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.search.history import read_history
-from pinas_mm.search.score import Place, Score
-from pinas_mm.search.search import Failure, TooManyFailuresError, by_expectation
+from pinas_mm.search.score import Score, Standing
+from pinas_mm.search.search import Failure, TooManyFailuresError, by_posterior_mean
 from pinas_mm.search.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 from pinas_mm.spaces.subnet_file import SubnetFile
@@ -122,9 +122,9 @@ def test_search_writes_the_best_within_the_limits_and_its_record_is_true(tiny, s
     space, score = get_space('nasbench_macro'), Score('accuracy/top1')
     _, read, _ = read_history(folder / 'history.jsonl', space)
     several, better = read[:NUM_ARCHS], read[NUM_ARCHS:]
-    top = by_expectation(space, several, score)[:TOP_K]
+    top = by_posterior_mean(space, several, score)[:TOP_K]
     assert [record['arch'] for record in final] == [list(record.arch) for record in top]
-    expected = by_expectation(space, several, score, better)[0]
+    expected = by_posterior_mean(space, several, score, better)[0]
     winner = next(record for record in final if tuple(record['arch']) == expected.arch)
     subnet = SubnetFile.read(folder / 'subnet.yaml')
     assert subnet.arch == tuple(winner['arch']) == runner.test_loop.winner.arch
@@ -685,7 +685,7 @@ def test_a_sum_of_a_metric_and_a_score_that_trains_nothing(tiny, search, monkeyp
     accuracy = np.array([record['metrics']['accuracy/top1'] for record in found])
     assert [record['metrics']['naswot'] for record in found] == naswot.tolist()
     expected = sum(
-        weight * Place.among(values)(values) for weight, values in ((1, accuracy), (2, naswot))
+        weight * Standing.among(values)(values) for weight, values in ((1, accuracy), (2, naswot))
     )
     assert [record['score'] for record in found] == pytest.approx(expected)
     assert json.loads((tiny.folder / 'sum/pareto.json').read_text())['objectives'][0] == (
@@ -701,11 +701,32 @@ def test_a_search_by_scores_that_train_nothing_runs_no_supernet(tiny, search, mo
         raise AssertionError('the supernet runs')
 
     monkeypatch.setattr(ArchEvaluator, '_recalibrate', never)
-    search('free', score='naswot', score_samples=None)
+    search('free', score='naswot')
     _, records = lines(tiny.folder / 'free')
     assert len(records) == NUM_ARCHS and all(list(r['metrics']) == ['naswot'] for r in records)
     best = max(records, key=lambda record: record['score'])
     assert SubnetFile.read(tiny.folder / 'free/subnet.yaml').arch == tuple(best['arch'])
+
+
+def test_the_forecast_of_a_search_that_runs_no_supernet(tiny):
+    runner = tiny.searching(
+        work_dir=str(tiny.folder / 'free'),
+        val_dataloader=tiny.digits('held_out'),
+        val_evaluator=dict(type='Accuracy', topk=(1,)),
+        arch_evaluation=dict(calibration_dataloader=tiny.digits(), calibration_batches=1),
+        search_loop=dict(
+            type='pinas_mm.SearchLoop',
+            searcher=SEARCHERS['random'],
+            num_archs=100,
+            input_size=32,
+            score=dict(naswot=1, depth=1),
+            trained=False,
+        ),
+    )
+    found = runner.build_test_loop(runner.cfg.test_cfg).forecast()
+    # 25 archs first, then 8 at a time.
+    assert (found.archs, found.asked_batches, found.data_batches) == (100, 11, (0, 0))
+    assert 0 < found.seconds < 60 and found.disk_mb < 0.1
 
 
 @pytest.mark.parametrize(
@@ -716,6 +737,14 @@ def test_a_search_by_scores_that_train_nothing_runs_no_supernet(tiny, search, mo
         (
             dict(score={'accuracy/top1': 1}, race=dict(top_k=1)),
             'race: score=.* is a sum: expected the name of one metric',
+        ),
+        (
+            dict(score='naswot', race=dict(top_k=1)),
+            "race: score='naswot' looks at no image of val_dataloader",
+        ),
+        (
+            dict(score={'accuracy/top1': 1, 'naswott': 1}),
+            "score='naswott' is not among .*; scores that train nothing are .*'naswot'",
         ),
     ],
 )

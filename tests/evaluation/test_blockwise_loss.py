@@ -24,8 +24,8 @@ def test_by_hand():
     assert found == dict(
         neg_log_loss=pytest.approx(-(np.log(0.5) + np.log(2.0))),
         neg_loss=pytest.approx(-2.5),
-        stage0=pytest.approx(0.5),
-        stage1=pytest.approx(2.0),
+        neg_stage0=pytest.approx(-0.5),
+        neg_stage1=pytest.approx(-2.0),
     )
 
 

@@ -51,7 +51,7 @@ def test_percentiles_are_those_counted_by_loops(equal):
             percentile = equal.percentile(equal.networks[i])
         except InputError as error:
             count = sum(0.95 * found[i][0] <= cost <= found[i][0] for cost, _ in found) - 1
-            assert count < 20 and f': {count} networks of the table' in str(error)
+            assert count < 20 and f': {count} other networks of the table' in str(error)
             continue
         others = [other for j, other in enumerate(found) if j != i]
         assert percentile == pytest.approx(percentile_by_hand(*found[i], others))
@@ -69,8 +69,8 @@ def test_a_class_of_fewer_than_20_archs_is_one_line():
     assert equal.percentile(NETWORKS[20]) == 0 and equal.percentile(NETWORKS[40]) == 100
     with pytest.raises(
         InputError,
-        match='^truth.csv: arch 00000000: 19 networks of the table are within 5 % below cost 100: '
-        'a percentile needs at least 20$',
+        match='^truth.csv: arch 00000000: 19 other networks of the table are within 5 % below cost '
+        '100: a percentile needs at least 20$',
     ):
         equal.percentile(NETWORKS[0])
     with pytest.raises(InputError, match='arch 22222222 is not among its 41 archs'):
@@ -113,11 +113,10 @@ def test_small_classes_are_drawn_whole_or_left_out():
     equal = table_of([*[10] * 30, *[20] * 15, *[30] * 25], np.arange(70) % 7)
     classes, left_out = equal.draw(40)
     assert [len(members.archs) for members in classes] == [30] * 4 + [25] * 3
-    assert (
-        left_out
-        == ['15 networks of the table are within 5 % below cost 20: a percentile needs at least 20']
-        * 2
-    )
+    text = '14 other networks of the table are within 5 % below cost 20: a percentile needs at '
+    assert left_out == [f'{text}least 20'] * 2
+    # As for one arch: 20 networks are 19 others.
+    assert [m.size for m in table_of([10] * 20 + [20] * 21, np.arange(41)).draw(40)[0]] == [21] * 5
     with pytest.raises(InputError, match='9 archs of each class asked: expected at least 10'):
         equal.draw(9)
 

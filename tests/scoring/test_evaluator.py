@@ -777,6 +777,18 @@ def test_where_no_score_needs_weights_none_are_used(model, loaders, monkeypatch)
     assert evaluator.evaluate(ARCHS[::2]) == [dict(flow=6.0), dict(flow=4.0)]
 
 
+def test_a_measure_that_raises_for_an_arch_fails_that_arch(model, loaders):
+    class Breaks(Flow):
+        def __call__(self, archs):
+            if ARCHS[2] in archs:
+                raise RuntimeError('no convergence')
+            return super().__call__(archs)
+
+    evaluator = ArchEvaluator(model, *loaders, top1, scores=['flow'], training_free=Breaks())
+    found = evaluator.evaluate([ARCHS[2], ARCHS[0]])
+    assert found == [Failure('RuntimeError: no convergence'), dict(flow=6.0)]
+
+
 class Counting(SingleLabelMetric):
     """Keeps every prediction, and how many samples all its copies keep at a time; fails for an
     arch."""

@@ -10,12 +10,12 @@ from wrong_files import VALUES, of_values, try_files
 
 from pinas_mm.errors import InputError
 from pinas_mm.search.history import History, Record, read_history
-from pinas_mm.search.score import REFERENCE, Place, Score
+from pinas_mm.search.score import Score, Standing
 from pinas_mm.search.search import (
     Failure,
     TooManyFailuresError,
     all_equal,
-    by_expectation,
+    by_posterior_mean,
     ranked,
     rescore,
     search,
@@ -323,7 +323,7 @@ def test_the_top_are_scored_again(tmp_path):
     assert rescore(top, Evaluate(stop=0), history, Score('top1')) == final
     worse = {record.index: 2 * i for i, record in enumerate(top)}
     again = [replace(r, metrics=dict(top1=float(worse[r.index]))) for r in final]
-    found = by_expectation(SPACE, records, Score('top1'), again)
+    found = by_posterior_mean(SPACE, records, Score('top1'), again)
     assert [record.index for record in found] == [record.index for record in top[::-1]], (
         'the new scores count, and they alone are returned'
     )
@@ -347,7 +347,7 @@ def test_the_winner_is_not_the_luckiest():
         Record(i, arch, value, dict(top1=value))
         for i, (arch, value) in enumerate(zip(archs, scores))
     ]
-    found = by_expectation(SPACE, records, Score('top1'))
+    found = by_posterior_mean(SPACE, records, Score('top1'))
     assert ranked(records)[0].index == unlucky
     assert score(found[0].arch) > np.quantile([score(arch) for arch in archs], 0.95)
     assert sorted(r.index for r in found) == list(range(len(archs)))
@@ -375,8 +375,8 @@ def test_a_sum_is_scored_by_places_among_the_first_archs_and_resumes(tmp_path):
         return search(build('random', SPACE), evaluate, history, budget, score, ask_size)
 
     records = start(tmp_path / 'whole.jsonl', evaluate, maximised)
-    first = [record for record in records[:REFERENCE] if record.error is None]
-    assert 20 < len(first) < REFERENCE
+    first = [record for record in records[: BUDGET // 4] if record.error is None]
+    assert len(first) == BUDGET // 4 - 1
     parts = {
         name: np.array([record.metrics[name] for record in first]) for name in ('top1', 'flow')
     }
@@ -384,29 +384,34 @@ def test_a_sum_is_scored_by_places_among_the_first_archs_and_resumes(tmp_path):
         if record.error is not None:
             continue
         expected = sum(
-            weight * Place.among(parts[name])(record.metrics[name])
+            weight * Standing.among(parts[name])(record.metrics[name])
             for name, weight in dict(top1=2, flow=0.5).items()
         )
         assert record.score == pytest.approx(expected)
     assert str(maximised) == '2 top1 + 0.5 flow'
     path = tmp_path / 'parts.jsonl'
     with pytest.raises(KeyboardInterrupt):
-        start(path, Stops(stop=REFERENCE + 3), Score(dict(top1=2, flow=0.5)))
+        start(path, Stops(stop=ASK + BUDGET // 4), Score(dict(top1=2, flow=0.5)))
     start(path, evaluate, Score(dict(top1=2, flow=0.5)), resume=True)
     assert path.read_bytes() == (tmp_path / 'whole.jsonl').read_bytes()
 
-    path = tmp_path / 'few.jsonl'
-    for budget, resume in ((20, False), (36, True), (44, True)):
-        again = Score(dict(top1=2, flow=0.5))
-        start(path, evaluate, again, resume, budget)
-        assert again.places['top1'] == Place.among(
-            [r.metrics['top1'] for r in records[:20] if r.error is None]
-        )
-    path, large = tmp_path / 'large.jsonl', Score(dict(top1=2, flow=0.5))
-    start(path, evaluate, large, ask_size=REFERENCE + 8)
-    again = Score(dict(top1=2, flow=0.5))
-    start(path, evaluate, again, resume=True, ask_size=REFERENCE + 8)
-    assert again.places == large.places == maximised.places
+    # The places are those of the first batch, whatever its size and the budget.
+    for name, ask_size, size in (('few', 4, 5), ('large', 16, 16)):
+        path, found = tmp_path / f'{name}.jsonl', []
+        for budget, resume in ((20, False), (36, True), (44, True)):
+            found.append(Score(dict(top1=2, flow=0.5)))
+            start(path, evaluate, found[-1], resume, budget, ask_size)
+        first = [r.metrics['top1'] for r in records[:size] if r.error is None]
+        assert all(each.places['top1'] == Standing.among(first) for each in found)
+
+
+def test_a_history_without_a_score_is_begun_anew(tmp_path):
+    """Of archs that failed there are no places to take up."""
+    path = tmp_path / 'history.jsonl'
+    with pytest.raises(TooManyFailuresError):
+        run(path, build('random', SPACE), Evaluate(results=dict.fromkeys(range(8), FAILED)))
+    expected, _ = run(tmp_path / 'whole.jsonl', build('random', SPACE))
+    assert run(path, build('random', SPACE), resume=True)[0] == expected
 
 
 def test_an_unknown_score_is_named(tmp_path):

@@ -175,7 +175,7 @@ def test_archs_evaluated_together_score_as_each_alone(tiny, views):
     together = scores.evaluate(archs)
     assert together == [scores.evaluate([arch])[0] for arch in archs]
     for stage, slots in enumerate(STAGES):
-        name = f'blockwise/stage{stage}'
+        name = f'blockwise/neg_stage{stage}'
         same = [all(arch[slot] == ARCH[slot] for slot in slots) for arch in archs]
         assert [found[name] == together[0][name] for found in together] == same
     after = model.state_dict()

@@ -162,6 +162,14 @@ class OneStage(SearchableMacroNet):
             'a ResNet gives maps of 16x16, 8x8, 4x4, 2x2',
         ),
         (
+            dict(teacher=MACRO),
+            'teacher of DNA: SearchableMacroNet is a supernet, expected one of its archs, such as',
+        ),
+        (
+            dict(teacher=dict(MACRO, arch='22222222', in_channels=4, out_indices=(0, 1, 2))),
+            'teacher of DNA: SearchableMacroNet cannot read 64x64 images of 3 channels',
+        ),
+        (
             dict(backbone=dict(MACRO, arch='22222222')),
             r'DNA trains a supernet, but model.backbone was given arch=\(2, 2',
         ),
@@ -198,9 +206,9 @@ def test_archs_evaluated_together_score_as_each_alone(tiny):
     for stage, slots in enumerate(STAGES):
         for arch, found in zip(archs, together):
             same = all(arch[slot] == ARCH[slot] for slot in slots)
-            assert (found[f'blockwise/stage{stage}'] == together[0][f'blockwise/stage{stage}']) == (
-                same
-            ), space.encode(arch)
+            assert (
+                found[f'blockwise/neg_stage{stage}'] == together[0][f'blockwise/neg_stage{stage}']
+            ) == (same), space.encode(arch)
 
 
 def test_the_score_is_that_of_calibrated_statistics(tiny):
@@ -219,7 +227,7 @@ def test_the_score_is_that_of_calibrated_statistics(tiny):
     for module in [model.backbone, model.maps]:
         module.train()
     expected = [loss.mean().item() for loss in model.losses(inputs)]
-    stages = [found[f'blockwise/stage{stage}'] for stage in range(3)]
+    stages = [-found[f'blockwise/neg_stage{stage}'] for stage in range(3)]
     # Unbiased variances are calibrated, the batch's own are biased.
     assert stages == pytest.approx(expected, rel=0.02)
 
@@ -284,6 +292,6 @@ def test_training_and_search_through_runners(tiny):
     )
     runner.test()
     history = (tiny.folder / 'history.jsonl').read_text()
-    assert history.count('blockwise/stage2') == 4
+    assert history.count('blockwise/neg_stage2') == 4
     subnet = torch.load(tiny.folder / 'subnet.pth', weights_only=True)
     assert {key.partition('.')[0] for key in subnet['state_dict']} == {'backbone'}

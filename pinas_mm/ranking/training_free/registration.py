@@ -37,7 +37,8 @@ class TrainingFreeScore(ABC):
 
     @abstractmethod
     def __call__(self, arch: Arch) -> dict[str, float]:
-        """The scores of an arch by name; -inf where nothing flows through it."""
+        """The scores of an arch by name; -inf where it has none, such as the logarithm of a flow of
+        zero."""
 
 
 TRAINING_FREE: dict[str, type[TrainingFreeScore]] = {}
@@ -105,7 +106,7 @@ class TrainingFreeScores:
         archs: Sequence[Arch],
         on_progress: Callable[[int, int], None] = lambda done, total: None,
     ) -> dict[str, np.ndarray]:
-        """The scores of archs by name, ``(len(archs), )`` each; -inf where nothing flows.
+        """The scores of archs by name, ``(len(archs), )`` each; -inf where an arch has none.
 
         A score of an arch does not depend on the others, nor on what was scored before. The state
         of torch's generator is left as it was.
