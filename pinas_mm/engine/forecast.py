@@ -78,9 +78,9 @@ def forecast(
     num_archs: int,
     rescored: int,
     whole: ArchEvaluator,
+    clock: Callable[[], float] = time.perf_counter,
     ask_size: int | None = None,
     writes_weights: bool = True,
-    clock: Callable[[], float] = time.perf_counter,
 ) -> Forecast:
     """Times an asked batch on the first batches of data and scales that up.
 
@@ -92,9 +92,9 @@ def forecast(
         num_archs: The budget.
         rescored: Archs that are scored again at the end.
         whole: The evaluator that scores them.
+        clock: Tells the time in seconds.
         ask_size: Archs of the other batches. Defaults to as many.
         writes_weights: Whether the winner's weights are written.
-        clock: Tells the time in seconds.
 
     Raises:
         RuntimeError: No arch of the probe could be evaluated.

@@ -33,9 +33,9 @@ def test_only_noisy_parts_are_smoothed():
     records = [Record(i, a, score.of(m), m) for i, (a, m) in enumerate(zip(archs, metrics))]
     smooth = posterior_means(SPACE, archs, noisy)
     expected = share(smooth, noisy) + 3 * share(exact, exact)
-    assert score.expected(SPACE, records) == pytest.approx(expected)
+    assert score.posterior_means(SPACE, records) == pytest.approx(expected)
     alone = Score('exact', exact=['exact'])
-    assert alone.expected(SPACE, records).tolist() == exact.tolist()
+    assert alone.posterior_means(SPACE, records).tolist() == exact.tolist()
 
 
 def test_a_part_without_spread_adds_nothing_and_is_named(monkeypatch):
