@@ -75,7 +75,7 @@ custom_hooks = []
         for arch in networks
     ]
     (folder / 'truth.csv').write_text('\n'.join(['arch,first,second', *rows]))
-    more = list(dict.fromkeys(SPACE.canonical(SPACE.sample(rng)) for _ in range(400)))[:250]
+    more = list(dict.fromkeys(SPACE.canonical(SPACE.sample(rng)) for _ in range(450)))[:280]
     lines = [
         f'{SPACE.encode(arch)},{",".join(f"{80 + sum(arch) + rng.normal():.1f}" for _ in range(2))}'
         for arch in more
