@@ -87,8 +87,8 @@ def test_the_table_of_equal_cost_is_markdown_too(equal_cost):
     assert lines[-3:] == [
         f'- a perfect ranker of these archs: percentile {best:.1f}; a random choice: 50',
         f'- ceiling, tau in class between two trainings: {np.mean(taus):.3f}',
-        '- left out: 4 other networks of the table are within 5 % below cost 20: a percentile needs '
-        'at least 20',
+        '- left out: 4 other networks of the table are within 5 % below cost 20: a percentile '
+        'needs at least 20',
     ]
 
 
