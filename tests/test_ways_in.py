@@ -11,6 +11,7 @@ from pinas_mm.registry import MODELS
 from pinas_mm.search.searchers import SEARCHERS, Searcher
 from pinas_mm.spaces import SPACES
 from pinas_mm.strategies import Strategy
+from pinas_mm.strategies.blockwise import BlockwiseModel
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / 'pinas_mm/configs'  # generated
@@ -28,7 +29,10 @@ def ours(classes, base):
 
 SEARCHER_CLASSES = ours(SEARCHERS.values(), Searcher)
 BACKBONES = ours(MODELS.module_dict.values(), SearchableBackbone)
-STRATEGIES = ours(MODELS.module_dict.values(), Strategy)
+STRATEGIES = [
+    *ours(MODELS.module_dict.values(), Strategy),
+    *ours(MODELS.module_dict.values(), BlockwiseModel),
+]
 
 
 def each(name, classes):
@@ -99,7 +103,15 @@ def test_every_file_of_a_searcher_or_strategy_and_every_space_is_counted():
     # The other files of the two folders. DSNAS learns the arch too: it is no Strategy.
     shared = {
         'search/searchers': {'base', 'registration'},
-        'strategies': {'amp', 'arch_logits', 'base', 'classifier', 'dsnas', 'subnet_aware'},
+        'strategies': {
+            'amp',
+            'arch_logits',
+            'base',
+            'blockwise',
+            'classifier',
+            'dsnas',
+            'subnet_aware',
+        },
     }
     for room, classes in (('search/searchers', SEARCHER_CLASSES), ('strategies', STRATEGIES)):
         files = {path.stem for path in (ROOT / 'pinas_mm' / room).glob('*.py')} - {'__init__'}
