@@ -20,8 +20,9 @@ class GaussianNoise(BaseTransform):
     Args:
         std: Standard deviation, of 255.
         fixed: Whether the noise is a function of the image, so that each reading of it gives the
-            same: for validation and test sets, whose scores are compared. By default each reading
-            draws anew from NumPy's global generator, as mm's random transforms do.
+            same: for validation and test sets, whose scores are compared. By default an image
+            gets other noise each time it is read, from NumPy's global generator, as with mm's
+            random transforms.
     """
 
     def __init__(self, std: NotNegative, fixed: bool = False) -> None:

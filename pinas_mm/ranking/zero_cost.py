@@ -2,7 +2,6 @@
 not beat them is worth nothing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -35,7 +34,6 @@ def zero_cost_scores(
     archs: Sequence[Arch],
     costs: CostTable,
     images: Tensor,
-    repeats: int = 1,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, np.ndarray]:
     """All baselines of archs, higher is better.
@@ -46,10 +44,9 @@ def zero_cost_scores(
         costs: MACs and params of the archs.
         images: One minibatch ``(N, C, H, W)`` as the backbone gets it; 128 images as published for
             NASWOT.
-        repeats: Initialisations, seeded 0, 1, ..., over which the scores are averaged. One is
+        on_progress: Called as ``on_progress(done, total)`` after every arch. One initialisation is
             enough: two of them order the archs of NAS-Bench-Macro by synflow and NASWOT at a tau of
             0.98.
-        on_progress: Called as ``on_progress(done, total)`` after every arch and initialisation.
 
     Returns:
         For each baseline an array ``(len(archs), )``. ``az_nas`` ranks the archs among each other,
@@ -64,18 +61,13 @@ def zero_cost_scores(
             f'{type(backbone).__name__} has no activation that could be counted: left out are '
             f'{[name for name in SINGLE if name not in names]}'
         )
-    total = repeats * len(archs)
-    sums = dict.fromkeys(names, np.zeros(len(archs)))
-    for seed in range(repeats):
-        advance = partial(_advance, on_progress, seed * len(archs), total)
-        found = training_free_scores(backbone, archs, images, names, seed, advance)
-        sums = {name: sums[name] + found[name] for name in names}
+    found = training_free_scores(backbone, archs, images, names, on_progress=on_progress)
     scores = {name: costs.array(name, archs).astype(float) for name in ('macs', 'params')}
-    scores |= {name: sums[name] / repeats for name in SINGLE if name in names}
-    scores['az_nas'] = az_nas(scores['macs'], *(sums[name] for name in AZ_NAS))
+    scores |= {name: found[name] for name in SINGLE if name in names}
+    scores['az_nas'] = az_nas(scores['macs'], *(found[name] for name in AZ_NAS))
     scores['training-free'] = sum_of_places(
-        {name: dead_last(values) for name, values in sums.items()},
-        {name: weight for name, weight in TOGETHER.items() if name in sums},
+        {name: dead_last(values) for name, values in found.items()},
+        {name: weight for name, weight in TOGETHER.items() if name in found},
     )
     return {name: dead_last(values) for name, values in scores.items()}
 
@@ -86,12 +78,6 @@ def with_training_free(scores: np.ndarray, baselines: Mapping[str, np.ndarray]) 
     return baselines['training-free'] + sum_of_places(
         dict(supernet=scores), dict(supernet=SUPERNET_WEIGHT)
     )
-
-
-def _advance(
-    on_progress: Callable[[int, int], None], before: int, total: int, done: int, _: int
-) -> None:
-    on_progress(before + done, total)
 
 
 def dead_last(scores: np.ndarray) -> np.ndarray:

@@ -160,9 +160,11 @@ class ArchEvaluator:
         return bool(self.scores) and all(name in known for name in self.scores)
 
     def _add_training_free(self, results: dict[Arch, Metrics | Failure]) -> None:
+        if self.training_free is None:
+            return
         for arch in sorted(results):
             metrics = results[arch]
-            if self.training_free is None or isinstance(metrics, Failure):
+            if isinstance(metrics, Failure):
                 continue
             try:
                 measured = self.training_free([arch])

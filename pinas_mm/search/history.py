@@ -63,7 +63,7 @@ class History:
     record, and a closing line with the number of archs spent and the searcher's state after them. A
     batch without its closing line was not finished: it is dropped, and asked again. The file is
     made with the first batch, so that a search that fails before leaves nothing. Archs that failed
-    are no result: a file in which no arch has a score is begun anew, by the same search too.
+    are no result: a search starts from the beginning where no arch in the file has a score.
 
     Args:
         path: The file; None keeps the history in memory alone, as on all

@@ -406,7 +406,7 @@ def test_a_sum_is_scored_by_places_among_the_first_archs_and_resumes(tmp_path):
         assert all(each.places['top1'] == Standing.among(first) for each in found)
 
 
-def test_a_history_without_a_score_is_begun_anew(tmp_path):
+def test_a_search_starts_from_the_beginning_where_no_arch_has_a_score(tmp_path):
     """Of archs that failed there are no places to take up."""
     path = tmp_path / 'history.jsonl'
     with pytest.raises(TooManyFailuresError):
