@@ -16,14 +16,13 @@ param_scheduler = [
     dict(type='CosineAnnealingLR', T_max=10, by_epoch=True, convert_to_iter_based=True)
 ]
 train_cfg = dict(by_epoch=True, max_epochs=10)
-# Of a few hundred held-out images an accuracy has few values; the likelihood of their labels orders
-# archs better (docs/ranking.md).
-val_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='pinas_mm.LabelLikelihood')]
 val_cfg = dict()
 test_cfg = dict()
 auto_scale_lr = dict(base_batch_size=64)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
 # Those of the supernet's stage draw archs.
 custom_hooks = []
+# Of a few hundred held-out images an accuracy has few values; the likelihood of their labels orders
+# archs better (docs/ranking.md).
 search_loop = dict(num_archs=100, score='score/neg_loss', score_samples=500, input_size=32)
 arch_evaluation = dict(calibration_dataloader=dict(batch_size=64))

@@ -1,10 +1,6 @@
-_base_ = './pinas_nasbench-macro-linear_1xb128-coslr-3e_cifar10.py'
+_base_ = [
+    './pinas_nasbench-macro-linear_1xb128-coslr-3e_cifar10.py',
+    '../_base_/search_with_labels.py',
+]
 
-search_loop = dict(
-    type='pinas_mm.SearchLoop',
-    searcher=dict(type='partition_tree'),
-    num_archs=80,
-    score_samples=1000,
-    constraints=dict(macs=4.0e6),
-    input_size=32,
-)
+search_loop = dict(num_archs=80, constraints=dict(macs=4.0e6))

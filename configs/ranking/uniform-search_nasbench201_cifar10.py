@@ -1,6 +1,2 @@
-_base_ = ['./uniform_nasbench201_1xb128-200k_cifar10.py', '../_base_/search_without_training.py']
-
-# The likelihood of the labels is added to the sum that trains nothing. Alone it is inverted here
-# (docs/results/ranking.md).
-val_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='pinas_mm.LabelLikelihood')]
-search_loop = dict(score_samples=1000, score={'score/neg_loss': 1})
+# Alone the likelihood is inverted here (docs/results/ranking.md).
+_base_ = ['./uniform_nasbench201_1xb128-200k_cifar10.py', '../_base_/search_with_labels.py']

@@ -24,7 +24,7 @@ test_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='pinas_mm.Digits', split='test', pipeline=fixed_pipeline),
 )
-val_evaluator = dict(type='Accuracy', topk=(1,))
+val_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='pinas_mm.LabelLikelihood')]
 test_evaluator = val_evaluator
 
 # For every evaluation of archs: where BN is recalibrated.

@@ -61,7 +61,7 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-val_evaluator = dict(type='Accuracy', topk=(1,))
+val_evaluator = [dict(type='Accuracy', topk=(1,)), dict(type='pinas_mm.LabelLikelihood')]
 test_evaluator = val_evaluator
 
 arch_evaluation = dict(calibration_dataloader=train_dataloader, calibration_batches=8)

@@ -27,4 +27,5 @@ model = dict(
         cal_acc=True,
     ),
 )
-custom_hooks = [dict(type='pinas_mm.ArchSamplingHook')]
+# As often as while the supernet learned (pinas_macro.py).
+custom_hooks = [dict(type='pinas_mm.ArchSamplingHook', probabilities=[0.1, 0.45, 0.45])]
