@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from ..errors import InputError
 from ..fileio import read_json, write_atomic
-from ..models.backbones import SearchableBackbone, borrowed, supernet_of
+from ..models.backbones import ArchBackbone, borrowed, supernet_of
 from ..schema import Measured, NotNegative, Number, WholeNumber, check, shown
 from ..scoring.bn_recalibration import autocast
 from ..settings import plain_settings
@@ -94,7 +94,7 @@ class Latency:
         return [np.array(table, float) for table in self.tables]
 
 
-def read_latency(path: str | os.PathLike[str], backbone: SearchableBackbone) -> Latency:
+def read_latency(path: str | os.PathLike[str], backbone: ArchBackbone) -> Latency:
     """Reads a table for the space of ``backbone``.
 
     Raises:

@@ -14,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone, borrowed
+from ..models.backbones import ArchBackbone, borrowed
 from ..private_api import replace_forward, restore_forward, run_forward, set_buffers
 from ..spaces import Arch
 from .bn_folding import BNFolding
@@ -56,7 +56,7 @@ class RecalibratedSupernet:
     :func:`supernet_borrowed`.
 
     Args:
-        model: An mm model whose ``backbone`` is a :class:`SearchableBackbone`.
+        model: An mm model whose ``backbone`` is a :class:`ArchBackbone`.
         autocast: Dtype to run in, or None for full precision.
         share_prefixes: Whether archs share what they have in common. Off, the results are the same
             and it takes longer. It goes off by itself for a model that gives archs with a common
@@ -73,7 +73,7 @@ class RecalibratedSupernet:
         fold_bn: bool = False,
     ) -> None:
         self.model = model
-        self.backbone: SearchableBackbone = model.backbone
+        self.backbone: ArchBackbone = model.backbone
         self.autocast = autocast
         self._memo = PrefixMemo(self.backbone, self._run) if share_prefixes else None
         self._folding = BNFolding() if fold_bn else None
@@ -243,7 +243,7 @@ def recalibrated_bn(
     of the calibration data.
 
     Args:
-        model: An mm model whose ``backbone`` is a :class:`SearchableBackbone`.
+        model: An mm model whose ``backbone`` is a :class:`ArchBackbone`.
         arch: The arch to make active.
         loader: Calibration batches, each of at least 16 images.
         autocast: Dtype to run in, or None for full precision.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import ArchBackbone
 from ..private_api import version_of
 from ..spaces import Arch
 
@@ -42,7 +42,7 @@ class PrefixMemo:
     """
 
     def __init__(
-        self, backbone: SearchableBackbone, run: Callable[[Prefix, Arch, Tensor], Tensor]
+        self, backbone: ArchBackbone, run: Callable[[Prefix, Arch, Tensor], Tensor]
     ) -> None:
         self.backbone = backbone
         self.run = run
@@ -60,7 +60,7 @@ class PrefixMemo:
         self.call = -1
 
     def __call__(self, part: int, arch: Arch, x: Tensor) -> Tensor:
-        """The output of a part: the ``part_runner`` of a :class:`SearchableBackbone`."""
+        """The output of a part: the ``part_runner`` of a :class:`ArchBackbone`."""
         prefix = self.backbone.prefix(part, arch)
         if part == 0:
             self.call += 1

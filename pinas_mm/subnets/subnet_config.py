@@ -14,8 +14,8 @@ from mmpretrain.models import ImageClassifier
 
 from ..checkpoint import load_checkpoint, load_strict
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone, backbone_type
-from ..models.backbones.searchable import is_pretrained
+from ..models.backbones import ArchBackbone, backbone_type
+from ..models.backbones.arch_backbone import is_pretrained
 from ..registry import class_of
 from ..spaces.subnet_file import SubnetFile
 from ..strategies import DSNASMixin
@@ -82,7 +82,7 @@ def subnet_classifier(
     return Config(data | dict(load_from=None, resume=False)), built
 
 
-def built_as(backbone: SearchableBackbone) -> dict[str, Any]:
+def built_as(backbone: ArchBackbone) -> dict[str, Any]:
     """The arguments that a subnet file would give a backbone; channels where they are not 3."""
     channels = backbone.in_channels
     return dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor) | (
@@ -123,7 +123,7 @@ def subnet_backbone(
     checkpoint: str | os.PathLike,
     config: Config | None = None,
     out_indices: Sequence[int] | None = None,
-) -> tuple[Config, SearchableBackbone]:
+) -> tuple[Config, ArchBackbone]:
     """The backbone of a subnet file, and a config whose ``model`` builds it from nothing else.
 
     Args:
@@ -168,7 +168,7 @@ def _searchable(data: dict, config: Config) -> dict:
     classifier: frozen stages."""
     backbone = (data.get('model') or {}).get('backbone') or {}
     kind = backbone.get('type')
-    if not issubclass(class_of(kind, MODELS, data.get('default_scope')), SearchableBackbone):
+    if not issubclass(class_of(kind, MODELS, data.get('default_scope')), ArchBackbone):
         raise InputError(
             f'{config.filename}: its model.backbone is {kind!r}, expected a searchable backbone, '
             f"one of 'pinas_mm' or of a package that its custom_imports names"
@@ -178,7 +178,7 @@ def _searchable(data: dict, config: Config) -> dict:
 
 
 def _load_subnet(
-    model: torch.nn.Module, backbone: SearchableBackbone, checkpoint: str | os.PathLike, prefix: str
+    model: torch.nn.Module, backbone: ArchBackbone, checkpoint: str | os.PathLike, prefix: str
 ) -> None:
     load_strict(model, checkpoint, '' if model is not backbone else prefix)
     wanted = backbone.state_dict()
@@ -215,7 +215,7 @@ def _without_pretrained(config: Any) -> Any:
     return [_without_pretrained(entry) for entry in config] if isinstance(config, list) else config
 
 
-def custom_imports(given: Mapping[str, Any] | None, backbone: SearchableBackbone) -> dict[str, Any]:
+def custom_imports(given: Mapping[str, Any] | None, backbone: ArchBackbone) -> dict[str, Any]:
     """``custom_imports`` of a config with which another process knows a backbone: what the config
     has, our package, and the module of a backbone of another package."""
     given = given or dict(allow_failed_imports=False)

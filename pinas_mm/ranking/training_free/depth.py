@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from ...models.backbones import SearchableBackbone
+from ...models.backbones import ArchBackbone
 from ...spaces import Arch, SearchSpace
 from .registration import TrainingFreeScore, register_training_free
 
@@ -29,7 +29,7 @@ def depth(space: SearchSpace, archs: Sequence[Arch]) -> np.ndarray:
 class Depth(TrainingFreeScore):
     """:func:`depth`; it needs no network."""
 
-    def __init__(self, backbone: SearchableBackbone, images: Tensor, seed: int = 0) -> None:
+    def __init__(self, backbone: ArchBackbone, images: Tensor, seed: int = 0) -> None:
         self.space = backbone.space
 
     def __call__(self, arch: Arch) -> dict[str, float]:
