@@ -9,7 +9,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from mmengine.fileio import get_local_path
@@ -204,12 +204,33 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
     return load_state(module, load_checkpoint(path)['state_dict'], path, prefix)
 
 
+@runtime_checkable
+class TakesSlices(Protocol):
+    """A module that may take its tensors out of larger ones of a checkpoint."""
+
+    def slices_of(self, state: Mapping[str, Tensor], prefix: str, source: str) -> dict[str, Tensor]:
+        """What it takes in place of tensors of a checkpoint, under their names in it.
+
+        Args:
+            state: The checkpoint's tensors.
+            prefix: Prefix of the module's names in it.
+            source: Where they are from, for the message.
+
+        Raises:
+            InputError: Of a tensor that is no larger one of its own.
+        """
+
+
 def load_state(
     module: nn.Module, found: dict[str, Tensor], path: str | os.PathLike, prefix: str = ''
 ) -> set[str]:
     """:func:`load_strict` of a state dict that is already read. ``path`` is for messages."""
     module = unwrapped(module)
     prefix = f'{prefix}.' if prefix and not prefix.endswith('.') else prefix
+    for name, part in module.named_modules():
+        if isinstance(part, TakesSlices):
+            below = f'{prefix}{name}.' if name else prefix
+            found = found | part.slices_of(found, below, str(path))
     wanted = module.state_dict()
     missing = [f'{prefix}{key}' for key in wanted if f'{prefix}{key}' not in found]
     shapes = [

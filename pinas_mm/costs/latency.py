@@ -283,9 +283,14 @@ def covering_archs(space: SearchSpace, rng: np.random.Generator) -> Iterator[Arc
     while any(left):
         arch: list[int | None] = [None] * space.num_slots
         for slots, choices in zip(read_together, left):
-            if choices and all(arch[slot] is None for slot in slots):
-                for slot, choice in zip(slots, choices[-1]):
-                    arch[slot] = choice
+            # Positions may have some of their slots in common.
+            fitting = [
+                combination
+                for combination in choices
+                if all(arch[slot] in (None, choice) for slot, choice in zip(slots, combination))
+            ]
+            for slot, choice in zip(slots, fitting[-1] if fitting else ()):
+                arch[slot] = choice
         drawn = [
             choice if chosen is None else chosen for chosen, choice in zip(arch, space.sample(rng))
         ]

@@ -167,7 +167,7 @@ def space_of(config: Config) -> SearchSpace:
             f'expected a searchable backbone '
             'of pinas_mm'
         )
-    return cls.space
+    return cls.space_of(backbone)
 
 
 def training_seed(seed: int, arch: Arch, repeat: int) -> int:

@@ -15,10 +15,11 @@ from torch.utils.data import DataLoader
 
 from ..errors import InputError
 from ..models.backbones import ArchBackbone, borrowed
+from ..models.backbones.arch_backbone import Prefix
 from ..private_api import replace_forward, restore_forward, run_forward, set_buffers
 from ..spaces import Arch
 from .bn_folding import BNFolding
-from .prefix_memo import Prefix, PrefixMemo
+from .prefix_memo import PrefixMemo
 from .preprocessed_batch import preprocessed_once
 
 # Below this many images the statistics of a batch say too little.
@@ -88,8 +89,9 @@ class RecalibratedSupernet:
         self._ran_for: dict[Prefix, Arch] = {}  # on the batch at hand
 
     def recalibrate(self, archs: Sequence[Arch], loader: DataLoader) -> Iterator[int]:
-        """Recalibrates sorted ``archs``, stopping after every arch and batch so that a caller can
-        show progress: yields how many of these ``len(archs) * len(loader)`` steps are done.
+        """Recalibrates ``archs``, in the backbone's ``in_shared_order``. Stops after every arch and
+        batch so that a caller can show progress: yields how many of these ``len(archs) *
+        len(loader)`` steps are done.
 
         Raises:
             ArchError: An arch could not be run.

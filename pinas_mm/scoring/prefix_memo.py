@@ -7,10 +7,9 @@ import torch
 from torch import Tensor
 
 from ..models.backbones import ArchBackbone
+from ..models.backbones.arch_backbone import Prefix
 from ..private_api import version_of
 from ..spaces import Arch
-
-Prefix = tuple[int, tuple[int, ...]]
 
 
 @dataclass
@@ -31,10 +30,11 @@ class PrefixMemo:
     """Keeps the outputs along the path of the arch that ran last. The next arch starts where the
     two paths part.
 
-    Archs must come in sorted order for every shared prefix to be found. The n-th call of the
-    backbone within a step is kept apart from the others: sliding windows and multi-scale models
-    call it several times. What it returns is what the backbone would compute: an output is used
-    again only for an equal input, and not where a neck or head has changed it in place.
+    Archs must come in the backbone's ``in_shared_order`` for every shared prefix to be found. The
+    n-th call of the backbone within a step is kept apart from the others: sliding windows and
+    multi-scale models call it several times. What it returns is what the backbone would compute: an
+    output is used again only for an equal input, and not where a neck or head has changed it in
+    place.
 
     Args:
         backbone: The supernet.

@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..models.backbones import ArchBackbone, backbone_type
 from ..models.backbones.arch_backbone import is_pretrained
 from ..registry import class_of
+from ..spaces import get_space
 from ..spaces.subnet_file import SubnetFile
 from ..strategies import DSNASMixin
 from ..strategies.subnet_aware import SubnetAwareMixin
@@ -85,8 +86,10 @@ def subnet_classifier(
 def built_as(backbone: ArchBackbone) -> dict[str, Any]:
     """The arguments that a subnet file would give a backbone; channels where they are not 3."""
     channels = backbone.in_channels
-    return dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor) | (
-        dict(in_channels=channels) if channels != SubnetFile.in_channels else {}
+    return (
+        dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor)
+        | backbone.space_arguments
+        | (dict(in_channels=channels) if channels != SubnetFile.in_channels else {})
     )
 
 
@@ -141,14 +144,12 @@ def subnet_backbone(
         InputError: No config and not exactly one known backbone of the subnet's space, a subnet of
             another space or width, stages out of range, or a checkpoint that does not fit.
     """
+    space = get_space(SubnetFile.read(subnet).space, os.fspath(subnet))
     if config is None:
-        name = SubnetFile.read(subnet).space
-        arguments: dict[str, Any] = dict(type=backbone_type(name, os.fspath(subnet)))
+        arguments: dict[str, Any] = dict(type=backbone_type(space.name, os.fspath(subnet)))
     else:
         arguments = _without_pretrained(_searchable(config.to_dict(), config))
     arguments['arch'] = Path(subnet)
-    scope = config.get('default_scope') if config else None
-    space = class_of(arguments, MODELS, scope).space  # type: ignore[attr-defined]  # of a backbone
     stages = space.num_stages + bool(space.tail_channels)
     arguments['out_indices'] = list(range(stages) if out_indices is None else out_indices)
     backbone = MODELS.build(arguments)
@@ -181,12 +182,7 @@ def _load_subnet(
     model: torch.nn.Module, backbone: ArchBackbone, checkpoint: str | os.PathLike, prefix: str
 ) -> None:
     load_strict(model, checkpoint, '' if model is not backbone else prefix)
-    wanted = backbone.state_dict()
-    beyond = [
-        key
-        for key in load_checkpoint(checkpoint)['state_dict']
-        if key.startswith(f'{prefix}layers.') and key.removeprefix(prefix) not in wanted
-    ]
+    beyond = backbone.beyond_subnet(load_checkpoint(checkpoint)['state_dict'], prefix)
     if beyond:
         # Its BN statistics are of no single arch, so that outputs would be noise.
         raise InputError(

@@ -8,13 +8,14 @@ from pkgutil import iter_modules
 
 from .arch_backbone import ArchBackbone, pretrained_files
 from .lookup import backbone_type
-from .supernet import borrowed, searchable_backbone_of, supernet_of
+from .supernet import borrowed, refuse_shared_weights, searchable_backbone_of, supernet_of
 
 __all__ = [
     'ArchBackbone',
     'backbone_type',
     'borrowed',
     'pretrained_files',
+    'refuse_shared_weights',
     'searchable_backbone_of',
     'supernet_of',
 ]

@@ -2,7 +2,7 @@
 
 import logging
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from os import PathLike
@@ -145,8 +145,8 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
 
     @abstractmethod
     def prefix(self, part: int, arch: Arch) -> Prefix:
-        """What the output of a part depends on: the part, and what was chosen up to it. Sorted by
-        the prefix of their last part, archs that share a part stand together."""
+        """What the output of a part depends on: the part, and what was chosen up to it. In the
+        order of the prefixes of their last part, archs that share a part stand together."""
 
     @abstractmethod
     def residual_norms(self) -> Iterator[nn.Module]:
@@ -191,6 +191,16 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
     def known_spaces(cls) -> tuple[SearchSpace, ...]:
         """The spaces that this class can be built with."""
         return (cls.space,) if hasattr(cls, 'space') else ()
+
+    @classmethod
+    def space_of(cls, settings: Mapping[str, Any]) -> SearchSpace:
+        """The space of the backbone that a config's settings build."""
+        return cls.space
+
+    def in_shared_order(self, archs: Iterable[Arch]) -> list[Arch]:
+        """Each arch once, in an order in which those that share parts stand together."""
+        last = len(self.space.positions)
+        return sorted(set(archs), key=lambda arch: (self.prefix(last, arch), arch))
 
     @property
     def is_supernet(self) -> bool:

@@ -23,7 +23,7 @@ def backbone_type(space: str, source: str = 'space') -> str:
     types: dict[type, str] = {}
     for name, cls in _registered(MODELS):
         if isinstance(cls, type) and issubclass(cls, ArchBackbone):
-            if getattr(cls, 'space', None) is not None and cls.space.name == space:
+            if space in [known.name for known in cls.known_spaces()]:
                 types.setdefault(cls, name)
     if len(types) != 1:
         found = f'{sorted(types.values())} have' if types else 'no imported backbone has'

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from torch import nn
 
 from ...errors import InputError
+from ...spaces.elastic import ElasticSpace
 from ...unwrap import unwrapped
 from .arch_backbone import ArchBackbone
 
@@ -40,6 +41,25 @@ def supernet_of(model: nn.Module) -> ArchBackbone:
             f'supernet (arch=None) is needed'
         )
     return backbone
+
+
+def refuse_shared_weights(backbone: ArchBackbone, learner: str) -> None:
+    """Refuses a supernet whose candidates share weights for a learner of two paths that share
+    none.
+
+    Args:
+        backbone: The supernet.
+        learner: Its name, for the message.
+
+    Raises:
+        InputError: They do.
+    """
+    if isinstance(backbone.space, ElasticSpace):
+        raise InputError(
+            f'{learner} learns from two paths that share no weights, but the candidates of '
+            f'{type(backbone).__name__} share all of them: expected SandwichStrategy, '
+            f'FairStrategy or ArchSamplingHook (uniform), or a backbone with separate candidates'
+        )
 
 
 @contextmanager
