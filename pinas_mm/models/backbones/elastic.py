@@ -18,7 +18,7 @@ from torch.nn.modules.conv import _ConvNd
 from ...errors import InputError
 from ...spaces import Arch
 from ...spaces.elastic import ElasticSpace
-from .arch_backbone import ArchBackbone, Prefix
+from .arch_backbone import ArchBackbone, Prefix, pretrained_files
 
 Index = tuple[slice, ...]
 
@@ -75,7 +75,7 @@ class LayerPart:
 
 class ElasticBackbone(ArchBackbone):
     """A network of which every arch runs a part: the first blocks of a stage, the first inner
-    channels of a block, the centre of a kernel. See :class:`ArchBackbone` for the arguments, and
+    channels of a block, the centre of a kernel. See
     :class:`~pinas_mm.spaces.elastic.ElasticSpace` for what can be chosen.
 
     A subclass names the network (:meth:`build_network`), its blocks in order of the positions
@@ -86,6 +86,14 @@ class ElasticBackbone(ArchBackbone):
 
     A subnet has tensors of its own size. It loads a checkpoint of its own, or one of the whole
     network, of which it takes its part. A tensor of any other shape is an error that names it.
+
+    Args:
+        sort_channels: Whether a supernet puts its inner channels in order of importance
+            (:meth:`sort_channels`) once ``Pretrained`` weights are in it: for the training of a
+            supernet that starts from a network. False by default, since in weights of a supernet
+            the first channels are the ones that narrow archs have learned with. A subnet's channels
+            stay as they are.
+        args, kwargs: See :class:`ArchBackbone`.
     """
 
     space: ElasticSpace
@@ -93,6 +101,10 @@ class ElasticBackbone(ArchBackbone):
     # The children of the network that run in order before the first block and after the last one.
     stem_names: tuple[str, ...] = ()
     tail_names: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, sort_channels: bool = False, **kwargs: Any) -> None:
+        self.sorts_channels = sort_channels
+        super().__init__(*args, **kwargs)
 
     @abstractmethod
     def build_network(self) -> nn.Module:
@@ -351,6 +363,11 @@ class ElasticBackbone(ArchBackbone):
             for name in self._whole
             if f'{prefix}{name}' in state and state[f'{prefix}{name}'].shape != own.get(name)
         ]
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.sorts_channels and self.is_supernet and pretrained_files(self):
+            self.sort_channels()
 
     @torch.no_grad()
     def sort_channels(self) -> None:

@@ -363,6 +363,21 @@ def test_sorting_keeps_the_channels_that_count(supernet):
     assert {tuple(row) for row in block.expand.weight.flatten(1)[:12].tolist()} == rows
 
 
+def test_pretrained_channels_are_sorted_where_a_config_asks_for_it(supernet, saved):
+    before = supernet.state_dict()
+    supernet = copy.deepcopy(supernet)
+    supernet.sort_channels()
+    for sort, expected in ((False, before), (True, supernet.state_dict())):
+        net = TinyElastic(sort_channels=sort, out_indices=STAGES, init_cfg=pretrained(saved))
+        net.init_weights()
+        state = net.state_dict()
+        assert all(torch.equal(value, state[key]) for key, value in expected.items())
+    assert any(not torch.equal(value, state[key]) for key, value in before.items())
+    # A subnet inherits from a supernet as it is.
+    taken = subnet_of(saved, TINY.smallest, sort_channels=True).state_dict()
+    assert torch.equal(taken['blocks.0.expand.weight'], before['blocks.0.expand.weight'][:8])
+
+
 def test_a_subnet_cannot_be_sorted():
     with pytest.raises(InputError, match='sort_channels of TinyElastic: .* this is a subnet'):
         TinyElastic(arch=TINY.smallest).sort_channels()
