@@ -136,6 +136,7 @@ ELASTIC = [
         '122' '122' '122' '122',
         '022' '122' '122' '122',
         '121' '000' '122' '000',
+        '102' '122' '122' '122',
         '022' '100' '022' '122',
         '021' '100' '122' '122',
         '120' '110' '011' '121',
@@ -175,7 +176,7 @@ def test_archs_whose_candidates_share_weights_together_equal_each_alone(nets, lo
 @pytest.mark.parametrize('norm', ['BN', 'SyncBN'])
 def test_a_part_of_the_weights_is_scored_as_the_subnet_that_has_them(nets, loaders, norm):
     """With statistics of its own part of every BN layer."""
-    arch, kwargs = ELASTIC[5], dict(backbone='ElasticResNet', channels=64, depth=18)
+    arch, kwargs = ELASTIC[6], dict(backbone='ElasticResNet', channels=64, depth=18)
     model = nets.build(**kwargs, norm_cfg=dict(type=norm))
     subnet = nets.build(arch, **kwargs)
     subnet.load_state_dict(subnet_state_dict(model, arch))

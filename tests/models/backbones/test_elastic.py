@@ -318,6 +318,7 @@ def test_archs_of_other_depth_share_their_first_blocks(supernet):
     other = arch_of('1 01 10 0 11 11 11')
     assert supernet.prefix(6, shallow) == supernet.prefix(6, other)
     archs = [deep, shallow, other, arch_of('0 01 10 0 11 00 00'), arch_of('1 01 10 1 11 01 10')]
+    archs.append(arch_of('1 00 10 1 11 01 10'))  # as a tuple between two that share a block
     ordered = supernet.in_shared_order(archs)
     for part in range(7):
         seen = [supernet.prefix(part, arch) for arch in ordered]
