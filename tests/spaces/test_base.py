@@ -35,6 +35,8 @@ def test_disjoint_archs_differ_in_every_slot_and_are_uniform(space):
 
 @pytest.mark.slow
 def test_disjoint_archs_by_probabilities(space):
+    if len(set(space.num_candidates)) > 1:
+        pytest.skip('the same weights for every slot need equal slots')
     rng, count = np.random.default_rng(0), space.num_candidates[0]
     weights = [0, 1, 3, 2, 2][:count]
     slots = space.slot_probabilities(weights)
@@ -56,19 +58,17 @@ def test_an_arch_by_probabilities(space):
     counts = space.num_candidates
     slots = space.slot_probabilities([[1.0] + [0.0] * (count - 2) + [3.0] for count in counts])
     archs = np.array([space.sample(np.random.default_rng(seed), slots) for seed in range(2000)])
-    assert (
-        set(archs.ravel()) == {0, max(counts) - 1}
-        and np.abs((archs == 0).mean(axis=0) - 0.25).max() < 0.04
-    )
+    assert [set(column) for column in archs.T.tolist()] == [{0, count - 1} for count in counts]
+    assert np.abs((archs == 0).mean(axis=0) - 0.25).max() < 0.04
 
 
 @pytest.mark.parametrize(
     'weights, message',
     [
-        (lambda count: [1] * (count + 1), 'numbers for the slots'),
-        (lambda count: [-1] + [1] * (count - 1), 'numbers of at least 0'),
-        (lambda count: [0] * count, 'one of them above'),
-        (lambda count: [float('nan')] * count, 'numbers of at least 0'),
+        (lambda counts: [1] * (counts[0] + 1), 'numbers for the slots'),
+        (lambda counts: [[-1] + [1] * (count - 1) for count in counts], 'numbers of at least 0'),
+        (lambda counts: [[0] * count for count in counts], 'one of them above'),
+        (lambda counts: [[float('nan')] * count for count in counts], 'numbers of at least 0'),
         (lambda count: 0.5, '=0.5: expected one number per candidate'),
         (lambda count: [], '=.*: expected one number per candidate'),
         (lambda count: [[0.5], 'x'], "'x'.: expected one number per candidate"),
@@ -76,7 +76,7 @@ def test_an_arch_by_probabilities(space):
 )
 def test_wrong_probabilities(space, weights, message):
     with pytest.raises(InputError, match=message):
-        space.slot_probabilities(weights(space.num_candidates[0]))
+        space.slot_probabilities(weights(space.num_candidates))
 
 
 def test_disjoint_archs_cannot_outnumber_candidates(space):

@@ -18,7 +18,7 @@ from torch import nn
 
 from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones import ElasticResNet, SearchableBackbone
+from pinas_mm.models.backbones import SearchableBackbone
 from pinas_mm.spaces import Candidate, Position, SearchSpace
 from pinas_mm.strategies import ArchLogits, DSNASAmpOptimWrapper, DSNASOptimWrapper, dsnas
 
@@ -629,8 +629,14 @@ def test_the_state_of_another_wrapper_is_refused(supernet):
 
 
 def elastic(**kwargs):
-    model = nn.Module()
-    model.backbone = ElasticResNet(18, widen_factor=0.125)
+    model = MODELS.build(
+        dict(
+            type='mmpretrain.ImageClassifier',
+            backbone=dict(type='pinas_mm.ElasticResNet', depth=18, widen_factor=0.125),
+            neck=dict(type='mmpretrain.GlobalAveragePooling'),
+            head=dict(type='mmpretrain.LinearClsHead', num_classes=2, in_channels=64),
+        )
+    )
     wrapper = DSNASOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), lr=0.0), **kwargs)
     wrapper.initialize_count_status(model, 0, -1)
     return model, wrapper

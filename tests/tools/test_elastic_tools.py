@@ -1,6 +1,7 @@
 """An elastic backbone from a checkpoint of mmpretrain's to a program, by the tools."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -98,6 +99,7 @@ def run(folder, commands):
         capture_output=True,
         text=True,
         timeout=500,
+        env=os.environ | dict(PYTHONPATH=str(TOP), OMP_NUM_THREADS='1'),
     )
     assert process.returncode == 0, process.stderr
     return json.loads(process.stdout.splitlines()[-1]), process.stderr
@@ -116,10 +118,10 @@ def test_from_a_pretrained_network_to_a_program(tmp_path):
         [
             ['train', 'train.py', '--work-dir', 'work'],
             ['latency', 'search.py', '--work-dir', 'timed', '--out', 'latency.json']
-            + '--images 1 3 32 32 --rounds 1 --check 2'.split(),
+            + '--images 1 3 32 32 --rounds 3 --check 3'.split(),
             ['search', 'search.py', *trained, 'found'],
             ['test', 'search.py', *trained, 'tested', '--arch', 'found/subnet.yaml'],
-            ['export', *export, '--input-size', '32'],
+            ['export', *export, '--input-size', '64'],
             # A supernet is no subnet, though all of a subnet's tensors can be cut out of it.
             ['export', *export, '--checkpoint', 'work/epoch_1.pth', '--out', 'other'],
             ['train', 'finetune.py', '--work-dir', 'finetuned'],
@@ -139,7 +141,7 @@ def test_from_a_pretrained_network_to_a_program(tmp_path):
     )
     assert params == found.costs['params']
     program = torch.export.load(tmp_path / 'found/export/classifier.pt2').module()
-    assert program(torch.rand(2, 3, 32, 32) * 255).shape == (2, 10)
+    assert program(torch.rand(2, 3, 64, 64) * 255).shape == (2, 10)
     finetuned = load_checkpoint(tmp_path / 'finetuned/epoch_1.pth')['state_dict']
     assert {key: value.shape for key, value in finetuned.items()} == {
         key: value.shape for key, value in weights.items()
