@@ -19,13 +19,12 @@ again. Writes table.md and results.json of the targets, kinds and seeds asked.""
 
 import argparse
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy import stats
-from tool_runs import TOP, once, tool
+from tool_runs import TOP, once, side_by_side, tool
 
 from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.engine.config import load_config, option_values
@@ -90,7 +89,7 @@ def main() -> None:
             f'--dev: --targets {" ".join(args.targets)}, expected some of {" ".join(DEV)}'
         )
     args.work_dir, args.data = args.work_dir.resolve(), args.data.resolve()
-    with ThreadPoolExecutor(args.jobs) as pool:
+    with side_by_side(args.jobs) as pool:
         found = pool.map(
             lambda task: run(args, *task),
             [(kind, seed) for seed in args.seeds for kind in args.kinds],

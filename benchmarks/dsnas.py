@@ -15,13 +15,12 @@ run again. Writes table.md and results.json."""
 import argparse
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tool_runs import TOP, once, tool
+from tool_runs import TOP, once, side_by_side, tool
 
 from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.fileio import write_atomic
@@ -56,7 +55,7 @@ def main() -> None:
     args = options.parse_args()
     args.work_dir = args.work_dir.resolve()
     tasks = [(space, seed) for space in args.spaces for seed in args.seeds]
-    with ThreadPoolExecutor(args.jobs) as pool:
+    with side_by_side(args.jobs) as pool:
         rows = [row for rows in pool.map(lambda task: run(args, *task), tasks) for row in rows]
     text = table(rows)
     write_atomic(args.work_dir / 'table.md', lambda file: file.write(text.encode()))

@@ -28,14 +28,13 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.runner import Runner
 from ranking import STRATEGIES, config, run_folder, trained
-from tool_runs import TOP, once, tool
+from tool_runs import TOP, once, side_by_side, tool
 
 from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.engine.config import load_config
@@ -95,7 +94,7 @@ def main() -> None:
     )
     limits = limits_of(equal, args.limits)
     tasks = [(method, seed) for seed in args.seeds for method in args.methods]
-    with ThreadPoolExecutor(args.jobs) as pool:
+    with side_by_side(args.jobs) as pool:
         trainings = [pool.submit(train, args, *task) for task in tasks]
         for training in trainings:
             training.result()

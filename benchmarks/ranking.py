@@ -15,12 +15,11 @@ was training starts again. Writes table.md, results.json and, per run, what rank
 
 import argparse
 import json
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tool_runs import TOP, once, tool
+from tool_runs import TOP, once, side_by_side, tool
 
 from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.fileio import write_atomic
@@ -97,7 +96,7 @@ def main() -> None:
         for passes in args.passes
         for strategy in args.strategies
     ]
-    with ThreadPoolExecutor(args.jobs) as pool:
+    with side_by_side(args.jobs) as pool:
         runs = list(pool.map(lambda task: run(args, *task), tasks))
     text = table(runs)
     write_atomic(args.work_dir / 'table.md', lambda file: file.write(text.encode()))

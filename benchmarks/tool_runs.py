@@ -4,13 +4,34 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pinas_mm.fileio import write_atomic
 
 TOP = Path(__file__).resolve().parents[1]
+
+# The tools that run now.
+_running: set[subprocess.Popen] = set()
+
+
+@contextmanager
+def side_by_side(jobs: int) -> Iterator[Executor]:
+    """A pool of threads, each of which runs one tool after the other. After an error, Ctrl-C or
+    SIGTERM what runs is ended and what waits is dropped; a plain pool would run all of it first."""
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in list(_running):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown()
 
 
 def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -29,11 +50,14 @@ def tool(name: str, *arguments: Any, **environment: str) -> float:
         env={**os.environ, 'OMP_NUM_THREADS': '1', **environment},
         stdout=subprocess.DEVNULL,
     )
+    _running.add(process)
     try:
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:
         process.terminate()
         raise
+    finally:
+        _running.discard(process)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)

@@ -23,7 +23,7 @@ from ..scoring.bn_recalibration import (
 from ..unwrap import unwrapped
 
 # Images of the minibatch of training-free scores: NASWOT's, as published; others take fewer.
-MINIBATCH = 128
+LEAST_MINIBATCH, MINIBATCH = 16, 128
 
 
 def build_loader(
@@ -206,15 +206,19 @@ def calibration_loader(
 
 @torch.no_grad()
 def first_images(model: nn.Module, config: dict[str, Any], seed: int) -> Tensor:
-    """A minibatch ``(N, C, H, W)`` as the model's backbone gets it, for scores that train nothing;
-    at most 128 images, as NASWOT is published with.
+    """A minibatch ``(N, C, H, W)`` as the model's backbone gets it, for scores that train nothing.
+
+    At least 16 images, as SWAP is published with, also where the batches are smaller, as a
+    detector's are: two images tell nothing about patterns of activations. At most 128, as NASWOT is
+    published with.
 
     Args:
         model: An mm model; its data preprocessor is used.
         config: As in :func:`seeded_loader`.
         seed: Seed of the draw.
     """
-    batch = next(iter(seeded_loader(config, 1, seed)))
+    batch_size = max(config.get('batch_size', 1), LEAST_MINIBATCH)
+    batch = next(iter(seeded_loader(dict(config, batch_size=batch_size), 1, seed)))
     plain = unwrapped(model)
     with borrowed(plain):  # as for training, which pads images of several sizes, but not mixed
         images: Tensor = plain.data_preprocessor(batch, True)['inputs'][:MINIBATCH]

@@ -4,6 +4,7 @@ import random
 import numpy as np
 import pytest
 import torch
+from digit_supernets import build
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import Runner
 from odd_images import corrupt, write_odd_images
@@ -14,6 +15,7 @@ from pinas_mm.engine.loaders import (
     arch_evaluation,
     build_loader,
     calibration_loader,
+    first_images,
     whole_set_loader,
 )
 from pinas_mm.engine.runner import build_runner
@@ -344,3 +346,12 @@ def test_how_archs_are_evaluated_is_written_out():
         arch_evaluation(few)
     with pytest.raises(InputError, match='arch_evaluation has batches: expected arch_evaluation='):
         arch_evaluation(dict(arch_evaluation=dict(calibration_dataloader=loader, batches=3)))
+
+
+@pytest.mark.parametrize(('batch', 'expected'), [(2, 16), (20, 20), (150, 128)])
+def test_a_minibatch_for_scores_that_train_nothing_has_16_to_128_images(tiny, batch, expected):
+    config = tiny.digits(shuffle=True, indices=150)
+    model = build()
+    images = first_images(model, dict(config, batch_size=batch), seed=1)
+    assert images.shape == (expected, 3, 32, 32)
+    assert torch.equal(images, first_images(model, dict(config, batch_size=batch), seed=1))

@@ -11,7 +11,7 @@ from ...spaces import Arch
 from .initialisation import freshly_initialised
 from .registration import TrainingFreeScore, register_training_free
 
-# Images, as published for NAS-Bench-201.
+# Images at most, as published for NAS-Bench-201.
 BATCH = 64
 
 
@@ -26,7 +26,8 @@ class AZNAS(TrainingFreeScore):
 
     As published for NAS-Bench-201: the maps are the outputs of the stem and of every position; the
     tail is no layer. Weights are Kaiming-normal (fan-in), BN is in train mode, and the input is
-    64 images of Gaussian noise, so of the images only the shape is taken. A position that hands on
+    64 images of Gaussian noise, so of the images only the shape is taken; fewer where fewer images
+    are given, since large ones need much memory. A position that hands on
     its input as it is, such as the identity of a chain, is no layer either: published networks of
     other depths lack the layer. A cell that only passes its input on is one, and its trainability
     is -inf, as published.
@@ -41,7 +42,8 @@ class AZNAS(TrainingFreeScore):
         )
         self.network = fresh.requires_grad_(False)
         self.seed = seed
-        noise = torch.randn(BATCH, *images.shape[1:], generator=torch.Generator().manual_seed(seed))
+        shape = (min(BATCH, len(images)), *images.shape[1:])
+        noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
         self.noise = noise.to(images.device)
 
     def __call__(self, arch: Arch) -> dict[str, float]:

@@ -97,6 +97,8 @@ class TrainingFreeScores:
                 )
         self.names = tuple(names)
         self.seed = seed
+        # The generators that a score may draw from, such as for a network's dropout.
+        self._gpus = [images.device] if images.is_cuda else []
         # One object for all names of a class.
         classes = dict.fromkeys(TRAINING_FREE[name] for name in names)
         self._scores = [cls(backbone, images, seed) for cls in classes]
@@ -117,10 +119,13 @@ class TrainingFreeScores:
         """
         found: list[dict[str, float]] = []
         for done, arch in enumerate(archs, start=1):
-            with torch.random.fork_rng(devices=()):  # such as a network's dropout
+            with torch.random.fork_rng(devices=self._gpus):
                 scores: dict[str, float] = {}
                 for score in self._scores:
                     torch.default_generator.manual_seed(self.seed)
+                    for gpu in self._gpus:
+                        with torch.cuda.device(gpu):
+                            torch.cuda.manual_seed(self.seed)
                     scores |= score(arch)
             found.append(scores)
             on_progress(done, len(archs))

@@ -66,6 +66,12 @@ def test_the_three_scores_by_whole_jacobians(monkeypatch, arch):
     assert found['az_trainability'] == pytest.approx(np.mean(trainabilities), rel=1e-4)
 
 
+@pytest.mark.parametrize(('given', 'taken'), [(16, 16), (100, 64)])
+def test_as_much_noise_as_images_and_64_at_most(given, taken):
+    score = AZNAS(SearchableMacroNet(widen_factor=0.125), torch.zeros(given, 3, 8, 12))
+    assert score.noise.shape == (taken, 3, 8, 12)
+
+
 def test_weights_are_kaiming_normal():
     network = AZNAS(SearchableMacroNet(), torch.zeros(1, 3, 8, 8)).network
     weight = network.tail[0].weight
@@ -79,7 +85,7 @@ def test_cells_as_published():
     backbone = SearchableNASBench201(widen_factor=0.125)
     identity, dead, convolution = (0, 0, 0, 1, 0, 0), (3, 0, 0, 0, 0, 0), (0, 0, 0, 3, 0, 0)
     found = training_free_scores(
-        backbone, [identity, dead, convolution], torch.zeros(1, 3, 8, 8), NAMES
+        backbone, [identity, dead, convolution], torch.zeros(64, 3, 8, 8), NAMES
     )
     assert np.isfinite(found['az_expressivity']).tolist() == [True, False, True]
     assert found['az_progressivity'][:2].tolist() == [0, -np.inf]

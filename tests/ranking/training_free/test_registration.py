@@ -1,6 +1,7 @@
 """How scores are named and shared, and how one of another package gets in."""
 
 import sys
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -189,3 +190,31 @@ def test_dropout_is_the_same_for_every_arch(images):
             == again[name].tolist()
             == [float(scores([arch])[name][0]) for arch in ((1, 1), (1, 0))]
         )
+
+
+def test_the_generator_of_the_images_gpu_is_seeded_and_given_back(images, monkeypatch):
+    """On no real GPU: what is asked of torch, in order."""
+    asked = []
+
+    class OnGPU(torch.Tensor):
+        is_cuda = True
+        device = torch.device('cuda', 1)
+
+    @contextmanager
+    def noted(what, devices):
+        asked.append(f'{what} {devices}')
+        yield
+        asked.append(f'end of {what}')
+
+    monkeypatch.setattr(torch.random, 'fork_rng', lambda devices: noted('fork', devices))
+    monkeypatch.setattr(torch.cuda, 'device', lambda device: noted('device', device))
+    monkeypatch.setattr(torch.cuda, 'manual_seed', lambda seed: asked.append(f'seed {seed}'))
+    TrainingFreeScores(TinyNet(), images.as_subclass(OnGPU), ['depth'], seed=3)([(1, 1)])
+    device = OnGPU.device
+    assert asked == [
+        f'fork {[device]}',
+        f'device {device}',
+        'seed 3',
+        'end of device',
+        'end of fork',
+    ]
