@@ -119,6 +119,7 @@ def read_arch(
     if isinstance(given, str):
         inside = _LIST.fullmatch(given)
         return space.decode(inside[1] if inside else given, source), None
+    assert not isinstance(given, os.PathLike)  # a file, see above
     return space.validate(given, source), None
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
+from torch.nn.modules.batchnorm import _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from ...errors import InputError
@@ -186,7 +187,7 @@ class ElasticBackbone(ArchBackbone):
         return self._parts[key]
 
     def _layer_parts(self, index: int, choice: Mapping[str, Any]) -> dict[str, LayerPart]:
-        block, parts = self.elastic_blocks[index], {}
+        block, parts = self.elastic_blocks[index], dict[str, LayerPart]()
         module = self.get_submodule(block.name)
 
         def part(name: str) -> LayerPart:
@@ -394,7 +395,8 @@ class ElasticBackbone(ArchBackbone):
                 writers = [module.get_submodule(name) for name in inner.writers]
                 if any(_group_size(layer) > 1 for layer in (*readers, *writers)):
                     continue
-                importance = sum(_by_input(layer).abs().sum(dim=1) for layer in readers)
+                weights = torch.cat([_by_input(layer) for layer in readers], dim=1)
+                importance = weights.abs().sum(dim=1)
                 order = torch.argsort(importance, descending=True, stable=True)
                 for layer in writers:
                     for tensor in itertools.chain(
@@ -438,6 +440,9 @@ def _attributes(layer: nn.Module, part: LayerPart) -> dict[str, Any]:
         elif isinstance(layer, _ConvNd) and layer.groups > 1:
             changed['groups'] = count // _group_size(layer)
     if part.kernel_size is not None:
+        assert isinstance(layer, _ConvNd)  # only these have a kernel
+        if isinstance(layer.padding, str):  # 'same' follows the kernel
+            return changed
         # As far in from the edge as the kernel's centre was. One that pads by itself, as
         # TensorFlow does, has 0.
         changed['padding'] = tuple(
@@ -472,5 +477,5 @@ def _count_channels(layer: nn.Module) -> None:
         layer.out_features, layer.in_features = weight.shape
     elif isinstance(layer, nn.GroupNorm):
         layer.num_channels = len(weight)
-    elif hasattr(layer, 'num_features'):
+    elif isinstance(layer, _NormBase):
         layer.num_features = len(weight)

@@ -96,7 +96,8 @@ class ElasticResNet(ElasticBackbone):
     def residual_norms(self) -> Iterator[nn.Module]:
         for index in range(len(self.space.positions)):
             for block in self.part_modules(index + 1):
-                yield block.norm3 if isinstance(block, Bottleneck) else block.norm2
+                last = 'norm3' if isinstance(block, Bottleneck) else 'norm2'
+                yield getattr(block, last)
 
     def channels(self, full: int | None) -> int:
         assert full is not None  # there is no tail
