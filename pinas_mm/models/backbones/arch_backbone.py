@@ -145,8 +145,7 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
 
     @abstractmethod
     def prefix(self, part: int, arch: Arch) -> Prefix:
-        """What the output of a part depends on: the part, and what was chosen up to it. In the
-        order of the prefixes of their last part, archs that share a part stand together."""
+        """What the output of a part depends on: the part, and what was chosen up to it."""
 
     @abstractmethod
     def residual_norms(self) -> Iterator[nn.Module]:
@@ -197,10 +196,13 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
         """The space of the backbone that a config's settings build."""
         return cls.space
 
+    def sharing_key(self, arch: Arch) -> tuple[Prefix, Arch]:
+        """In the order of this key, archs that share their first parts stand together."""
+        return self.prefix(len(self.space.positions), arch), arch
+
     def in_shared_order(self, archs: Iterable[Arch]) -> list[Arch]:
-        """Each arch once, in an order in which those that share parts stand together."""
-        last = len(self.space.positions)
-        return sorted(set(archs), key=lambda arch: (self.prefix(last, arch), arch))
+        """Each arch once, in the order of :meth:`sharing_key`."""
+        return sorted(set(archs), key=self.sharing_key)
 
     @property
     def is_supernet(self) -> bool:
