@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from ...errors import InputError
-from ...spaces import Arch
+from ...spaces import Arch, Candidate
 from ...spaces.elastic import ElasticSpace
 from .arch_backbone import ArchBackbone, Prefix, pretrained_files
 
@@ -122,6 +122,22 @@ class ElasticBackbone(ArchBackbone):
 
     def residual_norms(self) -> Iterator[nn.Module]:
         return iter(())
+
+    def has_statistics_of(self, arch: Arch) -> bool:
+        """Also of the largest arch, as long as no other one was trained: all blocks of a stage have
+        then counted as many batches. Where no block can be left out, it cannot be told."""
+        if not self.is_supernet or arch != self.space.largest:
+            return super().has_statistics_of(arch)
+        counts: dict[int, set[int]] = {}
+        for index, position in enumerate(self.space.positions):
+            if self.space.depth_slot(position.stage) is not None:
+                (block,) = self.part_modules(index + 1)
+                counts.setdefault(position.stage, set()).update(
+                    int(layer.num_batches_tracked)
+                    for layer in block.modules()
+                    if isinstance(layer, _BatchNorm) and layer.num_batches_tracked is not None
+                )
+        return bool(counts) and all(len(found) == 1 for found in counts.values())
 
     # How it is built.
 
