@@ -126,7 +126,10 @@ class ElasticBackbone(ArchBackbone):
     # How it is built.
 
     def build(self) -> None:
-        network = self.build_network()
+        # mm's networks read their drop rates off a tensor, which has no values on 'meta'.
+        with torch.device('cpu'):
+            network = self.build_network()
+        network.to(torch.get_default_device())
         for name, child in network.named_children():
             if self.has_tail or name not in self.tail_names:
                 self.add_module(name, child)
