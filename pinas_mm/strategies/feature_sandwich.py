@@ -30,7 +30,7 @@ class FeatureSandwichStrategy(SandwichRule):
     The maps are those that heads read: the neck's, or the backbone's where there is no neck. They
     agree by their correlation (:func:`disagreement`), not by their values: a narrow arch may have
     maps of another scale, and a channel or a level of large values would outweigh the others
-    (PKD, section 3.2).
+    (PKD, section 3).
 
     Args:
         model, input_size, num_random, arch_seed, data_preprocessor: See :class:`SandwichRule`.
@@ -102,7 +102,7 @@ def normalised(x: Tensor) -> Tensor:
 def disagreement(maps: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
     """One minus the correlation of two maps, the mean over their channels and over all maps: 0
     where they agree, 1 where they have nothing in common. Half the mean squared difference of
-    normalised maps is the same (PKD, equation 4).
+    normalised maps is the same.
 
     Args:
         maps, target: Feature maps ``(N, C_i, H_i, W_i)``, :func:`normalised`.

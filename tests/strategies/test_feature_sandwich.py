@@ -115,7 +115,7 @@ def build(model, backbone=ELASTIC, **kwargs):
 
 def single_passes(strategy, data, weight):
     """The losses of each pass by hand: maps by a forward pass of their own, and the correlation of
-    their channels by NumPy's formula."""
+    their channels by torch.corrcoef."""
     model, archs = strategy.model, strategy.draw_archs()
     data = model.data_preprocessor(copy.deepcopy(data), True)
 
