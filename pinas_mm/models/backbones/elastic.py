@@ -132,7 +132,7 @@ class ElasticBackbone(ArchBackbone):
         counts: dict[int, set[int]] = {}
         for index, position in enumerate(self.space.positions):
             if self.space.depth_slot(position.stage) is not None:
-                (block,) = self.part_modules(index + 1)
+                block = self.get_submodule(self.elastic_blocks[index].name)
                 counts.setdefault(position.stage, set()).update(
                     int(layer.num_batches_tracked)
                     for layer in block.modules()

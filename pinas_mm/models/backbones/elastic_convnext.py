@@ -62,11 +62,7 @@ class ElasticConvNeXt(ElasticBackbone):
         init_cfg: dict | list[dict] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.size = self._size_of(arch) if size is None else size
-        if self.size not in self.spaces:
-            raise InputError(
-                f'size={size!r} of {type(self).__name__}: expected one of {sorted(self.spaces)}'
-            )
+        self.size = self._size_of(size, arch)
         self.space = self.spaces[self.size]
         norm_cfg = norm_cfg or dict(type='LN2d', eps=1e-6)
         for name, value, fits in (
@@ -192,13 +188,18 @@ class ElasticConvNeXt(ElasticBackbone):
 
     @classmethod
     def space_of(cls, settings: Mapping[str, Any]) -> SearchSpace:
-        return cls.spaces[settings['size']]
+        return cls.spaces[cls._size_of(settings.get('size'), settings.get('arch'))]
 
-    def _size_of(self, arch: Any) -> str:
-        """The size of the network that a subnet file is of."""
-        if is_file_name(arch):
+    @classmethod
+    def _size_of(cls, size: str | None, arch: Any) -> str:
+        """The size as given, else that of the network that a subnet file is of."""
+        if size is None and is_file_name(arch):
             name = SubnetFile.read(arch).space
-            for size, space in self.spaces.items():
-                if space.name == name:
-                    return size
-        raise InputError(f'{type(self).__name__}: expected size, one of {sorted(self.spaces)}')
+            size = next((each for each, space in cls.spaces.items() if space.name == name), None)
+        if size is None:
+            raise InputError(f'{cls.__name__}: expected size, one of {sorted(cls.spaces)}')
+        if size not in cls.spaces:
+            raise InputError(
+                f'size={size!r} of {cls.__name__}: expected one of {sorted(cls.spaces)}'
+            )
+        return size

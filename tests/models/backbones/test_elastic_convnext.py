@@ -100,14 +100,17 @@ def test_the_largest_arch_is_mmpretrains_network(size, kwargs, images, tmp_path)
 
 
 def test_the_sizes_are_mmpretrains():
-    for size in ELASTIC_CONVNEXTS:
-        with torch.device('meta'):
-            ours = ElasticConvNeXt(size)
-        assert ours.stages[0][0].gamma.is_meta
-        state = ConvNeXt(size).state_dict()
-        assert {key: value.shape for key, value in ours.state_dict().items()} == {
-            key: value.shape for key, value in state.items()
-        }
+    for size, space in ELASTIC_CONVNEXTS.items():
+        theirs = ConvNeXt.arch_settings[size]
+        stages = [position.stage for position in space.positions]
+        assert [stages.count(stage) for stage in STAGES] == theirs['depths'] == DEPTHS[size]
+        channels = dict(zip(stages, (position.out_channels for position in space.positions)))
+        assert [*channels.values()] == theirs['channels']
+    with torch.device('meta'):
+        ours = ElasticConvNeXt('tiny')
+    shapes = {key: value.shape for key, value in ConvNeXt('tiny').state_dict().items()}
+    assert {key: value.shape for key, value in ours.state_dict().items()} == shapes
+    assert ours.stages[0][0].gamma.is_meta
 
 
 ARCHS = ['smallest', 'mixed', 'deep']
@@ -379,3 +382,12 @@ def test_archs_evaluated_together_equal_each_alone():
     assert together == [scores for (scores,), _ in alone]
     assert shared < sum(count for _, count in alone)
     assert len({scores['sum'] for scores in together}) == 4
+
+
+def test_there_are_no_statistics_to_warn_of(images, bn_warnings):
+    net = built().eval()
+    for arch in (net.space.largest, net.space.smallest):
+        net.set_arch(arch)
+        net(images)
+        assert not net.has_statistics_of(arch)
+    assert not bn_warnings
