@@ -190,9 +190,9 @@ def small_size(value):
 
 
 def narrow(model):
-    """Makes a ResNeSt of a model narrow, and what reads its maps; other backbones are small."""
+    """Makes a large backbone of a model narrow, and what reads its maps; others are small."""
     backbone = model['backbone']
-    if not str(backbone['type']).endswith('ResNeSt'):
+    if not str(backbone['type']).endswith(('ResNeSt', 'ResNet', 'ConvNeXt')):
         return
     factor = WIDTH / backbone.get('widen_factor', 1)
     backbone['widen_factor'] = WIDTH

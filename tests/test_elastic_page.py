@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, init_default_scope
 
 import pinas_mm  # noqa: F401
 from pinas_mm.models.backbones import ElasticResNet, backbone_type
@@ -16,7 +16,7 @@ from pinas_mm.spaces import SPACES
 from pinas_mm.spaces.elastic_resnet import ELASTIC_RESNETS
 
 PAGE = (Path(__file__).parents[1] / 'docs/elastic.md').read_text()
-CONFIG, CODE = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
+CONFIG, DETECTOR, CODE = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
 
 
 @pytest.fixture
@@ -50,6 +50,16 @@ def test_the_network_becomes_a_supernet_and_its_parts_subnets(page):
     supernet.set_arch(arch)
     torch.testing.assert_close(supernet.eval()(images), subnet.eval()(images))
     assert backbone_type('my_space').endswith('.MyElastic')
+
+
+def test_a_detector_becomes_a_supernet_as_the_page_says():
+    config = Config.fromstring(DETECTOR, '.py')
+    init_default_scope('mmdet')
+    with torch.device('meta'):
+        strategy = MODELS.build(config.model)
+    assert strategy.model.neck.in_channels == [*strategy.backbone.out_channels]
+    assert strategy.largest == ELASTIC_RESNETS[50].largest
+    assert MODELS.get('mmdet.RetinaNet') is type(strategy.model)
 
 
 def test_the_config_builds_what_the_page_says():

@@ -91,6 +91,8 @@ PARENTS = {
 }
 # of another space and size; its backbone is what a search found
 BCCD = 'mmdet/faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd.py'
+# a supernet
+SANDWICH = 'mmdet/faster-rcnn_sandwich-elastic-resnet50_fpn_1x_coco.py'
 SEGMENTATION = [name for name in PARENTS if name.startswith('mmseg')]
 
 
@@ -131,7 +133,7 @@ def under(keys, top):
 
 
 def test_every_config_is_listed_here():
-    assert {*names('mmdet', 'mmseg')} == {*PARENTS, BCCD}
+    assert {*names('mmdet', 'mmseg')} == {*PARENTS, BCCD, SANDWICH}
 
 
 def test_only_the_backbone_changes():
@@ -159,6 +161,21 @@ def test_only_the_backbone_changes():
         )
 
     check_each(check, PARENTS)
+
+
+def test_a_detector_becomes_a_supernet():
+    config = read(SANDWICH)
+    theirs = Config.fromfile(config_path('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'))
+    inner = config.model.model
+    assert differences(inner.to_dict(), theirs.model.to_dict()) >= {'backbone.type'}
+    changed = differences(dict(inner, backbone=None), dict(theirs.model, backbone=None))
+    assert not changed and config.optim_wrapper.optimizer.lr == 0.02 / 4
+    with torch.device('meta'):
+        strategy = revert_sync_batchnorm(MODELS.build(config.model))
+    assert strategy.largest == strategy.space.largest and strategy.backbone.is_supernet
+    norms = norm_layers(strategy.train().backbone)
+    assert norms and all(norm.training for norm in norms), 'no running statistics fit all archs'
+    assert all(parameter.requires_grad for parameter in strategy.parameters())
 
 
 def test_a_user_changes_one_line(tmp_path):

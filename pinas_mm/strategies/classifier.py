@@ -36,7 +36,7 @@ class ClassifierStrategy(Strategy):
                 f'{type(self).__name__} compares the class scores of paths, but its model is a '
                 f'{type(self.model).__name__}'
                 f"{head}: expected mmpretrain's ImageClassifier with a ClsHead; FairStrategy "
-                f'works with any model'
+                f'works with any model, FeatureSandwichStrategy with detectors and segmentors'
             )
 
     def label_losses(self, features: Any, data_samples: list) -> dict[str, Tensor]:

@@ -11,20 +11,18 @@ from ..registry import MODELS
 from ..schema import Count, Seed, WholeNumber
 from ..spaces import Arch
 from ..spaces.elastic import ElasticSpace
-from .base import Pass
+from .base import Pass, Strategy
 from .classifier import ClassifierStrategy, soft_divergence
 
 
-@MODELS.register_module()
-class SandwichStrategy(ClassifierStrategy):
-    """Per step the largest arch learns from the labels, and the smallest and some random ones from
-    the soft predictions of the largest on the same batch, through which no gradient goes (section
-    3.1). The gradients are summed for one update.
+class SandwichRule(Strategy):
+    """Per step the largest arch, the smallest one and some random ones; a subclass says what they
+    learn.
 
     Args:
-        model, arch_seed, data_preprocessor: See :class:`Strategy`; an ``ImageClassifier``.
+        model, arch_seed, data_preprocessor: See :class:`Strategy`.
         input_size: Height and width in pixels, or one number for both, of the images with which
-            MACs are counted.
+            MACs are counted. An elastic space needs none: it knows its largest and smallest arch.
         num_random: Random archs per step, 2 as in the sandwich rule (Yu and Huang, "Universally
             Slimmable Networks", ICCV 2019).
 
@@ -33,19 +31,28 @@ class SandwichStrategy(ClassifierStrategy):
 
     Raises:
         InputError: The space has no largest or smallest arch (:func:`extreme_archs`), no
-            classifier, or see :class:`Strategy`.
+            ``input_size`` where candidates have to be compared, or see :class:`Strategy`.
     """
 
     def __init__(
         self,
         model: dict,
-        input_size: Count | tuple[Count, Count],
+        input_size: Count | tuple[Count, Count] | None = None,
         num_random: WholeNumber = 2,
         arch_seed: Seed = 0,
         data_preprocessor: dict | None = None,
     ) -> None:
         super().__init__(model, arch_seed, data_preprocessor)
-        self.smallest, self.largest = extreme_archs(measure_costs(self.backbone, input_size))
+        space = self.space
+        if isinstance(space, ElasticSpace):
+            self.smallest, self.largest = space.smallest, space.largest
+        elif input_size is None:
+            raise InputError(
+                f'{type(self).__name__}: expected model.input_size, such as 224, to tell the '
+                f'largest and the smallest arch of space {space.name!r} by their MACs'
+            )
+        else:
+            self.smallest, self.largest = extreme_archs(measure_costs(self.backbone, input_size))
         self.num_random = num_random
 
     def draw_archs(self) -> list[Arch]:
@@ -56,6 +63,21 @@ class SandwichStrategy(ClassifierStrategy):
             self.smallest,
             *(self.space.sample(rng) for _ in range(self.num_random)),
         ]
+
+
+@MODELS.register_module()
+class SandwichStrategy(SandwichRule, ClassifierStrategy):
+    """For classifiers: the largest arch learns from the labels, and the others from the soft
+    predictions of the largest on the same batch, through which no gradient goes (section 3.1). The
+    gradients are summed for one update.
+
+    Args:
+        model: An ``ImageClassifier``; see :class:`Strategy`.
+        kwargs: See :class:`SandwichRule`.
+
+    Raises:
+        InputError: No classifier, or see :class:`SandwichRule`.
+    """
 
     def passes(self, data: dict) -> Iterator[Pass]:
         largest, *others = self.draw_archs()
@@ -70,8 +92,8 @@ class SandwichStrategy(ClassifierStrategy):
 
 
 def extreme_archs(costs: CostTable) -> tuple[Arch, Arch]:
-    """The smallest and the largest arch of a space: those of an elastic space, else in every slot
-    the candidate with the fewest or the most MACs, and parameters.
+    """The smallest and the largest arch of a space: in every slot the candidate with the fewest or
+    the most MACs, and parameters.
 
     Args:
         costs: The MACs and parameters of the space.
@@ -81,8 +103,6 @@ def extreme_archs(costs: CostTable) -> tuple[Arch, Arch]:
             their MACs, or positions read several slots together.
     """
     space = costs.space
-    if isinstance(space, ElasticSpace):
-        return space.smallest, space.largest
     chosen: dict[str, list[int]] = {'smallest': [], 'largest': []}
     of_slots = {name: costs.slot_costs(name) for name in ('macs', 'params')}
     for slot, candidates in enumerate(space.candidates):

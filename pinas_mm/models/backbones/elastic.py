@@ -132,7 +132,7 @@ class ElasticBackbone(ArchBackbone):
         counts: dict[int, set[int]] = {}
         for index, position in enumerate(self.space.positions):
             if self.space.depth_slot(position.stage) is not None:
-                (block,) = self.part_modules(index + 1)
+                block = self.get_submodule(self.elastic_blocks[index].name)
                 counts.setdefault(position.stage, set()).update(
                     int(layer.num_batches_tracked)
                     for layer in block.modules()
@@ -143,7 +143,10 @@ class ElasticBackbone(ArchBackbone):
     # How it is built.
 
     def build(self) -> None:
-        network = self.build_network()
+        # mm's networks read their drop rates off a tensor, which has no values on 'meta'.
+        with torch.device('cpu'):
+            network = self.build_network()
+        network.to(torch.get_default_device())
         for name, child in network.named_children():
             if self.has_tail or name not in self.tail_names:
                 self.add_module(name, child)

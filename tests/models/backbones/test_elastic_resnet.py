@@ -136,6 +136,12 @@ def test_sorted_channels_compute_the_same(depth, images):
         assert (reader.weight.abs().sum(dim=(0, 2, 3)).diff() <= 1e-6).all()
 
 
+def test_it_is_built_where_asked_for():
+    with torch.device('meta'):
+        net = ElasticResNet(18, arch='0' * 12)
+    assert all(tensor.is_meta for tensor in net.state_dict().values())
+
+
 def test_a_space_is_known_by_the_name_that_a_subnet_file_holds():
     for depth, space in ELASTIC_RESNETS.items():
         assert space.name == f'elastic_resnet{depth}'
