@@ -71,7 +71,8 @@ class ElasticMobileNetV3(ElasticBackbone):
         network.first_block = InvertedResidual(
             stem, stem, stem, conv_cfg=self.conv_cfg, norm_cfg=self.norm_cfg
         )
-        network.stages = nn.ModuleList(nn.Sequential() for _ in self.strides)
+        stages = [nn.Sequential() for _ in self.strides]
+        network.stages = nn.ModuleList(stages)
         for position, place in zip(self.space.positions, self.space.places):
             stage = position.stage
             in_channels = self.channels(position.in_channels)
@@ -82,7 +83,7 @@ class ElasticMobileNetV3(ElasticBackbone):
                 divisor=DIVISOR,
                 act_cfg=(dict(type='ReLU'), dict(type='HSigmoid')),
             )
-            network.stages[stage].append(
+            stages[stage].append(
                 InvertedResidual(
                     in_channels,
                     self.channels(position.out_channels),
@@ -117,20 +118,17 @@ class ElasticMobileNetV3(ElasticBackbone):
             for conv in ('expand_conv', 'depthwise_conv')
             for layer in ('conv', getattr(module, conv).norm_name)
         ]
-        if not module.with_se:
-            inner = (InnerChannels(tuple(writers), ('linear_conv.conv',)),)
-        else:
+        inner = [InnerChannels(tuple(writers), ('linear_conv.conv',))]
+        if module.with_se:
             # Squeeze-and-excitation reads the channels and writes a factor for each.
-            inner = (
-                InnerChannels((*writers, 'se.conv2.conv'), ('linear_conv.conv', 'se.conv1.conv')),
-                _SQUEEZED,
-            )
-        return ElasticBlock(name, inner, ('depthwise_conv.conv',), kernel_matrices=True)
+            readers = ('linear_conv.conv', 'se.conv1.conv')
+            inner = [InnerChannels((*writers, 'se.conv2.conv'), readers), _SQUEEZED]
+        return ElasticBlock(name, tuple(inner), ('depthwise_conv.conv',), kernel_matrices=True)
 
     def num_channels(self, index: int, inner: InnerChannels, full: int, width: float) -> int:
         middle = EXPANSION * self.channels(self.space.positions[index].in_channels)
         count = super().num_channels(index, inner, middle, width)
-        return make_divisible(count // SQUEEZE_RATIO, DIVISOR) if inner is _SQUEEZED else count
+        return make_divisible(count // SQUEEZE_RATIO, DIVISOR) if inner == _SQUEEZED else count
 
     def residual_norms(self) -> Iterator[nn.Module]:
         for block in self.modules():
