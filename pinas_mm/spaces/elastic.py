@@ -194,6 +194,11 @@ def elastic_space(
         zip(stage_depths, channels, strides, strict=True)
     ):
         depth: tuple[int, ...] = ()
+        if not counts or not all(map(_is_depth, counts)):
+            raise InputError(
+                f'space {name!r}: stage {stage} has depths {list(counts)}, expected whole numbers '
+                f'from 1'
+            )
         if len(counts) > 1:
             depth = (len(candidates),)
             candidates.append(depths(*counts))
