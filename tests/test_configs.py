@@ -19,7 +19,7 @@ from pinas_mm import config_path
 from pinas_mm.engine.loaders import arch_evaluation, calibration_loader, whole_set_loader
 from pinas_mm.engine.search_config import search_config
 from pinas_mm.engine.search_loop import build_searcher
-from pinas_mm.models.backbones import SearchableBackbone, SearchableResNeSt
+from pinas_mm.models.backbones import ArchBackbone, SearchableResNeSt
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 # Those of mmpretrain's scope; detection and segmentation: test_transfer_configs.py.
@@ -92,7 +92,7 @@ def test_the_model_builds_and_all_else_that_is_named_exists(tmp_path):
     def check(name):
         config = read(name)
         model = build_model(config, tmp_path)
-        assert isinstance(model.backbone, SearchableBackbone)
+        assert isinstance(model.backbone, ArchBackbone)
         assert config.randomness.seed == 0
         # A retrained subnet runs all of its parameters in every step: mmengine's own wrapper.
         wrapper = config.get('model_wrapper_cfg', dict(type=None))['type']
