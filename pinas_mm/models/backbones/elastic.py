@@ -155,8 +155,8 @@ class ElasticBackbone(ArchBackbone):
         sort_channels: Whether a supernet puts its inner channels in order of importance
             (:meth:`sort_channels`) once ``Pretrained`` weights are in it: for the training of a
             supernet that starts from a network. False by default, since in weights of a supernet
-            the first channels are the ones that narrow archs have learned with. A subnet's channels
-            stay as they are.
+            the first channels are the ones that narrow archs have learned with. Weights of
+            ``load_from`` are loaded later and are not sorted. A subnet's channels stay as they are.
         args, kwargs: See :class:`ArchBackbone`.
     """
 
@@ -251,7 +251,7 @@ class ElasticBackbone(ArchBackbone):
         }
 
     def _cut(self, arch: Arch) -> None:
-        """Leaves of every layer what ``arch`` runs."""
+        """Cuts every layer down to the part that ``arch`` runs."""
         for index, block in enumerate(self.elastic_blocks):
             parent, _, name = block.name.rpartition('.')
             if self.space.choice(index, arch) is None:

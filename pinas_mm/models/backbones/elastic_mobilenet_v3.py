@@ -41,7 +41,8 @@ class ElasticMobileNetV3(ElasticBackbone):
     ``w1.2`` is ``widen_factor=1.2``.
 
     Args:
-        strides: Of each stage; as published by default, for images of about 128 to 224 pixels.
+        strides: Of each stage; as published by default, for images of about 128 to 224 pixels. A
+            subnet file does not hold them.
         kwargs: See :class:`ElasticBackbone`. ``widen_factor`` gives multiples of 8. Of
             ``out_indices`` 5 is the tail.
 
