@@ -1,10 +1,11 @@
 #!/usr/bin/env python
-"""Turns a checkpoint published with Pi-NAS into ours: the supernet, or a retrained backbone (alone,
-in a classifier or in a detector).
+"""Turns a published checkpoint into ours: of Pi-NAS the supernet, or a retrained backbone (alone,
+in a classifier or in a detector); of Once-for-All the MobileNetV3 supernet with its classifier.
 
 python tools/convert.py published_supernet.pth pinas_resnest50.pth
 # also writes subnet.yaml, with the arch that its shapes tell
 python tools/convert.py published_subnet.pth subnet.pth
+python tools/convert.py ofa_mbv3_d234_e346_k357_w1.0 ofa.pth
 """
 
 from command_line import hold_file, plain_parser, run_tool
@@ -17,6 +18,7 @@ def main() -> None:
     args = options.parse_args()
 
     from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
+    from pinas_mm.converters.once_for_all_checkpoint import convert_once_for_all, is_once_for_all
     from pinas_mm.converters.reference_checkpoint import convert_reference
     from pinas_mm.converters.retrained_checkpoint import convert_retrained, is_retrained
     from pinas_mm.spaces.subnet_file import SubnetFile
@@ -33,6 +35,12 @@ def main() -> None:
             f'{path}: arch {",".join(map(str, arch))}; dilated it needs avd_dilated=True, '
             f'contract_dilation=True'
         )
+    elif is_once_for_all(published):
+        converted, widen_factor = convert_once_for_all(published, args.source)
+        others = []
+        meta = dict(space='elastic_mobilenet_v3', widen_factor=widen_factor, source=args.source)
+        save_checkpoint(args.destination, converted, meta)
+        print(f'for pinas_mm.ElasticMobileNetV3 with widen_factor={widen_factor:g}')
     else:
         converted, others = convert_reference(published, args.source)
         save_checkpoint(args.destination, converted, dict(space='resnest50', source=args.source))

@@ -50,7 +50,7 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
         ]
         for name in ('macs', 'params')
     }
-    with borrowed(model), torch.no_grad(), counting() as count:
+    with borrowed(model), backbone.costs_of_subnets(), torch.no_grad(), counting() as count:
         model.eval()
         inputs, of_base = [images], []
         for part in range(backbone.num_parts):

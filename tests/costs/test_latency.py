@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.utils.benchmark
 from mmengine.registry import init_default_scope
+from tiny_elastic import TinyElastic
 from wrong_files import of_bytes, of_json, of_values, try_files
 
 from pinas_mm.costs import latency as module
@@ -162,6 +163,16 @@ def test_a_real_backbone_is_measured_and_left_as_it_was(backbone):
     assert backbone.part_runner is None and seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
 
 
+def test_no_kernel_is_made_while_parts_are_timed(monkeypatch):
+    """The subnet that is deployed has it."""
+    monkeypatch.setattr('pinas_mm.models.backbones.elastic.smaller_kernel', lambda *_: 1 / 0)
+    backbone = TinyElastic(matrices=True)
+    measure_latency(backbone, IMAGES, rounds=1, num_check=2)
+    backbone.set_arch(backbone.space.smallest)
+    with pytest.raises(ZeroDivisionError):
+        backbone(IMAGES)
+
+
 @pytest.mark.parametrize(
     'name, count',
     [('nasbench_macro', 3), ('resnest50', 4), ('nasbench201', 5), ('shufflenetv2', 4)],
@@ -192,7 +203,9 @@ def test_a_round_of_archs_has_every_combination_that_a_cell_reads():
     )
 
 
-@pytest.mark.parametrize('name, count', [('elastic_resnet18', 6), ('elastic_resnet50', 9)])
+@pytest.mark.parametrize(
+    'name, count', [('elastic_resnet18', 6), ('elastic_resnet50', 9), ('elastic_mobilenet_v3', 27)]
+)
 def test_a_round_of_archs_has_every_width_at_every_depth(name, count):
     """Where blocks have the depth of their stage in common, no more archs than one has
     combinations."""

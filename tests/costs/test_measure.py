@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from pinas_mm.costs.counter import counting
 from pinas_mm.costs.measure import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import (
+    ElasticMobileNetV3,
     ElasticResNet,
     SearchableBackbone,
     SearchableMacroNet,
@@ -118,11 +121,13 @@ def test_a_supernets_table_gives_the_costs_of_the_built_subnets(backbone, kwargs
         assert len(set(array.tolist())) == len(archs)
 
 
-def test_an_elastic_backbones_table_gives_the_costs_of_the_built_subnets():
-    """Of a part of a parameter only the part is counted, and of blocks that do not run nothing."""
+@pytest.mark.parametrize('kind', [partial(ElasticResNet, 18), ElasticMobileNetV3])
+def test_an_elastic_backbones_table_gives_the_costs_of_the_built_subnets(kind):
+    """Of a part of a parameter only the part is counted, and of blocks that do not run nothing. A
+    kernel that matrices make costs what the subnet's does."""
 
     def build(arch=None):
-        return ElasticResNet(18, arch=arch, widen_factor=WIDTH)
+        return kind(arch=arch, widen_factor=WIDTH)
 
     supernet = build()
     table, space = measure_costs(supernet, SIZE), supernet.space

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 
 from pinas_mm.engine.loaders import calibration_loader, seeded_loader, whole_set_loader
 from pinas_mm.errors import InputError, TooFewSamplesError, warn_once
+from pinas_mm.models.backbones.elastic import KernelMatrices
 from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.scoring.race import Race
@@ -190,6 +191,36 @@ def test_a_part_of_the_weights_is_scored_as_the_subnet_that_has_them(nets, loade
             torch.testing.assert_close(a[: len(b)], b)
     assert narrower == 5
     folded = evaluate(model, loaders, [arch], fold_bn=True)[1][arch]
+    torch.testing.assert_close(
+        torch.stack(folded['scores']), torch.stack(ours['scores']), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_archs_with_learned_kernels_and_squeezes_together_equal_each_alone(nets, loaders):
+    model = nets.build(backbone='ElasticMobileNetV3', channels=160, strides=(1, 2, 2, 1, 2))
+    backbone = model.backbone
+    for module in backbone.modules():
+        if isinstance(module, KernelMatrices):
+            for matrix in module.values():
+                matrix.data += 0.2 * torch.randn_like(matrix)
+    # Another kernel of the last block of the second stage, and of the first block of all.
+    first = backbone.space.sample(np.random.default_rng(0))
+    archs = [
+        tuple((choice + 1) % 3 if slot == changed else choice for slot, choice in enumerate(first))
+        for changed in (None, 13, 2)
+    ]
+    together, log = evaluate(model, loaders, archs)
+    assert len({torch.stack(own['scores']).std().item() for own in log.values()}) == 3
+    for index, arch in enumerate(archs):
+        (alone,), alone_log = evaluate(model, loaders, [arch], share_prefixes=False)
+        assert alone == together[index]
+        assert_equal(log[arch], alone_log[arch])
+    subnet = nets.build(first, backbone='ElasticMobileNetV3', channels=160, strides=(1, 2, 2, 1, 2))
+    subnet.load_state_dict(subnet_state_dict(model, first))
+    ours, theirs = log[first], evaluate(subnet, loaders, [first])[1][first]
+    torch.testing.assert_close(torch.stack(ours['scores']), torch.stack(theirs['scores']))
+    # A folded kernel is made of folded ones: what is folded in are factors of channels.
+    folded = evaluate(model, loaders, [first], fold_bn=True)[1][first]
     torch.testing.assert_close(
         torch.stack(folded['scores']), torch.stack(ours['scores']), rtol=1e-4, atol=1e-5
     )

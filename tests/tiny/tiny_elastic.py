@@ -65,13 +65,14 @@ class TinyElastic(ElasticBackbone):
     """Args:
     groups: Of the blocks' middle convolutions; 0 for depthwise ones.
     norm: Of the inner channels.
+    matrices: Whether learned matrices make the smaller kernels.
     """
 
     space = TINY
     stem_names, tail_names = ('stem',), ('tail',)
 
-    def __init__(self, groups=0, norm=nn.BatchNorm2d, **kwargs):
-        self.groups, self.norm = groups, norm
+    def __init__(self, groups=0, norm=nn.BatchNorm2d, matrices=False, **kwargs):
+        self.groups, self.norm, self.matrices = groups, norm, matrices
         super().__init__(**kwargs)
 
     def build_network(self):
@@ -80,7 +81,7 @@ class TinyElastic(ElasticBackbone):
     def block(self, index):
         # What the middle convolution writes is what it reads, group by group.
         inner = InnerChannels(('expand', 'norm1', 'depthwise', 'norm2'), ('project',))
-        return ElasticBlock(f'blocks.{index}', (inner,), ('depthwise',))
+        return ElasticBlock(f'blocks.{index}', (inner,), ('depthwise',), self.matrices)
 
     def residual_norms(self):
         return (block.norm3 for block in self.blocks if block.shortcut)

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import once_for_all
 import onnxruntime
 import pytest
 import torch
@@ -191,6 +192,24 @@ def test_a_published_checkpoint_is_converted(tool, files):
         torch.equal(value, found['state_dict'][f'backbone.{key}'])
         for key, value in expected.items()
     )
+
+
+def test_the_published_once_for_all_supernet_becomes_a_classifier(tool, tmp_path):
+    torch.save(dict(state_dict=once_for_all.published()), tmp_path / 'ofa_mbv3_w1.0')
+    assert tool('convert.py', tmp_path / 'ofa_mbv3_w1.0', tmp_path / 'ofa.pth') == (0, '')
+    meta = load_checkpoint(tmp_path / 'ofa.pth')['meta']
+    assert (meta['space'], meta['widen_factor']) == ('elastic_mobilenet_v3', 1)
+    # As docs/elastic.md has it.
+    init_default_scope('mmpretrain')
+    model = MODELS.build(
+        dict(
+            type='ImageClassifier',
+            backbone=dict(type='pinas_mm.ElasticMobileNetV3'),
+            neck=dict(type='GlobalAveragePooling'),
+            head=dict(type='LinearClsHead', num_classes=10, in_channels=1280),
+        )
+    )
+    load_strict(model, tmp_path / 'ofa.pth')
 
 
 def test_a_published_detector_becomes_a_subnet_and_its_file(tool, published_names, tmp_path):

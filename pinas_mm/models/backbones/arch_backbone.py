@@ -330,6 +330,11 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
                 x = _Gate.apply(x, self.gates[slot])
         return x
 
+    def costs_of_subnets(self) -> AbstractContextManager[None]:
+        """Within it every part of a supernet costs what it costs in a subnet. What it computes may
+        be another thing, of the same shape."""
+        return nullcontext()
+
     # A path in parts: 0 is the stem, i + 1 position i, the last one the tail. Who sets
     # ``part_runner`` decides how parts run; the evaluator does, to run what many archs share once.
 

@@ -3,7 +3,7 @@ Train One Network and Specialize it for Efficient Deployment", ICLR 2020, sectio
 
 import itertools
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -33,7 +33,7 @@ class InnerChannels:
         writers: The layers of the block, by name, whose outputs have these channels:
             convolutions, depthwise ones too, linear layers and norms.
         readers: The convolutions and linear layers whose inputs have them, and whose outputs do
-            not.
+            not. The weights of the first one say what a channel is worth.
     """
 
     writers: tuple[str, ...]
@@ -48,11 +48,14 @@ class ElasticBlock:
         name: The block's name in the network, such as ``'layer1.0'``.
         inner: Its inner channels; a width is one share for all of them.
         kernels: The convolutions whose kernel size is chosen, by their names in the block.
+        kernel_matrices: Whether their smaller kernels come out of the larger ones by learned
+            matrices (:class:`KernelMatrices`), and not as the centre alone.
     """
 
     name: str
     inner: tuple[InnerChannels, ...] = ()
     kernels: tuple[str, ...] = ()
+    kernel_matrices: bool = False
 
 
 @dataclass
@@ -73,6 +76,65 @@ class LayerPart:
                 edge = (size - self.kernel_size) // 2
                 index.append(slice(edge, size - edge))
         return tuple(index[: len(shape)])
+
+    def take(self, tensor: Tensor, matrices: Mapping[str, Tensor] | None = None) -> Tensor:
+        """The part of a tensor of the whole layer; of a kernel a view, or one that ``matrices``
+        make."""
+        if matrices is None or self.kernel_size is None or tensor.ndim < 3:
+            return tensor[self.index(tensor.shape)]
+        channels = tensor[slice(self.outputs), slice(self.inputs)]
+        return smaller_kernel(channels, matrices, self.kernel_size)
+
+
+class KernelMatrices(nn.ParameterDict):
+    """How the smaller kernels of a convolution come out of its largest one (Once-for-All, section
+    3.3, "elastic kernel size"): the centre of the next larger kernel, as a vector, times a matrix
+    that all channels have in common. They start as the identity, with which a smaller kernel is the
+    centre of the largest.
+
+    They stand below their convolution, ``'7to5'`` of shape ``(25, 25)`` and ``'5to3'`` of ``(9,
+    9)`` for the sizes 3, 5 and 7.
+
+    Args:
+        sizes: The kernel sizes in ascending order.
+    """
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__(
+            {
+                f'{large}to{small}': nn.Parameter(torch.eye(small**2))
+                for small, large in itertools.pairwise(sizes)
+            }
+        )
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Back to the identity: whoever initialises a network anew calls this of every module."""
+        for matrix in self.values():
+            nn.init.eye_(matrix)
+
+
+def smaller_kernel(weight: Tensor, matrices: Mapping[str, Tensor], size: int) -> Tensor:
+    """The kernel of a smaller size, see :class:`KernelMatrices`.
+
+    Args:
+        weight: The largest kernel, ``(out, in, K, K)``.
+        matrices: By name, such as ``'7to5'``.
+        size: ``k`` of the result ``(out, in, k, k)``.
+    """
+    # In full precision, so that a supernet has the kernels that a subnet is built with.
+    with torch.autocast(weight.device.type, enabled=False):
+        for small, name in _matrices_down_to(size, matrices):
+            centre = weight[LayerPart(kernel_size=small).index(weight.shape)]
+            weight = (centre.flatten(2) @ matrices[name].t()).view(centre.shape)
+    return weight
+
+
+def _matrices_down_to(size: int, names: Iterable[str]) -> list[tuple[int, str]]:
+    """The matrices that make a kernel of that size, the one of the largest kernel first, with the
+    size that each gives."""
+    smaller = ((int(name.partition('to')[2]), name) for name in names)
+    return sorted((pair for pair in smaller if pair[0] >= size), reverse=True)
 
 
 class ElasticBackbone(ArchBackbone):
@@ -156,13 +218,40 @@ class ElasticBackbone(ArchBackbone):
             self._check_block(index)
             for slot in self.space.own_slots(index):
                 self._check_choice(index, slot)
+        self._add_kernel_matrices()
         # Of the whole network: a subnet's checkpoint may have these in place of its own.
         self._whole = {name: tensor.shape for name, tensor in self.state_dict().items()}
-        self._subnet_index = self._index_of(self.fixed_arch) if self.fixed_arch else {}
+        self._subnet_parts = self._parts_of(self.fixed_arch) if self.fixed_arch else {}
         if self.fixed_arch is not None:
             self._cut(self.fixed_arch)
+        # Off while only the size of what runs counts.
+        self._computes_kernels = True
         # A function, not a method: a copy of the module must take its own slices.
         self.register_load_state_dict_pre_hook(_take_slices)
+
+    def _add_kernel_matrices(self) -> None:
+        # Of each kernel that is made by matrices, by the name of its weight: their names in a
+        # checkpoint by their own.
+        self._matrices: dict[str, dict[str, str]] = {}
+        for index, block in enumerate(self.elastic_blocks):
+            if not block.kernel_matrices:
+                continue
+            sizes = [
+                candidate.block['kernel_size']
+                for slot in self.space.own_slots(index)
+                for candidate in self.space.candidates[slot]
+                if 'kernel_size' in candidate.block
+            ]
+            for name in block.kernels:
+                layer = f'{block.name}.{name}'
+                matrices = KernelMatrices(sizes)
+                self.get_submodule(layer).add_module('kernel_matrices', matrices)
+                self._matrices[f'{layer}.weight'] = {
+                    key: f'{layer}.kernel_matrices.{key}' for key in matrices
+                }
+        self._matrix_names = {
+            name for matrices in self._matrices.values() for name in matrices.values()
+        }
 
     def _cut(self, arch: Arch) -> None:
         """Cuts every layer down to the part that ``arch`` runs."""
@@ -172,6 +261,9 @@ class ElasticBackbone(ArchBackbone):
                 delattr(self.get_submodule(parent), name)
                 continue
             module = self.get_submodule(block.name)
+            if block.kernel_matrices:
+                for name in block.kernels:
+                    delattr(module.get_submodule(name), 'kernel_matrices')
             for layer_name, part in self.layer_parts(index, arch).items():
                 layer = module.get_submodule(layer_name)
                 for key, value in _attributes(layer, part).items():
@@ -261,10 +353,10 @@ class ElasticBackbone(ArchBackbone):
                 part(name).kernel_size = size
         return parts
 
-    def _index_of(self, arch: Arch) -> dict[str, Index | None]:
-        """For each tensor of the whole network, by name, the part of it that ``arch`` has; None
-        where it has none. What it has whole is left out."""
-        found: dict[str, Index | None] = {}
+    def _parts_of(self, arch: Arch) -> dict[str, LayerPart | None]:
+        """For each tensor of the whole network, by name, the part of it that the subnet ``arch``
+        has; None where it has none. What it has whole is left out."""
+        found: dict[str, LayerPart | None] = dict.fromkeys(self._matrix_names)
         for index, block in enumerate(self.elastic_blocks):
             if self.space.choice(index, arch) is None:
                 prefix = f'{block.name}.'
@@ -273,9 +365,7 @@ class ElasticBackbone(ArchBackbone):
             for layer, part in self.layer_parts(index, arch).items():
                 prefix = f'{block.name}.{layer}.'
                 found |= {
-                    name: part.index(shape)
-                    for name, shape in self._whole.items()
-                    if name.rpartition('.')[0] + '.' == prefix
+                    name: part for name in self._whole if name.rpartition('.')[0] + '.' == prefix
                 }
         return found
 
@@ -299,7 +389,9 @@ class ElasticBackbone(ArchBackbone):
             return block(x)
         layers = [(name, block.get_submodule(name), part) for name, part in parts.items()]
         tensors = {
-            f'{name}.{key}': value[part.index(value.shape)]
+            f'{name}.{key}': part.take(
+                value, getattr(layer, 'kernel_matrices', None) if self._computes_kernels else None
+            )
             for name, layer, part in layers
             for key, value in itertools.chain(
                 layer.named_parameters(recurse=False), layer.named_buffers(recurse=False)
@@ -341,39 +433,92 @@ class ElasticBackbone(ArchBackbone):
         own = () if self.space.choice(index, arch) is None else self.space.own_slots(index)
         return own if depth is None else (*own, depth)
 
+    @contextmanager
+    def costs_of_subnets(self) -> Iterator[None]:
+        before, self._computes_kernels = self._computes_kernels, False
+        try:
+            yield
+        finally:
+            self._computes_kernels = before
+
     # How a subnet's tensors come out of the whole network's.
 
     def subnet_state(self, arch: Arch) -> dict[str, Tensor]:
         state = self.state_dict()
         if not self.is_supernet:
             return state
-        index = self._index_of(arch)
+        parts = self._parts_of(arch)
         return {
-            name: tensor if part is ... else tensor[part]
-            for name, tensor in state.items()
-            for part in [index.get(name, ...)]
+            name: self._part(state, name, part)
+            for name in state
+            for part in [parts.get(name, LayerPart())]
             if part is not None
+        }
+
+    def _part(
+        self,
+        state: Mapping[str, Tensor],
+        name: str,
+        part: LayerPart,
+        prefix: str = '',
+        source: str = 'state',
+    ) -> Tensor:
+        """The part of a tensor of the whole network's state; of a kernel, by the matrices in it.
+
+        Raises:
+            InputError: A matrix is missing or has another shape.
+        """
+        names = self._matrices.get(name, {})
+        if part.kernel_size is None or not names:
+            return part.take(state[f'{prefix}{name}'])
+        matrices: dict[str, Tensor] = {}
+        for size, key in _matrices_down_to(part.kernel_size, names):
+            matrix = state.get(f'{prefix}{names[key]}')
+            if matrix is None or matrix.shape != (size**2, size**2):
+                raise InputError(
+                    f'{source}: {prefix}{names[key]} is '
+                    f'{"missing" if matrix is None else tuple(matrix.shape)}, expected '
+                    f'{(size**2, size**2)}: the matrix that makes kernels of {size} out of the '
+                    f'larger ones'
+                )
+            matrices[key] = matrix
+        return part.take(state[f'{prefix}{name}'], matrices)
+
+    def _first_matrices(self, state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+        """The matrices that the weights of a network without any start with; nothing where the
+        checkpoint has some."""
+        kernels = [name for name in self._matrices if f'{prefix}{name}' in state]
+        if any(f'{prefix}{name}' in state for name in self._matrix_names):
+            return {}
+        return {
+            f'{prefix}{matrix}': torch.eye(self._whole[matrix][0])
+            for name in kernels
+            for matrix in self._matrices[name].values()
         }
 
     def slices_of(self, state: Mapping[str, Tensor], prefix: str, source: str) -> dict[str, Tensor]:
         """What a subnet takes of a checkpoint of the whole network in place of its tensors; nothing
-        of a checkpoint of its own. See :class:`~pinas_mm.checkpoint.TakesSlices`.
+        of a checkpoint of its own. Beside that, kernel matrices where a checkpoint has none. See
+        :class:`~pinas_mm.checkpoint.TakesSlices`.
 
         Raises:
             InputError: A tensor has neither the shape that this subnet has nor that of the whole
-                network, or the checkpoint is of another subnet.
+                network, a kernel matrix is missing, or the checkpoint is of another subnet.
         """
+        matrices = self._first_matrices(state, prefix)
+        if self.is_supernet:
+            return matrices
         slices: dict[str, Tensor] = {}
         own: list[str] = []
-        there = [name for name in self._subnet_index if f'{prefix}{name}' in state]
+        there = [name for name in self._subnet_parts if f'{prefix}{name}' in state]
         for name in there:
-            key, whole, index = f'{prefix}{name}', self._whole[name], self._subnet_index[name]
+            key, whole, part = f'{prefix}{name}', self._whole[name], self._subnet_parts[name]
             found = state[key].shape
-            if index is None:
+            if part is None:
                 continue
-            shape = torch.empty(whole, device='meta')[index].shape
+            shape = torch.empty(whole, device='meta')[part.index(whole)].shape
             if found == whole and found != shape:
-                slices[key] = state[key][index]
+                slices[key] = self._part({**state, **matrices}, name, part, prefix, source)
             elif found != shape:
                 raise InputError(
                     f'{source}: {key} is {tuple(found)}, expected {tuple(shape)} as this subnet '
@@ -388,8 +533,8 @@ class ElasticBackbone(ArchBackbone):
             )
         gone = [
             name
-            for name, index in self._subnet_index.items()
-            if index is None and not counts_batches(name)
+            for name, part in self._subnet_parts.items()
+            if part is None and name not in self._matrix_names and not counts_batches(name)
         ]
         beyond = [f'{prefix}{name}' for name in gone if name in there]
         if beyond and (own or len(beyond) < len(gone)):
@@ -431,7 +576,7 @@ class ElasticBackbone(ArchBackbone):
     def sort_channels(self) -> None:
         """Puts the inner channels of every block in order of importance, the largest L1 norm of the
         weights that read them first (Once-for-All, section 3.3), so that a width leaves the most
-        important ones. What the network computes stays the same.
+        important ones. What the network computes stays the same, with every kernel size.
 
         Where channels are in groups, they stay as they are: a channel cannot leave its group.
 
@@ -452,8 +597,7 @@ class ElasticBackbone(ArchBackbone):
                 writers = [module.get_submodule(name) for name in inner.writers]
                 if any(_group_size(layer) > 1 for layer in (*readers, *writers)):
                     continue
-                weights = torch.cat([_by_input(layer) for layer in readers], dim=1)
-                importance = weights.abs().sum(dim=1)
+                importance = _by_input(readers[0]).abs().sum(dim=1)
                 order = torch.argsort(importance, descending=True, stable=True)
                 for layer in writers:
                     for tensor in itertools.chain(

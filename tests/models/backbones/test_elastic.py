@@ -14,7 +14,13 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones.elastic import ElasticBlock, InnerChannels, LayerPart
+from pinas_mm.models.backbones.elastic import (
+    ElasticBlock,
+    InnerChannels,
+    KernelMatrices,
+    LayerPart,
+    smaller_kernel,
+)
 from pinas_mm.models.selfsup import PiNAS
 from pinas_mm.subnets.state_dict import subnet_state_dict
 
@@ -150,7 +156,7 @@ def test_supernet_and_subnet_agree_at_every_output_and_in_every_gradient(
     whole = dict(supernet.named_parameters())
     for name, parameter in subnet.named_parameters():
         gradient = whole[name].grad
-        part = subnet._subnet_index.get(name, ...)
+        part = subnet._subnet_parts.get(name, LayerPart()).index(gradient.shape)
         torch.testing.assert_close(gradient[part], parameter.grad, rtol=1e-4, atol=1e-6)
         # Nothing reaches what does not run.
         rest = gradient.clone()
@@ -384,6 +390,193 @@ def test_pretrained_channels_are_sorted_where_a_config_asks_for_it(supernet, sav
 def test_a_subnet_cannot_be_sorted():
     with pytest.raises(InputError, match='sort_channels of TinyElastic: .* this is a subnet'):
         TinyElastic(arch=TINY.smallest).sort_channels()
+
+
+# Learned kernels.
+
+
+@pytest.fixture
+def learned():
+    """The supernet whose smaller kernels are made by matrices."""
+    return randomise(TinyElastic(matrices=True, out_indices=STAGES))
+
+
+def matrix_names(state):
+    return [key for key in state if '5to3' in key]
+
+
+def test_smaller_kernels_by_hand():
+    """As in the published code: of each channel the centre of the next larger kernel, row by row,
+    times the transposed matrix."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(2, 1, 7, 7, generator=generator, dtype=torch.float64)
+    matrices = {
+        '5to3': torch.randn(9, 9, generator=generator, dtype=torch.float64),
+        '7to5': torch.randn(25, 25, generator=generator, dtype=torch.float64),
+    }
+    for channel in range(2):
+        five = (matrices['7to5'].numpy() @ weight[channel, 0, 1:6, 1:6].numpy().ravel()).reshape(
+            5, 5
+        )
+        three = (matrices['5to3'].numpy() @ five[1:4, 1:4].ravel()).reshape(3, 3)
+        for size, expected in ((5, five), (3, three)):
+            found = smaller_kernel(weight, matrices, size)
+            assert found.shape == (2, 1, size, size)
+            np.testing.assert_allclose(found[channel, 0].numpy(), expected, rtol=1e-12)
+    assert torch.equal(smaller_kernel(weight, matrices, 7), weight)
+    # Not by the order of the names, in which 11to9 is before 9to7.
+    matrices = KernelMatrices([3, 9, 11])
+    matrices['11to9'].data *= 2
+    assert {key: tuple(matrix.shape) for key, matrix in matrices.items()} == {
+        '11to9': (81, 81), '9to3': (9, 9)
+    }  # fmt: skip
+    weight = torch.randn(2, 1, 11, 11, generator=generator)
+    torch.testing.assert_close(smaller_kernel(weight, matrices, 3), 2 * weight[..., 4:7, 4:7])
+
+
+def test_kernels_of_a_new_network_are_the_centres(supernet, learned, images):
+    arch = arch_of(ARCHS[1])
+    fresh = TinyElastic(matrices=True, out_indices=STAGES)
+    assert len(matrix_names(fresh.state_dict())) == 5
+    # A checkpoint of a network without any, by whatever way it is loaded.
+    fresh.load_state_dict(supernet.state_dict())
+    for net in (supernet, fresh):
+        net.eval().set_arch(arch)
+    for ours, theirs in zip(fresh(images), supernet(images), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    # It takes the place of what was learned before.
+    learned.load_state_dict(supernet.state_dict())
+    state = learned.state_dict()
+    assert all(torch.equal(state[key], torch.eye(9)) for key in matrix_names(state))
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_learned_kernels_of_supernet_and_subnet_agree(learned, images, training):
+    """Maps, and the gradients of the matrices and the whole kernels, by the chain rule."""
+    arch = arch_of(ARCHS[1])
+    subnet = TinyElastic(arch=arch, matrices=True, out_indices=STAGES)
+    subnet.load_state_dict(learned.subnet_state(arch))
+    assert not matrix_names(subnet.state_dict())
+    learned.train(training).set_arch(arch)
+    outs = learned(images), subnet.train(training)(images)
+    for a, b in zip(*outs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+    for maps in outs:
+        sum(out.square().mean() for out in maps).backward()
+    for index in range(5):
+        if TINY.choice(index, arch) is None:
+            continue
+        whole = learned.blocks[index].depthwise
+        matrix = whole.kernel_matrices['5to3']
+        own = subnet.get_submodule(f'blocks.{index}').depthwise.weight
+        if TINY.choice(index, arch)['kernel_size'] == 5:
+            assert matrix.grad is None
+            continue
+        count = len(own)
+        centres = whole.weight.detach()[:count, :, 1:4, 1:4].flatten(1)
+        gradients = own.grad.flatten(1)
+        torch.testing.assert_close(matrix.grad, gradients.t() @ centres, rtol=1e-4, atol=1e-5)
+        expected = torch.zeros_like(whole.weight)
+        expected[:count, :, 1:4, 1:4] = (gradients @ matrix.detach()).view(count, 1, 3, 3)
+        torch.testing.assert_close(whole.weight.grad, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_a_subnet_takes_the_learned_kernel_and_keeps_it(learned, tmp_path):
+    """By strict loading and by torch's; then from its own checkpoint, which has no matrix."""
+    arch = arch_of('1 00 11 0 10 00 00')
+    state = {f'backbone.{key}': value for key, value in learned.state_dict().items()}
+    save_checkpoint(tmp_path / 'net.pth', state, {})
+    kwargs = dict(arch=arch, matrices=True, init_cfg=pretrained(tmp_path / 'net.pth'))
+    strict, plain, again = (TinyElastic(**kwargs) for _ in range(3))
+    strict.init_weights()
+    plain.load_state_dict(learned.state_dict(), strict=False)
+    block = learned.blocks[0]
+    expected = smaller_kernel(block.depthwise.weight[:8], block.depthwise.kernel_matrices, 3)
+    centre = block.depthwise.weight[:8, :, 1:4, 1:4]
+    assert not torch.allclose(expected, centre)
+    for subnet in (strict, plain):
+        assert torch.equal(subnet.blocks[0].depthwise.weight, expected)
+        assert torch.equal(subnet.blocks[1].depthwise.weight, learned.blocks[1].depthwise.weight)
+    own = strict.state_dict()
+    save_checkpoint(tmp_path / 'net.pth', {f'backbone.{k}': v for k, v in own.items()}, {})
+    again.init_weights()
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in own.items())
+    # What only a supernet has.
+    beyond = strict.beyond_subnet(state, 'backbone.')
+    assert 'backbone.blocks.1.depthwise.kernel_matrices.5to3' in beyond
+    assert not strict.beyond_subnet({f'backbone.{k}': v for k, v in own.items()}, 'backbone.')
+
+
+def test_a_kernel_without_its_matrix_is_named(learned, tmp_path):
+    name = 'blocks.0.depthwise.kernel_matrices.5to3'
+    whole = {f'backbone.{key}': value for key, value in learned.state_dict().items()}
+    less = {key: value for key, value in whole.items() if key != f'backbone.{name}'}
+    kwargs = dict(matrices=True, init_cfg=pretrained(tmp_path / 'net.pth'))
+    for state, found in (
+        (less, 'missing'),
+        (less | {f'backbone.{name}': torch.eye(3)}, r'\(3, 3\)'),
+    ):
+        save_checkpoint(tmp_path / 'net.pth', state, {})
+        with pytest.raises(
+            InputError,
+            match=rf'net.pth: backbone.{name} is {found}, expected \(9, 9\): the matrix that makes '
+            r'kernels of 3 out of the larger ones',
+        ):
+            TinyElastic(arch=TINY.smallest, **kwargs).init_weights()
+        with pytest.raises(InputError, match=f'net.pth: does not fit this TinyElastic.*{name}'):
+            TinyElastic(**kwargs).init_weights()
+
+
+@pytest.mark.parametrize('theirs, ours', [('1 11 11 1 11 11 11', '0 11 11 1 11 11 11')])
+def test_the_learned_kernels_of_another_subnet_are_refused(learned, tmp_path, theirs, ours):
+    """Whether the checkpoint of the whole network has matrices or not, it is taken."""
+    subnet = TinyElastic(
+        arch=arch_of(ours), matrices=True, init_cfg=pretrained(tmp_path / 'net.pth')
+    )
+    whole = learned.state_dict()
+    for state in (whole, {key: value for key, value in whole.items() if '5to3' not in key}):
+        save_checkpoint(tmp_path / 'net.pth', {f'backbone.{k}': v for k, v in state.items()}, {})
+        subnet.init_weights()
+    state = learned.subnet_state(arch_of(theirs))
+    save_checkpoint(tmp_path / 'net.pth', {f'backbone.{k}': v for k, v in state.items()}, {})
+    with pytest.raises(InputError, match='the weights of another subnet than .*blocks.1'):
+        subnet.init_weights()
+
+
+@pytest.mark.parametrize('text', ['1 11 11 2 11 11 11', '1 10 10 2 10 10 10'])
+def test_sorted_channels_compute_the_same_with_learned_kernels(learned, images, text):
+    learned.double().eval().set_arch(arch_of(text))
+    images = images.double()
+    before = learned(images)
+    matrices = {k: v.clone() for k, v in learned.state_dict().items() if '5to3' in k}
+    learned.sort_channels()
+    for ours, expected in zip(learned(images), before, strict=True):
+        torch.testing.assert_close(ours, expected, rtol=1e-5, atol=1e-5)
+    state = learned.state_dict()
+    assert all(torch.equal(state[key], value) for key, value in matrices.items())
+
+
+def test_a_learned_kernel_is_made_in_full_precision(learned):
+    """So that a supernet that is scored in half precision has the kernels of the subnet."""
+    arch, seen = TINY.smallest, []
+    learned.eval().set_arch(arch)
+    for block in (learned.blocks[0],):
+        block.depthwise.register_forward_pre_hook(lambda conv, _: seen.append(conv.weight))
+    with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+        learned(torch.zeros(2, 3, 8, 8))
+    assert torch.equal(seen[0], learned.subnet_state(arch)['blocks.0.depthwise.weight'])
+
+
+def test_while_costs_are_measured_kernels_have_their_size_alone(learned, images):
+    learned.eval().set_arch(TINY.smallest)
+    plain = TinyElastic(out_indices=STAGES).eval()
+    plain.load_state_dict({k: v for k, v in learned.state_dict().items() if '5to3' not in k})
+    plain.set_arch(TINY.smallest)
+    before = learned(images)[-1]
+    with pytest.raises(ZeroDivisionError), learned.costs_of_subnets():
+        assert torch.equal(learned(images)[-1], plain(images)[-1])
+        raise ZeroDivisionError
+    assert torch.equal(learned(images)[-1], before) and not torch.equal(before, plain(images)[-1])
 
 
 # Groups.

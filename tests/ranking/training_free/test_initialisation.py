@@ -1,6 +1,7 @@
 import pytest
 import torch
 from tiny_chain import TinyNet, TinyTanhNet, tiny_net
+from tiny_elastic import TinyElastic
 from torch import nn
 
 from pinas_mm.models.backbones import SearchableMacroNet, SearchableShuffleNetV2
@@ -21,6 +22,13 @@ def test_a_fresh_copy_has_the_weights_of_its_seed_and_trains():
     assert all(module.training for module in fresh.modules())
     assert all(parameter.requires_grad for parameter in fresh.parameters())
     assert all(bool((norm.weight == 1).all()) for norm in fresh.residual_norms())
+
+
+def test_learned_kernels_of_a_fresh_copy_are_the_centres():
+    backbone = TinyElastic(matrices=True)
+    backbone.blocks[0].depthwise.kernel_matrices['5to3'].data.fill_(0.5)
+    fresh = freshly_initialised(backbone, 0)
+    assert torch.equal(fresh.blocks[0].depthwise.kernel_matrices['5to3'], torch.eye(9))
 
 
 def test_weights_can_be_drawn_otherwise():
