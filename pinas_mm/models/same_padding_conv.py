@@ -19,9 +19,7 @@ class SamePaddingConv2d(nn.Conv2d):
     # Not `forward`: hooks and BN folding see an ordinary convolution.
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         # Of the weight that runs: it may be the centre of the layer's own.
-        sides = [
-            dilation * (size // 2) for size, dilation in zip(weight.shape[2:], self.dilation)
-        ]
+        sides = [dilation * (size // 2) for size, dilation in zip(weight.shape[2:], self.dilation)]
         later = [
             1 - size % 2 if stride == 2 and side else 0
             for size, stride, side in zip(input.shape[2:], self.stride, sides)

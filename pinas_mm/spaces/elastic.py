@@ -25,9 +25,7 @@ def widths(*shares: float) -> tuple[Candidate, ...]:
 
 def expansions(*ratios: int) -> tuple[Candidate, ...]:
     """Candidates for the inner channels of a block: so many times its input's, the last all."""
-    return tuple(
-        Candidate(f'expansion{ratio}', dict(width=ratio / ratios[-1])) for ratio in ratios
-    )
+    return tuple(Candidate(f'expansion{ratio}', dict(width=ratio / ratios[-1])) for ratio in ratios)
 
 
 def kernels(*sizes: int) -> tuple[Candidate, ...]:
@@ -41,8 +39,8 @@ class ElasticSpace(SearchSpace):
     that there are a smallest and a largest arch: ``(0, 0, ...)`` and the last of every slot.
 
     What a slot chooses is said by its candidates (:func:`depths`, :func:`widths`,
-    :func:`expansions`, :func:`kernels`). A position reads its own slots and, where it may not run, the depth of its
-    stage. :func:`elastic_space` makes the slots and the positions.
+    :func:`expansions`, :func:`kernels`). A position reads its own slots and, where it may not run,
+    the depth of its stage. :func:`elastic_space` makes the slots and the positions.
 
     Raises:
         InputError: A depth below 1 or beyond the stage, an even kernel, a width outside (0, 1],

@@ -40,11 +40,7 @@ class ElasticEfficientNetLite0(ElasticBackbone):
     stem_names, tail_names = ('conv1',), ('conv2',)
 
     def __init__(
-        self,
-        *args: Any,
-        conv_cfg: dict | None = None,
-        norm_cfg: dict | None = None,
-        **kwargs: Any,
+        self, *args: Any, conv_cfg: dict | None = None, norm_cfg: dict | None = None, **kwargs: Any
     ) -> None:
         super().__init__(
             *args,

@@ -55,7 +55,9 @@ class ElasticMobileNetV2(ElasticBackbone):
         if len(convs) < 3:
             return ElasticBlock(name)
         writers = [
-            f'conv.{number}.{layer}' for number in (0, 1) for layer in ('conv', convs[number].norm_name)
+            f'conv.{number}.{layer}'
+            for number in (0, 1)
+            for layer in ('conv', convs[number].norm_name)
         ]
         return ElasticBlock(name, (InnerChannels(tuple(writers), ('conv.2.conv',)),))
 
