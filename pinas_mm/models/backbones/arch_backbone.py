@@ -111,7 +111,7 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
         self.part_runner: Callable[[int, Arch, Tensor], Tensor] | None = None
         # Whether somebody runs archs who answers for their BN statistics (`borrowed`).
         self.is_borrowed = False
-        self._has_warned = False
+        self._has_warned = self._has_warned_in_training = False
         # One factor per slot, (num_slots, ), for the outputs of the blocks that read it; DSNAS sets
         # it for a pass.
         self.gates: Tensor | None = None
@@ -145,8 +145,7 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
 
     @abstractmethod
     def prefix(self, part: int, arch: Arch) -> Prefix:
-        """What the output of a part depends on: the part, and what was chosen up to it. In the
-        order of the prefixes of their last part, archs that share a part stand together."""
+        """What the output of a part depends on: the part, and what was chosen up to it."""
 
     @abstractmethod
     def residual_norms(self) -> Iterator[nn.Module]:
@@ -197,10 +196,13 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
         """The space of the backbone that a config's settings build."""
         return cls.space
 
+    def sharing_key(self, arch: Arch) -> tuple[Prefix, Arch]:
+        """In the order of this key, archs that share their first parts stand together."""
+        return self.prefix(len(self.space.positions), arch), arch
+
     def in_shared_order(self, archs: Iterable[Arch]) -> list[Arch]:
-        """Each arch once, in an order in which those that share parts stand together."""
-        last = len(self.space.positions)
-        return sorted(set(archs), key=lambda arch: (self.prefix(last, arch), arch))
+        """Each arch once, in the order of :meth:`sharing_key`."""
+        return sorted(set(archs), key=self.sharing_key)
 
     @property
     def is_supernet(self) -> bool:
@@ -283,13 +285,16 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
             self._run_checkpointed if self.with_cp and self.training else self.run_part
         )
 
+    def has_statistics_of(self, arch: Arch) -> bool:
+        """Whether the running statistics of BN are those of ``arch``. Those of a supernet are a
+        mixture over archs."""
+        return not self.is_supernet
+
     def _warn_of_mixed_statistics(self) -> None:
-        """Warns once where BN in eval mode normalises by running statistics, which in a supernet
-        are a mixture over archs."""
-        modules = [module for part in self.path(self.arch) for module in part.modules()]
-        self._has_warned = any(
-            isinstance(module, _BatchNorm) and module.track_running_stats and not module.training
-            for module in modules
+        """Warns once where BN in eval mode normalises by running statistics that are not those of
+        the arch."""
+        self._has_warned = any(map(_runs_by_statistics, self.path(self.arch))) and (
+            not self.has_statistics_of(self.arch)
         )
         if self._has_warned:
             print_log(
@@ -298,6 +303,22 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
                 f"val_cfg=dict(type='pinas_mm.ArchValLoop', ...) and test with "
                 f"test_cfg=dict(type='pinas_mm.ArchTestLoop', ...), which recalibrate BN for each "
                 f'arch.',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def _warn_of_frozen_statistics(self) -> None:
+        """Warns once where a supernet trains with BN in eval mode. The stem's is every arch's."""
+        positions = range(1, 1 + len(self.space.positions))
+        self._has_warned_in_training = any(
+            _runs_by_statistics(module) for part in positions for module in self.part_modules(part)
+        )
+        if self._has_warned_in_training:
+            print_log(
+                f'{type(self).__name__} is a supernet, and trains with BN in eval mode, by '
+                f'statistics that are of no single arch; a search recalibrates BN for each arch, '
+                f'and so scores other networks. Train a supernet with norm_eval=False and '
+                f'frozen_norm_eval=False.',
                 logger='current',
                 level=logging.WARNING,
             )
@@ -375,6 +396,8 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
                 for layer in module.modules():
                     if isinstance(layer, _BatchNorm):
                         layer.eval()
+            if self.is_supernet and not (self.is_borrowed or self._has_warned_in_training):
+                self._warn_of_frozen_statistics()
         return self
 
     def _frozen_modules(self) -> list[nn.Module]:
@@ -425,6 +448,14 @@ def pretrained_files(module: nn.Module) -> list[str]:
 def _init_configs(module: nn.Module) -> list[dict[str, Any]]:
     configs = getattr(module, 'init_cfg', None) or []
     return [configs] if isinstance(configs, dict) else list(configs)
+
+
+def _runs_by_statistics(module: nn.Module) -> bool:
+    """Whether BN in it normalises by running statistics."""
+    return any(
+        isinstance(layer, _BatchNorm) and layer.track_running_stats and not layer.training
+        for layer in module.modules()
+    )
 
 
 class _Gate(torch.autograd.Function):

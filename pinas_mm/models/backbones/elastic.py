@@ -13,11 +13,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules.batchnorm import _NormBase
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.conv import _ConvNd
 
 from ...errors import InputError
-from ...spaces import Arch
+from ...spaces import Arch, Candidate
 from ...spaces.elastic import ElasticSpace
 from .arch_backbone import ArchBackbone, Prefix, pretrained_files
 
@@ -123,6 +123,22 @@ class ElasticBackbone(ArchBackbone):
     def residual_norms(self) -> Iterator[nn.Module]:
         return iter(())
 
+    def has_statistics_of(self, arch: Arch) -> bool:
+        """Also of the largest arch, as long as no other one was trained: all blocks of a stage have
+        then counted as many batches. Where no block can be left out, it cannot be told."""
+        if not self.is_supernet or arch != self.space.largest:
+            return super().has_statistics_of(arch)
+        counts: dict[int, set[int]] = {}
+        for index, position in enumerate(self.space.positions):
+            if self.space.depth_slot(position.stage) is not None:
+                (block,) = self.part_modules(index + 1)
+                counts.setdefault(position.stage, set()).update(
+                    int(layer.num_batches_tracked)
+                    for layer in block.modules()
+                    if isinstance(layer, _BatchNorm) and layer.num_batches_tracked is not None
+                )
+        return bool(counts) and all(len(found) == 1 for found in counts.values())
+
     # How it is built.
 
     def build(self) -> None:
@@ -132,7 +148,10 @@ class ElasticBackbone(ArchBackbone):
                 self.add_module(name, child)
         self.elastic_blocks = tuple(self.block(index) for index in range(len(self.space.positions)))
         self._parts: dict[Prefix, dict[str, LayerPart]] = {}
-        self._check_widths()
+        for index in range(len(self.space.positions)):
+            self._check_block(index)
+            for slot in self.space.own_slots(index):
+                self._check_choice(index, slot)
         # Of the whole network: a subnet's checkpoint may have these in place of its own.
         self._whole = {name: tensor.shape for name, tensor in self.state_dict().items()}
         self._subnet_index = self._index_of(self.fixed_arch) if self.fixed_arch else {}
@@ -160,22 +179,52 @@ class ElasticBackbone(ArchBackbone):
                     setattr(layer, key, buffer[part.index(buffer.shape)].clone())
                 _count_channels(layer)
 
-    def _check_widths(self) -> None:
-        """Raises where a width leaves a part of a group of channels."""
-        for index, block in enumerate(self.elastic_blocks):
-            module = self.get_submodule(block.name)
-            for slot in self.space.own_slots(index):
-                for candidate in self.space.candidates[slot]:
-                    for name, part in self._layer_parts(index, candidate.block).items():
-                        layer = module.get_submodule(name)
-                        for count in (part.outputs, part.inputs):
-                            size = _group_size(layer)
-                            if count is not None and count % size:
-                                raise InputError(
-                                    f'space {self.space.name!r}: {candidate.name} in slot {slot} '
-                                    f'leaves {count} channels of {block.name}.{name}, which has '
-                                    f'groups of {size}: expected a multiple of {size}'
-                                )
+    def _check_block(self, index: int) -> None:
+        """Raises where the network has no such block or layer, or where the block checkpoints
+        itself: it would run again outside of :meth:`run`, with whole weights."""
+        block, kind = self.elastic_blocks[index], type(self).__name__
+        layers = [name for inner in block.inner for name in (*inner.writers, *inner.readers)]
+        for name in (block.name, *(f'{block.name}.{layer}' for layer in (*layers, *block.kernels))):
+            try:
+                self.get_submodule(name)
+            except AttributeError as error:
+                raise InputError(
+                    f'block {index} of {kind}: its network has no {name!r}, expected the name of a '
+                    f'module'
+                ) from error
+        if any(getattr(m, 'with_cp', False) for m in self.get_submodule(block.name).modules()):
+            raise InputError(
+                f'{block.name} has with_cp=True: it would run again with whole weights, expected '
+                f'with_cp of {kind} in its place'
+            )
+
+    def _check_choice(self, index: int, slot: int) -> None:
+        """Raises where a choice means nothing in a block, where a width leaves a part of a group of
+        channels, and where the centre of a kernel does not fit."""
+        block, candidates = self.elastic_blocks[index], self.space.candidates[slot]
+        module = self.get_submodule(block.name)
+        (kind,) = candidates[0].block
+        named, parts = (
+            (block.inner, 'inner channels') if kind == 'width' else (block.kernels, 'kernels')
+        )
+        if not named:
+            raise InputError(
+                f'slot {slot} of space {self.space.name!r} chooses a {kind}, but block {index} of '
+                f'{type(self).__name__} has no {parts}: expected an ElasticBlock that names them'
+            )
+        if kind == 'kernel_size':
+            for name in block.kernels:
+                _check_kernel(module.get_submodule(name), f'{block.name}.{name}', candidates, slot)
+        for candidate in candidates:
+            for name, part in self._layer_parts(index, candidate.block).items():
+                size = _group_size(module.get_submodule(name))
+                for count in (part.outputs, part.inputs):
+                    if count is not None and count % size:
+                        raise InputError(
+                            f'space {self.space.name!r}: {candidate.name} in slot {slot} leaves '
+                            f'{count} channels of {block.name}.{name}, which has groups of {size}: '
+                            f'expected a multiple of {size}'
+                        )
 
     # What of a block runs.
 
@@ -414,6 +463,34 @@ def _take_slices(
 ) -> None:
     """Before any way of loading."""
     state.update(backbone.slices_of(state, prefix, 'checkpoint'))
+
+
+def _check_kernel(layer: nn.Module, name: str, candidates: Sequence[Candidate], slot: int) -> None:
+    """Raises where the kernels of a slot are not the centres of that of a layer, or where a smaller
+    one would give a map of another size."""
+    sizes = [candidate.block['kernel_size'] for candidate in candidates]
+    if not isinstance(layer, _ConvNd) or set(layer.kernel_size) != {sizes[-1]}:
+        found = 'x'.join(map(str, getattr(layer, 'kernel_size', ()))) or 'none'
+        raise InputError(
+            f'{name}: its kernel is {found}, expected that of the largest candidate of slot '
+            f'{slot}, {candidates[-1].name}'
+        )
+    if layer.padding_mode != 'zeros':
+        raise InputError(
+            f'{name}: padding_mode={layer.padding_mode!r} does not follow the size of its kernel, '
+            f"expected 'zeros'"
+        )
+    pads_by_itself = type(layer).forward is not nn.Conv2d.forward
+    if pads_by_itself or layer.padding == 'same':
+        return
+    paddings = (0, 0) if layer.padding == 'valid' else layer.padding
+    for padding, dilation in zip(paddings, layer.dilation):
+        least = dilation * (sizes[-1] - sizes[0]) // 2
+        if padding < least:
+            raise InputError(
+                f'{name}: with padding={padding}, {candidates[0].name} of slot {slot} gives a '
+                f'larger map than the whole kernel; expected padding={least} or more'
+            )
 
 
 def _by_input(layer: nn.Module) -> Tensor:

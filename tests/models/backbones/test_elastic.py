@@ -1,5 +1,7 @@
 import copy
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -12,7 +14,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones.elastic import LayerPart
+from pinas_mm.models.backbones.elastic import ElasticBlock, InnerChannels, LayerPart
 from pinas_mm.models.selfsup import PiNAS
 from pinas_mm.subnets.state_dict import subnet_state_dict
 
@@ -520,3 +522,146 @@ def test_text_of_an_arch_is_read_back():
         arch = arch_of(text)
         assert TINY.decode(TINY.encode(arch)) == arch
         assert re.fullmatch(r'\d{12}', TINY.encode(arch))
+
+
+# Whether the running statistics of BN are those of the arch that runs.
+
+
+def trained(net, images, *archs):
+    """After a batch along each arch, in eval mode."""
+    net.train()
+    for arch in archs:
+        net.set_arch(arch)
+        net(images)
+    return net.eval()
+
+
+def test_a_network_that_nobody_trained_along_archs_has_the_right_statistics(images, bn_warnings):
+    net = trained(TinyElastic(), images, TINY.largest, TINY.largest)
+    for arch in (TINY.largest, arch_of('1 11 11 2 11 11 10')):
+        assert not bn_warnings
+        net.set_arch(arch)
+        net(images)
+    assert len(bn_warnings) == 1 and bn_warnings[0].startswith('TinyElastic is a supernet')
+
+
+def test_statistics_of_several_archs_are_not_those_of_the_largest(images, bn_warnings):
+    """As the sandwich rule leaves them."""
+    net = trained(TinyElastic(), images, TINY.largest, TINY.smallest)
+    net.set_arch(TINY.largest)
+    net(images)
+    assert len(bn_warnings) == 1
+
+
+@pytest.mark.parametrize(
+    'kwargs, warns',
+    [
+        (dict(norm_eval=True), True),
+        (dict(frozen_stages=1), True),
+        (dict(frozen_stages=0), False),  # the stem is every arch's
+        (dict(frozen_stages=2, frozen_norm_eval=False), False),
+        (dict(norm_eval=True, arch=TINY.smallest), False),
+        (dict(frozen_stages=2, groups=4, norm=partial(nn.GroupNorm, 4)), True),  # norm3 is BN
+    ],
+)
+def test_training_by_statistics_of_no_arch_is_told_once(images, bn_warnings, kwargs, warns):
+    net = TinyElastic(**kwargs)
+    for _ in range(2):
+        net.train().set_arch(TINY.smallest)
+        net(images)
+        net.train(False)
+    assert len(bn_warnings) == warns
+    if warns:
+        assert 'norm_eval=False and frozen_norm_eval=False' in bn_warnings[0]
+
+
+# What does not fit together is said when it is built.
+
+
+@dataclass
+class Wrong:
+    """What a subclass says of its blocks, in place of what fits."""
+
+    inner: tuple = (InnerChannels(('expand', 'norm1', 'depthwise', 'norm2'), ('project',)),)
+    kernels: tuple = ('depthwise',)
+    name: str = 'blocks.{}'
+    change: Callable = lambda block: None
+
+
+def wrong(said):
+    class Own(TinyElastic):
+        def build_network(self):
+            network = super().build_network()
+            for block in network.blocks:
+                said.change(block)
+            return network
+
+        def block(self, index):
+            return ElasticBlock(said.name.format(index), said.inner, said.kernels)
+
+    return Own
+
+
+def set_padding(block, mode='zeros', **kwargs):
+    old = block.depthwise
+    block.depthwise = nn.Conv2d(
+        old.in_channels, old.out_channels, 5, groups=old.groups, padding_mode=mode, **kwargs
+    )
+
+
+@pytest.mark.parametrize(
+    'said, message',
+    [
+        (dict(name='block.{}'), "block 0 of Own: its network has no 'block.0'"),
+        (
+            dict(inner=(InnerChannels(('expnd',), ('project',)),)),
+            "block 0 of Own: its network has no 'blocks.0.expnd'",
+        ),
+        (dict(kernels=('middle',)), "block 0 of Own: its network has no 'blocks.0.middle'"),
+        (
+            dict(inner=()),
+            "slot 1 of space 'tiny_elastic' chooses a width, but block 0 of Own has no inner ch",
+        ),
+        (
+            dict(kernels=()),
+            "slot 2 of space 'tiny_elastic' chooses a kernel_size, but block 0 of Own has no ker",
+        ),
+        (
+            dict(kernels=('expand',)),
+            'blocks.0.expand: its kernel is 1x1, expected that of the largest candidate of slot',
+        ),
+        (
+            dict(change=partial(set_padding, padding=0)),
+            'blocks.0.depthwise: with padding=0, kernel3 of slot 2 gives a larger map than the '
+            'whole kernel; expected padding=1 or more',
+        ),
+        (dict(change=partial(set_padding, padding='valid')), 'with padding=0, kernel3 of slot 2'),
+        (
+            dict(change=partial(set_padding, padding=2, mode='reflect')),
+            "blocks.0.depthwise: padding_mode='reflect' does not follow the size of its kernel, "
+            "expected 'zeros'",
+        ),
+        (
+            dict(change=lambda block: setattr(block, 'with_cp', True)),
+            'blocks.0 has with_cp=True: it would run again with whole weights, expected with_cp o',
+        ),
+    ],
+)
+def test_a_network_that_does_not_fit_its_space_is_named(said, message):
+    with pytest.raises(InputError, match=message):
+        wrong(Wrong(**said))()
+
+
+@pytest.mark.parametrize('padding', ['same', 1])
+def test_padding_that_follows_the_kernel_fits(padding, images):
+    def change(block):
+        set_padding(block, padding=padding)
+        block.shortcut = False
+
+    net = wrong(Wrong(change=change))(out_indices=(0,))
+    shapes = set()
+    for arch in (TINY.smallest, TINY.largest):
+        net.set_arch(arch)
+        shapes.add(net(images)[0].shape[-2:])
+    # Of 24 pixels a kernel of 5 that pads by 1 takes 2 at every block; the smallest has one block.
+    assert shapes == ({(24, 24)} if padding == 'same' else {(22, 22), (20, 20)})
