@@ -184,7 +184,8 @@ def require_shared_tensor(model: nn.Module, state: Mapping[str, Tensor], source:
 
 
 def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> set[str]:
-    """Loads into ``module`` every tensor it has; what the checkpoint has beyond that is left.
+    """Loads into ``module`` every tensor it has; what the checkpoint has beyond that is left. BN's
+    counts of batches may be missing, as in checkpoints from Caffe.
 
     So a subnet inherits from a supernet's checkpoint without a converter.
 
@@ -232,6 +233,9 @@ def load_state(
             below = f'{prefix}{name}.' if name else prefix
             found = found | part.slices_of(found, below, str(path))
     wanted = module.state_dict()
+    # As torch does for a checkpoint without any, such as one from Caffe: no output depends on them.
+    counts = {f'{prefix}{key}': wanted[key] for key in wanted if counts_batches(key)}
+    found = counts | found
     missing = [f'{prefix}{key}' for key in wanted if f'{prefix}{key}' not in found]
     shapes = [
         f'{prefix}{key} {tuple(found[f"{prefix}{key}"].shape)} instead of {tuple(value.shape)}'
@@ -260,6 +264,11 @@ def load_state(
     check_finite(path, found, [f'{prefix}{key}' for key in wanted if key in finite])
     module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
     return {key.removeprefix(prefix) for key in left}
+
+
+def counts_batches(name: str) -> bool:
+    """Whether a tensor is how many batches a BN layer has seen, by its name in a state dict."""
+    return name.endswith('.num_batches_tracked')
 
 
 def finite_tensors(module: nn.Module) -> set[str]:

@@ -77,7 +77,7 @@ class ElasticSpace(SearchSpace):
                     raise InputError(
                         f'space {self.name!r}: block {number} of stage {position.stage} '
                         f'{"reads" if depth_slots else "does not read"} the depth of its stage, '
-                        f'one of {counts}; expected those to read it that may not run'
+                        f'one of {counts}; expected the blocks that can be left out to read it'
                     )
 
     def _check(self, slot: int, candidates: tuple[Candidate, ...]) -> None:
@@ -118,7 +118,7 @@ class ElasticSpace(SearchSpace):
 
     @property
     def smallest(self) -> Arch:
-        """The arch whose every part all archs have."""
+        """The arch that is a part of every other."""
         return (0,) * self.num_slots
 
     @property
@@ -202,6 +202,11 @@ def elastic_space(
         zip(stage_depths, channels, strides, strict=True)
     ):
         depth: tuple[int, ...] = ()
+        if not counts or not all(map(_is_depth, counts)):
+            raise InputError(
+                f'space {name!r}: stage {stage} has depths {list(counts)}, expected whole numbers '
+                f'from 1'
+            )
         if len(counts) > 1:
             depth = (len(candidates),)
             candidates.append(depths(*counts))

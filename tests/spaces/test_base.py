@@ -35,22 +35,27 @@ def test_disjoint_archs_differ_in_every_slot_and_are_uniform(space):
 
 @pytest.mark.slow
 def test_disjoint_archs_by_probabilities(space):
-    if len(set(space.num_candidates)) > 1:
-        pytest.skip('the same weights for every slot need equal slots')
-    rng, count = np.random.default_rng(0), space.num_candidates[0]
-    weights = [0, 1, 3, 2, 2][:count]
-    slots = space.slot_probabilities(weights)
-    seen = Counter(
-        choices for _ in range(1000) for choices in zip(*space.sample_disjoint(rng, 2, slots))
-    )
-    assert all(a != b for a, b in seen)
-    p = np.array(weights) / sum(weights)
-    for a, b in itertools.permutations(range(count), 2):
-        # Either of the two may have been drawn first, and either may be the first path.
-        likely = p[a] * p[b] * (1 / (1 - p[a]) + 1 / (1 - p[b])) / 2
-        assert abs(seen[a, b] / seen.total() - likely) < 0.02
+    rng, counts = np.random.default_rng(0), space.num_candidates
+    # One candidate is never drawn, where two others are left.
+    weights = {
+        count: ([0] if count > 2 else []) + [1, 3, 2, 2][: max(2, count - 1)] for count in counts
+    }
+    given = [weights[count] for count in counts]
+    slots = space.slot_probabilities(given if len(weights) > 1 else given[0])
+    seen: dict[int, Counter] = {count: Counter() for count in counts}
+    for _ in range(1000):
+        for count, choices in zip(counts, zip(*space.sample_disjoint(rng, 2, slots))):
+            seen[count][choices] += 1
+    for count, found in seen.items():
+        assert all(a != b for a, b in found)
+        p = np.array(weights[count]) / sum(weights[count])
+        for a, b in itertools.permutations(range(count), 2):
+            # Either of the two may have been drawn first, and either may be the first path.
+            likely = p[a] * p[b] * (1 / (1 - p[a]) + 1 / (1 - p[b])) / 2
+            assert abs(found[a, b] / found.total() - likely) < 0.02
+    alone = space.slot_probabilities([[0] * (count - 1) + [1] for count in counts])
     with pytest.raises(InputError, match='fewer candidates with a probability above 0'):
-        space.sample_disjoint(rng, 2, space.slot_probabilities([0] * (count - 1) + [1]))
+        space.sample_disjoint(rng, 2, alone)
 
 
 @pytest.mark.slow

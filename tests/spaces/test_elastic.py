@@ -81,7 +81,13 @@ def test_archs_of_the_same_blocks_have_one_canonical_form():
 @pytest.mark.parametrize(
     'kwargs, message',
     [
-        (dict(stage_depths=[(0, 2), (3,)]), r'depth=0 in slot 0: expected whole numbers from 1'),
+        (dict(stage_depths=[(0, 2), (3,)]), r'stage 0 has depths \[0, 2\], expected whole numb'),
+        (dict(stage_depths=[(2,), (0,)]), r'stage 1 has depths \[0\], expected whole numbers fr'),
+        (
+            dict(stage_depths=[(1, 2), ()]),
+            r'stage 1 has depths \[\], expected whole numbers from 1',
+        ),
+        (dict(stage_depths=[(1.0, 2.0), (3,)]), r'stage 0 has depths \[1.0, 2.0\], expected'),
         (dict(stage_depths=[(2, 1), (3,)]), r'depth \[2, 1\] in slot 0: expected each to be more'),
         (dict(choices=[kernels(3, 4)]), r'kernel_size=4 in slot 1: expected odd whole numbers'),
         (dict(choices=[kernels(5, 3)]), r'kernel_size \[5, 3\] in slot 1: .*smallest to the larg'),
@@ -112,3 +118,9 @@ def test_positions_that_do_not_fit_their_depth_are_named(slots, message):
     candidates = (depths(1, 3),) * (2 if (1,) in slots else 1)
     with pytest.raises(InputError, match=f"^space 'own': {message}"):
         ElasticSpace('own', candidates, positions, 8)
+
+
+def test_a_depth_of_zero_is_refused_without_the_function_too():
+    positions = tuple(Position(0, 8, 8, 1, (0,)) for _ in range(2))
+    with pytest.raises(InputError, match='depth=0 in slot 0: expected whole numbers from 1'):
+        ElasticSpace('own', (depths(0, 2),), positions, 8)

@@ -16,6 +16,7 @@ from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
 from torch.nn.modules.conv import _ConvNd
 
+from ...checkpoint import counts_batches
 from ...errors import InputError
 from ...spaces import Arch, Candidate
 from ...spaces.elastic import ElasticSpace
@@ -92,8 +93,8 @@ class ElasticBackbone(ArchBackbone):
         sort_channels: Whether a supernet puts its inner channels in order of importance
             (:meth:`sort_channels`) once ``Pretrained`` weights are in it: for the training of a
             supernet that starts from a network. False by default, since in weights of a supernet
-            the first channels are the ones that narrow archs have learned with. A subnet's channels
-            stay as they are.
+            the first channels are the ones that narrow archs have learned with. Weights of
+            ``load_from`` are loaded later and are not sorted. A subnet's channels stay as they are.
         args, kwargs: See :class:`ArchBackbone`.
     """
 
@@ -161,7 +162,7 @@ class ElasticBackbone(ArchBackbone):
         self.register_load_state_dict_pre_hook(_take_slices)
 
     def _cut(self, arch: Arch) -> None:
-        """Leaves of every layer what ``arch`` runs."""
+        """Cuts every layer down to the part that ``arch`` runs."""
         for index, block in enumerate(self.elastic_blocks):
             parent, _, name = block.name.rpartition('.')
             if self.space.choice(index, arch) is None:
@@ -382,7 +383,11 @@ class ElasticBackbone(ArchBackbone):
                 f'{source}: {own[0]} has the shape of this subnet and {next(iter(slices))} that '
                 f'of the whole network: expected a checkpoint of one of them'
             )
-        gone = [name for name, index in self._subnet_index.items() if index is None]
+        gone = [
+            name
+            for name, index in self._subnet_index.items()
+            if index is None and not counts_batches(name)
+        ]
         beyond = [f'{prefix}{name}' for name in gone if name in there]
         if beyond and (own or len(beyond) < len(gone)):
             assert self.fixed_arch is not None
@@ -398,7 +403,7 @@ class ElasticBackbone(ArchBackbone):
         foreign = sorted(
             name
             for name in left - self._whole.keys()
-            if name.partition('.')[0] in roots and not name.endswith('num_batches_tracked')
+            if name.partition('.')[0] in roots and not counts_batches(name)
         )
         if foreign:
             raise InputError(

@@ -50,11 +50,7 @@ class ElasticResNet(ElasticBackbone):
         avg_down: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.depth = self._depth_of(arch) if depth is None else depth
-        if self.depth not in self.spaces:
-            raise InputError(
-                f'depth={depth} of {type(self).__name__}: expected one of {sorted(self.spaces)}'
-            )
+        self.depth = self._depth_of(depth, arch)
         self.space = self.spaces[self.depth]
         self.strides, self.dilations = tuple(strides), tuple(dilations)
         for name in ('strides', 'dilations'):
@@ -114,13 +110,18 @@ class ElasticResNet(ElasticBackbone):
 
     @classmethod
     def space_of(cls, settings: Mapping[str, Any]) -> SearchSpace:
-        return cls.spaces[settings['depth']]
+        return cls.spaces[cls._depth_of(settings.get('depth'), settings.get('arch'))]
 
-    def _depth_of(self, arch: Any) -> int:
-        """The depth of the network that a subnet file is of."""
-        if is_file_name(arch):
+    @classmethod
+    def _depth_of(cls, depth: int | None, arch: Any) -> int:
+        """The depth as given, else that of the network that a subnet file is of."""
+        if depth is None and is_file_name(arch):
             name = SubnetFile.read(arch).space
-            for depth, space in self.spaces.items():
-                if space.name == name:
-                    return depth
-        raise InputError(f'{type(self).__name__}: expected depth, one of {sorted(self.spaces)}')
+            depth = next((each for each, space in cls.spaces.items() if space.name == name), None)
+        if depth is None:
+            raise InputError(f'{cls.__name__}: expected depth, one of {sorted(cls.spaces)}')
+        if depth not in cls.spaces:
+            raise InputError(
+                f'depth={depth} of {cls.__name__}: expected one of {sorted(cls.spaces)}'
+            )
+        return depth

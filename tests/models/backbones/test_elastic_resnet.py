@@ -179,6 +179,39 @@ def test_a_deeper_network_is_no_parent(tmp_path):
             net.init_weights()
 
 
+def test_a_checkpoint_from_caffe_has_no_counts_of_batches(tmp_path):
+    network = randomise(theirs(50, style='caffe'))
+    state = {
+        f'backbone.{key}': value
+        for key, value in network.state_dict().items()
+        if not key.endswith('num_batches_tracked')
+    }
+    save_checkpoint(tmp_path / 'net.pth', state, {})
+    init = dict(type='Pretrained', checkpoint=str(tmp_path / 'net.pth'), prefix='backbone.')
+    for arch in (None, ELASTIC_RESNETS[50].smallest):
+        net = ElasticResNet(50, arch=arch, widen_factor=WIDTH, style='caffe', init_cfg=init)
+        net.init_weights()
+        narrow = 4 if arch else 8
+        assert torch.equal(
+            net.layer1[0].bn1.running_mean, network.layer1[0].bn1.running_mean[:narrow]
+        )
+        assert net.layer1[0].bn1.num_batches_tracked == 0
+
+
+def test_the_space_of_a_config(tmp_path):
+    SubnetFile('elastic_resnet34', ELASTIC_RESNETS[34].smallest).write(tmp_path / 'subnet.yaml')
+    for settings, depth in (
+        (dict(depth=50), 50),
+        (dict(arch=str(tmp_path / 'subnet.yaml')), 34),
+        (dict(depth=101, arch='0' * 37), 101),
+    ):
+        assert ElasticResNet.space_of(settings) is ELASTIC_RESNETS[depth]
+    with pytest.raises(InputError, match='ElasticResNet: expected depth, one of'):
+        ElasticResNet.space_of(dict(type='ElasticResNet'))
+    with pytest.raises(InputError, match='depth=152 of ElasticResNet: expected one of'):
+        ElasticResNet.space_of(dict(depth=152))
+
+
 def test_no_residual_branch_starts_otherwise_than_in_mmpretrain():
     ours, network = ElasticResNet(50, widen_factor=WIDTH), theirs(50)
     ours.init_weights(), network.init_weights()
