@@ -117,6 +117,12 @@ class CostTable:
         least, most = self.range(name)
         return (least, *np.quantile(costs, (0.25, 0.5, 0.75)).tolist(), most)
 
+    def range_text(self, name: str) -> str:
+        """:meth:`quartiles` for people, in one line: ``macs from 4e+06 to 9.5e+06, quartiles …``"""
+        least, *middle, most = self.quartiles(name)
+        quartiles = ', '.join(f'{value:.4g}' for value in middle)
+        return f'{name} from {least:.4g} to {most:.4g}, quartiles {quartiles}'
+
 
 class Constraints:
     """Limits on costs, inclusive: ``Constraints(table, macs=(None, 50e6))``.
@@ -163,6 +169,10 @@ class Constraints:
     def cost(self, name: str, archs: Sequence[Arch] | Array) -> Array:
         """One cost of many archs, see :meth:`CostTable.array`."""
         return self.table.array(name, archs)
+
+    def ranges(self) -> str:
+        """What archs cost of all that is limited, see :meth:`CostTable.range_text`."""
+        return '; '.join(self.table.range_text(name) for name in self.limits)
 
     def __str__(self) -> str:
         return (

@@ -11,9 +11,10 @@ from ...spaces.elastic_efficientnet_lite0 import ELASTIC_EFFICIENTNET_LITE0
 from ..same_padding_conv import SamePaddingConv2d
 from .elastic import ElasticBackbone, ElasticBlock, InnerChannels
 
-# Of the stages.
-EXPANSIONS = (1, 6, 6, 6, 6, 6, 6)
-KERNELS = (3, 3, 5, 3, 5, 5, 3)
+# Of blocks that choose how much they expand; others do not expand.
+EXPANSION = 6
+# Of blocks that do not choose it.
+KERNEL_SIZE = 3
 
 
 @MODELS.register_module()
@@ -54,21 +55,21 @@ class ElasticEfficientNetLite0(ElasticBackbone):
         network, positions = nn.Module(), self.space.positions
         stem = self.channels(self.space.stem_channels)
         network.conv1 = ConvModule(self.in_channels, stem, 3, stride=2, padding=1, **layers)
-        for stage, (expansion, kernel_size) in enumerate(zip(EXPANSIONS, KERNELS)):
-            blocks = []
-            for position in positions:
-                if position.stage == stage:
-                    in_channels = self.channels(position.in_channels)
-                    blocks.append(
-                        InvertedResidual(
-                            in_channels,
-                            self.channels(position.out_channels),
-                            in_channels * expansion,
-                            kernel_size,
-                            position.stride,
-                            **layers,
-                        )
-                    )
+        stages: list[list[nn.Module]] = [[] for _ in range(self.space.num_stages)]
+        for index, position in enumerate(positions):
+            whole = self.space.choice(index, self.space.largest) or {}
+            in_channels = self.channels(position.in_channels)
+            stages[position.stage].append(
+                InvertedResidual(
+                    in_channels,
+                    self.channels(position.out_channels),
+                    in_channels * (EXPANSION if 'width' in whole else 1),
+                    whole.get('kernel_size', KERNEL_SIZE),
+                    position.stride,
+                    **layers,
+                )
+            )
+        for stage, blocks in enumerate(stages):
             setattr(network, f'layer{stage + 1}', nn.Sequential(*blocks))
         last = self.channels(positions[-1].out_channels)
         network.conv2 = ConvModule(last, self.channels(self.space.tail_channels), 1, **layers)
