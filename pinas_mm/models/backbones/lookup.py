@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
 from mmengine.registry import MODELS, Registry
 
 from ...errors import InputError
@@ -51,14 +50,14 @@ def supernet_of_space(name: str, source: str = 'space') -> ArchBackbone:
     """
     space = get_space(name, source)
     config = dict(type=backbone_type(name, source))
-    with torch.device('meta'):
-        if MODELS.get(config['type']).known_spaces() != (space,):
-            # Such a class knows by a subnet file which of its spaces is meant.
-            with TemporaryDirectory() as folder:
-                path = Path(folder, 'subnet.yaml')
-                SubnetFile(name, (0,) * space.num_slots).write(path)
-                config |= MODELS.build(dict(config, arch=path)).space_arguments
-        return MODELS.build(config)
+    if MODELS.get(config['type']).known_spaces() != (space,):
+        # Such a class knows by a subnet file which of its spaces is meant.
+        with TemporaryDirectory() as folder:
+            path = Path(folder, 'subnet.yaml')
+            SubnetFile(name, (0,) * space.num_slots).write(path)
+            config |= MODELS.build(dict(config, arch=path)).space_arguments
+    # Not built there: some of mm's networks compute with tensors while they are built.
+    return MODELS.build(config).to('meta')
 
 
 def _registered(registry: Registry) -> Iterator[tuple[str, object]]:
