@@ -52,9 +52,11 @@ def main() -> None:
     if args.checkpoint is not None:
         load_strict(runner.model, args.checkpoint)
     if args.dry_run:
-        forecast = runner.build_test_loop(config.test_cfg).forecast()
+        loop = runner.build_test_loop(config.test_cfg)
+        lines = loop.forecast().lines()
+        lines += [f'costs    {loop.costs.range_text(name)}' for name in loop.costs.fixed]
         if is_main_process():
-            print('\n'.join(forecast.lines()))
+            print('\n'.join(lines))
     else:
         runner.test()
 

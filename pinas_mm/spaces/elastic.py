@@ -1,7 +1,7 @@
 """Spaces whose candidates share one set of weights: each is a part of the largest one's (Cai et
 al., "Once-for-All", ICLR 2020, section 3.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,6 +23,11 @@ def widths(*shares: float) -> tuple[Candidate, ...]:
     return tuple(Candidate(f'width{share:g}', dict(width=share)) for share in shares)
 
 
+def expansions(*ratios: int) -> tuple[Candidate, ...]:
+    """Candidates for the inner channels of a block: so many times its input's, the last all."""
+    return tuple(Candidate(f'expansion{ratio}', dict(width=ratio / ratios[-1])) for ratio in ratios)
+
+
 def kernels(*sizes: int) -> tuple[Candidate, ...]:
     """Candidates for the kernel size of a block's depthwise convolution: the centre."""
     return tuple(Candidate(f'kernel{size}', dict(kernel_size=size)) for size in sizes)
@@ -34,8 +39,8 @@ class ElasticSpace(SearchSpace):
     that there are a smallest and a largest arch: ``(0, 0, ...)`` and the last of every slot.
 
     What a slot chooses is said by its candidates (:func:`depths`, :func:`widths`,
-    :func:`kernels`). A position reads its own slots and, where it may not run, the depth of its
-    stage. :func:`elastic_space` makes the slots and the positions.
+    :func:`expansions`, :func:`kernels`). A position reads its own slots and, where it may not run,
+    the depth of its stage. :func:`elastic_space` makes the slots and the positions.
 
     Raises:
         InputError: A depth below 1 or beyond the stage, an even kernel, a width outside (0, 1],
@@ -171,8 +176,9 @@ def elastic_space(
     strides: Sequence[int],
     stem_channels: int,
     tail_channels: int | None = None,
+    stage_choices: Mapping[int, Sequence[tuple[Candidate, ...]]] | None = None,
 ) -> ElasticSpace:
-    """A space of stages whose blocks all have the same choices.
+    """A space of stages whose blocks have the same choices.
 
     The slots are in the order of the network: for every stage its depth, where it has several, and
     for every block its choices.
@@ -183,6 +189,8 @@ def elastic_space(
         choices: For each slot of a block its candidates, such as ``[widths(0.5, 1)]``.
         channels, strides: Of each stage; the stride is of its first block.
         stem_channels, tail_channels: See :class:`SearchSpace`.
+        stage_choices: The choices of blocks of stages that have others, by the stage's index, such
+            as ``{0: []}`` where the first stage has none.
 
     Raises:
         InputError: See :class:`ElasticSpace`.
@@ -203,8 +211,9 @@ def elastic_space(
             depth = (len(candidates),)
             candidates.append(depths(*counts))
         for number in range(counts[-1]):
-            own = tuple(range(len(candidates), len(candidates) + len(choices)))
-            candidates += choices
+            of_block = (stage_choices or {}).get(stage, choices)
+            own = tuple(range(len(candidates), len(candidates) + len(of_block)))
+            candidates += of_block
             positions.append(
                 Position(
                     stage,

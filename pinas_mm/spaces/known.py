@@ -1,9 +1,10 @@
 """The spaces known by name: our own, and those that other packages register."""
 
+import difflib
 from typing import TypeVar
 
 from ..errors import InputError
-from ..schema import shown
+from ..schema import LONGEST, shown
 from .base import SearchSpace
 
 SPACES: dict[str, SearchSpace] = {}
@@ -47,8 +48,11 @@ def get_space(name: str, source: str = 'space') -> SearchSpace:
         InputError: No imported module has registered it.
     """
     if name not in SPACES:
+        # The closest ones: all would fill the screen.
+        close = difflib.get_close_matches(name[:LONGEST], SPACES, 3, cutoff=0)
         raise InputError(
-            f'{source}: unknown space {shown(name)}, expected one of {sorted(SPACES)}; import the '
-            f"package that registers it, in a config with custom_imports = dict(imports=['...'])"
+            f'{source}: unknown space {shown(name)}, expected a known one, such as {close}; import '
+            f'the package that registers it, in a config with '
+            f"custom_imports = dict(imports=['...'])"
         )
     return SPACES[name]

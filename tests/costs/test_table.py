@@ -29,6 +29,20 @@ def test_costs_add_up(table):
     assert table.arch_costs(ARCHS[3]) == dict(macs=103, params=35)
 
 
+def test_quartiles_are_those_of_all_archs(table):
+    """Nearly: a thousand are drawn. The ends are exact."""
+    every = [100 + sum(arch) for arch in itertools.product(range(3), repeat=8)]
+    least, *middle, most = table.quartiles('macs')
+    assert (least, most) == (100, 116)
+    assert np.abs(np.array(middle) - np.quantile(every, (0.25, 0.5, 0.75))).max() <= 1
+    assert len(set(middle)) == 3 and table.quartiles('macs') == (least, *middle, most)
+    text = 'macs from 100 to 116, quartiles ' + ', '.join(f'{value:g}' for value in middle)
+    assert table.range_text('macs') == text == Constraints(table, macs=1).ranges()
+    assert Constraints(table, macs=1, params=1).ranges().startswith(f'{text}; params from 5 to 165')
+    with pytest.raises(InputError, match="unknown cost 'latency'"):
+        table.quartiles('latency')
+
+
 def test_positions_may_read_several_slots():
     """A cell space: both positions read both slots."""
     base = NASBENCH_MACRO

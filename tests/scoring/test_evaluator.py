@@ -174,6 +174,18 @@ def test_archs_whose_candidates_share_weights_together_equal_each_alone(nets, lo
     )
 
 
+@pytest.mark.parametrize('backbone', ['ElasticMobileNetV2', 'ElasticEfficientNetLite0'])
+def test_archs_of_inverted_residuals_together_equal_each_alone(nets, loaders, backbone):
+    model = nets.build(backbone=backbone, channels=1280)
+    space = model.backbone.space
+    archs = [space.largest, *many(space, 3), space.smallest]
+    together, log = evaluate(model, loaders, archs)
+    for index, arch in enumerate(archs):
+        (alone,), alone_log = evaluate(model, loaders, [arch], share_prefixes=False)
+        assert alone == together[index]
+        assert_equal(log[arch], alone_log[arch])
+
+
 @pytest.mark.parametrize('norm', ['BN', 'SyncBN'])
 def test_a_part_of_the_weights_is_scored_as_the_subnet_that_has_them(nets, loaders, norm):
     """With statistics of its own part of every BN layer."""

@@ -4,7 +4,7 @@ import pytest
 
 from pinas_mm.errors import InputError
 from pinas_mm.spaces import Candidate, Position
-from pinas_mm.spaces.elastic import ElasticSpace, depths, elastic_space, kernels, widths
+from pinas_mm.spaces.elastic import ElasticSpace, depths, elastic_space, expansions, kernels, widths
 
 
 def tiny(**kwargs):
@@ -34,6 +34,28 @@ def test_slots_are_in_the_order_of_the_network():
     assert (space.depth_slot(0), space.depth_slot(1)) == (0, None)
     assert space.smallest == (0,) * 11 and space.encode(space.largest) == '11212121212'
     assert space.decode('11212121212') == space.largest
+
+
+def test_blocks_of_a_stage_may_have_other_choices_or_none():
+    space = tiny(stage_choices={0: []})
+    assert space.num_candidates == (2, 2, 3, 2, 3, 2, 3)
+    assert [position.slots for position in space.positions] == [
+        (), (0,), (1, 2), (3, 4), (5, 6)
+    ]  # fmt: skip
+    assert space.choice(0, space.smallest) == {} and space.choice(1, space.smallest) is None
+    assert tiny(stage_choices={1: [kernels(3, 5)]}).num_candidates == (2, 2, 3, 2, 3, 2, 2, 2)
+
+
+def test_expansions_are_shares_of_the_largest():
+    candidates = expansions(3, 4, 6)
+    assert [candidate.name for candidate in candidates] == [
+        'expansion3',
+        'expansion4',
+        'expansion6',
+    ]
+    assert [candidate.block for candidate in candidates] == [
+        dict(width=1 / 2), dict(width=2 / 3), dict(width=1)
+    ]  # fmt: skip
 
 
 def test_what_a_block_is_and_whether_it_runs():

@@ -31,5 +31,11 @@ def test_a_space_may_be_registered_again_but_its_name_is_its_own(own_space):
     assert get_space('own') is own_space and get_space('nasbench_macro') is NASBENCH_MACRO
 
 
+def test_the_closest_names_are_shown_for_an_unknown_one():
+    with pytest.raises(InputError, match=r"such as \['elastic_resnet50', ") as error:
+        get_space('elastic_resnet5')
+    assert len(str(error.value)) < 250
+
+
 def test_our_spaces_are_known():
     assert set(SPACES) >= {'nasbench201', 'nasbench_macro', 'resnest50', 'shufflenetv2'}

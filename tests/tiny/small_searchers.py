@@ -27,6 +27,9 @@ class Budget:
     def cost(self, name, archs):
         return np.asarray(archs).sum(axis=1)
 
+    def ranges(self):
+        return 'a sum from 0'
+
 
 def build(variant, space, feasible=None, seed=0, **arguments):
     return build_searcher(VARIANTS[variant] | arguments, space, feasible or Budget(), seed)

@@ -14,11 +14,16 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from published_lite0 import published_lite0
 
 import pinas_mm  # noqa: F401
 from pinas_mm.checkpoint import load_checkpoint, load_strict, save_checkpoint
 from pinas_mm.engine import SearchLoop
-from pinas_mm.models.backbones import SearchableMacroNet, SearchableResNeSt
+from pinas_mm.models.backbones import (
+    ElasticEfficientNetLite0,
+    SearchableMacroNet,
+    SearchableResNeSt,
+)
 from pinas_mm.registry import LOOPS
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.subnets.state_dict import subnet_state_dict
@@ -226,6 +231,18 @@ def test_a_published_detector_becomes_a_subnet_and_its_file(tool, published_name
     meta = load_checkpoint(tmp_path / 'subnet.pth')['meta']
     assert meta == found.to_dict() | dict(source=str(tmp_path / 'detector.pth'))
     load_strict(SearchableResNeSt(tmp_path / 'subnet.yaml'), tmp_path / 'subnet.pth', 'backbone.')
+
+
+def test_a_published_efficientnet_lite0_starts_an_elastic_one(tool, tmp_path):
+    state = published_lite0()
+    torch.save(state, tmp_path / 'published.pth')
+    assert tool('convert.py', tmp_path / 'published.pth', tmp_path / 'lite0.pth') == (0, '')
+    found = load_checkpoint(tmp_path / 'lite0.pth')
+    assert found['meta']['space'] == 'elastic_efficientnet_lite0'
+    assert len(found['state_dict']) == len(state)
+    net = ElasticEfficientNetLite0()
+    assert load_strict(net, tmp_path / 'lite0.pth', 'backbone.') == set()
+    assert torch.equal(net.conv1.conv.weight, state['_conv_stem.weight'])
 
 
 @pytest.fixture

@@ -305,5 +305,5 @@ def test_every_tool_is_here():
     tools = {path.stem for path in (TOP / 'tools').glob('*.py')}
     # These write no result, or only logs, or what does not depend on who writes it.
     assert tools - {*TOOLS, 'latency', 'convert', 'digit_scenes'} == {
-        'command_line', 'generate_configs', 'test',
+        'command_line', 'generate_configs', 'space', 'test',
     }  # fmt: skip

@@ -298,6 +298,11 @@ OWN = {
         (('--input-size', '3', '--formats', 'torch'), '--input-size'),
     ],
     'convert': [((), 'supernet.pth')],
+    'space': [
+        (('--input-size', '0'), '--input-size'),
+        (('--input-size', '1', '2', '3'), '--input-size'),
+        (('elastic_resnet18',), 'elastic_resnet18'),
+    ],
     'generate_configs': [
         (('--source', 'missing'), 'missing'),
         (('--source', 'empty'), 'empty'),
@@ -340,6 +345,7 @@ GIVEN = {
     + ('--work-dir', 'work'),
     'export': ('subnet.yaml', '--out', 'work'),
     'convert': ('supernet.pth', 'work/converted.pth'),
+    'space': ('nasbench_macro',),
     'generate_configs': ('--destination', 'work'),
     'digit_scenes': ('work',),
 }

@@ -7,7 +7,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from .arch_backbone import ArchBackbone, pretrained_files
-from .lookup import backbone_type
+from .lookup import backbone_type, supernet_of_space
 from .supernet import borrowed, refuse_shared_weights, searchable_backbone_of, supernet_of
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     'refuse_shared_weights',
     'searchable_backbone_of',
     'supernet_of',
+    'supernet_of_space',
 ]
 
 for _file in iter_modules(__path__):

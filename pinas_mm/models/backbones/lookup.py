@@ -1,10 +1,14 @@
 """From the name of a space to the backbone that runs it."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from mmengine.registry import MODELS, Registry
 
 from ...errors import InputError
+from ...spaces import get_space
+from ...spaces.subnet_file import SubnetFile
 from .arch_backbone import ArchBackbone
 
 
@@ -31,6 +35,29 @@ def backbone_type(space: str, source: str = 'space') -> str:
             f'{source}: {found} the space {space!r}: give a config whose model.backbone has it'
         )
     return next(iter(types.values()))
+
+
+def supernet_of_space(name: str, source: str = 'space') -> ArchBackbone:
+    """The backbone of a space as a supernet at its full width, without weights (on the meta
+    device): to measure costs.
+
+    Args:
+        name: Name of the space.
+        source: Where the name came from, for the message.
+
+    Raises:
+        InputError: No imported module has registered the space, or see :func:`backbone_type`.
+    """
+    space = get_space(name, source)
+    config = dict(type=backbone_type(name, source))
+    if MODELS.get(config['type']).known_spaces() != (space,):
+        # Such a class knows by a subnet file which of its spaces is meant.
+        with TemporaryDirectory() as folder:
+            path = Path(folder, 'subnet.yaml')
+            SubnetFile(name, (0,) * space.num_slots).write(path)
+            config |= MODELS.build(dict(config, arch=path)).space_arguments
+    # Not built there: some of mm's networks compute with tensors while they are built.
+    return MODELS.build(config).to('meta')
 
 
 def _registered(registry: Registry) -> Iterator[tuple[str, object]]:

@@ -30,6 +30,9 @@ class Feasible(Protocol):
         """One cost of many archs, ``(N, )``; only asked for by searchers with several
         objectives."""
 
+    def ranges(self) -> str:
+        """What archs cost in all, for the message that none is within the limits."""
+
 
 class Searcher(ABC):
     """Base of the searchers. All that a searcher knows follows from its arguments and what it was
@@ -91,9 +94,10 @@ class Searcher(ABC):
             fruitless = 0 if found and fruitless < MOST_FRUITLESS else fruitless + 1
             batch += found
         if not batch and not self.asked:
+            known = f'; its archs have {self.feasible.ranges()}' if self.feasible else ''
             raise InputError(
                 f'no arch of space {self.space.name!r} within {self.feasible} among '
-                f'{self.draws:,} draws'
+                f'{self.draws:,} draws{known}'
             )
         return batch
 

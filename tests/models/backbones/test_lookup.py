@@ -5,7 +5,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 
 from pinas_mm.errors import InputError
-from pinas_mm.models.backbones import SearchableMacroNet, backbone_type
+from pinas_mm.models.backbones import SearchableMacroNet, backbone_type, supernet_of_space
 from pinas_mm.spaces import SPACES
 
 
@@ -13,6 +13,21 @@ from pinas_mm.spaces import SPACES
 def test_each_space_of_ours_has_its_backbone(space):
     cls = MMENGINE_MODELS.get(backbone_type(space))
     assert cls.space is SPACES[space] and cls.__module__.startswith('pinas_mm.models.backbones.')
+
+
+@pytest.mark.parametrize(
+    'space', ['elastic_mobilenet_v2', 'elastic_resnet18', 'elastic_resnet50', 'nasbench_macro']
+)
+def test_the_supernet_of_a_space_is_its_own(space):
+    """Where a class knows several spaces too; without weights."""
+    net = supernet_of_space(space)
+    assert net.space is SPACES[space] and net.is_supernet and net.widen_factor == 1
+    assert all(parameter.is_meta for parameter in net.parameters())
+
+
+def test_an_unknown_space_has_no_supernet():
+    with pytest.raises(InputError, match="NAME: unknown space 'resnet'"):
+        supernet_of_space('resnet', 'NAME')
 
 
 @pytest.fixture
