@@ -299,7 +299,7 @@ def test_quick_start_data_need_no_download():
                 assert loader.dataset[0]['inputs'] is not None and len(loader.dataset) in (
                     1097,
                     300,
-                    400,
+                    2000,
                 )
         if 'arch_evaluation' in config and 'learn' not in name:
             evaluation = config.arch_evaluation.to_dict()
