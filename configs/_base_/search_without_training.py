@@ -4,8 +4,6 @@ search_loop = dict(
     type='pinas_mm.SearchLoop',
     searcher=dict(type='evolution'),
     num_archs=200,
-    score=dict(
-        naswot=1, swap=1, az_progressivity=1, az_trainability=1, az_expressivity=0.5, depth=0.5
-    ),
+    score=dict(swap=2, az_trainability=1, az_progressivity=0.5, az_expressivity=0.5),
     input_size=32,
 )
