@@ -50,10 +50,13 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
         raise InputError(f'{path}: no such config file')
     try:
         config = Config.fromfile(path)
+        check_indices(config, overrides)
         config.merge_from_dict(dict(overrides))
         drop_inherited(config, overrides)
         if config.get('default_scope') in SUPPORTED:
             require(config.default_scope, f'default_scope={config.default_scope!r}')
+    except InputError as error:
+        raise InputError(f'{path}: {error}') from error
     # A config is the user's own code: whatever it raises, the user can correct.
     except Exception as error:
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
@@ -62,6 +65,31 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
         require_split(config)
     fill_in_from_data(config)
     return config
+
+
+def check_indices(config: Config, overrides: Mapping[str, Any]) -> None:
+    """Refuses overrides that go into a list by anything but the index of an entry, for which
+    mmengine's errors name no key.
+
+    Raises:
+        InputError: There is one.
+    """
+    for key in overrides:
+        node, parts = config, key.split('.')
+        for depth, part in enumerate(parts):
+            if isinstance(node, dict | Config):
+                node = node.get(part)
+            elif isinstance(node, list | tuple):
+                if not part.isdecimal() or int(part) >= len(node):
+                    before = '.'.join(parts[:depth])
+                    rest = '.'.join([before, '0', *parts[depth + part.isdecimal() :]])
+                    raise InputError(
+                        f'{key}: {before} is a list of {len(node)}, expected the index of an entry '
+                        f'after it, such as {rest}'
+                    )
+                node = node[int(part)]
+            else:
+                break
 
 
 def drop_inherited(config: Config, overrides: Mapping[str, Any]) -> None:

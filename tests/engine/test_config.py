@@ -30,6 +30,18 @@ def test_overrides_are_merged(tmp_path):
     )
 
 
+@pytest.mark.parametrize('key', ['model.c.d', 'model.c.2.d', 'model.c.-1.d'])
+def test_overrides_that_go_into_a_list_need_an_index(tmp_path, key):
+    (tmp_path / 'tiny.py').write_text('model = dict(c=[dict(d=1), dict(d=2)])\n')
+    with pytest.raises(InputError) as caught:
+        load_config(tmp_path / 'tiny.py', {key: 3})
+    line = str(caught.value)
+    assert f'tiny.py: {key}: model.c is a list of 2, expected the index of an entry' in line
+    assert line.endswith(', such as model.c.0' + ('.-1.d' if '-' in key else '.d'))
+    given = load_config(tmp_path / 'tiny.py', {'model.c.1.d': 3})
+    assert given.to_dict() == dict(model=dict(c=[dict(d=1), dict(d=3)]))
+
+
 @pytest.fixture(autouse=True)
 def bfloat16(monkeypatch):
     """A processor that has it."""

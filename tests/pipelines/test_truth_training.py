@@ -121,7 +121,9 @@ def test_configs_that_train_no_subnet(config, change, message):
 @pytest.mark.slow
 def test_frozen_stages_and_unknown_metrics_are_refused(config):
     with pytest.raises(
-        InputError, match=r"the test gives no 'mIoU', but accuracy/top1: choose one with --score"
+        InputError,
+        match=r"the test gives no 'mIoU', but accuracy/top1, score/neg_loss, score/margin: choose "
+        'one with --score',
     ):
         TruthTrainer(from_scratch(config), score='mIoU')(FIRST, 0)
     config.model.backbone.frozen_stages = 4

@@ -81,7 +81,7 @@ def test_the_four_steps(folder, tool):
         'work_dirs/search',
         '--cfg-options',
         'search_loop.num_archs=4',
-        'search_loop.searcher.num_initial=2',
+        'search_loop.searcher.population=2',
         *val,
         *calibration,
     )

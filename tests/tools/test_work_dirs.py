@@ -133,7 +133,7 @@ def commands(files, out):
                 [overrides, 'search_loop.num_arch=3'],
                 [overrides, 'val_dataloader.dataset.split=lost'],
                 [overrides, 'search_loop.score=accuracy/top5'],
-                [overrides, 'val_evaluator.topk=(1,20)'],
+                [overrides, 'val_evaluator.0.topk=(1,20)'],
             ],
         ),
         pinas=(
@@ -142,14 +142,14 @@ def commands(files, out):
                 ['--learn.optim_wrapper.optimizer.lrr=0.1'],
                 ['--learn.train_dataloader.dataset.split=lost'],
                 ['--search.search_loop.score=accuracy/top5'],
-                ['--finetune.val_evaluator.type=Acuracy'],
+                ['--finetune.val_evaluator.0.type=Acuracy'],
             ],
         ),
         adapt=(
             [files / 'adapt.py', '--supernet', files / 'supernet.pth', '--until', 'subnet', *work],
             [*wrong_training, [overrides, 'search_loop.score=accuracy/top5']],
         ),
-        dsnas=([files / 'dsnas.py', *work], [*wrong_training, [overrides, 'test_evaluator.k=1']]),
+        dsnas=([files / 'dsnas.py', *work], [*wrong_training, [overrides, 'test_evaluator.0.k=1']]),
         make_truth=(
             [files / 'subnet.py', '--out', out / 'truth.json', '--archs', 2, *work],
             [*wrong_training, ['--score', 'mIoU', '--constraints', 'macs=1', '--input-size', 32]],

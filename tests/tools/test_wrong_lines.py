@@ -85,7 +85,7 @@ SETTINGS = {
         'model.backbone.in_channels': COUNT,
         'model.backbone.frozen_stages': ((TEXT, HALF, LIST), '4'),
         'model.head.type': NAME,
-        'val_evaluator.type': NAME,
+        'val_evaluator.0.type': NAME,
     },
     'search': {
         'search_loop': DICT,
@@ -185,7 +185,11 @@ OWN = {
         (('--cfg-options', 'custom_hooks.0.sed=1'), 'custom_hooks.0.sed'),
         (('--cfg-options', 'default_hooks.logger.intervall=1'), 'default_hooks.logger.intervall'),
         (('--cfg-options', 'param_scheduler.0.Tmax=3'), 'param_scheduler.0.Tmax'),
-        (('--cfg-options', 'val_evaluator.top=1'), 'val_evaluator.top'),
+        (('--cfg-options', 'val_evaluator.0.top=1'), 'val_evaluator.0.top'),
+        (
+            ('--cfg-options', 'val_evaluator.top=1'),
+            'val_evaluator.top: val_evaluator is a list of 2',
+        ),
         (('--cfg-options', 'model.backbone.widen_facto=1'), 'model.backbone.widen_facto'),
         (('--cfg-options', 'model.backbone.arch=22000219'), 'slot 7 holds 9'),
         (('--cfg-options', 'model.backbone.arch=220002100'), '=220002100'),
@@ -210,7 +214,7 @@ OWN = {
         (('--arch', '22122219'), 'slot 7 holds 9'),
         (('--arch', 'missing.yaml'), 'missing.yaml'),
         (('--arch', ''), '[] has 0 entries'),
-        (('--cfg-options', 'test_evaluator.type=Nonesuch'), 'test_evaluator.type'),
+        (('--cfg-options', 'test_evaluator.0.type=Nonesuch'), 'test_evaluator.0.type'),
         (('--launcher', 'pytorch'), 'RANK'),
     ],
     'search': [

@@ -1,3 +1,4 @@
+import torch
 from tiny_chain import TinyNet
 
 from pinas_mm.models.backbones import SearchableResNeSt, SearchableShuffleNetV2
@@ -8,7 +9,11 @@ from pinas_mm.ranking.training_free.depth import depth
 def test_only_candidates_with_a_layer_count():
     archs = [(0, 1), (2, 0), (1, 1)]
     assert depth(TinyNet.space, archs).tolist() == [1, 0, 2]
-    assert training_free_scores(TinyNet(), archs, None, ['depth'])['depth'].tolist() == [1, 0, 2]
+    assert training_free_scores(TinyNet(), archs, torch.zeros(0), ['depth'])['depth'].tolist() == [
+        1,
+        0,
+        2,
+    ]
 
 
 def test_other_spaces_have_depths_too():
