@@ -195,9 +195,10 @@ def use_amp(config: Config) -> None:
             f'--amp: {config.filename or "config"} has no optim_wrapper: expected a config that '
             f'trains'
         )
-    kind = class_of(
-        wrapper.get('type', 'OptimWrapper'), OPTIM_WRAPPERS, config.get('default_scope')
-    )
+    # mmengine's scope where the config names none, as the runner has it: our scope has an
+    # AmpOptimWrapper too.
+    scope = config.get('default_scope', 'mmengine')
+    kind = class_of(wrapper.get('type', 'OptimWrapper'), OPTIM_WRAPPERS, scope)
     form = AMP_FORMS.get(kind)
     if form is not None:
         wrapper.type = form
