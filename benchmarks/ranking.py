@@ -262,7 +262,8 @@ def table(runs: list[dict[str, Any]]) -> str:
         lines.append(
             f'| CPU min to {kind} | ' + ' | '.join(f'{value:.1f}' for value in minutes) + ' |'
         )
-    for ranker in runs[0]['rankings']:
+    rankers = dict.fromkeys(ranker for found in runs for ranker in found['rankings'])
+    for ranker in sorted(rankers, key=lambda ranker: ranker in BASELINES):
         if ranker in BASELINES:
             lines.append(
                 f'| {ranker} | {interval(taus["any", 0, ranker])}{" | " * len(strategies)}|'
@@ -270,6 +271,9 @@ def table(runs: list[dict[str, Any]]) -> str:
             continue
         cells = []
         for key, column in columns.items():
+            if (*key, ranker) not in taus:  # DNA has no accuracy
+                cells.append('')
+                continue
             values = [found['rankings'][ranker]['tau']['value'] for found in column]
             values = [
                 np.nan if tau is None else tau for tau in values

@@ -9,7 +9,7 @@ import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from mmengine.fileio import get_local_path
@@ -184,7 +184,8 @@ def require_shared_tensor(model: nn.Module, state: Mapping[str, Tensor], source:
 
 
 def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> set[str]:
-    """Loads into ``module`` every tensor it has; what the checkpoint has beyond that is left.
+    """Loads into ``module`` every tensor it has; what the checkpoint has beyond that is left. BN's
+    counts of batches may be missing, as in checkpoints from Caffe.
 
     So a subnet inherits from a supernet's checkpoint without a converter.
 
@@ -204,13 +205,37 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
     return load_state(module, load_checkpoint(path)['state_dict'], path, prefix)
 
 
+@runtime_checkable
+class TakesSlices(Protocol):
+    """A module that may take its tensors out of larger ones of a checkpoint."""
+
+    def slices_of(self, state: Mapping[str, Tensor], prefix: str, source: str) -> dict[str, Tensor]:
+        """What it takes in place of tensors of a checkpoint, under their names in it.
+
+        Args:
+            state: The checkpoint's tensors.
+            prefix: Prefix of the module's names in it.
+            source: Where they are from, for the message.
+
+        Raises:
+            InputError: Of a tensor that is no larger one of its own.
+        """
+
+
 def load_state(
     module: nn.Module, found: dict[str, Tensor], path: str | os.PathLike, prefix: str = ''
 ) -> set[str]:
     """:func:`load_strict` of a state dict that is already read. ``path`` is for messages."""
     module = unwrapped(module)
     prefix = f'{prefix}.' if prefix and not prefix.endswith('.') else prefix
+    for name, part in module.named_modules():
+        if isinstance(part, TakesSlices):
+            below = f'{prefix}{name}.' if name else prefix
+            found = found | part.slices_of(found, below, str(path))
     wanted = module.state_dict()
+    # As torch does for a checkpoint without any, such as one from Caffe: no output depends on them.
+    counts = {f'{prefix}{key}': wanted[key] for key in wanted if counts_batches(key)}
+    found = counts | found
     missing = [f'{prefix}{key}' for key in wanted if f'{prefix}{key}' not in found]
     shapes = [
         f'{prefix}{key} {tuple(found[f"{prefix}{key}"].shape)} instead of {tuple(value.shape)}'
@@ -239,6 +264,11 @@ def load_state(
     check_finite(path, found, [f'{prefix}{key}' for key in wanted if key in finite])
     module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
     return {key.removeprefix(prefix) for key in left}
+
+
+def counts_batches(name: str) -> bool:
+    """Whether a tensor is how many batches a BN layer has seen, by its name in a state dict."""
+    return name.endswith('.num_batches_tracked')
 
 
 def finite_tensors(module: nn.Module) -> set[str]:

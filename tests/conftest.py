@@ -120,7 +120,7 @@ def bn_warnings(monkeypatch):
     """What supernets said about BN statistics that are of no single arch."""
     said = []
     monkeypatch.setattr(
-        'pinas_mm.models.backbones.searchable.print_log',
+        'pinas_mm.models.backbones.arch_backbone.print_log',
         lambda message, **kwargs: said.append(message),
         raising=False,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pinas_mm.models.backbones import SearchableBackbone
+from pinas_mm.models.backbones import ElasticBackbone, SearchableBackbone
 from pinas_mm.registry import MODELS
 from pinas_mm.search.searchers import SEARCHERS, Searcher
 from pinas_mm.spaces import SPACES
@@ -29,6 +29,7 @@ def ours(classes, base):
 
 SEARCHER_CLASSES = ours(SEARCHERS.values(), Searcher)
 BACKBONES = ours(MODELS.module_dict.values(), SearchableBackbone)
+ELASTIC = ours(MODELS.module_dict.values(), ElasticBackbone)
 STRATEGIES = [
     *ours(MODELS.module_dict.values(), Strategy),
     *ours(MODELS.module_dict.values(), BlockwiseModel),
@@ -84,6 +85,21 @@ def test_a_space_is_one_space_file_one_backbone_file_and_their_tests(backbone, f
     space_file = f'pinas_mm/spaces/{name}.py'
     assert SPACES[name] is backbone.space
     assert files_that_name(name.upper()) == {space_file, file_of(backbone)}
+    assert files_that_name(backbone.__name__) == {file_of(backbone)}
+    assert any(f"'pinas_mm.{backbone.__name__}'" in config for config in config_texts())
+    assert its_test(space_file).is_file() and its_test(file_of(backbone)).is_file()
+
+
+@each('backbone', ELASTIC)
+def test_an_elastic_network_is_one_space_file_one_backbone_file_and_their_tests(
+    backbone, files_that_name
+):
+    """One space for each size of the network, in the file that is called as the backbone's."""
+    space_file = f'pinas_mm/spaces/{Path(file_of(backbone)).name}'
+    stem = Path(space_file).stem
+    for space in backbone.known_spaces():
+        assert SPACES[space.name] is space and space.name.startswith(stem)
+    assert files_that_name(f'{stem.upper()}S') == {space_file, file_of(backbone)}
     assert files_that_name(backbone.__name__) == {file_of(backbone)}
     assert any(f"'pinas_mm.{backbone.__name__}'" in config for config in config_texts())
     assert its_test(space_file).is_file() and its_test(file_of(backbone)).is_file()

@@ -6,7 +6,7 @@ from math import prod
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 
@@ -26,17 +26,18 @@ def counting() -> Iterator[Count]:
     operation; and operations of other libraries, such as mmcv's RoIAlign and deformable
     convolution (of that, the convolution that finds the offsets is counted).
 
-    Parameters are those that any operation reads, each once.
+    Parameters are those that any operation reads, each once; of one that is read through a view,
+    such as a slice, what the view has.
     """
     read = _ParametersRead()
     with read, FlopCounterMode(display=False, custom_mapping=FORMULAS) as flops:
 
         def count(run: Callable[..., Any], *args: Any) -> tuple[Any, int, int]:
-            read.parameters.clear()
+            read.forget()
             before = flops.get_total_flops()
             output = run(*args)
             macs = (flops.get_total_flops() - before) // 2
-            return output, macs, sum(parameter.numel() for parameter in read.parameters)
+            return output, macs, read.count()
 
         yield count
 
@@ -46,17 +47,43 @@ class _ParametersRead(TorchDispatchMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self.parameters: set[nn.Parameter] = set()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begins anew."""
+        # Which parameter a tensor is, or is a view of.
+        self.views: dict[Tensor, nn.Parameter] = {}
+        # For each parameter that was read: of its views, by where they lie, how many numbers.
+        self.read: dict[nn.Parameter, dict[Any, int]] = {}
+
+    def count(self) -> int:
+        """The numbers read of all parameters."""
+        return sum(
+            min(parameter.numel(), sum(views.values())) for parameter, views in self.read.items()
+        )
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        kwargs = kwargs or {}
+        kwargs, sources = kwargs or {}, []
         for arg in (*args, *kwargs.values()):
             for leaf in arg if isinstance(arg, list | tuple) else (arg,):
-                if isinstance(leaf, nn.Parameter):
-                    self.parameters.add(leaf)
-        return func(*args, **kwargs)
+                whole = leaf if isinstance(leaf, nn.Parameter) else self._whole(leaf)
+                if whole is None:
+                    continue
+                if func.is_view:  # it computes nothing
+                    sources.append(whole)
+                else:
+                    where = (leaf.storage_offset(), leaf.shape, leaf.stride())
+                    self.read.setdefault(whole, {})[where] = leaf.numel()
+        output = func(*args, **kwargs)
+        for source in sources:
+            views = output if isinstance(output, list | tuple) else (output,)
+            self.views |= dict.fromkeys(views, source)
+        return output
+
+    def _whole(self, leaf: Any) -> nn.Parameter | None:
+        return self.views.get(leaf) if isinstance(leaf, Tensor) else None
 
 
 def _attention(query: Shape, key: Shape, value: Shape, *args: Any, **kwargs: Any) -> int:

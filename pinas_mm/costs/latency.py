@@ -18,7 +18,7 @@ from typing_extensions import TypedDict
 
 from ..errors import InputError
 from ..fileio import read_json, write_atomic
-from ..models.backbones import SearchableBackbone, borrowed, supernet_of
+from ..models.backbones import ArchBackbone, borrowed, supernet_of
 from ..schema import Measured, NotNegative, Number, WholeNumber, check, shown
 from ..scoring.bn_recalibration import autocast
 from ..settings import plain_settings
@@ -94,7 +94,7 @@ class Latency:
         return [np.array(table, float) for table in self.tables]
 
 
-def read_latency(path: str | os.PathLike[str], backbone: SearchableBackbone) -> Latency:
+def read_latency(path: str | os.PathLike[str], backbone: ArchBackbone) -> Latency:
     """Reads a table for the space of ``backbone``.
 
     Raises:
@@ -283,9 +283,14 @@ def covering_archs(space: SearchSpace, rng: np.random.Generator) -> Iterator[Arc
     while any(left):
         arch: list[int | None] = [None] * space.num_slots
         for slots, choices in zip(read_together, left):
-            if choices and all(arch[slot] is None for slot in slots):
-                for slot, choice in zip(slots, choices[-1]):
-                    arch[slot] = choice
+            # Positions may have some of their slots in common.
+            fitting = [
+                combination
+                for combination in choices
+                if all(arch[slot] in (None, choice) for slot, choice in zip(slots, combination))
+            ]
+            for slot, choice in zip(slots, fitting[-1] if fitting else ()):
+                arch[slot] = choice
         drawn = [
             choice if chosen is None else chosen for chosen, choice in zip(arch, space.sample(rng))
         ]

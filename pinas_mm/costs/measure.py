@@ -27,7 +27,7 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     number.
 
     Args:
-        model: A :class:`SearchableBackbone`, or a model with one as ``backbone``. A subnet has a
+        model: A :class:`ArchBackbone`, or a model with one as ``backbone``. A subnet has a
             table of its own arch, zero elsewhere.
         input_size: Height and width in pixels, or one number for both.
 

@@ -91,8 +91,9 @@ class CostTable:
     def range(self, name: str) -> tuple[float, float]:
         """The least and the most that an arch costs.
 
-        Exact where two terms depend either on the same slots or on none in common, as in every
-        space here; else the range is too wide."""
+        Exact where two terms depend either on the same slots or on none in common, and where one
+        arch has the least of every term, as the smallest one of an elastic space; else the range is
+        too wide."""
         joint: dict[tuple[int, ...], Array] = {}
         for (_, slots), table in zip(self.space.cost_terms, self.tables[name], strict=True):
             joint[slots] = joint[slots] + table if slots in joint else table

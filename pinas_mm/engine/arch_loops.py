@@ -86,17 +86,18 @@ class ArchValLoop(BaseLoop):
 
     def run(self) -> dict[str, float]:
         """Evaluates the archs; returns the means of their metrics."""
-        runner, space = self.runner, self.arch_evaluator.backbone.space
+        runner, backbone = self.runner, self.arch_evaluator.backbone
         runner.call_hook(f'before_{self.phase}')
         runner.call_hook(f'before_{self.phase}_epoch')
         scores = []
         for arch, metrics in zip(
-            self.archs, evaluate_on_ranks(self.arch_evaluator.evaluate, self.archs)
+            self.archs,
+            evaluate_on_ranks(self.arch_evaluator.evaluate, self.archs, backbone.sharing_key),
         ):
             if isinstance(metrics, Failure):
-                raise RuntimeError(f'arch {space.encode(arch)}: {metrics.error}')
+                raise RuntimeError(f'arch {backbone.space.encode(arch)}: {metrics.error}')
             runner.logger.info(
-                f'arch {space.encode(arch)}  '
+                f'arch {backbone.space.encode(arch)}  '
                 + '  '.join(f'{name}: {value:.4f}' for name, value in metrics.items())
             )
             scores.append(metrics)

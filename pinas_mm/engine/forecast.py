@@ -99,7 +99,8 @@ def forecast(
     Raises:
         RuntimeError: No arch of the probe could be evaluated.
     """
-    mine = sorted(archs)[: max(1, math.ceil(len(archs) / get_world_size()))]
+    in_order = sorted(archs, key=evaluator.backbone.sharing_key)
+    mine = in_order[: max(1, math.ceil(len(archs) / get_world_size()))]
 
     bytes_per_batch = 0
 

@@ -433,7 +433,7 @@ class SearchLoop(BaseLoop):
             evaluator.on_progress = lambda done, whole: progress.update(
                 task, completed=before + len(archs) * done / whole
             )
-            results = evaluate_on_ranks(evaluator.evaluate, archs)
+            results = evaluate_on_ranks(evaluator.evaluate, archs, self.backbone.sharing_key)
             progress.update(task, completed=before + len(archs))
             return results
 

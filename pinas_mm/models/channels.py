@@ -18,7 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..errors import InputError
 from ..unwrap import unwrapped
-from .backbones import SearchableBackbone, borrowed
+from .backbones import ArchBackbone, borrowed
 
 # Side in pixels of the image that is run: of a total stride of 32, 2 x 2 are left.
 SIZE = 64
@@ -46,7 +46,7 @@ def check_channels(model: nn.Module) -> None:
     """
     model = unwrapped(model)
     backbone: Any = getattr(model, 'backbone', None)
-    if not isinstance(backbone, SearchableBackbone):
+    if not isinstance(backbone, ArchBackbone):
         return
     inner = getattr(model, 'model', None)
     if isinstance(inner, BaseModel) and getattr(inner, 'backbone', None) is backbone:
@@ -77,7 +77,7 @@ def check_channels(model: nn.Module) -> None:
                 _check(key, part, maps, giver)
 
 
-def _check_mean(preprocessor: nn.Module | None, backbone: SearchableBackbone) -> None:
+def _check_mean(preprocessor: nn.Module | None, backbone: ArchBackbone) -> None:
     mean = getattr(preprocessor, 'mean', None)
     if isinstance(mean, Tensor) and mean.numel() not in (1, backbone.in_channels):
         raise InputError(

@@ -34,7 +34,7 @@ from ..engine.search_config import search_config
 from ..engine.settings_check import check_settings
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import ArchBackbone
 from ..registry import HOOKS, class_of
 from ..schema import Measured, NotNegative, Positive
 from ..scoring.arch_metrics import numbers
@@ -417,7 +417,7 @@ class Adaptation:
             data = dict(data, dataset=train)
         return calibration_loader(data, settings['calibration_batches'])
 
-    def load_supernet(self, backbone: SearchableBackbone) -> None:
+    def load_supernet(self, backbone: ArchBackbone) -> None:
         """Gives a backbone the weights of the source's supernet.
 
         Raises:

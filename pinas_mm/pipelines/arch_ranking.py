@@ -94,13 +94,14 @@ def supernet_scores(
         runner, calibration, whole_set_loader(config.val_dataloader), list(metrics), **settings
     )
     results: list[Metrics | Failure] = []
-    order = sorted(range(len(archs)), key=archs.__getitem__)  # neighbours share most
+    sharing_key = evaluator.backbone.sharing_key
+    order = sorted(range(len(archs)), key=lambda index: sharing_key(archs[index]))
     with Progress(transient=True, disable=not is_main_process()) as progress:
         task = progress.add_task('supernet', total=len(archs))
         for start in range(0, len(archs), BATCH):
             batch = [archs[i] for i in order[start : start + BATCH]]
             evaluator.on_progress = partial(_advance, progress, task, start, len(batch))
-            results += evaluate_on_ranks(evaluator.evaluate, batch)
+            results += evaluate_on_ranks(evaluator.evaluate, batch, sharing_key)
     return [result for _, result in sorted(zip(order, results), key=lambda pair: pair[0])]
 
 

@@ -25,7 +25,7 @@ from ..engine.run_data import data_of, without_roots
 from ..engine.runner import build_runner
 from ..errors import InputError
 from ..fileio import read_json, write_atomic
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import ArchBackbone
 from ..private_api import loader_configs
 from ..ranking.truth import TruthTable
 from ..registry import HOOKS, MODELS, class_of, with_type_names
@@ -161,13 +161,13 @@ def space_of(config: Config) -> SearchSpace:
     """
     backbone = (config.get('model') or {}).get('backbone') or {}
     cls = class_of(backbone, MODELS, config.get('default_scope'))
-    if not issubclass(cls, SearchableBackbone):
+    if not issubclass(cls, ArchBackbone):
         raise InputError(
             f'{config.filename or "config"}: model.backbone of type {backbone.get("type")!r}: '
             f'expected a searchable backbone '
             'of pinas_mm'
         )
-    return cls.space
+    return cls.space_of(backbone)
 
 
 def training_seed(seed: int, arch: Arch, repeat: int) -> int:

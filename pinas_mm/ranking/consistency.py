@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone, borrowed, supernet_of
+from ..models.backbones import ArchBackbone, borrowed, supernet_of
 from ..models.selfsup import PiNAS
 from ..private_api import run_forward
 from ..scoring.bn_recalibration import MIN_CALIBRATION_BATCH
@@ -164,7 +164,7 @@ def linear_cka(maps: Sequence[Tensor]) -> Tensor:
 
 
 def _feature_shifts(
-    backbone: SearchableBackbone, images: Tensor, archs: list[Arch]
+    backbone: ArchBackbone, images: Tensor, archs: list[Arch]
 ) -> Iterator[dict[str, float | None]]:
     """The feature shift of one position after the other. All paths go on together, so that only the
     maps around a position are held."""
@@ -249,7 +249,7 @@ def _path_gradients(model: BaseModel, batch: Any, arch: Arch) -> dict[nn.Paramet
 
 
 def _parameter_shift(
-    backbone: SearchableBackbone,
+    backbone: ArchBackbone,
     index: int,
     archs: list[Arch],
     gradients: list[dict[nn.Parameter, Tensor]],
@@ -273,7 +273,7 @@ def _parameter_shift(
     )
 
 
-def _parameters(backbone: SearchableBackbone, index: int, arch: Arch) -> list[nn.Parameter]:
+def _parameters(backbone: ArchBackbone, index: int, arch: Arch) -> list[nn.Parameter]:
     """What ``arch`` runs at position ``index``, each parameter once."""
     modules = backbone.part_path(index + 1, arch)
     return list(dict.fromkeys(parameter for module in modules for parameter in module.parameters()))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ..costs import CostTable
 from ..errors import warn_once
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import ArchBackbone
 from ..spaces import Arch
 from .score_corrections import sum_of_places
 from .training_free import training_free_scores
@@ -27,7 +27,7 @@ SUPERNET_WEIGHT = 1.0
 
 
 def zero_cost_scores(
-    backbone: SearchableBackbone,
+    backbone: ArchBackbone,
     archs: Sequence[Arch],
     costs: CostTable,
     images: Tensor,

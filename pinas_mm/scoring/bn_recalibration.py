@@ -14,11 +14,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import DataLoader
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone, borrowed
+from ..models.backbones import ArchBackbone, borrowed
+from ..models.backbones.arch_backbone import Prefix
 from ..private_api import replace_forward, restore_forward, run_forward, set_buffers
 from ..spaces import Arch
 from .bn_folding import BNFolding
-from .prefix_memo import Prefix, PrefixMemo
+from .prefix_memo import PrefixMemo
 from .preprocessed_batch import preprocessed_once
 
 # Below this many images the statistics of a batch say too little.
@@ -56,7 +57,7 @@ class RecalibratedSupernet:
     :func:`supernet_borrowed`.
 
     Args:
-        model: An mm model whose ``backbone`` is a :class:`SearchableBackbone`.
+        model: An mm model whose ``backbone`` is a :class:`ArchBackbone`.
         autocast: Dtype to run in, or None for full precision.
         share_prefixes: Whether archs share what they have in common. Off, the results are the same
             and it takes longer. It goes off by itself for a model that gives archs with a common
@@ -73,7 +74,7 @@ class RecalibratedSupernet:
         fold_bn: bool = False,
     ) -> None:
         self.model = model
-        self.backbone: SearchableBackbone = model.backbone
+        self.backbone: ArchBackbone = model.backbone
         self.autocast = autocast
         self._memo = PrefixMemo(self.backbone, self._run) if share_prefixes else None
         self._folding = BNFolding() if fold_bn else None
@@ -88,8 +89,9 @@ class RecalibratedSupernet:
         self._ran_for: dict[Prefix, Arch] = {}  # on the batch at hand
 
     def recalibrate(self, archs: Sequence[Arch], loader: DataLoader) -> Iterator[int]:
-        """Recalibrates sorted ``archs``, stopping after every arch and batch so that a caller can
-        show progress: yields how many of these ``len(archs) * len(loader)`` steps are done.
+        """Recalibrates ``archs``, in the backbone's ``in_shared_order``. Stops after every arch and
+        batch so that a caller can show progress: yields how many of these ``len(archs) *
+        len(loader)`` steps are done.
 
         Raises:
             ArchError: An arch could not be run.
@@ -243,7 +245,7 @@ def recalibrated_bn(
     of the calibration data.
 
     Args:
-        model: An mm model whose ``backbone`` is a :class:`SearchableBackbone`.
+        model: An mm model whose ``backbone`` is a :class:`ArchBackbone`.
         arch: The arch to make active.
         loader: Calibration batches, each of at least 16 images.
         autocast: Dtype to run in, or None for full precision.

@@ -1,6 +1,7 @@
 """Shares the archs of an evaluation among ranks."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from mmengine.dist import all_gather_object, get_rank, get_world_size
@@ -11,11 +12,14 @@ from ..spaces import Arch
 
 
 def evaluate_on_ranks(
-    evaluate: Evaluate, archs: Sequence[Arch]
+    evaluate: Evaluate, archs: Sequence[Arch], sharing_key: Callable[[Arch], Any]
 ) -> list[dict[str, float] | Failure]:
     """Evaluates archs, each rank a share of them, and gives all results to every rank.
 
-    Neighbours in sorted order stay together, since they share most.
+    Args:
+        evaluate: Evaluates a share.
+        archs: The archs, equal on all ranks.
+        sharing_key: Of the backbone. Neighbours in its order share most, and stay together.
 
     Raises:
         RuntimeError: Another rank raised, or was given other archs.
@@ -23,7 +27,7 @@ def evaluate_on_ranks(
     """
     if get_world_size() == 1:
         return list(evaluate(archs))
-    order = sorted(range(len(archs)), key=archs.__getitem__)
+    order = sorted(range(len(archs)), key=lambda index: sharing_key(archs[index]))
     share = [int(i) for i in np.array_split(order, get_world_size())[get_rank()]]
     mine, own_error = {}, None
     try:

@@ -141,7 +141,7 @@ class ArchEvaluator:
         """
         archs = [self.backbone.space.validate(arch, 'evaluate') for arch in archs]
         results: dict[Arch, Metrics | Failure] = {}
-        alive = sorted(set(archs))
+        alive = self.backbone.in_shared_order(archs)
         if self.without_weights:
             results = {arch: {} for arch in alive}
         else:

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import ArchBackbone
+from ..models.backbones.arch_backbone import Prefix
 from ..private_api import version_of
 from ..spaces import Arch
-
-Prefix = tuple[int, tuple[int, ...]]
 
 
 @dataclass
@@ -31,10 +30,11 @@ class PrefixMemo:
     """Keeps the outputs along the path of the arch that ran last. The next arch starts where the
     two paths part.
 
-    Archs must come in sorted order for every shared prefix to be found. The n-th call of the
-    backbone within a step is kept apart from the others: sliding windows and multi-scale models
-    call it several times. What it returns is what the backbone would compute: an output is used
-    again only for an equal input, and not where a neck or head has changed it in place.
+    Archs must come in the backbone's ``in_shared_order`` for every shared prefix to be found. The
+    n-th call of the backbone within a step is kept apart from the others: sliding windows and
+    multi-scale models call it several times. What it returns is what the backbone would compute: an
+    output is used again only for an equal input, and not where a neck or head has changed it in
+    place.
 
     Args:
         backbone: The supernet.
@@ -42,7 +42,7 @@ class PrefixMemo:
     """
 
     def __init__(
-        self, backbone: SearchableBackbone, run: Callable[[Prefix, Arch, Tensor], Tensor]
+        self, backbone: ArchBackbone, run: Callable[[Prefix, Arch, Tensor], Tensor]
     ) -> None:
         self.backbone = backbone
         self.run = run
@@ -60,7 +60,7 @@ class PrefixMemo:
         self.call = -1
 
     def __call__(self, part: int, arch: Arch, x: Tensor) -> Tensor:
-        """The output of a part: the ``part_runner`` of a :class:`SearchableBackbone`."""
+        """The output of a part: the ``part_runner`` of a :class:`ArchBackbone`."""
         prefix = self.backbone.prefix(part, arch)
         if part == 0:
             self.call += 1

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeGuard
 
 import yaml
 from pydantic import Field
@@ -99,7 +99,7 @@ def read_arch(
         InputError: Not an arch of the space, or a subnet file that cannot be read or is of another
             space.
     """
-    if isinstance(given, os.PathLike) or (isinstance(given, str) and _is_file_name(given)):
+    if is_file_name(given):
         subnet = SubnetFile.read(given)
         if subnet.space != space.name:
             raise InputError(
@@ -119,8 +119,12 @@ def read_arch(
     if isinstance(given, str):
         inside = _LIST.fullmatch(given)
         return space.decode(inside[1] if inside else given, source), None
+    assert not isinstance(given, os.PathLike)  # a file, see above
     return space.validate(given, source), None
 
 
-def _is_file_name(text: str) -> bool:
-    return '/' in text or Path(text).suffix.lower() in ('.yaml', '.yml')
+def is_file_name(given: object) -> TypeGuard[str | os.PathLike[str]]:
+    """Whether an arch is given as a subnet file, see :func:`read_arch`."""
+    if isinstance(given, str):
+        return '/' in given or Path(given).suffix.lower() in ('.yaml', '.yml')
+    return isinstance(given, os.PathLike)

@@ -12,7 +12,7 @@ from mmengine.optim import OptimWrapper
 from torch import Tensor
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import ArchBackbone
 from ..models.selfsup import PiNAS
 from ..models.step_count import count_steps
 from ..private_api import module_versions, set_inner_count
@@ -80,7 +80,7 @@ class Strategy(BaseModel):
                 f'model with a task loss'
             )
         backbone = getattr(self.model, 'backbone', None)
-        if not isinstance(backbone, SearchableBackbone):
+        if not isinstance(backbone, ArchBackbone):
             raise InputError(
                 f'{type(self).__name__}: its {type(self.model).__name__} has no searchable '
                 f'backbone, '

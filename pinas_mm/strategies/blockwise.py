@@ -12,7 +12,7 @@ from mmpretrain.structures import DataSample
 from torch import Tensor
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import ArchBackbone
 from ..private_api import version_of
 from ..registry import MODELS
 
@@ -47,8 +47,8 @@ class BlockwiseModel(BaseModel):
             {'type': 'mmpretrain.ClsDataPreprocessor'} | (data_preprocessor or {}), init_cfg
         )
         name = type(self).__name__
-        self.backbone: SearchableBackbone = MODELS.build(backbone)
-        if not isinstance(self.backbone, SearchableBackbone):
+        self.backbone: ArchBackbone = MODELS.build(backbone)
+        if not isinstance(self.backbone, ArchBackbone):
             raise InputError(
                 f'{name}: its backbone is a {type(self.backbone).__name__}, expected a '
                 f"supernet as model.backbone, such as dict(type='pinas_mm.SearchableMacroNet')"

@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone, borrowed
+from ..models.backbones import ArchBackbone, borrowed
 from ..registry import MODELS
 from .blockwise import BlockwiseModel
 
@@ -126,7 +126,7 @@ class DNA(BlockwiseModel):
                 f'teacher of {type(self).__name__}: a {kind} gives maps of '
                 f'{_text(sizes[1])} for an image of {PROBE} pixels, expected those of the '
                 f'{len(ours)} stages of the student, {_text(sizes[0])}'
-                + (fits if isinstance(teacher, SearchableBackbone) else '')
+                + (fits if isinstance(teacher, ArchBackbone) else '')
             )
         return [x.shape[1] for x in ours], [x.shape[1] for x in theirs]
 

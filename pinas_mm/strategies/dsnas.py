@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 
 from ..costs import CostTable, measure_costs
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone
+from ..models.backbones import ArchBackbone
 from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
 from ..schema import Count, NotNegative, Positive, Seed
@@ -150,10 +150,8 @@ class DSNASMixin(_Wrapper):
                 f'mm model with a task loss'
             )
         backbone = getattr(model, 'backbone', None)
-        if not isinstance(backbone, SearchableBackbone) or not backbone.is_supernet:
-            found = (
-                'a subnet' if isinstance(backbone, SearchableBackbone) else 'no searchable backbone'
-            )
+        if not isinstance(backbone, ArchBackbone) or not backbone.is_supernet:
+            found = 'a subnet' if isinstance(backbone, ArchBackbone) else 'no searchable backbone'
             raise InputError(
                 f'{type(self).__name__}: {type(model).__name__} has {found} as its backbone, '
                 f'expected a supernet of pinas_mm'

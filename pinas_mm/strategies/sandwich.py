@@ -10,6 +10,7 @@ from ..errors import InputError
 from ..registry import MODELS
 from ..schema import Count, Seed, WholeNumber
 from ..spaces import Arch
+from ..spaces.elastic import ElasticSpace
 from .base import Pass
 from .classifier import ClassifierStrategy, soft_divergence
 
@@ -69,8 +70,8 @@ class SandwichStrategy(ClassifierStrategy):
 
 
 def extreme_archs(costs: CostTable) -> tuple[Arch, Arch]:
-    """The smallest and the largest arch of a space: in every slot the candidate with the fewest or
-    the most MACs, and parameters.
+    """The smallest and the largest arch of a space: those of an elastic space, else in every slot
+    the candidate with the fewest or the most MACs, and parameters.
 
     Args:
         costs: The MACs and parameters of the space.
@@ -80,6 +81,8 @@ def extreme_archs(costs: CostTable) -> tuple[Arch, Arch]:
             their MACs, or positions read several slots together.
     """
     space = costs.space
+    if isinstance(space, ElasticSpace):
+        return space.smallest, space.largest
     chosen: dict[str, list[int]] = {'smallest': [], 'largest': []}
     of_slots = {name: costs.slot_costs(name) for name in ('macs', 'params')}
     for slot, candidates in enumerate(space.candidates):

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..models.backbones import refuse_shared_weights
 from ..models.selfsup import MeanTeacher
 from ..registry import MODELS
 from ..schema import NotNegative, Positive, Probability, Seed, WholeNumber
@@ -47,7 +48,8 @@ class SupervisedPiStrategy(ClassifierStrategy):
         probabilities: As in :class:`~pinas_mm.models.selfsup.PiNAS`.
 
     Raises:
-        InputError: An argument out of range, a slot with one candidate, no classifier, or see
+        InputError: An argument out of range, a slot with one candidate, candidates that share
+            weights, no classifier, or see
             :class:`Strategy`.
     """
 
@@ -64,6 +66,7 @@ class SupervisedPiStrategy(ClassifierStrategy):
         data_preprocessor: dict | None = None,
     ) -> None:
         super().__init__(model, arch_seed, data_preprocessor)
+        refuse_shared_weights(self.backbone, type(self).__name__)
         self.consistency = consistency
         self.temperature = temperature
         self.initial_consistency = initial_consistency

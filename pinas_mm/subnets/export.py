@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from ..errors import InputError
 from ..fileio import read_json
-from ..models.backbones import SearchableBackbone, searchable_backbone_of
+from ..models.backbones import ArchBackbone, searchable_backbone_of
 from ..private_api import pooling_for_any_size
 from ..schema import NotNegative, check
 from ..settings import changed_settings, plain_settings
@@ -80,7 +80,7 @@ class ImagesToLogits(nn.Module):
         )
 
 
-def describe(model: ImageClassifier | SearchableBackbone, config: Config | None) -> dict[str, Any]:
+def describe(model: ImageClassifier | ArchBackbone, config: Config | None) -> dict[str, Any]:
     """What to feed the program of a model and what comes out of it, as plain data.
 
     Args:
@@ -111,7 +111,7 @@ def describe(model: ImageClassifier | SearchableBackbone, config: Config | None)
     )
     if preprocessor.get('mean') is not None:
         images |= dict(mean=list(preprocessor['mean']), std=list(preprocessor['std']))
-    if isinstance(model, SearchableBackbone):
+    if isinstance(model, ArchBackbone):
         outputs = {
             f'stage{index}': f'feature map of stage {index}'
             for index in sorted(set(model.out_indices))
@@ -184,7 +184,7 @@ def require_onnx() -> None:
         )
 
 
-def export_program(model: ImagesToLogits | SearchableBackbone) -> ExportedProgram:
+def export_program(model: ImagesToLogits | ArchBackbone) -> ExportedProgram:
     """The program of a classifier or a subnet's backbone in eval mode, for any batch and any image
     larger than the total stride.
 

@@ -18,11 +18,10 @@ def subnet_state_dict(model: BaseModel, arch: Arch) -> dict[str, Tensor]:
         model: An mm model whose ``backbone`` is a supernet.
         arch: The subnet.
     """
-    names = {module: name for name, module in model.backbone.named_modules()}
-    path = tuple(f'backbone.{names[module]}.' for module in model.backbone.path(arch))
+    own = {f'backbone.{key}': value for key, value in model.backbone.subnet_state(arch).items()}
     left_out = {'backbone', *getattr(model, 'learning_only', ())}
     return {
-        key: value
+        key: own.get(key, value)
         for key, value in model.state_dict().items()
-        if key.startswith(path) or key.partition('.')[0] not in left_out
+        if key in own or key.partition('.')[0] not in left_out
     }

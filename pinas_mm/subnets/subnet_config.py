@@ -14,9 +14,10 @@ from mmpretrain.models import ImageClassifier
 
 from ..checkpoint import load_checkpoint, load_strict
 from ..errors import InputError
-from ..models.backbones import SearchableBackbone, backbone_type
-from ..models.backbones.searchable import is_pretrained
+from ..models.backbones import ArchBackbone, backbone_type
+from ..models.backbones.arch_backbone import is_pretrained
 from ..registry import class_of
+from ..spaces import get_space
 from ..spaces.subnet_file import SubnetFile
 from ..strategies import DSNASMixin
 from ..strategies.subnet_aware import SubnetAwareMixin
@@ -82,11 +83,13 @@ def subnet_classifier(
     return Config(data | dict(load_from=None, resume=False)), built
 
 
-def built_as(backbone: SearchableBackbone) -> dict[str, Any]:
+def built_as(backbone: ArchBackbone) -> dict[str, Any]:
     """The arguments that a subnet file would give a backbone; channels where they are not 3."""
     channels = backbone.in_channels
-    return dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor) | (
-        dict(in_channels=channels) if channels != SubnetFile.in_channels else {}
+    return (
+        dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor)
+        | backbone.space_arguments
+        | (dict(in_channels=channels) if channels != SubnetFile.in_channels else {})
     )
 
 
@@ -123,7 +126,7 @@ def subnet_backbone(
     checkpoint: str | os.PathLike,
     config: Config | None = None,
     out_indices: Sequence[int] | None = None,
-) -> tuple[Config, SearchableBackbone]:
+) -> tuple[Config, ArchBackbone]:
     """The backbone of a subnet file, and a config whose ``model`` builds it from nothing else.
 
     Args:
@@ -141,14 +144,12 @@ def subnet_backbone(
         InputError: No config and not exactly one known backbone of the subnet's space, a subnet of
             another space or width, stages out of range, or a checkpoint that does not fit.
     """
+    space = get_space(SubnetFile.read(subnet).space, os.fspath(subnet))
     if config is None:
-        name = SubnetFile.read(subnet).space
-        arguments: dict[str, Any] = dict(type=backbone_type(name, os.fspath(subnet)))
+        arguments: dict[str, Any] = dict(type=backbone_type(space.name, os.fspath(subnet)))
     else:
         arguments = _without_pretrained(_searchable(config.to_dict(), config))
     arguments['arch'] = Path(subnet)
-    scope = config.get('default_scope') if config else None
-    space = class_of(arguments, MODELS, scope).space  # type: ignore[attr-defined]  # of a backbone
     stages = space.num_stages + bool(space.tail_channels)
     arguments['out_indices'] = list(range(stages) if out_indices is None else out_indices)
     backbone = MODELS.build(arguments)
@@ -168,7 +169,7 @@ def _searchable(data: dict, config: Config) -> dict:
     classifier: frozen stages."""
     backbone = (data.get('model') or {}).get('backbone') or {}
     kind = backbone.get('type')
-    if not issubclass(class_of(kind, MODELS, data.get('default_scope')), SearchableBackbone):
+    if not issubclass(class_of(kind, MODELS, data.get('default_scope')), ArchBackbone):
         raise InputError(
             f'{config.filename}: its model.backbone is {kind!r}, expected a searchable backbone, '
             f"one of 'pinas_mm' or of a package that its custom_imports names"
@@ -178,15 +179,10 @@ def _searchable(data: dict, config: Config) -> dict:
 
 
 def _load_subnet(
-    model: torch.nn.Module, backbone: SearchableBackbone, checkpoint: str | os.PathLike, prefix: str
+    model: torch.nn.Module, backbone: ArchBackbone, checkpoint: str | os.PathLike, prefix: str
 ) -> None:
     load_strict(model, checkpoint, '' if model is not backbone else prefix)
-    wanted = backbone.state_dict()
-    beyond = [
-        key
-        for key in load_checkpoint(checkpoint)['state_dict']
-        if key.startswith(f'{prefix}layers.') and key.removeprefix(prefix) not in wanted
-    ]
+    beyond = backbone.beyond_subnet(load_checkpoint(checkpoint)['state_dict'], prefix)
     if beyond:
         # Its BN statistics are of no single arch, so that outputs would be noise.
         raise InputError(
@@ -215,7 +211,7 @@ def _without_pretrained(config: Any) -> Any:
     return [_without_pretrained(entry) for entry in config] if isinstance(config, list) else config
 
 
-def custom_imports(given: Mapping[str, Any] | None, backbone: SearchableBackbone) -> dict[str, Any]:
+def custom_imports(given: Mapping[str, Any] | None, backbone: ArchBackbone) -> dict[str, Any]:
     """``custom_imports`` of a config with which another process knows a backbone: what the config
     has, our package, and the module of a backbone of another package."""
     given = given or dict(allow_failed_imports=False)

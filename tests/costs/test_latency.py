@@ -192,6 +192,18 @@ def test_a_round_of_archs_has_every_combination_that_a_cell_reads():
     )
 
 
+@pytest.mark.parametrize('name, count', [('elastic_resnet18', 6), ('elastic_resnet50', 9)])
+def test_a_round_of_archs_has_every_width_at_every_depth(name, count):
+    """Where blocks have the depth of their stage in common, no more archs than one has
+    combinations."""
+    space = get_space(name)
+    archs = np.array(list(module.covering_archs(space, np.random.default_rng(0))))
+    assert len(archs) == count
+    for position in space.positions:
+        found = {tuple(row) for row in archs[:, list(position.slots)].tolist()}
+        assert len(found) == np.prod([space.num_candidates[slot] for slot in position.slots])
+
+
 FITS = {
     'check=mapping': 'the table is doubted',
     'no check.*': 'the table is doubted',

@@ -8,9 +8,11 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 import pinas_mm  # noqa: F401
+from pinas_mm.costs.counter import counting
 from pinas_mm.costs.measure import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import (
+    ElasticResNet,
     SearchableBackbone,
     SearchableMacroNet,
     SearchableNASBench201,
@@ -114,6 +116,37 @@ def test_a_supernets_table_gives_the_costs_of_the_built_subnets(backbone, kwargs
         array = table.array(name, archs)
         assert array.dtype == np.int64 and array.tolist() == [cost[name] for cost in costs]
         assert len(set(array.tolist())) == len(archs)
+
+
+def test_an_elastic_backbones_table_gives_the_costs_of_the_built_subnets():
+    """Of a part of a parameter only the part is counted, and of blocks that do not run nothing."""
+
+    def build(arch=None):
+        return ElasticResNet(18, arch=arch, widen_factor=WIDTH)
+
+    supernet = build()
+    table, space = measure_costs(supernet, SIZE), supernet.space
+    archs = [space.smallest, space.largest, space.sample(np.random.default_rng(1))]
+    for arch in archs:
+        macs, params = counted(build(arch))
+        assert table.arch_costs(arch) == dict(macs=macs, backbone_macs=macs, params=params)
+        assert table.arch_costs(space.canonical(arch)) == table.arch_costs(arch)
+    for name in ('macs', 'params'):
+        assert table.range(name) == tuple(table.array(name, archs[:2]))
+
+
+def test_of_a_parameter_that_is_read_in_part_the_part_counts():
+    layer = nn.Linear(4, 6)
+
+    def part(x):
+        return x @ layer.weight[:2].t() + layer.weight[:2, 0] + layer.weight[4].sum()
+
+    def twice(x):
+        return layer(x) + x @ layer.weight.t()
+
+    with torch.no_grad(), counting() as count:
+        assert count(part, torch.zeros(1, 4))[2] == 8 + 4 + 2
+        assert count(twice, torch.zeros(1, 4))[2] == 24 + 6
 
 
 @pytest.mark.parametrize('channels', [1, 4])

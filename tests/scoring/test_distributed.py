@@ -21,9 +21,10 @@ SCORES = [dict(score=10 * first + second) for first, second in ARCHS]
 
 
 def test_one_rank_evaluates_all():
-    assert (
-        evaluate_on_ranks(lambda archs: (dict(score=10 * a + b) for a, b in archs), ARCHS) == SCORES
-    )
+    def evaluate(archs):
+        return (dict(score=10 * a + b) for a, b in archs)
+
+    assert evaluate_on_ranks(evaluate, ARCHS, tuple) == SCORES
 
 
 @pytest.mark.slow
@@ -32,6 +33,13 @@ def test_every_rank_gets_all_results_and_evaluates_neighbours(ranks):
     assert first + second == [list(arch) for arch in sorted(ARCHS)] and len(first) == 3
     assert [rank['all'][1] for rank in ranks] == [SCORES] * 2
     assert [rank['again'] for rank in ranks] == [rank['all'] for rank in ranks]
+
+
+@pytest.mark.slow
+def test_neighbours_are_those_that_share_most(ranks):
+    first, second = (rank['second'][0] for rank in ranks)
+    assert (first, second) == ([[0, 0], [1, 0], [2, 0]], [[0, 1], [2, 1]])
+    assert [rank['second'][1] for rank in ranks] == [SCORES] * 2
 
 
 def test_a_rank_without_a_share_gets_the_results_too(ranks):

@@ -128,6 +128,73 @@ def test_archs_of_shuffle_blocks_together_equal_each_alone(nets, loaders):
         assert_equal(log[arch], alone_log[arch])
 
 
+# ResNet-18: a depth, then the widths of two blocks, for every stage. Sorted as tuples, archs that
+# share their first blocks would not stand together.
+ELASTIC = [
+    tuple(map(int, text))
+    for text in (
+        '122' '122' '122' '122',
+        '022' '122' '122' '122',
+        '121' '000' '122' '000',
+        '102' '122' '122' '122',
+        '022' '100' '022' '122',
+        '021' '100' '122' '122',
+        '120' '110' '011' '121',
+        '122' '022' '122' '120',
+    )
+]  # fmt: skip
+
+
+def test_archs_whose_candidates_share_weights_together_equal_each_alone(nets, loaders):
+    model = nets.build(backbone='ElasticResNet', channels=64, depth=18)
+    backbone, runs = model.backbone, []
+    for stage in (1, 2, 3, 4):
+        for block in getattr(backbone, f'layer{stage}'):
+            block.register_forward_hook(lambda *_: runs.append(1))
+    together, log = evaluate(model, loaders, ELASTIC)
+    shared, runs[:] = len(runs), []
+    # By hand: what an output depends on are the widths of the blocks before it that run.
+    paths = set()
+    for arch in ELASTIC:
+        ran = []
+        for stage in range(4):
+            depth, *widths = arch[3 * stage : 3 * stage + 3]
+            for number in range(depth + 1):
+                ran.append((stage, number, widths[number]))
+                paths.add(tuple(ran))
+    assert shared == len(paths) * sum(map(len, loaders))
+    for index, arch in enumerate(ELASTIC):
+        (alone,), alone_log = evaluate(model, loaders, [arch], share_prefixes=False)
+        assert alone == together[index]
+        assert_equal(log[arch], alone_log[arch])
+    # The first two are one network but for the last block of the first stage.
+    assert not torch.equal(
+        torch.stack(log[ELASTIC[0]]['scores']), torch.stack(log[ELASTIC[1]]['scores'])
+    )
+
+
+@pytest.mark.parametrize('norm', ['BN', 'SyncBN'])
+def test_a_part_of_the_weights_is_scored_as_the_subnet_that_has_them(nets, loaders, norm):
+    """With statistics of its own part of every BN layer."""
+    arch, kwargs = ELASTIC[6], dict(backbone='ElasticResNet', channels=64, depth=18)
+    model = nets.build(**kwargs, norm_cfg=dict(type=norm))
+    subnet = nets.build(arch, **kwargs)
+    subnet.load_state_dict(subnet_state_dict(model, arch))
+    ours, theirs = (evaluate(net, loaders, [arch])[1][arch] for net in (model, subnet))
+    torch.testing.assert_close(torch.stack(ours['scores']), torch.stack(theirs['scores']))
+    narrower = 0
+    for whole, own in zip(ours['bn'], theirs['bn'], strict=True):
+        assert whole[2] == own[2] == len(loaders[0])
+        narrower += len(own[0]) < len(whole[0])
+        for a, b in zip(whole[:2], own[:2]):
+            torch.testing.assert_close(a[: len(b)], b)
+    assert narrower == 5
+    folded = evaluate(model, loaders, [arch], fold_bn=True)[1][arch]
+    torch.testing.assert_close(
+        torch.stack(folded['scores']), torch.stack(ours['scores']), rtol=1e-4, atol=1e-5
+    )
+
+
 class InPlace(nn.Module):
     """A neck that changes the backbone's output; mmseg and mmdet have such."""
 

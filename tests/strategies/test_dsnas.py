@@ -626,3 +626,40 @@ def test_the_state_of_another_wrapper_is_refused(supernet):
         match='DSNASOptimWrapper: the checkpoint to resume was saved by another optimiser wrapper',
     ):
         wrapped(supernet).load_state_dict(plain.state_dict())
+
+
+def elastic(**kwargs):
+    model = MODELS.build(
+        dict(
+            type='mmpretrain.ImageClassifier',
+            backbone=dict(type='pinas_mm.ElasticResNet', depth=18, widen_factor=0.125),
+            neck=dict(type='mmpretrain.GlobalAveragePooling'),
+            head=dict(type='mmpretrain.LinearClsHead', num_classes=2, in_channels=64),
+        )
+    )
+    wrapper = DSNASOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), lr=0.0), **kwargs)
+    wrapper.initialize_count_status(model, 0, -1)
+    return model, wrapper
+
+
+def test_what_blocks_are_that_do_not_run_is_not_learned():
+    model, wrapper = elastic()
+    with wrapper.optim_context(model):
+        y = model.backbone(torch.randn(2, 3, 32, 32))[0]
+    wrapper.backward(y.square().mean())
+    space, arch = model.backbone.space, wrapper.arch
+    idle = {
+        slot
+        for index in range(len(space.positions))
+        if space.choice(index, arch) is None
+        for slot in space.own_slots(index)
+    }
+    assert 0 < len(idle) < space.num_slots
+    assert {slot for slot, row in enumerate(wrapper.logits.rows) if not row.grad.any()} == idle
+
+
+def test_an_elastic_space_has_no_costs_of_single_slots_to_limit():
+    with pytest.raises(
+        InputError, match="space 'elastic_resnet18': position 1 .* the macs of one slot alone"
+    ):
+        elastic(macs_limit=1e6, input_size=32)

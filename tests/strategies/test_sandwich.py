@@ -101,6 +101,38 @@ def test_the_candidates_of_resnest50_have_no_order(nets):
         )
 
 
+def elastic(nets, depth):
+    """A classifier on an elastic ResNet."""
+    model = nets.classifier(type='pinas_mm.ElasticResNet', depth=depth)
+    model['neck']['in_channels'] = 64 * (1 if depth < 50 else 4)
+    return model
+
+
+def test_the_largest_arch_of_an_elastic_space_is_the_whole_network(nets):
+    strategy = nets.build('sandwich', model=elastic(nets, 18), num_random=1)
+    largest, smallest, drawn = strategy.draw_archs()
+    assert (largest, smallest) == (strategy.space.largest, strategy.space.smallest)
+    optim_wrapper = nets.recording(strategy)
+    logged = strategy.train_step(nets.batch(), optim_wrapper)
+    assert logged['loss'].isfinite() and logged['loss_distillation'] > 0
+    # The whole network learns.
+    assert all(gradient is not None for gradient in optim_wrapper.updates[0].values())
+
+
+def test_strict_fairness_runs_every_depth_and_width_once(nets):
+    archs = nets.build('fair', model=elastic(nets, 34)).draw_archs()
+    assert [sorted(column) for column in zip(*archs)] == [[0, 1, 2]] * 20
+
+
+def test_two_paths_of_an_elastic_space_always_share_weights(nets):
+    with pytest.raises(
+        InputError,
+        match='SupervisedPiStrategy learns from two paths that share no weights, .* ElasticResNet '
+        r'.*expected SandwichStrategy, FairStrategy or ArchSamplingHook',
+    ):
+        nets.build('supervised_pi', model=elastic(nets, 18))
+
+
 @pytest.mark.parametrize('kind', ['sandwich', 'supervised_pi'])
 def test_only_classifiers_have_class_scores(nets, kind):
     backbone = dict(type='pinas_mm.SearchableMacroNet', widen_factor=0.125)

@@ -13,7 +13,7 @@ def dataloader(split, batch_size, **kwargs):
     return dict(batch_size=batch_size, num_workers=0, dataset=dataset, sampler=None) | kwargs
 
 
-def build(arch=None, backbone='SearchableMacroNet', channels=160):
+def build(arch=None, backbone='SearchableMacroNet', channels=160, **kwargs):
     """BN in the neck too; affine parameters and statistics are random, so that none is trivial.
     Channels last is faster on CPUs."""
     init_default_scope('mmpretrain')
@@ -21,7 +21,7 @@ def build(arch=None, backbone='SearchableMacroNet', channels=160):
     model = MODELS.build(
         dict(
             type='ImageClassifier',
-            backbone=dict(type=f'pinas_mm.{backbone}', widen_factor=0.125, arch=arch),
+            backbone=dict(type=f'pinas_mm.{backbone}', widen_factor=0.125, arch=arch) | kwargs,
             neck=dict(
                 type='LinearNeck',
                 in_channels=channels,

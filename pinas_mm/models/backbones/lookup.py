@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mmengine.registry import MODELS, Registry
 
 from ...errors import InputError
-from .searchable import SearchableBackbone
+from .arch_backbone import ArchBackbone
 
 
 def backbone_type(space: str, source: str = 'space') -> str:
@@ -22,8 +22,8 @@ def backbone_type(space: str, source: str = 'space') -> str:
     """
     types: dict[type, str] = {}
     for name, cls in _registered(MODELS):
-        if isinstance(cls, type) and issubclass(cls, SearchableBackbone):
-            if getattr(cls, 'space', None) is not None and cls.space.name == space:
+        if isinstance(cls, type) and issubclass(cls, ArchBackbone):
+            if space in [known.name for known in cls.known_spaces()]:
                 types.setdefault(cls, name)
     if len(types) != 1:
         found = f'{sorted(types.values())} have' if types else 'no imported backbone has'

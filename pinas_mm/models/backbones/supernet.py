@@ -7,19 +7,20 @@ from contextlib import contextmanager
 from torch import nn
 
 from ...errors import InputError
+from ...spaces.elastic import ElasticSpace
 from ...unwrap import unwrapped
-from .searchable import SearchableBackbone
+from .arch_backbone import ArchBackbone
 
 
-def searchable_backbone_of(model: nn.Module) -> SearchableBackbone:
+def searchable_backbone_of(model: nn.Module) -> ArchBackbone:
     """The searchable backbone of a model, supernet or subnet; a bare backbone is its own.
 
     Raises:
         InputError: The model has none.
     """
     model = unwrapped(model)
-    backbone = model if isinstance(model, SearchableBackbone) else getattr(model, 'backbone', None)
-    if not isinstance(backbone, SearchableBackbone):
+    backbone = model if isinstance(model, ArchBackbone) else getattr(model, 'backbone', None)
+    if not isinstance(backbone, ArchBackbone):
         raise InputError(
             f'{type(model).__name__} has no searchable backbone: expected one of pinas_mm as '
             f'model.backbone'
@@ -27,7 +28,7 @@ def searchable_backbone_of(model: nn.Module) -> SearchableBackbone:
     return backbone
 
 
-def supernet_of(model: nn.Module) -> SearchableBackbone:
+def supernet_of(model: nn.Module) -> ArchBackbone:
     """The supernet of a model.
 
     Raises:
@@ -42,8 +43,27 @@ def supernet_of(model: nn.Module) -> SearchableBackbone:
     return backbone
 
 
+def refuse_shared_weights(backbone: ArchBackbone, learner: str) -> None:
+    """Refuses a supernet whose candidates share weights for a learner of two paths that share
+    none.
+
+    Args:
+        backbone: The supernet.
+        learner: Its name, for the message.
+
+    Raises:
+        InputError: They do.
+    """
+    if isinstance(backbone.space, ElasticSpace):
+        raise InputError(
+            f'{learner} learns from two paths that share no weights, but the candidates of '
+            f'{type(backbone).__name__} share all of them: expected SandwichStrategy, '
+            f'FairStrategy or ArchSamplingHook (uniform), or a backbone with separate candidates'
+        )
+
+
 @contextmanager
-def borrowed(model: nn.Module) -> Iterator[SearchableBackbone]:
+def borrowed(model: nn.Module) -> Iterator[ArchBackbone]:
     """Within it a model may run in other modes and along other archs. Afterwards everything is as
     before, also after an error.
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...private_api import lerp_each
 from ...spaces import Arch
-from ..backbones import SearchableBackbone, searchable_backbone_of
+from ..backbones import ArchBackbone, searchable_backbone_of
 
 
 class MeanTeacher(nn.Module):
@@ -35,7 +35,7 @@ class MeanTeacher(nn.Module):
         InputError: A momentum outside ``[0, 1]``.
     """
 
-    backbone: SearchableBackbone
+    backbone: ArchBackbone
 
     def __init__(
         self,

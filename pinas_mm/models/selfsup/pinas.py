@@ -16,6 +16,7 @@ from ...errors import InputError
 from ...registry import MODELS
 from ...schema import Count, NotNegative, Probability, Seed
 from ...spaces import Arch, arch_rng
+from ..backbones import refuse_shared_weights
 from ..step_count import count_steps
 from .mean_teacher import MeanTeacher
 
@@ -49,7 +50,8 @@ class PiNAS(BaseSelfSupervisor):
             weights go into the backbone's ``init_cfg``.
 
     Raises:
-        InputError: The backbone is a subnet, or an argument is out of range.
+        InputError: The backbone is a subnet, its candidates share weights, or an argument is out of
+            range.
     """
 
     step: int  # of count_steps
@@ -83,6 +85,7 @@ class PiNAS(BaseSelfSupervisor):
                 f'PiNAS trains a supernet, but its backbone was given '
                 f'arch={self.backbone.fixed_arch}'
             )
+        refuse_shared_weights(self.backbone, 'PiNAS')
         self.teacher = MeanTeacher(self, momentum=momentum)
         self.arch_seed = arch_seed
         self.decay_inactive = decay_inactive

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor, nn
 
-from ...models.backbones import SearchableBackbone, borrowed
+from ...models.backbones import ArchBackbone, borrowed
 from ...spaces import Arch
 from .initialisation import freshly_initialised
 from .registration import TrainingFreeScore, register_training_free
@@ -36,7 +36,7 @@ class AZNAS(TrainingFreeScore):
     arch draws its own.
     """
 
-    def __init__(self, backbone: SearchableBackbone, images: Tensor, seed: int = 0) -> None:
+    def __init__(self, backbone: ArchBackbone, images: Tensor, seed: int = 0) -> None:
         fresh = freshly_initialised(
             backbone, seed, lambda weight: nn.init.kaiming_normal_(weight, nonlinearity='relu')
         )

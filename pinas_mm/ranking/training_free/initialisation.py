@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ...models.backbones import SearchableBackbone
+from ...models.backbones import ArchBackbone
 from ...private_api import replace_forward
 
 # What several scores count the signs of. All are increasing functions of positive inputs.
@@ -16,8 +16,8 @@ ACTIVATIONS = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.PReLU, nn.SiLU, nn.GELU, nn.H
 
 
 def freshly_initialised(
-    backbone: SearchableBackbone, seed: int, draw_weights: Callable[[Tensor], object] | None = None
-) -> SearchableBackbone:
+    backbone: ArchBackbone, seed: int, draw_weights: Callable[[Tensor], object] | None = None
+) -> ArchBackbone:
     """A copy with new weights, in train mode; no residual branch starts at zero. They are drawn on
     the CPU, so that a GPU gets the same.
 
@@ -45,6 +45,6 @@ def freshly_initialised(
     return fresh.requires_grad_(True).to(device)
 
 
-def activations(network: SearchableBackbone) -> list[nn.Module]:
+def activations(network: ArchBackbone) -> list[nn.Module]:
     """The activations of a network whose signs can be counted."""
     return [module for module in network.modules() if isinstance(module, ACTIVATIONS)]

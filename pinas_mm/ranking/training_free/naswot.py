@@ -3,14 +3,14 @@
 import torch
 from torch import Tensor, nn
 
-from ...models.backbones import SearchableBackbone
+from ...models.backbones import ArchBackbone
 from ...spaces import Arch
 from .initialisation import activations, freshly_initialised
 from .registration import TrainingFreeScore, register_training_free
 
 
 @torch.no_grad()
-def naswot(fresh: SearchableBackbone, arch: Arch, images: Tensor) -> float:
+def naswot(fresh: ArchBackbone, arch: Arch, images: Tensor) -> float:
     """The log-determinant of the kernel of binary activation codes (Mellor et al., ICML 2021, eq.
     2).
 
@@ -51,7 +51,7 @@ class Naswot(TrainingFreeScore):
 
     counts_activations = True
 
-    def __init__(self, backbone: SearchableBackbone, images: Tensor, seed: int = 0) -> None:
+    def __init__(self, backbone: ArchBackbone, images: Tensor, seed: int = 0) -> None:
         self.network = freshly_initialised(backbone, seed)
         self.images = images
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ...errors import InputError
-from ...models.backbones import SearchableBackbone
+from ...models.backbones import ArchBackbone
 from ...spaces import Arch
 from .initialisation import ACTIVATIONS, activations
 
@@ -33,7 +33,7 @@ class TrainingFreeScore(ABC):
     """Whether the score is of the signs of activations, and means nothing without any."""
 
     @abstractmethod
-    def __init__(self, backbone: SearchableBackbone, images: Tensor, seed: int = 0) -> None: ...
+    def __init__(self, backbone: ArchBackbone, images: Tensor, seed: int = 0) -> None: ...
 
     @abstractmethod
     def __call__(self, arch: Arch) -> dict[str, float]:
@@ -82,7 +82,7 @@ class TrainingFreeScores:
     """
 
     def __init__(
-        self, backbone: SearchableBackbone, images: Tensor, names: Sequence[str], seed: int = 0
+        self, backbone: ArchBackbone, images: Tensor, names: Sequence[str], seed: int = 0
     ) -> None:
         for name in names:
             if name not in TRAINING_FREE:
@@ -133,7 +133,7 @@ class TrainingFreeScores:
 
 
 def training_free_scores(
-    backbone: SearchableBackbone,
+    backbone: ArchBackbone,
     archs: Sequence[Arch],
     images: Tensor,
     names: Sequence[str],

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ...models.backbones import SearchableBackbone
+from ...models.backbones import ArchBackbone
 from ...spaces import Arch
 from .initialisation import activations, freshly_initialised
 from .registration import TrainingFreeScore, register_training_free
@@ -26,7 +26,7 @@ class Swap(TrainingFreeScore):
 
     counts_activations = True
 
-    def __init__(self, backbone: SearchableBackbone, images: Tensor, seed: int = 0) -> None:
+    def __init__(self, backbone: ArchBackbone, images: Tensor, seed: int = 0) -> None:
         self.network = freshly_initialised(backbone, seed, nn.init.normal_)
         self.images = images[:BATCH]
 

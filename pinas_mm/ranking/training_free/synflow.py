@@ -4,13 +4,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ...models.backbones import SearchableBackbone, borrowed
+from ...models.backbones import ArchBackbone, borrowed
 from ...spaces import Arch
 from .initialisation import ACTIVATIONS, freshly_initialised
 from .registration import TrainingFreeScore, register_training_free
 
 
-def linearised(backbone: SearchableBackbone) -> SearchableBackbone:
+def linearised(backbone: ArchBackbone) -> ArchBackbone:
     """Makes a freshly initialised network linear in its input, with absolute weights, in double
     precision (changed in place).
 
@@ -28,7 +28,7 @@ def linearised(backbone: SearchableBackbone) -> SearchableBackbone:
     return backbone.double()
 
 
-def synflow(linear: SearchableBackbone, arch: Arch, size: tuple[int, int]) -> float:
+def synflow(linear: ArchBackbone, arch: Arch, size: tuple[int, int]) -> float:
     """The logarithm of the synaptic flow (Tanaka et al., NeurIPS 2020, eq. 2) as a score of archs
     (Abdelfattah et al., ICLR 2021, 3.2).
 
@@ -67,7 +67,7 @@ class Synflow(TrainingFreeScore):
     """:func:`synflow` of PyTorch's initialisation, as both papers have it. Of the images it takes
     the size."""
 
-    def __init__(self, backbone: SearchableBackbone, images: Tensor, seed: int = 0) -> None:
+    def __init__(self, backbone: ArchBackbone, images: Tensor, seed: int = 0) -> None:
         self.network = linearised(freshly_initialised(backbone, seed))
         self.size = (images.shape[-2], images.shape[-1])
 

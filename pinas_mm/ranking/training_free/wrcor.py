@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from ...models.backbones import SearchableBackbone, borrowed
+from ...models.backbones import ArchBackbone, borrowed
 from ...spaces import Arch
 from .initialisation import activations, freshly_initialised
 from .registration import TrainingFreeScore, register_training_free
@@ -35,7 +35,7 @@ class WRCor(TrainingFreeScore):
 
     counts_activations = True
 
-    def __init__(self, backbone: SearchableBackbone, images: Tensor, seed: int = 0) -> None:
+    def __init__(self, backbone: ArchBackbone, images: Tensor, seed: int = 0) -> None:
         # Gradients are wanted at activations, not at weights.
         self.network = freshly_initialised(backbone, seed).requires_grad_(False)
         self.images = images[:BATCH]

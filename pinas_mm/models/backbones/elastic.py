@@ -1,0 +1,563 @@
+"""The searchable backbone whose candidates share one set of weights (Cai et al., "Once-for-All:
+Train One Network and Specialize it for Efficient Deployment", ICLR 2020, section 3.2)."""
+
+import itertools
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from os import PathLike
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
+from torch.nn.modules.conv import _ConvNd
+
+from ...checkpoint import counts_batches
+from ...errors import InputError
+from ...spaces import Arch, Candidate
+from ...spaces.elastic import ElasticSpace
+from .arch_backbone import ArchBackbone, Prefix, pretrained_files
+
+Index = tuple[slice, ...]
+
+
+@dataclass(frozen=True)
+class InnerChannels:
+    """Channels inside a block of which a width chooses the first ones. No other block sees them.
+
+    Args:
+        writers: The layers of the block, by name, whose outputs have these channels:
+            convolutions, depthwise ones too, linear layers and norms.
+        readers: The convolutions and linear layers whose inputs have them, and whose outputs do
+            not.
+    """
+
+    writers: tuple[str, ...]
+    readers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ElasticBlock:
+    """What is chosen of one block.
+
+    Args:
+        name: The block's name in the network, such as ``'layer1.0'``.
+        inner: Its inner channels; a width is one share for all of them.
+        kernels: The convolutions whose kernel size is chosen, by their names in the block.
+    """
+
+    name: str
+    inner: tuple[InnerChannels, ...] = ()
+    kernels: tuple[str, ...] = ()
+
+
+@dataclass
+class LayerPart:
+    """What of a layer runs: the first ``outputs`` and ``inputs`` of its channels, and the centre of
+    its kernel. None is all."""
+
+    outputs: int | None = None
+    inputs: int | None = None
+    kernel_size: int | None = None
+
+    def index(self, shape: Sequence[int]) -> Index:
+        """The part of a tensor of the whole layer, of shape ``(out, in, H, W)``, ``(out, in)`` or
+        ``(out, )``; a count of shape ``()`` is whole."""
+        index = [slice(self.outputs), slice(self.inputs)]
+        if self.kernel_size is not None:
+            for size in shape[2:]:
+                edge = (size - self.kernel_size) // 2
+                index.append(slice(edge, size - edge))
+        return tuple(index[: len(shape)])
+
+
+class ElasticBackbone(ArchBackbone):
+    """A network of which every arch runs a part: the first blocks of a stage, the first inner
+    channels of a block, the centre of a kernel. See
+    :class:`~pinas_mm.spaces.elastic.ElasticSpace` for what can be chosen.
+
+    A subclass names the network (:meth:`build_network`), its blocks in order of the positions
+    (:meth:`block`) and what runs before and after them. The network stays as it is, under its own
+    parameter names: its checkpoints load as they are, and the largest arch is the network, exactly.
+    A supernet runs a block with slices of its tensors in their places, so that the layers may be of
+    any kind, such as SyncBN.
+
+    A subnet has tensors of its own size. It loads a checkpoint of its own, or one of the whole
+    network, of which it takes its part. A tensor of any other shape is an error that names it.
+
+    Args:
+        sort_channels: Whether a supernet puts its inner channels in order of importance
+            (:meth:`sort_channels`) once ``Pretrained`` weights are in it: for the training of a
+            supernet that starts from a network. False by default, since in weights of a supernet
+            the first channels are the ones that narrow archs have learned with. Weights of
+            ``load_from`` are loaded later and are not sorted. A subnet's channels stay as they are.
+        args, kwargs: See :class:`ArchBackbone`.
+    """
+
+    space: ElasticSpace
+
+    # The children of the network that run in order before the first block and after the last one.
+    stem_names: tuple[str, ...] = ()
+    tail_names: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, sort_channels: bool = False, **kwargs: Any) -> None:
+        self.sorts_channels = sort_channels
+        super().__init__(*args, **kwargs)
+
+    @abstractmethod
+    def build_network(self) -> nn.Module:
+        """The network of the largest arch. Its children become those of the backbone; its own
+        ``forward`` is not used."""
+
+    @abstractmethod
+    def block(self, index: int) -> ElasticBlock:
+        """The block at position ``index``."""
+
+    def num_channels(self, index: int, inner: InnerChannels, full: int, width: float) -> int:
+        """How many of ``full`` channels inside the block at position ``index`` a width leaves."""
+        return max(1, round(full * width))
+
+    def residual_norms(self) -> Iterator[nn.Module]:
+        return iter(())
+
+    def has_statistics_of(self, arch: Arch) -> bool:
+        """Also of the largest arch, as long as no other one was trained: all blocks of a stage have
+        then counted as many batches. Where no block can be left out, it cannot be told."""
+        if not self.is_supernet or arch != self.space.largest:
+            return super().has_statistics_of(arch)
+        counts: dict[int, set[int]] = {}
+        for index, position in enumerate(self.space.positions):
+            if self.space.depth_slot(position.stage) is not None:
+                (block,) = self.part_modules(index + 1)
+                counts.setdefault(position.stage, set()).update(
+                    int(layer.num_batches_tracked)
+                    for layer in block.modules()
+                    if isinstance(layer, _BatchNorm) and layer.num_batches_tracked is not None
+                )
+        return bool(counts) and all(len(found) == 1 for found in counts.values())
+
+    # How it is built.
+
+    def build(self) -> None:
+        network = self.build_network()
+        for name, child in network.named_children():
+            if self.has_tail or name not in self.tail_names:
+                self.add_module(name, child)
+        self.elastic_blocks = tuple(self.block(index) for index in range(len(self.space.positions)))
+        self._parts: dict[Prefix, dict[str, LayerPart]] = {}
+        for index in range(len(self.space.positions)):
+            self._check_block(index)
+            for slot in self.space.own_slots(index):
+                self._check_choice(index, slot)
+        # Of the whole network: a subnet's checkpoint may have these in place of its own.
+        self._whole = {name: tensor.shape for name, tensor in self.state_dict().items()}
+        self._subnet_index = self._index_of(self.fixed_arch) if self.fixed_arch else {}
+        if self.fixed_arch is not None:
+            self._cut(self.fixed_arch)
+        # A function, not a method: a copy of the module must take its own slices.
+        self.register_load_state_dict_pre_hook(_take_slices)
+
+    def _cut(self, arch: Arch) -> None:
+        """Cuts every layer down to the part that ``arch`` runs."""
+        for index, block in enumerate(self.elastic_blocks):
+            parent, _, name = block.name.rpartition('.')
+            if self.space.choice(index, arch) is None:
+                delattr(self.get_submodule(parent), name)
+                continue
+            module = self.get_submodule(block.name)
+            for layer_name, part in self.layer_parts(index, arch).items():
+                layer = module.get_submodule(layer_name)
+                for key, value in _attributes(layer, part).items():
+                    setattr(layer, key, value)
+                for key, weight in list(layer.named_parameters(recurse=False)):
+                    own = weight.detach()[part.index(weight.shape)].clone()
+                    setattr(layer, key, nn.Parameter(own, weight.requires_grad))
+                for key, buffer in list(layer.named_buffers(recurse=False)):
+                    setattr(layer, key, buffer[part.index(buffer.shape)].clone())
+                _count_channels(layer)
+
+    def _check_block(self, index: int) -> None:
+        """Raises where the network has no such block or layer, or where the block checkpoints
+        itself: it would run again outside of :meth:`run`, with whole weights."""
+        block, kind = self.elastic_blocks[index], type(self).__name__
+        layers = [name for inner in block.inner for name in (*inner.writers, *inner.readers)]
+        for name in (block.name, *(f'{block.name}.{layer}' for layer in (*layers, *block.kernels))):
+            try:
+                self.get_submodule(name)
+            except AttributeError as error:
+                raise InputError(
+                    f'block {index} of {kind}: its network has no {name!r}, expected the name of a '
+                    f'module'
+                ) from error
+        if any(getattr(m, 'with_cp', False) for m in self.get_submodule(block.name).modules()):
+            raise InputError(
+                f'{block.name} has with_cp=True: it would run again with whole weights, expected '
+                f'with_cp of {kind} in its place'
+            )
+
+    def _check_choice(self, index: int, slot: int) -> None:
+        """Raises where a choice means nothing in a block, where a width leaves a part of a group of
+        channels, and where the centre of a kernel does not fit."""
+        block, candidates = self.elastic_blocks[index], self.space.candidates[slot]
+        module = self.get_submodule(block.name)
+        (kind,) = candidates[0].block
+        named, parts = (
+            (block.inner, 'inner channels') if kind == 'width' else (block.kernels, 'kernels')
+        )
+        if not named:
+            raise InputError(
+                f'slot {slot} of space {self.space.name!r} chooses a {kind}, but block {index} of '
+                f'{type(self).__name__} has no {parts}: expected an ElasticBlock that names them'
+            )
+        if kind == 'kernel_size':
+            for name in block.kernels:
+                _check_kernel(module.get_submodule(name), f'{block.name}.{name}', candidates, slot)
+        for candidate in candidates:
+            for name, part in self._layer_parts(index, candidate.block).items():
+                size = _group_size(module.get_submodule(name))
+                for count in (part.outputs, part.inputs):
+                    if count is not None and count % size:
+                        raise InputError(
+                            f'space {self.space.name!r}: {candidate.name} in slot {slot} leaves '
+                            f'{count} channels of {block.name}.{name}, which has groups of {size}: '
+                            f'expected a multiple of {size}'
+                        )
+
+    # What of a block runs.
+
+    def layer_parts(self, index: int, arch: Arch) -> dict[str, LayerPart]:
+        """The layers of the block at position ``index``, by name, of which ``arch`` runs a part."""
+        key = (index, self._read(index, arch))
+        if key not in self._parts:
+            self._parts[key] = self._layer_parts(index, self.space.choice(index, arch) or {})
+        return self._parts[key]
+
+    def _layer_parts(self, index: int, choice: Mapping[str, Any]) -> dict[str, LayerPart]:
+        block, parts = self.elastic_blocks[index], dict[str, LayerPart]()
+        module = self.get_submodule(block.name)
+
+        def part(name: str) -> LayerPart:
+            return parts.setdefault(name, LayerPart())
+
+        for inner in block.inner:
+            full = len(module.get_submodule(inner.writers[0]).get_parameter('weight'))
+            count = self.num_channels(index, inner, full, choice.get('width', 1))
+            if count == full:
+                continue
+            for name in inner.writers:
+                part(name).outputs = count
+            for name in inner.readers:
+                part(name).inputs = count
+        for name in block.kernels:
+            size, full = choice.get('kernel_size'), module.get_submodule(name).kernel_size[0]
+            if size not in (None, full):
+                part(name).kernel_size = size
+        return parts
+
+    def _index_of(self, arch: Arch) -> dict[str, Index | None]:
+        """For each tensor of the whole network, by name, the part of it that ``arch`` has; None
+        where it has none. What it has whole is left out."""
+        found: dict[str, Index | None] = {}
+        for index, block in enumerate(self.elastic_blocks):
+            if self.space.choice(index, arch) is None:
+                prefix = f'{block.name}.'
+                found |= {name: None for name in self._whole if name.startswith(prefix)}
+                continue
+            for layer, part in self.layer_parts(index, arch).items():
+                prefix = f'{block.name}.{layer}.'
+                found |= {
+                    name: part.index(shape)
+                    for name, shape in self._whole.items()
+                    if name.rpartition('.')[0] + '.' == prefix
+                }
+        return found
+
+    # How it runs.
+
+    def run_part(self, part: int, arch: Arch, x: Tensor) -> Tensor:
+        if 0 < part <= len(self.space.positions):
+            return self.run(part - 1, arch, x)
+        for module in self.part_modules(part):
+            x = module(x)
+        return x
+
+    def run(self, index: int, arch: Arch, x: Tensor) -> Tensor:
+        """Runs the block at position ``index`` as ``arch`` has it; one that does not run hands on
+        its input."""
+        if self.space.choice(index, arch) is None:
+            return x
+        block = self.get_submodule(self.elastic_blocks[index].name)
+        parts = self.layer_parts(index, arch) if self.is_supernet else {}
+        if not parts:
+            return block(x)
+        layers = [(name, block.get_submodule(name), part) for name, part in parts.items()]
+        tensors = {
+            f'{name}.{key}': value[part.index(value.shape)]
+            for name, layer, part in layers
+            for key, value in itertools.chain(
+                layer.named_parameters(recurse=False), layer.named_buffers(recurse=False)
+            )
+            if value.ndim
+        }
+        with _with_attributes(layers):
+            return functional_call(block, tensors, (x,), tie_weights=False)
+
+    def part_modules(self, part: int) -> list[nn.Module]:
+        if 0 < part <= len(self.space.positions):
+            arch = self.fixed_arch
+            if arch is not None and self.space.choice(part - 1, arch) is None:
+                return []
+            return [self.get_submodule(self.elastic_blocks[part - 1].name)]
+        return [getattr(self, name) for name in (self.tail_names if part else self.stem_names)]
+
+    def part_path(self, part: int, arch: Arch) -> list[nn.Module]:
+        if 0 < part <= len(self.space.positions) and self.space.choice(part - 1, arch) is None:
+            return []
+        return self.part_modules(part)
+
+    def prefix(self, part: int, arch: Arch) -> Prefix:
+        # By whether a block runs, not by the depth: archs of other depths share the first blocks.
+        read = range(min(part, len(self.space.positions)))
+        return part, tuple(self._read(index, arch) for index in read)
+
+    def _read(self, index: int, arch: Arch) -> tuple[int, ...]:
+        """What the block at position ``index`` reads of ``arch``; nothing where it does not run."""
+        if self.space.choice(index, arch) is None:
+            return ()
+        return (1, *(arch[slot] for slot in self.space.own_slots(index)))
+
+    def gated_slots(self, index: int, arch: Arch) -> Sequence[int]:
+        # The gate of a depth is that of what its stage gives.
+        positions, stage = self.space.positions, self.space.positions[index].stage
+        last = index + 1 == len(positions) or positions[index + 1].stage != stage
+        depth = self.space.depth_slot(stage) if last else None
+        own = () if self.space.choice(index, arch) is None else self.space.own_slots(index)
+        return own if depth is None else (*own, depth)
+
+    # How a subnet's tensors come out of the whole network's.
+
+    def subnet_state(self, arch: Arch) -> dict[str, Tensor]:
+        state = self.state_dict()
+        if not self.is_supernet:
+            return state
+        index = self._index_of(arch)
+        return {
+            name: tensor if part is ... else tensor[part]
+            for name, tensor in state.items()
+            for part in [index.get(name, ...)]
+            if part is not None
+        }
+
+    def slices_of(self, state: Mapping[str, Tensor], prefix: str, source: str) -> dict[str, Tensor]:
+        """What a subnet takes of a checkpoint of the whole network in place of its tensors; nothing
+        of a checkpoint of its own. See :class:`~pinas_mm.checkpoint.TakesSlices`.
+
+        Raises:
+            InputError: A tensor has neither the shape that this subnet has nor that of the whole
+                network, or the checkpoint is of another subnet.
+        """
+        slices: dict[str, Tensor] = {}
+        own: list[str] = []
+        there = [name for name in self._subnet_index if f'{prefix}{name}' in state]
+        for name in there:
+            key, whole, index = f'{prefix}{name}', self._whole[name], self._subnet_index[name]
+            found = state[key].shape
+            if index is None:
+                continue
+            shape = torch.empty(whole, device='meta')[index].shape
+            if found == whole and found != shape:
+                slices[key] = state[key][index]
+            elif found != shape:
+                raise InputError(
+                    f'{source}: {key} is {tuple(found)}, expected {tuple(shape)} as this subnet '
+                    f'of {type(self).__name__} has it, or {tuple(whole)} of the whole network'
+                )
+            elif shape != whole:
+                own.append(key)
+        if slices and own:
+            raise InputError(
+                f'{source}: {own[0]} has the shape of this subnet and {next(iter(slices))} that '
+                f'of the whole network: expected a checkpoint of one of them'
+            )
+        gone = [
+            name
+            for name, index in self._subnet_index.items()
+            if index is None and not counts_batches(name)
+        ]
+        beyond = [f'{prefix}{name}' for name in gone if name in there]
+        if beyond and (own or len(beyond) < len(gone)):
+            assert self.fixed_arch is not None
+            raise InputError(
+                f'{source}: the weights of another subnet than '
+                f'{self.space.encode(self.fixed_arch)}: it has {len(beyond)} tensors of blocks '
+                f'that this one does not run, such as {beyond[0]}'
+            )
+        return slices
+
+    def check_left(self, left: set[str], path: str | PathLike) -> None:
+        roots = {block.name.partition('.')[0] for block in self.elastic_blocks}
+        foreign = sorted(
+            name
+            for name in left - self._whole.keys()
+            if name.partition('.')[0] in roots and not counts_batches(name)
+        )
+        if foreign:
+            raise InputError(
+                f'{path}: the weights of another network than {self.space.name!r}: it has '
+                f'{len(foreign)} tensors that this one has not, such as {foreign[0]}'
+            )
+
+    def beyond_subnet(self, state: Mapping[str, Tensor], prefix: str) -> list[str]:
+        own = {name: tensor.shape for name, tensor in self.state_dict().items()}
+        return [
+            f'{prefix}{name}'
+            for name in self._whole
+            if f'{prefix}{name}' in state and state[f'{prefix}{name}'].shape != own.get(name)
+        ]
+
+    def init_weights(self) -> None:
+        super().init_weights()
+        if self.sorts_channels and self.is_supernet and pretrained_files(self):
+            self.sort_channels()
+
+    @torch.no_grad()
+    def sort_channels(self) -> None:
+        """Puts the inner channels of every block in order of importance, the largest L1 norm of the
+        weights that read them first (Once-for-All, section 3.3), so that a width leaves the most
+        important ones. What the network computes stays the same.
+
+        Where channels are in groups, they stay as they are: a channel cannot leave its group.
+
+        Raises:
+            InputError: This is a subnet, whose channels are chosen already.
+        """
+        if not self.is_supernet:
+            raise InputError(
+                f'sort_channels of {type(self).__name__}: expected the whole network, but this '
+                f'is a subnet'
+            )
+        for block in self.elastic_blocks:
+            module = self.get_submodule(block.name)
+            # The last channels first: their order changes nothing of what the ones before are
+            # worth.
+            for inner in reversed(block.inner):
+                readers = [module.get_submodule(name) for name in inner.readers]
+                writers = [module.get_submodule(name) for name in inner.writers]
+                if any(_group_size(layer) > 1 for layer in (*readers, *writers)):
+                    continue
+                weights = torch.cat([_by_input(layer) for layer in readers], dim=1)
+                importance = weights.abs().sum(dim=1)
+                order = torch.argsort(importance, descending=True, stable=True)
+                for layer in writers:
+                    for tensor in itertools.chain(
+                        layer.parameters(recurse=False), layer.buffers(recurse=False)
+                    ):
+                        if tensor.ndim:
+                            tensor.copy_(tensor[order])
+                for layer in readers:
+                    weight = layer.get_parameter('weight')
+                    weight.copy_(weight[:, order])
+
+
+def _take_slices(
+    backbone: ElasticBackbone, state: dict[str, Tensor], prefix: str, *unused: Any
+) -> None:
+    """Before any way of loading."""
+    state.update(backbone.slices_of(state, prefix, 'checkpoint'))
+
+
+def _check_kernel(layer: nn.Module, name: str, candidates: Sequence[Candidate], slot: int) -> None:
+    """Raises where the kernels of a slot are not the centres of that of a layer, or where a smaller
+    one would give a map of another size."""
+    sizes = [candidate.block['kernel_size'] for candidate in candidates]
+    if not isinstance(layer, _ConvNd) or set(layer.kernel_size) != {sizes[-1]}:
+        found = 'x'.join(map(str, getattr(layer, 'kernel_size', ()))) or 'none'
+        raise InputError(
+            f'{name}: its kernel is {found}, expected that of the largest candidate of slot '
+            f'{slot}, {candidates[-1].name}'
+        )
+    if layer.padding_mode != 'zeros':
+        raise InputError(
+            f'{name}: padding_mode={layer.padding_mode!r} does not follow the size of its kernel, '
+            f"expected 'zeros'"
+        )
+    pads_by_itself = type(layer).forward is not nn.Conv2d.forward
+    if pads_by_itself or layer.padding == 'same':
+        return
+    paddings = (0, 0) if layer.padding == 'valid' else layer.padding
+    for padding, dilation in zip(paddings, layer.dilation):
+        least = dilation * (sizes[-1] - sizes[0]) // 2
+        if padding < least:
+            raise InputError(
+                f'{name}: with padding={padding}, {candidates[0].name} of slot {slot} gives a '
+                f'larger map than the whole kernel; expected padding={least} or more'
+            )
+
+
+def _by_input(layer: nn.Module) -> Tensor:
+    """The weights of a layer, ``(in, rest)``."""
+    return layer.get_parameter('weight').transpose(0, 1).flatten(1)
+
+
+def _group_size(layer: nn.Module) -> int:
+    """The channels that a layer takes together; 1 where each can go alone."""
+    if isinstance(layer, nn.GroupNorm):
+        return layer.num_channels // layer.num_groups
+    if isinstance(layer, _ConvNd) and layer.groups > 1:
+        return layer.out_channels // layer.groups
+    return 1
+
+
+def _attributes(layer: nn.Module, part: LayerPart) -> dict[str, Any]:
+    """What else than its tensors changes of a layer of which a part runs."""
+    changed: dict[str, Any] = {}
+    count = part.outputs if part.outputs is not None else part.inputs
+    if count is not None:
+        if isinstance(layer, nn.GroupNorm):
+            changed['num_groups'] = count // _group_size(layer)
+        elif isinstance(layer, _ConvNd) and layer.groups > 1:
+            changed['groups'] = count // _group_size(layer)
+    if part.kernel_size is not None:
+        assert isinstance(layer, _ConvNd)  # only these have a kernel
+        if isinstance(layer.padding, str):  # 'same' follows the kernel
+            return changed
+        # As far in from the edge as the kernel's centre was. One that pads by itself, as
+        # TensorFlow does, has 0.
+        changed['padding'] = tuple(
+            max(0, padding - dilation * (size - part.kernel_size) // 2)
+            for padding, dilation, size in zip(layer.padding, layer.dilation, layer.kernel_size)
+        )
+    return changed
+
+
+@contextmanager
+def _with_attributes(layers: Sequence[tuple[str, nn.Module, LayerPart]]) -> Iterator[None]:
+    """Within it layers have the attributes of their parts."""
+    before: list[partial] = []
+    try:
+        for _, layer, part in layers:
+            for key, value in _attributes(layer, part).items():
+                before.append(partial(setattr, layer, key, getattr(layer, key)))
+                setattr(layer, key, value)
+        yield
+    finally:
+        for restore in before:
+            restore()
+
+
+def _count_channels(layer: nn.Module) -> None:
+    """Lets a layer say the sizes that its tensors have."""
+    weight = layer.get_parameter('weight')
+    if isinstance(layer, _ConvNd):
+        layer.out_channels, layer.in_channels = len(weight), weight.shape[1] * layer.groups
+        layer.kernel_size = tuple(weight.shape[2:])
+    elif isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = weight.shape
+    elif isinstance(layer, nn.GroupNorm):
+        layer.num_channels = len(weight)
+    elif isinstance(layer, _NormBase):
+        layer.num_features = len(weight)

@@ -1,0 +1,667 @@
+import copy
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from mmengine.runner import load_checkpoint
+from tiny_elastic import TINY, Network, TinyElastic
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.errors import InputError
+from pinas_mm.models.backbones.elastic import ElasticBlock, InnerChannels, LayerPart
+from pinas_mm.models.selfsup import PiNAS
+from pinas_mm.subnets.state_dict import subnet_state_dict
+
+STAGES = (0, 1, 2)
+# Depth, then width and kernel of every block: a shallow one, a deep narrow one, and a mixture.
+ARCHS = ('0 00 00 0 00 00 00', '1 00 10 2 01 00 10', '1 10 01 1 11 10 00')
+
+
+def arch_of(text):
+    return TINY.decode(text.replace(' ', ''))
+
+
+def randomise(module, seed=0):
+    """Norms too, so that no tensor is trivial."""
+    generator = torch.Generator().manual_seed(seed)
+    for tensor in module.state_dict().values():
+        if tensor.is_floating_point():
+            tensor.copy_(torch.rand(tensor.shape, generator=generator) * 1.0 - 0.5)
+    for layer in module.modules():
+        if isinstance(layer, _BatchNorm):
+            for tensor in (layer.weight.data, layer.running_var):
+                tensor.copy_(torch.rand(tensor.shape, generator=generator) + 0.5)
+    return module
+
+
+@pytest.fixture
+def supernet():
+    return randomise(TinyElastic(out_indices=STAGES))
+
+
+@pytest.fixture
+def images():
+    return torch.randn(3, 3, 24, 24, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture
+def saved(supernet, tmp_path):
+    path = tmp_path / 'supernet.pth'
+    state = {f'backbone.{key}': value for key, value in supernet.state_dict().items()}
+    save_checkpoint(path, state | {'head.weight': torch.zeros(3)}, {})
+    return path
+
+
+def pretrained(path):
+    return dict(type='Pretrained', checkpoint=str(path), prefix='backbone.')
+
+
+def subnet_of(path, arch, **kwargs):
+    subnet = TinyElastic(arch=arch, out_indices=STAGES, init_cfg=pretrained(path), **kwargs)
+    subnet.init_weights()
+    return subnet
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_the_largest_arch_is_the_network(supernet, images, training):
+    network = Network()
+    assert [*supernet.state_dict()] == [*network.state_dict()]
+    network.load_state_dict(supernet.state_dict())
+    supernet.set_arch(TINY.largest)
+    ours, theirs = supernet.train(training)(images), network.train(training)(images)
+    assert len(ours) == 3 and all(torch.equal(a, b) for a, b in zip(ours, theirs))
+    state = network.state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in supernet.state_dict().items())
+
+
+def by_hand(network, arch, x):
+    """The maps of an arch, with every tensor sliced where it is used."""
+    maps, slots = [], iter(arch)
+    x = network.stem(x)
+    blocks = iter(network.blocks)
+    for most in (2, 3):
+        depth = next(slots) + 1
+        for number in range(most):
+            block, width, kernel = next(blocks), next(slots), next(slots)
+            if number >= depth:
+                continue
+            inner = block.expand.out_channels // (1 if width else 2)
+            edge = 0 if kernel else 1
+
+            def norm(layer, out):
+                args = (layer.running_mean, layer.running_var, layer.weight, layer.bias)
+                args = [tensor[: out.shape[1]] for tensor in args]
+                return nn.functional.batch_norm(out, *args)
+
+            out = norm(block.norm1, nn.functional.conv2d(x, block.expand.weight[:inner])).relu()
+            weight = block.depthwise.weight[:inner, :, edge : 5 - edge, edge : 5 - edge]
+            out = nn.functional.conv2d(
+                out,
+                weight,
+                block.depthwise.bias[:inner],
+                block.depthwise.stride,
+                padding=weight.shape[-1] // 2,
+                groups=inner,
+            )
+            out = nn.functional.conv2d(
+                norm(block.norm2, out).relu(), block.project.weight[:, :inner]
+            )
+            out = norm(block.norm3, out)
+            x = x + out if block.shortcut else out
+        maps.append(x)
+    return *maps, network.tail(x)
+
+
+@pytest.mark.parametrize('text', ARCHS)
+def test_an_arch_is_the_first_blocks_the_first_channels_and_the_centre_of_kernels(
+    supernet, images, text
+):
+    supernet.eval().set_arch(arch_of(text))
+    expected = by_hand(supernet, arch_of(text), images)
+    for ours, theirs in zip(supernet(images), expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize('text', ARCHS)
+@pytest.mark.parametrize('training', [True, False])
+def test_supernet_and_subnet_agree_at_every_output_and_in_every_gradient(
+    supernet, images, saved, text, training
+):
+    arch = arch_of(text)
+    subnet = subnet_of(saved, arch).train(training)
+    supernet.train(training).set_arch(arch)
+    ours, theirs = supernet(images), subnet(images)
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-6)
+    # The statistics too that BN has gathered of the batch.
+    own = subnet.state_dict()
+    taken = supernet.subnet_state(arch)
+    assert [*taken] == [*own] and all(taken[key].shape == own[key].shape for key in own)
+    for key in own:
+        torch.testing.assert_close(taken[key], own[key], rtol=1e-6, atol=1e-6)
+    for maps in (ours, theirs):
+        sum(out.square().mean() for out in maps).backward()
+    whole = dict(supernet.named_parameters())
+    for name, parameter in subnet.named_parameters():
+        gradient = whole[name].grad
+        part = subnet._subnet_index.get(name, ...)
+        torch.testing.assert_close(gradient[part], parameter.grad, rtol=1e-4, atol=1e-6)
+        # Nothing reaches what does not run.
+        rest = gradient.clone()
+        rest[part] = 0
+        assert not rest.any()
+    ran = {key for key, parameter in whole.items() if parameter.grad is not None}
+    assert ran == {name for name, _ in subnet.named_parameters()}
+    assert ran == {
+        name
+        for name, parameter in whole.items()
+        if any(parameter is p for module in supernet.path(arch) for p in module.parameters())
+    }
+
+
+def test_a_subnet_has_tensors_and_layers_of_its_own_size(saved):
+    subnet = subnet_of(saved, arch_of('0 00 00 1 10 01 00'))
+    assert {name.split('.')[1] for name in subnet.state_dict() if name.startswith('blocks')} == {
+        *'023'
+    }
+    block = subnet.blocks[0]
+    assert (block.expand.out_channels, block.norm1.num_features) == (8, 8)
+    assert (block.depthwise.groups, block.depthwise.kernel_size) == (8, (3, 3))
+    assert block.depthwise.weight.shape == (8, 1, 3, 3) and block.depthwise.padding == (1, 1)
+    assert (block.project.in_channels, block.project.out_channels) == (8, 8)
+    assert subnet.get_submodule('blocks.3').depthwise.kernel_size == (5, 5)
+    assert all(parameter.is_leaf and parameter.requires_grad for parameter in subnet.parameters())
+
+
+def test_a_subnet_takes_its_part_however_it_is_loaded(supernet, images, saved, tmp_path):
+    arch = arch_of(ARCHS[1])
+    expected = subnet_of(saved, arch).state_dict()
+    plain, by_mmengine, resumed = (TinyElastic(arch=arch, out_indices=STAGES) for _ in range(3))
+    whole = supernet.state_dict()
+    used = {key: value for key, value in whole.items() if key in expected}
+    plain.load_state_dict(used)
+    assert used.keys() == expected.keys() and used['blocks.0.expand.weight'].shape[0] == 16
+    holder = nn.Module()
+    holder.backbone = by_mmengine
+    load_checkpoint(holder, str(saved), strict=False)
+    # A checkpoint of its own is one too.
+    save_checkpoint(tmp_path / 'own.pth', {f'backbone.{k}': v for k, v in expected.items()}, {})
+    resumed.init_cfg = pretrained(tmp_path / 'own.pth')
+    resumed.init_weights()
+    for subnet in (plain, by_mmengine, resumed, copy.deepcopy(resumed)):
+        state = subnet.state_dict()
+        assert all(torch.equal(value, state[key]) for key, value in expected.items())
+
+
+def changed(state, name, value):
+    return {f'backbone.{key}': value if key == name else kept for key, kept in state.items()}
+
+
+def test_a_tensor_that_is_no_slice_is_named_with_its_shapes(supernet, tmp_path):
+    arch, name = arch_of(ARCHS[0]), 'blocks.0.expand.weight'
+    subnet = TinyElastic(arch=arch, init_cfg=pretrained(tmp_path / 'net.pth'))
+    state = changed(supernet.state_dict(), name, torch.zeros(12, 4, 1, 1))
+    save_checkpoint(tmp_path / 'net.pth', state, {})
+    message = (
+        r'net.pth: backbone.blocks.0.expand.weight is \(12, 4, 1, 1\), expected \(8, 4, 1, 1\) as '
+        r'this subnet of TinyElastic has it, or \(16, 4, 1, 1\) of the whole network'
+    )
+    with pytest.raises(InputError, match=message):
+        subnet.init_weights()
+    with pytest.raises(InputError, match=message.replace('net.pth', 'checkpoint')):
+        holder = nn.Module()
+        holder.backbone = subnet
+        load_checkpoint(holder, str(tmp_path / 'net.pth'), strict=False)
+    # One of this subnet's size among those of the whole network.
+    state = changed(supernet.state_dict(), name, torch.zeros(8, 4, 1, 1))
+    save_checkpoint(tmp_path / 'net.pth', state, {})
+    with pytest.raises(
+        InputError,
+        match=r'net.pth: backbone.blocks.0.expand.weight has the shape of this subnet and '
+        r'backbone.blocks.0.norm1.weight that of the whole',
+    ):
+        subnet.init_weights()
+    # And a tensor that no arch slices.
+    state = changed(supernet.state_dict(), 'stem.0.weight', torch.zeros(5, 3, 3, 3))
+    save_checkpoint(tmp_path / 'net.pth', state, {})
+    with pytest.raises(InputError, match=r'wrong shape: backbone.stem.0.weight \(5, 3, 3, 3\)'):
+        subnet.init_weights()
+
+
+@pytest.mark.parametrize(
+    'theirs, ours',
+    [
+        ('1 00 00 2 00 00 00', '0 00 00 2 00 00 00'),  # deeper, of the same widths
+        ('1 11 11 1 11 11 11', '0 11 11 1 11 11 11'),  # the same, where widths are whole
+    ],
+)
+def test_the_weights_of_another_subnet_are_refused(supernet, tmp_path, theirs, ours):
+    state = supernet.subnet_state(arch_of(theirs))
+    save_checkpoint(tmp_path / 'net.pth', {f'backbone.{k}': v for k, v in state.items()}, {})
+    subnet = TinyElastic(arch=arch_of(ours), init_cfg=pretrained(tmp_path / 'net.pth'))
+    with pytest.raises(InputError, match=r'net.pth: the weights of another subnet than .*blocks.1'):
+        subnet.init_weights()
+
+
+def test_the_weights_of_another_network_are_refused(supernet, tmp_path):
+    state = {f'backbone.{key}': value for key, value in supernet.state_dict().items()}
+    state['backbone.blocks.5.expand.weight'] = torch.zeros(24, 12, 1, 1)
+    save_checkpoint(tmp_path / 'net.pth', state, {})
+    for arch in (None, TINY.smallest):
+        net = TinyElastic(arch=arch, init_cfg=pretrained(tmp_path / 'net.pth'))
+        with pytest.raises(
+            InputError, match="another network than 'tiny_elastic': .* 1 tensors .*blocks.5.expand"
+        ):
+            net.init_weights()
+
+
+def test_what_a_model_hands_over_is_the_subnet(supernet):
+    model = nn.Module()
+    model.backbone, model.head = supernet, nn.Linear(20, 2)
+    arch = arch_of(ARCHS[1])
+    state = subnet_state_dict(model, arch)
+    subnet = TinyElastic(arch=arch, out_indices=STAGES)
+    assert [*state] == [
+        *(f'backbone.{key}' for key in subnet.state_dict()),
+        'head.weight',
+        'head.bias',
+    ]
+    assert not subnet.beyond_subnet(state, 'backbone.')
+    whole = {f'backbone.{key}': value for key, value in supernet.state_dict().items()}
+    beyond = subnet.beyond_subnet(whole, 'backbone.')
+    assert 'backbone.blocks.0.expand.weight' in beyond and 'backbone.stem.0.weight' not in beyond
+
+
+def test_only_the_part_that_runs_gathers_statistics(supernet, images):
+    before = {key: value.clone() for key, value in supernet.state_dict().items()}
+    supernet.train().set_arch(arch_of('0 01 11 2 11 11 11'))
+    supernet(images)
+    norm = supernet.blocks[0].norm1
+    assert (norm.running_mean[:8] != before['blocks.0.norm1.running_mean'][:8]).all()
+    assert (norm.running_mean[8:] == before['blocks.0.norm1.running_mean'][8:]).all()
+    assert norm.num_batches_tracked == before['blocks.0.norm1.num_batches_tracked'] + 1
+    assert all(
+        torch.equal(value, before[key])
+        for key, value in supernet.state_dict().items()
+        if key.startswith('blocks.1.')
+    )
+
+
+def test_layers_are_as_they_were_after_a_run_and_after_an_error(supernet, images):
+    def sizes():
+        return [
+            (module.groups, module.padding, id(module.weight))
+            for module in supernet.modules()
+            if isinstance(module, nn.Conv2d)
+        ]
+
+    before = sizes()
+    supernet.set_arch(TINY.smallest)
+    supernet(images)
+    assert sizes() == before
+    supernet.blocks[0].act.register_forward_pre_hook(lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        supernet(images)
+    assert sizes() == before
+
+
+def test_archs_of_other_depth_share_their_first_blocks(supernet):
+    """A part's output depends on whether blocks run, not on the depth as a number."""
+    shallow, deep = arch_of('1 01 10 0 11 00 00'), arch_of('1 01 10 2 11 01 10')
+    same = [supernet.prefix(part, shallow) == supernet.prefix(part, deep) for part in range(7)]
+    assert same == [True] * 4 + [False] * 3
+    # What does not run is not read.
+    other = arch_of('1 01 10 0 11 11 11')
+    assert supernet.prefix(6, shallow) == supernet.prefix(6, other)
+    archs = [deep, shallow, other, arch_of('0 01 10 0 11 00 00'), arch_of('1 01 10 1 11 01 10')]
+    archs.append(arch_of('1 00 10 1 11 01 10'))  # as a tuple between two that share a block
+    ordered = supernet.in_shared_order(archs)
+    for part in range(7):
+        seen = [supernet.prefix(part, arch) for arch in ordered]
+        runs = 1 + sum(a != b for a, b in zip(seen, seen[1:]))
+        assert runs == len(set(seen))
+
+
+def test_equal_networks_have_one_canonical_arch(supernet, images):
+    rng = np.random.default_rng(0)
+    supernet.eval()
+    for _ in range(10):
+        arch = TINY.sample(rng)
+        canonical = TINY.canonical(arch)
+        assert TINY.canonical(canonical) == canonical
+        outs = []
+        for chosen in (arch, canonical):
+            supernet.set_arch(chosen)
+            outs.append(supernet(images)[-1])
+        assert torch.equal(*outs)
+
+
+# Sorting.
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_sorted_channels_compute_the_same(supernet, images, training):
+    supernet.double().train(training).set_arch(TINY.largest)
+    images = images.double()
+    before = [out.clone() for out in copy.deepcopy(supernet)(images)]
+    supernet.sort_channels()
+    for ours, theirs in zip(supernet(images), before):
+        torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-5)
+    importance = supernet.blocks[3].project.weight.abs().sum(dim=(0, 2, 3))
+    assert (importance.diff() <= 0).all() and importance[0] > importance[-1]
+
+
+def test_sorting_keeps_the_channels_that_count(supernet):
+    """By hand: a block with one reader keeps the columns of the largest L1 norm."""
+    block = supernet.blocks[2]
+    kept = block.project.weight.abs().sum(dim=(0, 2, 3)).topk(12).indices
+    rows = {tuple(row) for row in block.expand.weight.flatten(1)[kept].tolist()}
+    supernet.sort_channels()
+    assert {tuple(row) for row in block.expand.weight.flatten(1)[:12].tolist()} == rows
+
+
+def test_pretrained_channels_are_sorted_where_a_config_asks_for_it(supernet, saved):
+    before = supernet.state_dict()
+    supernet = copy.deepcopy(supernet)
+    supernet.sort_channels()
+    for sort, expected in ((False, before), (True, supernet.state_dict())):
+        net = TinyElastic(sort_channels=sort, out_indices=STAGES, init_cfg=pretrained(saved))
+        net.init_weights()
+        state = net.state_dict()
+        assert all(torch.equal(value, state[key]) for key, value in expected.items())
+    assert any(not torch.equal(value, state[key]) for key, value in before.items())
+    # A subnet inherits from a supernet as it is.
+    taken = subnet_of(saved, TINY.smallest, sort_channels=True).state_dict()
+    assert torch.equal(taken['blocks.0.expand.weight'], before['blocks.0.expand.weight'][:8])
+
+
+def test_a_subnet_cannot_be_sorted():
+    with pytest.raises(InputError, match='sort_channels of TinyElastic: .* this is a subnet'):
+        TinyElastic(arch=TINY.smallest).sort_channels()
+
+
+# Groups.
+
+
+def test_channels_in_groups_are_cut_by_groups(images):
+    group_norm = partial(nn.GroupNorm, 4)
+    supernet = randomise(TinyElastic(groups=4, norm=group_norm, out_indices=STAGES))
+    arch = arch_of(ARCHS[0])
+    subnet = TinyElastic(groups=4, norm=group_norm, arch=arch, out_indices=STAGES)
+    subnet.load_state_dict(supernet.subnet_state(arch))
+    supernet.set_arch(arch)
+    for ours, theirs in zip(supernet(images), subnet(images), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert subnet.blocks[0].depthwise.groups == 2 and subnet.blocks[0].norm1.num_groups == 2
+    assert supernet.blocks[0].depthwise.groups == 4 and supernet.blocks[0].norm1.num_groups == 4
+    before = copy.deepcopy(supernet.state_dict())
+    supernet.sort_channels()  # which would take channels out of their groups
+    assert all(torch.equal(value, before[key]) for key, value in supernet.state_dict().items())
+
+
+def test_a_width_within_a_group_is_refused():
+    with pytest.raises(
+        InputError,
+        match=r"space 'tiny_elastic': width0.5 in slot 1 leaves 8 channels of blocks.0.norm1, "
+        r'which has groups of 16: expected a multiple of 16',
+    ):
+        TinyElastic(groups=1, norm=partial(nn.GroupNorm, 1))
+
+
+# What every searchable backbone has.
+
+
+def test_checkpointing_changes_no_gradient_and_no_statistic(saved, images):
+    nets = {}
+    for with_cp in (False, True):
+        net = TinyElastic(with_cp=with_cp, out_indices=STAGES, init_cfg=pretrained(saved))
+        net.init_weights()
+        net.set_arch(arch_of(ARCHS[1]))
+        net(images)[-1].square().sum().backward()
+        nets[with_cp] = net
+    for ours, theirs in zip(nets[False].parameters(), nets[True].parameters()):
+        assert (ours.grad is None) == (theirs.grad is None)
+        assert ours.grad is None or torch.equal(ours.grad, theirs.grad)
+    state = nets[True].state_dict()
+    assert all(torch.equal(value, state[key]) for key, value in nets[False].state_dict().items())
+
+
+def test_frozen_stages():
+    net = TinyElastic(frozen_stages=1).train()
+    for name, parameter in net.named_parameters():
+        assert parameter.requires_grad == (not name.startswith(('stem', 'blocks.0', 'blocks.1')))
+    assert not net.blocks[1].norm1.training and net.blocks[2].norm1.training
+    # Of a subnet, too, where a block is gone.
+    subnet = TinyElastic(arch=TINY.smallest, frozen_stages=3, frozen_norm_eval=False)
+    assert not any(parameter.requires_grad for parameter in subnet.parameters())
+
+
+def test_a_tail_that_nothing_reads_is_not_there(images):
+    net = TinyElastic(out_indices=(0, 1))
+    net.set_arch(TINY.largest)
+    assert not any(name.startswith('tail') for name in net.state_dict())
+    assert [tuple(out.shape) for out in net(images)] == [(3, 8, 12, 12), (3, 12, 6, 6)]
+    assert net.out_channels == (8, 12) and TinyElastic(out_indices=STAGES).out_channels[-1] == 20
+
+
+def test_zero_init_makes_residual_blocks_their_shortcut():
+    net = TinyElastic()
+    net.init_weights()
+    assert [bool(block.norm3.weight.any()) for block in net.blocks] == [
+        True,
+        False,
+        True,
+        False,
+        False,
+    ]
+
+
+def loss_of(net, images, gates=None):
+    net.gates = gates
+    return sum(out.pow(2).mean() * (index + 1) for index, out in enumerate(net(images)))
+
+
+@pytest.mark.parametrize('text', ['1 10 01 1 11 10 00', '0 10 01 2 11 10 00'])
+def test_gates_are_on_the_outputs_of_blocks_that_run_and_of_stages(supernet, images, text):
+    supernet.double().train().set_arch(arch_of(text))
+    images = images.double()
+    gates = torch.ones(TINY.num_slots, dtype=torch.float64, requires_grad=True)
+    gated = loss_of(supernet, images, gates)
+    assert gated.item() == loss_of(supernet, images).item()
+    gated.backward()
+    depth, ends = {0: 1, 5: 4}, arch_of(text)
+    for index in range(5):
+        slots = TINY.own_slots(index)
+        if TINY.choice(index, ends) is None:
+            assert not gates.grad[list(slots)].any()
+            continue
+        assert gates.grad[slots[0]] == gates.grad[slots[1]] != 0
+        losses = []
+        for factor in (1 + 1e-6, 1 - 1e-6):
+            hook = supernet.blocks[index].register_forward_hook(
+                lambda module, inputs, out, factor=factor: out * factor
+            )
+            with torch.no_grad():
+                losses.append(loss_of(supernet, images).item())
+            hook.remove()
+        expected = (losses[0] - losses[1]) / 2e-6
+        assert gates.grad[slots[0]].item() == pytest.approx(expected, rel=1e-4, abs=1e-7)
+    # The depth's is that of the last block that runs: its output is the stage's.
+    for slot, last in depth.items():
+        while TINY.choice(last, ends) is None:
+            last -= 1
+        assert gates.grad[slot].item() == pytest.approx(
+            gates.grad[TINY.own_slots(last)[0]].item(), rel=1e-9
+        )
+
+
+def test_the_part_of_a_layer():
+    assert LayerPart(2, 3, 3).index((8, 8, 5, 5)) == (slice(2), slice(3), slice(1, 4), slice(1, 4))
+    assert LayerPart(outputs=2).index((8,)) == (slice(2),) and LayerPart(2).index(()) == ()
+
+
+def test_paths_without_a_common_weight_are_refused(tiny):
+    backbone = dict(type='TinyElastic')
+    message = 'learns from two paths that share no weights, but the candidates of TinyElastic'
+    with pytest.raises(
+        InputError,
+        match=f'PiNAS {message} share all of them: expected SandwichStrategy, '
+        r'FairStrategy or ArchSamplingHook \(uniform\)',
+    ):
+        PiNAS(backbone, **{k: tiny.pinas()[k] for k in ('neck', 'head', 'queue_len', 'feat_dim')})
+
+
+def test_text_of_an_arch_is_read_back():
+    for text in ARCHS:
+        arch = arch_of(text)
+        assert TINY.decode(TINY.encode(arch)) == arch
+        assert re.fullmatch(r'\d{12}', TINY.encode(arch))
+
+
+# Whether the running statistics of BN are those of the arch that runs.
+
+
+def trained(net, images, *archs):
+    """After a batch along each arch, in eval mode."""
+    net.train()
+    for arch in archs:
+        net.set_arch(arch)
+        net(images)
+    return net.eval()
+
+
+def test_a_network_that_nobody_trained_along_archs_has_the_right_statistics(images, bn_warnings):
+    net = trained(TinyElastic(), images, TINY.largest, TINY.largest)
+    for arch in (TINY.largest, arch_of('1 11 11 2 11 11 10')):
+        assert not bn_warnings
+        net.set_arch(arch)
+        net(images)
+    assert len(bn_warnings) == 1 and bn_warnings[0].startswith('TinyElastic is a supernet')
+
+
+def test_statistics_of_several_archs_are_not_those_of_the_largest(images, bn_warnings):
+    """As the sandwich rule leaves them."""
+    net = trained(TinyElastic(), images, TINY.largest, TINY.smallest)
+    net.set_arch(TINY.largest)
+    net(images)
+    assert len(bn_warnings) == 1
+
+
+@pytest.mark.parametrize(
+    'kwargs, warns',
+    [
+        (dict(norm_eval=True), True),
+        (dict(frozen_stages=1), True),
+        (dict(frozen_stages=0), False),  # the stem is every arch's
+        (dict(frozen_stages=2, frozen_norm_eval=False), False),
+        (dict(norm_eval=True, arch=TINY.smallest), False),
+        (dict(frozen_stages=2, groups=4, norm=partial(nn.GroupNorm, 4)), True),  # norm3 is BN
+    ],
+)
+def test_training_by_statistics_of_no_arch_is_told_once(images, bn_warnings, kwargs, warns):
+    net = TinyElastic(**kwargs)
+    for _ in range(2):
+        net.train().set_arch(TINY.smallest)
+        net(images)
+        net.train(False)
+    assert len(bn_warnings) == warns
+    if warns:
+        assert 'norm_eval=False and frozen_norm_eval=False' in bn_warnings[0]
+
+
+# What does not fit together is said when it is built.
+
+
+@dataclass
+class Wrong:
+    """What a subclass says of its blocks, in place of what fits."""
+
+    inner: tuple = (InnerChannels(('expand', 'norm1', 'depthwise', 'norm2'), ('project',)),)
+    kernels: tuple = ('depthwise',)
+    name: str = 'blocks.{}'
+    change: Callable = lambda block: None
+
+
+def wrong(said):
+    class Own(TinyElastic):
+        def build_network(self):
+            network = super().build_network()
+            for block in network.blocks:
+                said.change(block)
+            return network
+
+        def block(self, index):
+            return ElasticBlock(said.name.format(index), said.inner, said.kernels)
+
+    return Own
+
+
+def set_padding(block, mode='zeros', **kwargs):
+    old = block.depthwise
+    block.depthwise = nn.Conv2d(
+        old.in_channels, old.out_channels, 5, groups=old.groups, padding_mode=mode, **kwargs
+    )
+
+
+@pytest.mark.parametrize(
+    'said, message',
+    [
+        (dict(name='block.{}'), "block 0 of Own: its network has no 'block.0'"),
+        (
+            dict(inner=(InnerChannels(('expnd',), ('project',)),)),
+            "block 0 of Own: its network has no 'blocks.0.expnd'",
+        ),
+        (dict(kernels=('middle',)), "block 0 of Own: its network has no 'blocks.0.middle'"),
+        (
+            dict(inner=()),
+            "slot 1 of space 'tiny_elastic' chooses a width, but block 0 of Own has no inner ch",
+        ),
+        (
+            dict(kernels=()),
+            "slot 2 of space 'tiny_elastic' chooses a kernel_size, but block 0 of Own has no ker",
+        ),
+        (
+            dict(kernels=('expand',)),
+            'blocks.0.expand: its kernel is 1x1, expected that of the largest candidate of slot',
+        ),
+        (
+            dict(change=partial(set_padding, padding=0)),
+            'blocks.0.depthwise: with padding=0, kernel3 of slot 2 gives a larger map than the '
+            'whole kernel; expected padding=1 or more',
+        ),
+        (dict(change=partial(set_padding, padding='valid')), 'with padding=0, kernel3 of slot 2'),
+        (
+            dict(change=partial(set_padding, padding=2, mode='reflect')),
+            "blocks.0.depthwise: padding_mode='reflect' does not follow the size of its kernel, "
+            "expected 'zeros'",
+        ),
+        (
+            dict(change=lambda block: setattr(block, 'with_cp', True)),
+            'blocks.0 has with_cp=True: it would run again with whole weights, expected with_cp o',
+        ),
+    ],
+)
+def test_a_network_that_does_not_fit_its_space_is_named(said, message):
+    with pytest.raises(InputError, match=message):
+        wrong(Wrong(**said))()
+
+
+@pytest.mark.parametrize('padding', ['same', 1])
+def test_padding_that_follows_the_kernel_fits(padding, images):
+    def change(block):
+        set_padding(block, padding=padding)
+        block.shortcut = False
+
+    net = wrong(Wrong(change=change))(out_indices=(0,))
+    shapes = set()
+    for arch in (TINY.smallest, TINY.largest):
+        net.set_arch(arch)
+        shapes.add(net(images)[0].shape[-2:])
+    # Of 24 pixels a kernel of 5 that pads by 1 takes 2 at every block; the smallest has one block.
+    assert shapes == ({(24, 24)} if padding == 'same' else {(22, 22), (20, 20)})
