@@ -17,7 +17,7 @@ from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.engine.runner import build_runner
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.pipelines.pinas import Pipeline
+from pinas_mm.pipelines.pinas import Pipeline, with_subnet
 from pinas_mm.pipelines.stages import into_folder
 from pinas_mm.spaces.subnet_file import SubnetFile
 
@@ -97,11 +97,9 @@ def test_a_transfer_is_trained_tested_drawn_and_kept(place, monkeypatch, name, m
         if path.is_file()
     } == files
 
-    config = into_folder(
-        pipeline.config(name, pipeline.with_subnet(Path('work_dirs/search'))),
-        place / 'built',
-        resume=False,
-    )
+    config = pipeline.config(name, {})
+    config.merge_from_dict(with_subnet(config, Path('work_dirs/search')))
+    config = into_folder(config, place / 'built', resume=False)
     runner = build_runner(config)
     assert config.randomness.seed == 3 and all(
         parameter.requires_grad for parameter in runner.model.parameters()

@@ -5,7 +5,9 @@ prints tables.
 Learn without labels, train the linear classifier, search, fine-tune the found subnet with its
 inherited weights, and fine-tune archs of equal cost (MACs within 5 %) the same way: the
 median-scored of nine drawn at random, and the first --random of the others. With two or more of
-these the table ends with their mean and standard deviation, which is what to compare with.
+these the table ends with their mean and standard deviation, which is what to compare with. Where
+the fine-tuning config has model.backbone.init_cfg=None, as the quick start's, all of them start
+from random weights instead.
 
     python tools/pinas.py configs/quickstart/{learn,linear,search,finetune}.py \\
         --work-dir work_dirs/quickstart

@@ -1,7 +1,7 @@
 #!/usr/bin/env python
 """Tests a subnet, or any arch of a supernet (its BN is recalibrated first).
 
-python tools/test.py configs/quickstart/finetune.py work_dirs/finetune/epoch_5.pth
+python tools/test.py configs/quickstart/finetune.py work_dirs/finetune/epoch_15.pth
 python tools/test.py configs/quickstart/linear.py work_dirs/linear/epoch_10.pth \\
     --arch 22212220 --arch subnet.yaml
 """

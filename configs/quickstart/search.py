@@ -6,5 +6,6 @@ search_loop = dict(
     searcher=dict(type='partition_tree'),
     num_archs=96,
     score_samples=200,
-    constraints=dict(macs=4.0e6),
+    constraints=dict(macs=1.0e6),
+    input_size=16,
 )

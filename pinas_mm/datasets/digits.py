@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from ..errors import InputError
 from ..registry import DATASETS
-from ..schema import Seed
+from ..schema import Count, Seed
 
 Split = Literal['learning', 'held_out', 'test']
 SIZES: dict[Split, int] = dict(learning=1097, held_out=300, test=400)
@@ -26,16 +26,21 @@ class Digits(BaseDataset):
         split: ``'learning'`` (1,097 images), ``'held_out'`` (300, for search scores) or ``'test'``
             (400).
         split_seed: Seed of the split.
+        copies: How often each image stands in the set, one round after the other: for transforms
+            that change each by its index, such as :class:`~.digit_clutter.DigitClutter`.
         kwargs: As in mmengine's ``BaseDataset``.
     """
 
     METAINFO = dict(classes=tuple('0123456789'))
 
-    def __init__(self, split: Split = 'learning', split_seed: Seed = 0, **kwargs: Any) -> None:
+    def __init__(
+        self, split: Split = 'learning', split_seed: Seed = 0, copies: Count = 1, **kwargs: Any
+    ) -> None:
         if split not in SIZES:
             raise InputError(f'Digits: split={split!r}, expected one of {list(SIZES)}')
         self.split = split
         self.split_seed = split_seed
+        self.copies = copies
         super().__init__(**kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -47,5 +52,5 @@ class Digits(BaseDataset):
         images = images.repeat(4, axis=1).repeat(4, axis=2)[..., None].repeat(3, axis=3)
         return [
             dict(img=images[i], img_shape=images[i].shape[:2], gt_label=int(digits.target[i]))
-            for i in indices
+            for i in np.tile(indices, self.copies)
         ]

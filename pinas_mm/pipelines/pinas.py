@@ -223,7 +223,7 @@ class Pipeline:
         )
 
     def finetune(self, folder: Path) -> float:
-        """Fine-tunes a subnet from its inherited weights; returns its test accuracy in %."""
+        """Fine-tunes a subnet; returns its test accuracy in %."""
         return self.train_with_subnet('finetune', folder, f'finetune/{folder.name}')[
             'accuracy/top1'
         ]
@@ -233,9 +233,10 @@ class Pipeline:
         return self.train_with_subnet(stage, self.work_dir / 'search', stage)
 
     def train_with_subnet(self, stage: str, subnet: Path, folder: str) -> dict[str, float]:
-        """Trains a stage with a subnet and its inherited weights as backbone, unless it is done;
-        returns its test metrics."""
+        """Trains a stage with a subnet as its backbone, unless it is done; returns its test
+        metrics."""
         print(f'--- {folder}', flush=True)
+        config = self.config(stage, {})
 
         def train_and_test(config: Config) -> dict[str, float]:
             runner = build_runner(config)
@@ -243,19 +244,12 @@ class Pipeline:
             return numbers(runner.test())
 
         return run_once(
-            self.config(stage, {}),
+            config,
             self.work_dir / folder,
             train_and_test,
-            self.with_subnet(subnet),
+            with_subnet(config, subnet),
             kind=dict[str, Measured],
         )
-
-    def with_subnet(self, folder: Path) -> dict[str, str]:
-        """What a config changes for the subnet of a folder."""
-        return {
-            'model.backbone.arch': str(folder / 'subnet.yaml'),
-            'model.backbone.init_cfg.checkpoint': str(folder / 'subnet.pth'),
-        }
 
 
 class Summary(NamedTuple):
@@ -272,6 +266,15 @@ def random_summary(rows: Sequence[Mapping[str, Any]]) -> Summary | None:
     if len(tests) < 2:
         return None
     return Summary(len(tests), float(np.mean(tests)), float(np.std(tests, ddof=1)))
+
+
+def with_subnet(config: Config, folder: Path) -> dict[str, str]:
+    """What a config changes for the subnet of a folder: its arch and, unless its backbone has no
+    ``init_cfg`` and so starts from random weights, the weights that the subnet inherits."""
+    changes = {'model.backbone.arch': str(folder / 'subnet.yaml')}
+    if config.model.backbone.get('init_cfg'):
+        changes['model.backbone.init_cfg.checkpoint'] = str(folder / 'subnet.pth')
+    return changes
 
 
 def folder_of(name: str) -> str:

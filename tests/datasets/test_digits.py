@@ -58,3 +58,14 @@ def test_an_unknown_split_is_named():
         InputError, match="split='train', expected one of .*'learning', 'held_out', 'test'"
     ):
         Digits('train')
+
+
+def test_copies_come_one_round_after_the_other():
+    once, thrice = Digits('held_out'), Digits('held_out', copies=3)
+    assert len(thrice) == 3 * len(once)
+    for index in (0, 1, 299):
+        for copy in range(3):
+            found = thrice[index + copy * len(once)]
+            assert np.array_equal(found['img'], once[index]['img'])
+            assert found['gt_label'] == once[index]['gt_label']
+            assert found['sample_idx'] == index + copy * len(once)

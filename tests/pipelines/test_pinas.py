@@ -1,5 +1,6 @@
 """What the stages of tools/pinas.py are given; tests/tools/test_tools.py runs them all."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -8,9 +9,18 @@ from mmengine.config import Config
 from pinas_mm.costs import measure_costs
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.pipelines.pinas import EQUAL, STAGES, Pipeline, random_summary, set_searched_size
+from pinas_mm.pipelines.pinas import (
+    EQUAL,
+    STAGES,
+    Pipeline,
+    random_summary,
+    set_searched_size,
+    with_subnet,
+)
 from pinas_mm.search.history import Record
 from pinas_mm.search.score import Score
+
+FINETUNE = Path(__file__).parents[2] / 'configs/quickstart/finetune.py'
 
 
 @pytest.fixture
@@ -126,3 +136,18 @@ def test_the_random_archs_are_summed_up_and_nothing_else_is():
     assert (found.number, found.mean) == (4, 93)
     assert found.deviation == pytest.approx(2.944, abs=5e-4)
     assert random_summary(rows(searched=99.0, random=90.0)) is None
+
+
+@pytest.mark.parametrize('backbone', [dict(), dict(init_cfg=None)])
+def test_a_config_without_initial_weights_gets_the_arch_alone(tmp_path, backbone):
+    arch = {'model.backbone.arch': f'{tmp_path}/subnet.yaml'}
+    assert with_subnet(Config(dict(model=dict(backbone=backbone))), tmp_path) == arch
+    pretrained = dict(init_cfg=dict(type='Pretrained', checkpoint='set it'))
+    assert with_subnet(Config(dict(model=dict(backbone=pretrained))), tmp_path) == arch | {
+        'model.backbone.init_cfg.checkpoint': f'{tmp_path}/subnet.pth'
+    }
+
+
+def test_the_quick_start_trains_its_archs_from_random_weights(tmp_path):
+    config = Config.fromfile(FINETUNE)
+    assert with_subnet(config, tmp_path).keys() == {'model.backbone.arch'}
