@@ -30,7 +30,7 @@ class FeatureSandwichStrategy(SandwichRule):
     The maps are those that heads read: the neck's, or the backbone's where there is no neck. They
     agree by their correlation (:func:`disagreement`), not by their values: a narrow arch may have
     maps of another scale, and a channel or a level of large values would outweigh the others
-    (PKD, section 3).
+    (PKD).
 
     Args:
         model, input_size, num_random, arch_seed, data_preprocessor: See :class:`SandwichRule`.
