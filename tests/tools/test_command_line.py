@@ -215,13 +215,13 @@ def test_what_a_config_gives_a_class_wrongly_is_one_line(capsys, config, message
 @pytest.mark.parametrize(
     'keys, message',
     [
-        ({}, "missing 1 required positional argument: 'input_size'"),
-        (dict(input_size=32, num_randm=1), "got an unexpected keyword argument 'num_randm'"),
+        ({}, "missing 1 required positional argument: 'model'"),
+        (dict(model={}, num_randm=1), "got an unexpected keyword argument 'num_randm'"),
     ],
 )
 def test_what_a_config_gives_a_checked_class_wrongly_is_one_line(capsys, keys, message):
-    config = dict(type='pinas_mm.SandwichStrategy', model={}, **keys)
-    message = f'wrong config key of SandwichStrategy: SandwichStrategy.__init__() {message}'
+    config = dict(type='pinas_mm.SandwichStrategy', **keys)
+    message = f'wrong config key of SandwichStrategy: SandwichRule.__init__() {message}'
     assert_refused(capsys, lambda: MODELS.build(config), message)
 
 
