@@ -109,7 +109,7 @@ class KernelMatrices(nn.ParameterDict):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Back to the identity: whoever initialises a network anew calls this of every module."""
+        """Sets the matrices to the identity. Initialising a network anew calls it."""
         for matrix in self.values():
             nn.init.eye_(matrix)
 

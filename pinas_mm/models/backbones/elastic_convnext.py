@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from ...errors import InputError
 from ...registry import MODELS
 from ...schema import NotNegative, Probability
-from ...spaces import Arch, SearchSpace
+from ...spaces import Arch
 from ...spaces.elastic import ElasticSpace
 from ...spaces.elastic_convnext import ELASTIC_CONVNEXTS
-from ...spaces.subnet_file import SubnetFile, is_file_name
-from .elastic import ElasticBackbone, ElasticBlock, InnerChannels
+from .elastic import ElasticBlock, InnerChannels
+from .elastic_family import ElasticFamily
 
 
 @MODELS.register_module()
-class ElasticConvNeXt(ElasticBackbone):
+class ElasticConvNeXt(ElasticFamily):
     """mmpretrain's ConvNeXt-T, S or B (Liu et al., CVPR 2022) as supernet or subnet: the first
     blocks of every stage run, and of every block the centre of its depthwise kernel and the first
     inner channels of its MLP.
@@ -49,6 +49,7 @@ class ElasticConvNeXt(ElasticBackbone):
     """
 
     spaces: ClassVar[Mapping[str, ElasticSpace]] = ELASTIC_CONVNEXTS
+    size_key = 'size'
 
     def __init__(
         self,
@@ -62,7 +63,7 @@ class ElasticConvNeXt(ElasticBackbone):
         init_cfg: dict | list[dict] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.size = self._size_of(size, arch)
+        self.size = self.size_of(size, arch)
         self.space = self.spaces[self.size]
         norm_cfg = norm_cfg or dict(type='LN2d', eps=1e-6)
         for name, value, fits in (
@@ -171,35 +172,3 @@ class ElasticConvNeXt(ElasticBackbone):
                 if name.startswith(tuple(names)) and f'{prefix}{name}' not in state
             }
         return slices
-
-    def channels(self, full: int | None) -> int:
-        assert full is not None  # there is no tail
-        # As the network has them: multiples of its narrowest stage.
-        narrowest = self.space.stem_channels
-        return super().channels(narrowest) * (full // narrowest)
-
-    @property
-    def space_arguments(self) -> dict[str, Any]:
-        return dict(size=self.size)
-
-    @classmethod
-    def known_spaces(cls) -> tuple[SearchSpace, ...]:
-        return tuple(cls.spaces.values())
-
-    @classmethod
-    def space_of(cls, settings: Mapping[str, Any]) -> SearchSpace:
-        return cls.spaces[cls._size_of(settings.get('size'), settings.get('arch'))]
-
-    @classmethod
-    def _size_of(cls, size: str | None, arch: Any) -> str:
-        """The size as given, else that of the network that a subnet file is of."""
-        if size is None and is_file_name(arch):
-            name = SubnetFile.read(arch).space
-            size = next((each for each, space in cls.spaces.items() if space.name == name), None)
-        if size is None:
-            raise InputError(f'{cls.__name__}: expected size, one of {sorted(cls.spaces)}')
-        if size not in cls.spaces:
-            raise InputError(
-                f'size={size!r} of {cls.__name__}: expected one of {sorted(cls.spaces)}'
-            )
-        return size

@@ -10,15 +10,14 @@ from torch import nn
 
 from ...errors import InputError
 from ...registry import MODELS
-from ...spaces import SearchSpace
 from ...spaces.elastic import ElasticSpace
 from ...spaces.elastic_resnet import ELASTIC_RESNETS
-from ...spaces.subnet_file import SubnetFile, is_file_name
-from .elastic import ElasticBackbone, ElasticBlock, InnerChannels
+from .elastic import ElasticBlock, InnerChannels
+from .elastic_family import ElasticFamily
 
 
 @MODELS.register_module()
-class ElasticResNet(ElasticBackbone):
+class ElasticResNet(ElasticFamily):
     """mmpretrain's ResNet-18, 34, 50 or 101 (He et al., CVPR 2016) as supernet or subnet: the first
     blocks of every stage run, and the first inner channels of every block; of a bottleneck those
     around its 3x3 convolution, of a basic block those between its two.
@@ -38,6 +37,7 @@ class ElasticResNet(ElasticBackbone):
     """
 
     spaces: ClassVar[Mapping[int, ElasticSpace]] = ELASTIC_RESNETS
+    size_key = 'depth'
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class ElasticResNet(ElasticBackbone):
         avg_down: bool = False,
         **kwargs: Any,
     ) -> None:
-        self.depth = self._depth_of(depth, arch)
+        self.depth = self.size_of(depth, arch)
         self.space = self.spaces[self.depth]
         self.strides, self.dilations = tuple(strides), tuple(dilations)
         for name in ('strides', 'dilations'):
@@ -94,34 +94,3 @@ class ElasticResNet(ElasticBackbone):
             for block in self.part_modules(index + 1):
                 last = 'norm3' if isinstance(block, Bottleneck) else 'norm2'
                 yield getattr(block, last)
-
-    def channels(self, full: int | None) -> int:
-        assert full is not None  # there is no tail
-        # As the network has them: multiples of its narrowest stage.
-        return super().channels(64) * (full // 64)
-
-    @property
-    def space_arguments(self) -> dict[str, Any]:
-        return dict(depth=self.depth)
-
-    @classmethod
-    def known_spaces(cls) -> tuple[SearchSpace, ...]:
-        return tuple(cls.spaces.values())
-
-    @classmethod
-    def space_of(cls, settings: Mapping[str, Any]) -> SearchSpace:
-        return cls.spaces[cls._depth_of(settings.get('depth'), settings.get('arch'))]
-
-    @classmethod
-    def _depth_of(cls, depth: int | None, arch: Any) -> int:
-        """The depth as given, else that of the network that a subnet file is of."""
-        if depth is None and is_file_name(arch):
-            name = SubnetFile.read(arch).space
-            depth = next((each for each, space in cls.spaces.items() if space.name == name), None)
-        if depth is None:
-            raise InputError(f'{cls.__name__}: expected depth, one of {sorted(cls.spaces)}')
-        if depth not in cls.spaces:
-            raise InputError(
-                f'depth={depth} of {cls.__name__}: expected one of {sorted(cls.spaces)}'
-            )
-        return depth

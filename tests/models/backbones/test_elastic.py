@@ -438,7 +438,7 @@ def test_kernels_of_a_new_network_are_the_centres(supernet, learned, images):
     arch = arch_of(ARCHS[1])
     fresh = TinyElastic(matrices=True, out_indices=STAGES)
     assert len(matrix_names(fresh.state_dict())) == 5
-    # A checkpoint of a network without any, by whatever way it is loaded.
+    # The checkpoint of a network that has no matrices yet, loaded in every way.
     fresh.load_state_dict(supernet.state_dict())
     for net in (supernet, fresh):
         net.eval().set_arch(arch)
