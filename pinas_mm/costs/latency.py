@@ -90,8 +90,9 @@ class Latency:
             f'keeps its memory (docs/search.md)'
         )
 
-    def arrays(self) -> list[Array]:
-        return [np.array(table, float) for table in self.tables]
+    def add_to(self, costs: CostTable) -> None:
+        """Adds the latencies to the costs of the space."""
+        costs.add('latency', self.fixed, [np.array(table, float) for table in self.tables])
 
 
 def read_latency(path: str | os.PathLike[str], backbone: ArchBackbone) -> Latency:
