@@ -7,10 +7,12 @@ held-out part of its training set, and fine-tunes the found subnet from the weig
 same number of operations goes into (a) the source's best arch, (b) the found arch from scratch, (c)
 the found arch started from the source arch's weights.
 
-    python tools/adapt.py configs/adapt/CONFIG.py --supernet source/epoch_100.pth \\
-        --source-arch source/subnet.yaml
-    # without the comparison
+    # an elastic backbone: from the pretrained network that its init_cfg names
+    python tools/adapt.py configs/adapt/CONFIG.py --until subnet
+    # any other: from a supernet trained on the source
     python tools/adapt.py CONFIG --supernet source/epoch_100.pth --until subnet
+    # with the comparison
+    python tools/adapt.py CONFIG --supernet source/epoch_100.pth --source-arch source/subnet.yaml
 
 Run the same command again to resume: what is done is kept, and a changed config is refused. The
 work dir has a folder per step, search/subnet.yaml, the adapted network's checkpoint in subnet/, and
@@ -35,11 +37,13 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument(
         '--supernet',
-        required=True,
-        help="checkpoint of the source's supernet, trained with or without labels",
+        help="checkpoint of the source's supernet, trained with or without labels (default: an "
+        'elastic backbone with the weights of its own init_cfg)',
     )
     options.add_argument(
-        '--source-arch', help="the source's best arch: a subnet.yaml, or the arch as text"
+        '--source-arch',
+        help="the source's best arch: a subnet.yaml, or the arch as text (default without "
+        '--supernet: the whole network)',
     )
     options.add_argument(
         '--until',
@@ -59,7 +63,8 @@ def main() -> None:
     from pinas_mm.pipelines.adaptation import Adaptation
 
     config = read_config(args)
-    check_files(args.supernet)
+    if args.supernet is not None:
+        check_files(args.supernet)
     hold_work_dir(config)
     if args.amp:
         use_amp(config)

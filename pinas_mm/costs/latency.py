@@ -229,7 +229,7 @@ def measure_latency(
         )
 
     half = None if dtype is torch.float32 else dtype
-    with borrowed(model), backbone.costs_of_subnets(), torch.no_grad(), autocast(model, half):
+    with borrowed(model), backbone.runs_as_subnets(), torch.no_grad(), autocast(model, half):
         model.eval()
         for number in range(rounds + 1):
             found = [run_in_parts(arch) for arch in covering_archs(space, rng)]
