@@ -80,7 +80,7 @@ def main() -> None:
         values = ''.join(f'{value:10.2f}ms' for value in table.quartiles('latency'))
         print(f'{"latency":13}{values}')
         measured = ', '.join(f'{key} {shown(value)}' for key, value in latency.setting.items())
-        print(f'{args.latency}: of the whole model; {measured}')
+        print(f'{args.latency}: {measured}')
         if doubt := latency.doubt():
             print(f'warning: {args.latency}: {doubt}', file=sys.stderr)
 

@@ -102,7 +102,7 @@ def test_a_measured_table_adds_its_latencies(space, tmp_path):
     assert values[4] == pytest.approx(every.max(), abs=0.006)
     quartiles = np.quantile(every, (0.25, 0.5, 0.75))
     assert values[1:4] == pytest.approx(quartiles, rel=0.02) and values == sorted(values)
-    assert "of the whole model; device 'cpu (x86_64)', threads 1" in out.splitlines()[-1]
+    assert "latency.json: device 'cpu (x86_64)', threads 1" in out.splitlines()[-1]
     doubtful = replace(table, check=dict(median_error=0.5, rank_correlation=0.1))
     doubtful.write(tmp_path / 'latency.json')
     _, _, errors = space('nasbench_macro', '--latency', tmp_path / 'latency.json')
