@@ -157,7 +157,8 @@ def test_a_cheaper_network_has_at_most_60_percent_of_the_macs():
         backbone, loop = config.model.backbone, config.search_loop
         size = (loop.input_size,) * 2 if isinstance(loop.input_size, int) else loop.input_size
         arguments = {key: backbone[key] for key in ('strides', 'dilations') if key in backbone}
-        network = ResNet(50, **arguments).to('meta').eval()
+        network = ResNet(50, **arguments).to('meta')
+        network.eval()
         with FlopCounterMode(display=False) as counter:
             network(torch.zeros(1, 3, *size, device='meta'))
         share = loop.constraints.backbone_macs / (counter.get_total_flops() / 2)

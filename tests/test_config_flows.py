@@ -292,9 +292,10 @@ def check_backbone_of_the_subnet(config, work_dir):
     """That the subnet file alone names the backbone that was trained, with all that its weights do
     not tell, such as strides: as tools/export.py reads it."""
     (trained,) = (work_dir / 'subnet').glob('*_1.pth')
-    _, alone = subnet_backbone(work_dir / 'search/subnet.yaml', trained)
-    settings = dict(config.model.backbone, arch=alone.arch, out_indices=alone.out_indices)
-    within = MODELS.build(settings)
+    within = MODELS.build(dict(config.model.backbone, arch=str(work_dir / 'search/subnet.yaml')))
+    _, alone = subnet_backbone(
+        work_dir / 'search/subnet.yaml', trained, out_indices=within.out_indices
+    )
     load_strict(within, trained, 'backbone.')
     images = torch.randn(2, alone.in_channels, 2 * SIZE, 2 * SIZE)
     with torch.no_grad():
