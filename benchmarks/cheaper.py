@@ -93,6 +93,11 @@ def main() -> None:
     args.config = TOP / f'configs/adapt/{CONFIGS[args.target]}.py'
     args.limit = limit(args)
     args.sorted = sorted_weights(args)
+    args.by_hand = args.work_dir / 'by_hand.py'
+    args.by_hand.write_text(
+        f'_base_ = {str(args.config)!r}\n'
+        "custom_imports = dict(imports=['pinas_mm', 'hand_scaled'])\n"
+    )
     tasks = [(way, seed) for seed in args.seeds for way in (*WAYS[:-2], 'searched')]
     with side_by_side(args.jobs) as pool:
         found = pool.map(lambda task: run(args, *task), tasks)
@@ -189,15 +194,14 @@ def train(
         f'model.backbone.init_cfg.checkpoint={args.sorted}',
         f'train_cfg.val_interval={epochs}',
         f'randomness.seed={seed}',
-        'custom_imports.imports=[pinas_mm,hand_scaled]',
         *(SMALL[args.target] if way == 'small' else []),
     ]
     environment = dict(PYTHONPATH=str(TOP / 'benchmarks'))
     given = ('--work-dir', folder, '--cfg-options', *overrides)
-    seconds = tool('train.py', args.config, *given, **environment)
+    seconds = tool('train.py', args.by_hand, *given, **environment)
     val = [line for line in scalars(folder) if METRICS[args.target] in line]
     given = ('--work-dir', folder / 'test', '--cfg-options', *overrides)
-    tool('test.py', args.config, last_checkpoint(folder), *given, **environment)
+    tool('test.py', args.by_hand, last_checkpoint(folder), *given, **environment)
     test = json.loads(sorted((folder / 'test').glob('*/*.json'))[-1].read_text())
     return dict(
         val=val[-1][METRICS[args.target]],
