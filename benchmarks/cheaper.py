@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 import torch
 from hand_scaled import hand_scaled
+from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from scipy import stats
 from tool_runs import TOP, once, side_by_side, tool
@@ -35,13 +36,14 @@ from pinas_mm.checkpoint import load_strict, save_checkpoint
 from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.costs import measure_costs
 from pinas_mm.costs.latency import read_latency
-from pinas_mm.engine.config import load_config
 from pinas_mm.engine.latest_checkpoint import last_checkpoint
 from pinas_mm.fileio import write_atomic
 from pinas_mm.pipelines.adaptation import JOINT
 from pinas_mm.spaces import Arch
 from pinas_mm.spaces.subnet_file import SubnetFile
 
+# Training images of a class, a fifth of which the search is scored on.
+IMAGES, HELD_OUT = 250, 500
 BY_HAND = ('shallow', 'narrow', 'small')
 WAYS = ('full', *BY_HAND, 'searched', 'again')
 CONFIGS = dict(
@@ -58,7 +60,7 @@ SCALED = dict(
         shallow=dict(depth=0.3), narrow=dict(expansion=2.75), small=dict(size=(192, 224))
     ),
     classification=dict(
-        shallow=dict(depth=0.3, expansion=4), narrow=dict(expansion=2), small=dict(size=(60, 60))
+        shallow=dict(depth=0.3, expansion=5), narrow=dict(expansion=2), small=dict(size=(56, 56))
     ),
 )
 # Smaller images, with anchors for cells that are as much smaller.
@@ -70,7 +72,12 @@ SMALL = dict(
         'model.rpn_head.anchor_generator.scales=[2.8]',
         'model.roi_head.bbox_roi_extractor.finest_scale=19.6',
     ],
-    classification=['image_size=60'],
+    classification=[
+        'train_dataloader.dataset.dataset.pipeline.1.scale=56',
+        'train_dataloader.dataset.dataset.pipeline.2.crop_size=56',
+        'val_dataloader.dataset.dataset.pipeline.1.scale=56',
+        'test_dataloader.dataset.pipeline.1.scale=56',
+    ],
 )
 
 
@@ -81,6 +88,7 @@ def main() -> None:
     options.add_argument('target', choices=list(CONFIGS))
     options.add_argument('--work-dir', type=Path, required=True)
     options.add_argument('--weights', type=Path, default=TOP / 'data/efficientnet_lite0.pth')
+    options.add_argument('--cifar10', type=Path, default=TOP / 'data/cifar10')
     options.add_argument('--latency', type=Path, help='table of tools/latency.py, for detection')
     options.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     options.add_argument('--jobs', type=int, default=1, help='runs side by side')
@@ -90,6 +98,11 @@ def main() -> None:
         options.error('--latency: the limit of detection is of the table of tools/latency.py')
     args.work_dir = args.work_dir.resolve() / args.target
     args.work_dir.mkdir(parents=True, exist_ok=True)
+    # What the tools are run with.
+    args.given, args.environment = [], dict(PYTHONPATH=str(TOP / 'benchmarks'))
+    if args.target == 'classification':
+        args.given = [f'held_out={HELD_OUT}']
+        args.environment['PINAS_DATA'] = str(few_images(args))
     args.config = TOP / f'configs/adapt/{CONFIGS[args.target]}.py'
     args.limit = limit(args)
     args.sorted = sorted_weights(args)
@@ -110,6 +123,19 @@ def main() -> None:
     )
     write_atomic(args.work_dir.with_suffix('.md'), lambda file: file.write(text.encode()))
     print(text)
+
+
+def few_images(args: argparse.Namespace) -> Path:
+    """A folder of links to the first training images of every class, and to the test images."""
+    folder = args.work_dir / 'images'
+    (folder / 'train').mkdir(parents=True, exist_ok=True)
+    if not (folder / 'test').exists():
+        for images in sorted((args.cifar10.resolve() / 'train').iterdir()):
+            (folder / 'train' / images.name).mkdir(exist_ok=True)
+            for image in sorted(images.iterdir())[:IMAGES]:
+                (folder / 'train' / images.name / image.name).symlink_to(image)
+        (folder / 'test').symlink_to(args.cifar10.resolve() / 'test')
+    return folder
 
 
 def limit(args: argparse.Namespace) -> dict[str, float]:
@@ -167,7 +193,9 @@ def search(args: argparse.Namespace, folder: Path, seed: int) -> dict[str, Any]:
         '--cfg-options',
         f'search_loop.constraints.{cost}={most}',
         f'model.backbone.init_cfg.checkpoint={args.weights}',
+        *args.given,
         *table,
+        **args.environment,
     )
     report = json.loads((folder / 'adapt/adapt.json').read_text())
     row = report['rows'][JOINT]
@@ -186,7 +214,7 @@ def train(
     """Trains a network from the pretrained weights and tests it; the last validation's metric
     too."""
     arch = arch or list(arch_by_hand(args.target, way))
-    epochs = load_config(args.config, {}).train_cfg.max_epochs
+    epochs = Config.fromfile(args.config).train_cfg.max_epochs
     overrides = [
         f'model.backbone.type={kind_of(way)}',
         f'model.backbone.arch={json.dumps(arch).replace(" ", "")}',
@@ -194,14 +222,14 @@ def train(
         f'model.backbone.init_cfg.checkpoint={args.sorted}',
         f'train_cfg.val_interval={epochs}',
         f'randomness.seed={seed}',
+        *args.given,
         *(SMALL[args.target] if way == 'small' else []),
     ]
-    environment = dict(PYTHONPATH=str(TOP / 'benchmarks'))
     given = ('--work-dir', folder, '--cfg-options', *overrides)
-    seconds = tool('train.py', args.by_hand, *given, **environment)
+    seconds = tool('train.py', args.by_hand, *given, **args.environment)
     val = [line for line in scalars(folder) if METRICS[args.target] in line]
     given = ('--work-dir', folder / 'test', '--cfg-options', *overrides)
-    tool('test.py', args.by_hand, last_checkpoint(folder), *given, **environment)
+    tool('test.py', args.by_hand, last_checkpoint(folder), *given, **args.environment)
     test = json.loads(sorted((folder / 'test').glob('*/*.json'))[-1].read_text())
     return dict(
         val=val[-1][METRICS[args.target]],
@@ -233,7 +261,7 @@ def build(
 ) -> torch.nn.Module:
     """The backbone of the config, with random weights."""
     init_default_scope('mmdet')
-    config = load_config(args.config, {}).model.backbone
+    config = Config.fromfile(args.config).model.backbone
     config.update(type=kind, arch=arch, init_cfg=None)
     if tail:
         config.pop('out_indices', None)

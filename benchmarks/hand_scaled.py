@@ -6,7 +6,7 @@ from pinas_mm.registry import MODELS
 from pinas_mm.spaces import Arch, register_space
 from pinas_mm.spaces.elastic import ElasticSpace, elastic_space, expansions, kernels
 
-EXPANSIONS = (1.25, 1.5, 1.75, 2, 2.25, 2.5, 2.75, 3, 4, 6)
+EXPANSIONS = (1.25, 1.5, 1.75, 2, 2.25, 2.5, 2.75, 3, 5, 6)
 
 HAND_SCALED: ElasticSpace = register_space(
     elastic_space(

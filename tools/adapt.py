@@ -29,7 +29,16 @@ from command_line import (
     run_tool,
     seed,
 )
+from rich.console import Console
+from rich.table import Table
 
+# As the table shows them: their title, their name and their unit.
+COSTS = (
+    ('MACs (M)', 'macs', 1e6),
+    ('backbone MACs (M)', 'backbone_macs', 1e6),
+    ('params (M)', 'params', 1e6),
+    ('latency (ms)', 'latency', 1),
+)
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 
 
@@ -77,10 +86,9 @@ def main() -> None:
 
 def show(report: dict[str, Any], work_dir: str) -> None:
     """Prints the report."""
-    from rich.console import Console
-    from rich.table import Table
+    from pinas_mm.engine.latest_checkpoint import last_checkpoint
 
-    console = Console(width=140)
+    console = Console(width=100)
     steps = Table(title=f'Adaptation: {work_dir}')
     for title in ('step', 'minutes', 'operations (1e9 MACs)'):
         steps.add_column(title, justify='left' if title == 'step' else 'right')
@@ -100,21 +108,30 @@ def show(report: dict[str, Any], work_dir: str) -> None:
             slots.add_row(str(slot['slot']), slot['source'], slot['found'])
         console.print(slots)
     if 'rows' in report:
-        rows = report['rows']
-        names = list(dict.fromkeys(name for row in rows.values() for name in row['metrics']))
-        table = Table(title='On the test set')
-        for title in ('', 'MACs (M)', 'params (M)', 'minutes', 'operations (1e9 MACs)', *names):
-            table.add_column(title, justify='right' if title else 'left')
-        for name, row in rows.items():
-            table.add_row(
-                name,
-                f'{row["costs"]["macs"] / 1e6:.2f}',
-                f'{row["costs"]["params"] / 1e6:.3f}',
-                f'{row["seconds"] / 60:.1f}',
-                f'{row["operations"] / 1e9:,.1f}',
-                *(f'{row["metrics"][metric]:.3f}' for metric in names),
-            )
-        console.print(table)
+        console.print(test_table(report['rows']))
+        console.print(
+            f'the adapted network: {last_checkpoint(f"{work_dir}/subnet")}\n'
+            f'its arch, for model.backbone.arch: {work_dir}/search/subnet.yaml',
+            soft_wrap=True,
+        )
+
+
+def test_table(rows: dict[str, Any]) -> Table:
+    """A column for every trained network: what it costs, what was spent on it, its metrics."""
+    columns = list(rows.values())
+    table = Table('', title='On the test set')
+    for name in rows:
+        table.add_column(name, justify='right')
+    for title, cost, unit in COSTS:
+        if cost in columns[0]['costs']:
+            values = [row['costs'][cost] / unit for row in columns]
+            table.add_row(title, *(f'{value:,.2f}' for value in values))
+    table.add_row('minutes', *(f'{row["seconds"] / 60:.1f}' for row in columns))
+    table.add_row('operations (1e9 MACs)', *(f'{row["operations"] / 1e9:,.1f}' for row in columns))
+    table.add_section()
+    for metric in dict.fromkeys(name for row in columns for name in row['metrics']):
+        table.add_row(metric, *(f'{row["metrics"][metric]:.3f}' for row in columns))
+    return table
 
 
 if __name__ == '__main__':
