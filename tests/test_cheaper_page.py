@@ -15,8 +15,10 @@ from mmpretrain.models import ResNet
 from our_configs import TOP
 
 from pinas_mm.checkpoint import load_strict, save_checkpoint
+from pinas_mm.costs.table import Constraints, CostTable
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
-from pinas_mm.spaces import get_space
+from pinas_mm.engine.config import load_config, option_values
+from pinas_mm.spaces.elastic_resnet import ELASTIC_RESNETS
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 REPOSITORY = TOP.parent
@@ -118,7 +120,7 @@ def test_the_commands_make_a_users_own_detector_cheaper(run, tmp_path, monkeypat
     for ours, expected in zip(alone(images), model.backbone(images), strict=True):
         torch.testing.assert_close(ours, expected)
     found = SubnetFile.read('work_dirs/cheaper/search/subnet.yaml')
-    assert get_space('elastic_resnet50').encode(found.arch) == result['arch']
+    assert ELASTIC_RESNETS[50].encode(found.arch) == result['arch']
 
 
 def test_the_page_needs_at_most_five_commands_and_four_statements():
@@ -137,6 +139,18 @@ def test_the_commands_of_the_ready_configs_name_what_is_there():
         batch = gpus * config.train_dataloader.batch_size
         expected = config.auto_scale_lr.base_batch_size if 'auto_scale_lr' in config else batch
         assert batch == expected and f'{gpus}xb' in f'{paths[1]} 8xb'
+
+
+def test_a_ready_config_is_limited_by_latency_as_the_page_says():
+    none = re.search(r'`(search_loop.constraints.backbone_macs=None)` beside', PAGE)[1]
+    two = re.search(r'(search_loop.latency_table=\S+) (search_loop.constraints.latency=\S+)', PAGE)
+    for command in READY:
+        path = next(word for word in shlex.split(command) if 'configs/' in word)
+        loop = load_config(REPOSITORY / path, option_values([none, *two.groups()])).search_loop
+        assert loop.constraints == dict(backbone_macs=None, latency=40)
+        assert loop.latency_table == 'latency.json'
+        known = CostTable(ELASTIC_RESNETS[50], dict(latency=1, backbone_macs=1), {})
+        assert Constraints(known, **loop.constraints).limits.keys() == {'latency'}
 
 
 def test_the_table_is_of_the_configs():
