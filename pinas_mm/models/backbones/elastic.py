@@ -613,8 +613,18 @@ class ElasticBackbone(ArchBackbone):
 def _take_slices(
     backbone: ElasticBackbone, state: dict[str, Tensor], prefix: str, *unused: Any
 ) -> None:
-    """Before any way of loading."""
+    """Before any way of loading. mmengine's and torch's leave out what does not fit, of another
+    network all but a few tensors."""
+    below = {name.removeprefix(prefix) for name in state if name.startswith(prefix)}
+    backbone.check_left(below, 'checkpoint')
     state.update(backbone.slices_of(state, prefix, 'checkpoint'))
+    for name, tensor in backbone.state_dict().items():
+        found = state.get(f'{prefix}{name}')
+        if found is not None and found.shape != tensor.shape:
+            raise InputError(
+                f'checkpoint: {prefix}{name} is {tuple(found.shape)}, expected '
+                f'{tuple(tensor.shape)} as this {type(backbone).__name__} has it'
+            )
 
 
 def _check_kernel(layer: nn.Module, name: str, candidates: Sequence[Candidate], slot: int) -> None:

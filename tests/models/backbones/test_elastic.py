@@ -12,7 +12,7 @@ from tiny_elastic import TINY, Network, TinyElastic
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.checkpoint import load_strict, save_checkpoint
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones.elastic import (
     ElasticBlock,
@@ -265,6 +265,53 @@ def test_the_weights_of_another_network_are_refused(supernet, tmp_path):
             InputError, match="another network than 'tiny_elastic': .* 1 tensors .*blocks.5.expand"
         ):
             net.init_weights()
+
+
+def strictly(model, state, folder):
+    save_checkpoint(folder / 'net.pth', state, {})
+    load_strict(model, folder / 'net.pth')
+
+
+def by_mmengine(model, state, folder):
+    """As ``load_from`` does: what does not fit is left out, with a warning."""
+    save_checkpoint(folder / 'net.pth', state, {})
+    load_checkpoint(model, str(folder / 'net.pth'), strict=False)
+
+
+def by_torch(model, state, folder):
+    model.load_state_dict(state, strict=False)
+
+
+@pytest.mark.parametrize('load', [strictly, by_mmengine, by_torch])
+@pytest.mark.parametrize('arch', [None, TINY.smallest], ids=['supernet', 'subnet'])
+def test_no_parent_is_taken_by_a_model_however_it_is_loaded(supernet, tmp_path, load, arch):
+    """A deeper network, a wider one and one with other blocks."""
+
+    def loaded(**changes):
+        model = nn.Module()
+        model.backbone, model.head = TinyElastic(arch=arch, out_indices=STAGES), nn.Linear(20, 2)
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        state = {f'backbone.{key}': value for key, value in supernet.state_dict().items()}
+        state |= {f'head.{key}': value for key, value in nn.Linear(20, 2).state_dict().items()}
+        state |= {key.replace('__', '.'): value for key, value in changes.items()}
+        try:
+            load(model, state, tmp_path)
+        except InputError:
+            assert all(map(torch.equal, before.values(), model.state_dict().values()))
+            raise
+
+    loaded()
+    block = torch.zeros(24, 12, 1, 1)
+    with pytest.raises(
+        InputError, match=r"another network than 'tiny_elastic': .*blocks\.5\.expand"
+    ):
+        loaded(backbone__blocks__5__expand__weight=block)
+    with pytest.raises(InputError, match=r"another network than 'tiny_elastic': .*blocks\.0\.conv"):
+        loaded(backbone__blocks__0__conv__weight=block)
+    with pytest.raises(InputError, match=r'backbone\.stem\.0\.weight.* \(8, 3, 3, 3\)'):
+        loaded(backbone__stem__0__weight=torch.zeros(8, 3, 3, 3))
+    with pytest.raises(InputError, match=r'backbone\.blocks\.0\.expand\.weight.* \(32, 4, 1, 1\)'):
+        loaded(backbone__blocks__0__expand__weight=torch.zeros(32, 4, 1, 1))
 
 
 def test_what_a_model_hands_over_is_the_subnet(supernet):
