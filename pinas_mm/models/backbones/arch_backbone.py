@@ -168,6 +168,11 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
             prefix: Prefix of this backbone's names in it.
         """
 
+    def may_be_a_supernets(self) -> bool:
+        """Whether the weights of this subnet may be a supernet's, of which :meth:`beyond_subnet`
+        finds nothing."""
+        return False
+
     def check_left(self, left: set[str], path: str | PathLike) -> None:
         """See :class:`~pinas_mm.checkpoint.ChecksLeft`.
 

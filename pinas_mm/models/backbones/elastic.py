@@ -192,6 +192,17 @@ class ElasticBackbone(ArchBackbone):
         then counted as many batches. Where no block can be left out, it cannot be told."""
         if not self.is_supernet or arch != self.space.largest:
             return super().has_statistics_of(arch)
+        counts = self._counted()
+        return bool(counts) and all(len(found) == 1 for found in counts)
+
+    def may_be_a_supernets(self) -> bool:
+        # Whatever it has is of the largest arch's shape.
+        whole = self.fixed_arch == self.space.largest
+        return whole and any(len(found) > 1 for found in self._counted())
+
+    def _counted(self) -> list[set[int]]:
+        """For every stage whose blocks may be left out, the numbers of batches that its BN layers
+        have counted."""
         counts: dict[int, set[int]] = {}
         for index, position in enumerate(self.space.positions):
             if self.space.depth_slot(position.stage) is not None:
@@ -201,7 +212,7 @@ class ElasticBackbone(ArchBackbone):
                     for layer in block.modules()
                     if isinstance(layer, _BatchNorm) and layer.num_batches_tracked is not None
                 )
-        return bool(counts) and all(len(found) == 1 for found in counts.values())
+        return [*counts.values()]
 
     # How it is built.
 
