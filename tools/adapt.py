@@ -7,10 +7,12 @@ held-out part of its training set, and fine-tunes the found subnet from the weig
 same number of operations goes into (a) the source's best arch, (b) the found arch from scratch, (c)
 the found arch started from the source arch's weights.
 
-    python tools/adapt.py configs/adapt/CONFIG.py --supernet source/epoch_100.pth \\
-        --source-arch source/subnet.yaml
-    # without the comparison
+    # an elastic backbone: from the pretrained network that its init_cfg names
+    python tools/adapt.py configs/adapt/CONFIG.py --until subnet
+    # any other: from a supernet trained on the source
     python tools/adapt.py CONFIG --supernet source/epoch_100.pth --until subnet
+    # with the comparison
+    python tools/adapt.py CONFIG --supernet source/epoch_100.pth --source-arch source/subnet.yaml
 
 Run the same command again to resume: what is done is kept, and a changed config is refused. The
 work dir has a folder per step, search/subnet.yaml, the adapted network's checkpoint in subnet/, and
@@ -27,7 +29,16 @@ from command_line import (
     run_tool,
     seed,
 )
+from rich.console import Console
+from rich.table import Table
 
+# As the table shows them: their title, their name and their unit.
+COSTS = (
+    ('MACs (M)', 'macs', 1e6),
+    ('backbone MACs (M)', 'backbone_macs', 1e6),
+    ('params (M)', 'params', 1e6),
+    ('latency (ms)', 'latency', 1),
+)
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 
 
@@ -35,11 +46,13 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument(
         '--supernet',
-        required=True,
-        help="checkpoint of the source's supernet, trained with or without labels",
+        help="checkpoint of the source's supernet, trained with or without labels (default: an "
+        'elastic backbone with the weights of its own init_cfg)',
     )
     options.add_argument(
-        '--source-arch', help="the source's best arch: a subnet.yaml, or the arch as text"
+        '--source-arch',
+        help="the source's best arch: a subnet.yaml, or the arch as text (default without "
+        '--supernet: the whole network)',
     )
     options.add_argument(
         '--until',
@@ -59,7 +72,8 @@ def main() -> None:
     from pinas_mm.pipelines.adaptation import Adaptation
 
     config = read_config(args)
-    check_files(args.supernet)
+    if args.supernet is not None:
+        check_files(args.supernet)
     hold_work_dir(config)
     if args.amp:
         use_amp(config)
@@ -72,10 +86,9 @@ def main() -> None:
 
 def show(report: dict[str, Any], work_dir: str) -> None:
     """Prints the report."""
-    from rich.console import Console
-    from rich.table import Table
+    from pinas_mm.engine.latest_checkpoint import last_checkpoint
 
-    console = Console(width=140)
+    console = Console(width=100)
     steps = Table(title=f'Adaptation: {work_dir}')
     for title in ('step', 'minutes', 'operations (1e9 MACs)'):
         steps.add_column(title, justify='left' if title == 'step' else 'right')
@@ -95,21 +108,30 @@ def show(report: dict[str, Any], work_dir: str) -> None:
             slots.add_row(str(slot['slot']), slot['source'], slot['found'])
         console.print(slots)
     if 'rows' in report:
-        rows = report['rows']
-        names = list(dict.fromkeys(name for row in rows.values() for name in row['metrics']))
-        table = Table(title='On the test set')
-        for title in ('', 'MACs (M)', 'params (M)', 'minutes', 'operations (1e9 MACs)', *names):
-            table.add_column(title, justify='right' if title else 'left')
-        for name, row in rows.items():
-            table.add_row(
-                name,
-                f'{row["costs"]["macs"] / 1e6:.2f}',
-                f'{row["costs"]["params"] / 1e6:.3f}',
-                f'{row["seconds"] / 60:.1f}',
-                f'{row["operations"] / 1e9:,.1f}',
-                *(f'{row["metrics"][metric]:.3f}' for metric in names),
-            )
-        console.print(table)
+        console.print(test_table(report['rows']))
+        console.print(
+            f'the adapted network: {last_checkpoint(f"{work_dir}/subnet")}\n'
+            f'its arch, for model.backbone.arch: {work_dir}/search/subnet.yaml',
+            soft_wrap=True,
+        )
+
+
+def test_table(rows: dict[str, Any]) -> Table:
+    """A column for every trained network: what it costs, what was spent on it, its metrics."""
+    columns = list(rows.values())
+    table = Table('', title='On the test set')
+    for name in rows:
+        table.add_column(name, justify='right')
+    for title, cost, unit in COSTS:
+        if cost in columns[0]['costs']:
+            values = [row['costs'][cost] / unit for row in columns]
+            table.add_row(title, *(f'{value:,.2f}' for value in values))
+    table.add_row('minutes', *(f'{row["seconds"] / 60:.1f}' for row in columns))
+    table.add_row('operations (1e9 MACs)', *(f'{row["operations"] / 1e9:,.1f}' for row in columns))
+    table.add_section()
+    for metric in dict.fromkeys(name for row in columns for name in row['metrics']):
+        table.add_row(metric, *(f'{row["metrics"][metric]:.3f}' for row in columns))
+    return table
 
 
 if __name__ == '__main__':

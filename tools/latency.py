@@ -25,6 +25,9 @@ def main() -> None:
         required=True,
         help='shape of a batch to be served',
     )
+    options.add_argument(
+        '--backbone', action='store_true', help='time the backbone alone, without neck and heads'
+    )
     options.add_argument('--dtype', choices=DTYPES, default='float32')
     options.add_argument(
         '--threads', type=whole_number(1, 1024), help='CPU threads (default: those torch takes)'
@@ -63,7 +66,7 @@ def main() -> None:
     with Progress(transient=True) as progress:
         task = progress.add_task('measuring')
         latency = measure_latency(
-            model,
+            model.backbone if args.backbone else model,
             images,
             getattr(torch, args.dtype),
             args.rounds,

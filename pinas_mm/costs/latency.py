@@ -90,8 +90,9 @@ class Latency:
             f'keeps its memory (docs/search.md)'
         )
 
-    def arrays(self) -> list[Array]:
-        return [np.array(table, float) for table in self.tables]
+    def add_to(self, costs: CostTable) -> None:
+        """Adds the latencies to the costs of the space."""
+        costs.add('latency', self.fixed, [np.array(table, float) for table in self.tables])
 
 
 def read_latency(path: str | os.PathLike[str], backbone: ArchBackbone) -> Latency:
@@ -228,7 +229,7 @@ def measure_latency(
         )
 
     half = None if dtype is torch.float32 else dtype
-    with borrowed(model), backbone.costs_of_subnets(), torch.no_grad(), autocast(model, half):
+    with borrowed(model), backbone.runs_as_subnets(), torch.no_grad(), autocast(model, half):
         model.eval()
         for number in range(rounds + 1):
             found = [run_in_parts(arch) for arch in covering_archs(space, rng)]

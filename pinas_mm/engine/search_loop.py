@@ -491,7 +491,7 @@ def limited_searcher(
         InputError: An unknown cost, searcher or argument, or no budget.
     """
     if latency is not None:
-        costs.add('latency', latency.fixed, latency.arrays())
+        latency.add_to(costs)
     limits = Constraints(costs, **constraints or {})
     return limits, build_searcher(searcher, costs.space, limits, seed, num_archs)
 

@@ -2,10 +2,12 @@
 
 Wang et al., Joint Learning of Neural Transfer and Architecture Adaptation for Image Recognition,
 2021: a supernet trained on a source is fine-tuned on the target with sampled archs, searched by the
-target's own metric, and the found subnet fine-tuned from the weights it has."""
+target's own metric, and the found subnet fine-tuned from the weights it has. The source may also be
+one pretrained network: an elastic backbone is a supernet made of it."""
 
 import copy
 import json
+import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -21,8 +23,17 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import TypedDict
 
-from ..checkpoint import checksum, load_checkpoint, load_strict, save_checkpoint
+from ..checkpoint import (
+    check_finite,
+    checksum,
+    finite_tensors,
+    load_checkpoint,
+    load_strict,
+    only_plain_tensors,
+    save_checkpoint,
+)
 from ..costs import CostTable, measure_costs
+from ..costs.latency import read_latency
 from ..datasets.shared_images import shared_images
 from ..engine.data_settings import fill_in_from_data
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
@@ -34,14 +45,19 @@ from ..engine.search_config import search_config
 from ..engine.settings_check import check_settings
 from ..errors import InputError
 from ..fileio import write_atomic
-from ..models.backbones import ArchBackbone
-from ..registry import HOOKS, class_of
-from ..schema import Measured, NotNegative, Positive
+from ..models.backbones import ArchBackbone, pretrained_files
+from ..models.backbones.elastic import ElasticBackbone
+from ..registry import HOOKS, MODELS, class_of
+from ..schema import Measured, NotNegative, Positive, shown
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..search.history import read_history
 from ..spaces import Arch
+from ..spaces.elastic import ElasticSpace
 from ..spaces.subnet_file import SubnetFile, read_arch
+from ..strategies.base import Strategy
+from ..strategies.fair import FairStrategy
+from ..strategies.sandwich import SandwichRule
 from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
@@ -88,16 +104,19 @@ class Adaptation:
 
     The config is an ordinary one that trains and tests a model with a searchable backbone on the
     target. Three keys say what differs in a step: ``supernet_stage`` (merged for the supernet's
-    fine-tuning; its hooks hold ``ArchSamplingHook``), ``search_loop`` (the ``SearchLoop``, scored
-    on ``val_dataloader``) and ``subnet_stage`` (merged for the subnet's fine-tuning and all
-    comparisons).
+    fine-tuning), ``search_loop`` (the ``SearchLoop``, scored on ``val_dataloader``) and
+    ``subnet_stage`` (merged for the subnet's fine-tuning and all comparisons). The supernet's hooks
+    hold ``ArchSamplingHook``; or ``supernet_stage.strategy`` is the config of a strategy, without
+    its ``model``, which is the config's own.
 
     Args:
         config: That config, with its ``work_dir``.
         supernet: Checkpoint of the source's supernet, trained with or without labels: of its
-            tensors those below ``backbone.`` are used.
+            tensors those below ``backbone.`` are used. None: the config's elastic backbone with the
+            weights of its ``init_cfg``, a network trained on the source.
         source_arch: The source's best arch, for the comparisons: a list, text or a subnet file
-            (:func:`~pinas_mm.spaces.subnet_file.read_arch`).
+            (:func:`~pinas_mm.spaces.subnet_file.read_arch`). Without a ``supernet`` it defaults to
+            the largest arch, which is the pretrained network.
         seed: Seed of all steps; None leaves the config's own.
 
     Raises:
@@ -107,7 +126,7 @@ class Adaptation:
     def __init__(
         self,
         config: Config,
-        supernet: str,
+        supernet: str | None = None,
         source_arch: Sequence[int] | str | PathLike | None = None,
         seed: int | None = None,
     ) -> None:
@@ -124,12 +143,15 @@ class Adaptation:
             key: self.config.pop(key, None) or {}
             for key in ('supernet_stage', 'search_loop', 'subnet_stage')
         }
+        self.strategy: dict[str, Any] = self.stages['supernet_stage'].pop('strategy', None) or {}
         self.config.arch_evaluation = arch_evaluation(config, training_set=True)
         if seed is not None:
             self.config.merge_from_dict({'randomness.seed': seed})
             self.stages['search_loop']['seed'] = seed
-            for hook in sampling_hooks(self.stages['supernet_stage'].custom_hooks):
+            for hook in sampling_hooks(self.stages['supernet_stage'].get('custom_hooks')):
                 hook['seed'] = seed
+            if self.strategy:
+                self.strategy['arch_seed'] = seed
         self.source_arch = source_arch
         init_ranks(config)
 
@@ -150,7 +172,10 @@ class Adaptation:
         """
         config = copy.deepcopy(self.config)
         config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
-        self.load_supernet(build_supernet(config).backbone)
+        backbone = build_supernet(config).backbone
+        self.load_source(backbone)
+        if self.supernet is None and self.source_arch is None:
+            self.source_arch = backbone.space.largest
         if until == 'compare' and self.source_arch is None:
             raise InputError(
                 "the comparison needs the source's best arch (--source-arch): the subnet.yaml of "
@@ -166,7 +191,7 @@ class Adaptation:
             results['subnet'] = self.fine_tune_subnet()
         report: dict[str, Any] = dict(
             config=Path(self.name).name,
-            supernet=str(self.supernet),
+            supernet=self.supernet and str(self.supernet),
             steps={
                 name: {key: found[key] for key in ('seconds', 'operations')}
                 for name, found in results.items()
@@ -229,18 +254,30 @@ class Adaptation:
     def fine_tune_supernet(self) -> dict[str, Any]:
         """Trains the source's supernet on the target with sampled archs; the target's neck and head
         start from random weights."""
-        config = self.training_config('supernet_stage', init_cfg=pretrained())
-        # In place of its path, which may change.
-        config.supernet_checksum = checksum(load_checkpoint(self.supernet)['state_dict'])
+        inputs: dict[str, str] = {}
+        if self.supernet is None:
+            weights = self.config.model.backbone.get('init_cfg')
+            config = self.training_config('supernet_stage', init_cfg=weights)
+        else:
+            config = self.training_config('supernet_stage', init_cfg=pretrained())
+            # In place of its path, which may change.
+            config.supernet_checksum = checksum(load_checkpoint(self.supernet)['state_dict'])
+            inputs['model.backbone.init_cfg.checkpoint'] = str(self.supernet)
+        if self.strategy:
+            config.model = dict(self.strategy, model=config.model)
+            inputs = {f'model.{key}': path for key, path in inputs.items()}
 
         def train(config: Config) -> dict[str, Any]:
             runner = build_runner(config)
-            self.load_supernet(unwrapped(runner.model).backbone)
+            model = unwrapped(runner.model)
+            if self.supernet is not None:
+                self.load_source(model.backbone)
+            if isinstance(model, Strategy):
+                return self.train(runner, model.draw_archs)
             # The one that trains: with cost_bins it draws by what it has measured there.
             hook = next(hook for hook in runner.hooks if isinstance(hook, ArchSamplingHook))
-            return self.train(runner, lambda iteration: hook.arch(self.costs.space, iteration))
+            return self.train(runner, lambda iteration: [hook.arch(self.costs.space, iteration)])
 
-        inputs = {'model.backbone.init_cfg.checkpoint': str(self.supernet)}
         return run_once(config, self.work_dir / 'supernet', train, inputs, Trained)
 
     def search(self) -> dict[str, Any]:
@@ -309,7 +346,8 @@ class Adaptation:
                 arch from none. ``'other_weights'``: the found arch; what it shares with the source
                 arch starts from the source's weights, all else from random ones. The source's
                 weights come with BN statistics of the source arch on the search's calibration
-                images, as a found subnet's do.
+                images, as a found subnet's do. In an elastic space all is shared: the found arch
+                starts from its part of the source's weights, with BN statistics of its own.
             budget: Operations of the whole joint adaptation.
             joint: Result of :meth:`fine_tune_subnet`, whose schedule is lengthened to the budget.
         """
@@ -335,9 +373,15 @@ class Adaptation:
             / (joint['operations'] * passes * self.macs(arch)),
         )
 
+        # What archs of an elastic space share are parts of the same tensors, and the source arch's
+        # need not be the larger ones: there the found arch has its own part of the source's.
+        shared = isinstance(self.costs.space, ElasticSpace)
+
         def train(config: Config) -> dict[str, Any]:
             if name != 'scratch' and not config.resume:
-                config.load_from = self.write_source_weights(Path(config.work_dir), source)
+                config.load_from = self.write_source_weights(
+                    Path(config.work_dir), arch if shared else source
+                )
             return self.train_and_test(build_runner(config))
 
         return run_once(config, self.work_dir / name, train, kind=Tested)
@@ -358,8 +402,8 @@ class Adaptation:
             config.test_dataloader = config.test_evaluator = config.test_cfg = None
         return config
 
-    def train(self, runner: Runner, arch: Callable[[int], Arch]) -> dict[str, Any]:
-        """Trains; ``arch`` tells the arch of an iteration."""
+    def train(self, runner: Runner, archs: Callable[[int], Sequence[Arch]]) -> dict[str, Any]:
+        """Trains; ``archs`` tells those of an iteration."""
         runner.register_hook(TrainingTimeHook())
         runner.train()
         barrier()  # the first rank has written the checkpoint
@@ -371,14 +415,15 @@ class Adaptation:
             FORWARD if frozen else TRAINING,
             runner.cfg.train_dataloader.batch_size * get_world_size(),
         )
-        macs = self.costs.array('macs', [arch(iteration) for iteration in range(runner.max_iters)])
+        run = [arch for iteration in range(runner.max_iters) for arch in archs(iteration)]
+        macs = self.costs.array('macs', run)
         operations = int(macs.sum()) * images * passes
         return dict(seconds=training_seconds(runner), passes=passes, operations=operations)
 
     def train_and_test(self, runner: Runner) -> dict[str, Any]:
         """Trains a subnet and tests it on the test set, read for nothing else."""
         arch = unwrapped(runner.model).backbone.arch
-        result = self.train(runner, lambda iteration: arch)
+        result = self.train(runner, lambda iteration: [arch])
         metrics = numbers(runner.test())
         return result | dict(
             metrics=metrics, arch=self.costs.space.encode(arch), costs=self.costs.arch_costs(arch)
@@ -388,7 +433,7 @@ class Adaptation:
         """Writes ``start.pth``: the backbone of the source arch with its weights. Another arch
         takes of it what it has too."""
         model = build_supernet(self.config)
-        self.load_supernet(model.backbone)
+        self.load_source(model.backbone)
         with recalibrated_bn(model, source, self.calibration_loader()):
             state = {
                 key: value
@@ -417,13 +462,16 @@ class Adaptation:
             data = dict(data, dataset=train)
         return calibration_loader(data, settings['calibration_batches'])
 
-    def load_supernet(self, backbone: ArchBackbone) -> None:
-        """Gives a backbone the weights of the source's supernet.
+    def load_source(self, backbone: ArchBackbone) -> None:
+        """Gives a backbone the weights of the source's supernet, or of its own ``init_cfg``.
 
         Raises:
             InputError: There is no such checkpoint, it has no backbone, or one of another space or
                 width.
         """
+        if self.supernet is None:
+            self.load_pretrained(backbone)
+            return
         try:
             state = load_checkpoint(self.supernet)['state_dict']
         except InputError as error:
@@ -441,14 +489,46 @@ class Adaptation:
                 f'{error}'
             ) from error
 
+    def load_pretrained(self, backbone: ArchBackbone) -> None:
+        """Gives an elastic backbone the weights that the config's ``init_cfg`` names.
+
+        Raises:
+            InputError: The backbone is not elastic, or the checkpoint is not of its network.
+        """
+        if not isinstance(backbone, ElasticBackbone):
+            raise InputError(
+                f'{self.name}: a {type(backbone).__name__} needs a trained supernet: give its '
+                f'checkpoint by --supernet. An elastic backbone starts without one, from '
+                f"model.backbone.init_cfg, such as dict(type='pinas_mm.ElasticResNet', depth=50, "
+                f"init_cfg=dict(type='Pretrained', checkpoint='resnet50.pth', prefix='backbone.'))"
+            )
+        backbone.init_cfg = self.config.model.backbone.get('init_cfg')
+        files = pretrained_files(backbone)
+        if not files:
+            print_log(
+                f'{self.name}: no checkpoint in model.backbone.init_cfg: the supernet starts from '
+                f'random weights',
+                'current',
+                logging.WARNING,
+            )
+        finite = finite_tensors(backbone)
+        with only_plain_tensors():
+            backbone.init_weights()
+        for file in files:
+            check_finite(file, backbone.state_dict(), finite)
+
     # ----------------------------------------------------------------------------------------------
 
     @cached_property
     def costs(self) -> CostTable:
-        """Costs of the archs in the target's model."""
-        costs = measure_costs(build_supernet(self.config), self.stages['search_loop']['input_size'])
+        """Costs of the archs in the target's model, with the latencies of the search's table."""
+        loop = self.stages['search_loop']
+        model = build_supernet(self.config)
+        costs = measure_costs(model, loop['input_size'])
         for note in costs.notes:
             print_log(note, 'current')
+        if (table := loop.get('latency_table')) is not None:
+            read_latency(table, model.backbone).add_to(costs)
         return costs
 
     def macs(self, arch: Arch) -> int:
@@ -505,10 +585,25 @@ def check_adaptation_config(config: Config) -> None:
             f'validates on a held-out part of '
             'its training set, and tests'
         )
-    if not sampling_hooks((config.get('supernet_stage') or {}).get('custom_hooks'), scope):
+    stage = config.get('supernet_stage') or {}
+    sampling = sampling_hooks(stage.get('custom_hooks'), scope)
+    if strategy := stage.get('strategy'):
+        if not issubclass(class_of(strategy, MODELS, scope), SandwichRule | FairStrategy):
+            raise InputError(
+                f'{name}: supernet_stage.strategy.type={shown(strategy.get("type"))}: expected a '
+                f'strategy that draws archs for any training, such as '
+                f"'pinas_mm.FeatureSandwichStrategy'"
+            )
+        if sampling or 'model' in strategy:
+            raise InputError(
+                f"{name}: supernet_stage.strategy draws the archs of the config's own model: "
+                f'expected no strategy.model, and no ArchSamplingHook in '
+                f'supernet_stage.custom_hooks'
+            )
+    elif not sampling:
         raise InputError(
-            f"{name}: supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook'): "
-            f'one path would be trained'
+            f"{name}: supernet_stage.custom_hooks without dict(type='pinas_mm.ArchSamplingHook'), "
+            f'and no supernet_stage.strategy: one path would be trained'
         )
     search_config(config)
     check_settings(config)

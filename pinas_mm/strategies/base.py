@@ -163,9 +163,9 @@ class Strategy(BaseModel):
             optim_wrapper.zero_grad()
         return log_vars
 
-    def arch_rng(self, draw: int = 0) -> np.random.Generator:
-        """The generator for draw ``draw`` of the present step."""
-        return arch_rng(self.arch_seed, self.step, draw)
+    def arch_rng(self, draw: int = 0, step: int | None = None) -> np.random.Generator:
+        """The generator for draw ``draw`` of a step, by default the present one."""
+        return arch_rng(self.arch_seed, self.step if step is None else step, draw)
 
     @property
     def space(self) -> SearchSpace:

@@ -53,9 +53,10 @@ class FairStrategy(Strategy):
                 f'SandwichStrategy, FeatureSandwichStrategy or ArchSamplingHook (uniform)'
             )
 
-    def draw_archs(self) -> list[Arch]:
-        """The archs of the present step: per slot, a random permutation of its candidates."""
-        archs = self.space.sample_disjoint(self.arch_rng(), self.space.num_candidates[0])
+    def draw_archs(self, step: int | None = None) -> list[Arch]:
+        """The archs of a step, by default the present one: per slot, a random permutation of its
+        candidates."""
+        archs = self.space.sample_disjoint(self.arch_rng(step=step), self.space.num_candidates[0])
         if self.shared_slot is None:
             return archs
         slot, candidate = self.shared_slot, archs[0][self.shared_slot]

@@ -55,9 +55,10 @@ class SandwichRule(Strategy):
             self.smallest, self.largest = extreme_archs(measure_costs(self.backbone, input_size))
         self.num_random = num_random
 
-    def draw_archs(self) -> list[Arch]:
-        """The archs of the present step: the largest, the smallest, the random ones."""
-        rng = self.arch_rng()
+    def draw_archs(self, step: int | None = None) -> list[Arch]:
+        """The archs of a step, by default the present one: the largest, the smallest, the random
+        ones."""
+        rng = self.arch_rng(step=step)
         return [
             self.largest,
             self.smallest,

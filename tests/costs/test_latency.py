@@ -110,7 +110,7 @@ def test_known_times_of_edges_that_run_together_are_found(measure_known, tmp_pat
             (index + 1) * (0.003 if index in (5, 11) else 0.002 + edges[range(6), arch].sum())
         ),
     )
-    tables = iter(found.arrays())
+    tables = iter(map(np.array, found.tables))
     for index, position in enumerate(backbone.space.positions):
         if position.parallel:
             cell = np.array([next(tables) for _ in range(6)])
@@ -135,7 +135,7 @@ def test_it_becomes_a_cost_and_a_limit(known, backbone, tmp_path):
         and found.setting['dtype'] == 'float32'
     )
     costs = measure_costs(backbone, 32)
-    costs.add('latency', found.fixed, found.arrays())
+    found.add_to(costs)
     arch = (0, 1, 2, 0, 1, 2, 0, 1)
     expected = found.fixed + sum(table[choice] for table, choice in zip(found.tables, arch))
     assert costs.arch_costs(arch)['latency'] == pytest.approx(expected)

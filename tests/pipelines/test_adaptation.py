@@ -8,10 +8,12 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.costs import measure_costs
+from pinas_mm.costs.latency import measure_latency
 from pinas_mm.datasets import Digits
 from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.hooks import ArchSamplingHook
@@ -25,7 +27,7 @@ from pinas_mm.pipelines.adaptation import (
     check_adaptation_config,
     sampling_hooks,
 )
-from pinas_mm.spaces import get_space
+from pinas_mm.spaces import arch_rng, get_space
 from pinas_mm.subnets.state_dict import subnet_state_dict
 from pinas_mm.tasks.domains.digit_domains import write_digit_domain
 
@@ -562,3 +564,132 @@ def test_a_class_of_a_similar_name_is_not_taken_for_the_hook(config):
     config.supernet_stage.custom_hooks[0].type = NotArchSamplingHook
     with pytest.raises(InputError, match='custom_hooks without .*ArchSamplingHook'):
         check_adaptation_config(config)
+
+
+# An elastic backbone: the source is one pretrained network.
+
+
+@pytest.fixture
+def elastic(tiny, config, tmp_path):
+    """The config with an elastic backbone, and the pretrained network that it is made of."""
+    backbone = dict(type='pinas_mm.ElasticMobileNetV2', widen_factor=0.1)
+    config.model.neck = dict(type='GlobalAveragePooling')
+    config.model.head.in_channels = 1280
+    config.model.backbone = dict(backbone)
+    network = tiny.randomise(MODELS.build(copy.deepcopy(config.model)))
+    save_checkpoint(tmp_path / 'network.pth', network.state_dict(), {})
+    config.model.backbone.update(
+        sort_channels=True,
+        init_cfg=dict(
+            type='Pretrained', checkpoint=str(tmp_path / 'network.pth'), prefix='backbone.'
+        ),
+    )
+    config.supernet_stage = dict(
+        custom_hooks=[],
+        strategy=dict(type='pinas_mm.SandwichStrategy', num_random=1),
+        train_cfg=dict(max_epochs=1),
+    )
+    config.search_loop.constraints = None
+    return config, network.backbone
+
+
+@pytest.mark.slow
+def test_an_elastic_backbone_is_a_supernet_of_its_pretrained_network(elastic, tmp_path):
+    config, network = elastic
+    report = Adaptation(config).run()
+    space, folder = network.space, tmp_path / 'adapt'
+    found = space.decode(report['arch'])
+    assert report['supernet'] is None and found != space.largest
+    assert report['source_arch'] == space.encode(space.largest)
+    network.sort_channels()
+    theirs = {f'backbone.{key}': value for key, value in network.state_dict().items()}
+    fine_tuned = weights(folder / 'supernet')
+    assert equal(learned(fine_tuned, theirs), learned(theirs, theirs))
+    part = {f'backbone.{key}': value for key, value in network.subnet_state(found).items()}
+    for way in ('subnet', 'other_weights'):
+        assert equal(learned(weights(folder / way), part), learned(part, part))
+    fixed, scratch = weights(folder / 'fixed'), weights(folder / 'scratch')
+    assert equal(learned(fixed, theirs), learned(theirs, theirs))
+    assert not torch.equal(
+        scratch['backbone.conv1.conv.weight'], part['backbone.conv1.conv.weight']
+    )
+
+    # Three paths a step, each of three passes.
+    costs = measure_costs(MODELS.build(copy.deepcopy(config.model)), 32)
+    archs = [
+        arch
+        for step in range(4)
+        for arch in (space.largest, space.smallest, space.sample(arch_rng(0, step)))
+    ]
+    assert report['steps']['supernet']['operations'] == 3 * 16 * sum(costs.array('macs', archs))
+    # Again: nothing is trained anew.
+    assert json.loads(json.dumps(Adaptation(config).run())) == json.loads(json.dumps(report))
+
+
+def test_what_an_elastic_adaptation_cannot_start_from_is_named(elastic, model, tmp_path):
+    config, _ = elastic
+    config.model.backbone.init_cfg.checkpoint = str(tmp_path / 'other.pth')
+    other = dict(type='pinas_mm.ElasticMobileNetV2', widen_factor=0.2)
+    state = MODELS.build(other).state_dict()
+    save_checkpoint(
+        tmp_path / 'other.pth', {f'backbone.{key}': value for key, value in state.items()}, {}
+    )
+    with pytest.raises(InputError, match='other.pth: does not fit this ElasticMobileNetV2'):
+        Adaptation(config).run('subnet')
+    config.model.backbone.init_cfg.checkpoint = str(tmp_path / 'none.pth')
+    with pytest.raises(InputError, match='none.pth'):
+        Adaptation(config).run('subnet')
+    config.model = model
+    with pytest.raises(
+        InputError, match='a SearchableMacroNet needs a trained supernet.*--supernet'
+    ):
+        Adaptation(config).run('subnet')
+    assert not (tmp_path / 'adapt').exists()
+
+
+@pytest.mark.slow
+def test_random_weights_of_an_elastic_backbone_are_said(elastic, caplog):
+    config, _ = elastic
+    config.model.backbone.init_cfg = None
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    Adaptation(config).run('supernet')
+    logger.removeHandler(caplog.handler)
+    assert 'no checkpoint in model.backbone.init_cfg' in caplog.text
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected'),
+    [
+        (
+            dict(strategy=dict(type='pinas_mm.DSNASStrategy')),
+            "supernet_stage.strategy.type='pinas_mm.DSNASStrategy': expected a strategy",
+        ),
+        (
+            dict(strategy=dict(type='pinas_mm.SandwichStrategy', model=dict())),
+            'expected no strategy.model, and no ArchSamplingHook',
+        ),
+        (
+            dict(custom_hooks=[dict(type='pinas_mm.ArchSamplingHook')]),
+            'expected no strategy.model, and no ArchSamplingHook',
+        ),
+    ],
+)
+def test_a_strategy_that_does_not_fit_is_named(elastic, change, expected):
+    config, _ = elastic
+    config.supernet_stage.update(change)
+    with pytest.raises(InputError, match=expected):
+        Adaptation(config)
+
+
+@pytest.mark.slow
+def test_the_rows_have_the_latencies_that_the_search_is_limited_by(elastic, tmp_path):
+    config, network = elastic
+    latency = measure_latency(network, torch.randn(1, 3, 32, 32), rounds=3, num_check=3)
+    latency.write(tmp_path / 'latency.json')
+    config.search_loop.latency_table = str(tmp_path / 'latency.json')
+    report = Adaptation(config).run('subnet')
+    found = network.space.decode(report['arch'])
+    costs = measure_costs(network, 32)
+    latency.add_to(costs)
+    assert report['rows'][JOINT]['costs']['latency'] == costs.arch_costs(found)['latency']

@@ -336,6 +336,10 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
         be another thing, of the same shape."""
         return nullcontext()
 
+    def runs_as_subnets(self) -> AbstractContextManager[None]:
+        """Within it a supernet takes the time that its subnets take."""
+        return nullcontext()
+
     # A path in parts: 0 is the stem, i + 1 position i, the last one the tail. Who sets
     # ``part_runner`` decides how parts run; the evaluator does, to run what many archs share once.
 

@@ -1,6 +1,7 @@
 """The searchable backbone whose candidates share one set of weights (Cai et al., "Once-for-All:
 Train One Network and Specialize it for Efficient Deployment", ICLR 2020, section 3.2)."""
 
+import copy
 import itertools
 import math
 from abc import abstractmethod
@@ -240,6 +241,8 @@ class ElasticBackbone(ArchBackbone):
             self._cut(self.fixed_arch)
         # Off while only the size of what runs counts.
         self._computes_kernels = True
+        # While time counts: of every block and choice the block that a subnet has.
+        self._subnet_blocks: dict[tuple[int, ...], nn.Module] | None = None
         # A function, not a method: a copy of the module must take its own slices.
         self.register_load_state_dict_pre_hook(_take_slices)
 
@@ -274,20 +277,23 @@ class ElasticBackbone(ArchBackbone):
             if self.space.choice(index, arch) is None:
                 delattr(self.get_submodule(parent), name)
                 continue
-            module = self.get_submodule(block.name)
-            if block.kernel_matrices:
-                for name in block.kernels:
-                    delattr(module.get_submodule(name), 'kernel_matrices')
-            for layer_name, part in self.layer_parts(index, arch).items():
-                layer = module.get_submodule(layer_name)
-                for key, value in _attributes(layer, part).items():
-                    setattr(layer, key, value)
-                for key, weight in list(layer.named_parameters(recurse=False)):
-                    own = weight.detach()[part.index(weight.shape)].clone()
-                    setattr(layer, key, nn.Parameter(own, weight.requires_grad))
-                for key, buffer in list(layer.named_buffers(recurse=False)):
-                    setattr(layer, key, buffer[part.index(buffer.shape)].clone())
-                _count_channels(layer)
+            self._cut_block(self.get_submodule(block.name), index, arch)
+
+    def _cut_block(self, module: nn.Module, index: int, arch: Arch) -> None:
+        block = self.elastic_blocks[index]
+        if block.kernel_matrices:
+            for name in block.kernels:
+                delattr(module.get_submodule(name), 'kernel_matrices')
+        for layer_name, part in self.layer_parts(index, arch).items():
+            layer = module.get_submodule(layer_name)
+            for key, value in _attributes(layer, part).items():
+                setattr(layer, key, value)
+            for key, weight in list(layer.named_parameters(recurse=False)):
+                own = weight.detach()[part.index(weight.shape)].clone()
+                setattr(layer, key, nn.Parameter(own, weight.requires_grad))
+            for key, buffer in list(layer.named_buffers(recurse=False)):
+                setattr(layer, key, buffer[part.index(buffer.shape)].clone())
+            _count_channels(layer)
 
     def _check_outside(self, network: nn.Module) -> None:
         """Raises where the network has no such stem or tail, or the space and the class differ in
@@ -454,6 +460,8 @@ class ElasticBackbone(ArchBackbone):
         if self.space.choice(index, arch) is None:
             return x
         block = self.get_submodule(self.elastic_blocks[index].name)
+        if self._subnet_blocks is not None and self.is_supernet:
+            return self._subnet_block(index, arch)(x)
         parts = self.layer_parts(index, arch) if self.is_supernet else {}
         if not parts:
             return block(x)
@@ -515,6 +523,23 @@ class ElasticBackbone(ArchBackbone):
             yield
         finally:
             self._computes_kernels = before
+
+    @contextmanager
+    def runs_as_subnets(self) -> Iterator[None]:
+        self._subnet_blocks = {}
+        try:
+            yield
+        finally:
+            self._subnet_blocks = None
+
+    def _subnet_block(self, index: int, arch: Arch) -> nn.Module:
+        assert self._subnet_blocks is not None
+        key = (index, *self._read(index, arch))
+        if key not in self._subnet_blocks:
+            block = copy.deepcopy(self.get_submodule(self.elastic_blocks[index].name))
+            self._cut_block(block, index, arch)
+            self._subnet_blocks[key] = block
+        return self._subnet_blocks[key]
 
     # How a subnet's tensors come out of the whole network's.
 

@@ -12,6 +12,7 @@ from mmpretrain.models.utils import LayerNorm2d
 from tiny_elastic import TINY, Network, TinyElastic
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import TorchFunctionMode
 
 from pinas_mm.checkpoint import load_strict, save_checkpoint
 from pinas_mm.errors import InputError
@@ -1010,3 +1011,31 @@ def test_padding_that_follows_the_kernel_fits(padding, images):
         shapes.add(net(images)[0].shape[-2:])
     # Of 24 pixels a kernel of 5 that pads by 1 takes 2 at every block; the smallest has one block.
     assert shapes == ({(24, 24)} if padding == 'same' else {(22, 22), (20, 20)})
+
+
+class Weights(TorchFunctionMode):
+    """Notes whether the weights that convolutions run with lie as their own tensors do."""
+
+    def __init__(self):
+        super().__init__()
+        self.contiguous = []
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        if function in (nn.functional.conv2d, torch.conv2d):
+            self.contiguous.append(args[1].is_contiguous())
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize('text', ARCHS)
+def test_while_time_counts_a_supernet_runs_what_its_subnets_run(saved, supernet, images, text):
+    arch = arch_of(text)
+    supernet.eval().set_arch(arch)
+    with torch.no_grad():
+        with Weights() as sliced:
+            supernet(images)
+        with supernet.runs_as_subnets(), Weights() as own:
+            found = supernet(images)
+        expected = subnet_of(saved, arch).eval()(images)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert all(own.contiguous) and not all(sliced.contiguous)
+    assert supernet.run(0, arch, supernet.stem(images)).requires_grad  # its own weights again
