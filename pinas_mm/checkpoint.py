@@ -215,7 +215,7 @@ def require_shared_tensor(model: nn.Module, state: Mapping[str, Tensor], source:
         )
 
 
-def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> set[str]:
+def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') -> None:
     """Loads into ``module`` every tensor it has; what the checkpoint has beyond that is left. BN's
     counts of batches may be missing, as in checkpoints from Caffe.
 
@@ -226,15 +226,13 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
         path: Checkpoint path or URI.
         prefix: Prefix of the module's keys in the checkpoint, such as ``'backbone.'``.
 
-    Returns:
-        The names below the prefix that were left, without it.
-
     Raises:
         InputError: A key is missing, has another shape or another kind of numbers; the message
             lists them, and where keys are missing those that are there instead. Or a tensor is not
-            finite, as after a training that diverged; the message names the first.
+            finite, as after a training that diverged; the message names the first. Or what is left
+            tells that the checkpoint is of another network (:class:`ChecksLeft`).
     """
-    return load_state(module, load_checkpoint(path)['state_dict'], path, prefix)
+    load_state(module, load_checkpoint(path)['state_dict'], path, prefix)
 
 
 @runtime_checkable
@@ -254,9 +252,26 @@ class TakesSlices(Protocol):
         """
 
 
+@runtime_checkable
+class ChecksLeft(Protocol):
+    """A module that tells by what a checkpoint has beyond it whether it is of another network,
+    though every tensor of the module is there."""
+
+    def check_left(self, left: set[str], path: str | os.PathLike) -> None:
+        """Looks at what a checkpoint has beyond this module.
+
+        Args:
+            left: Its names, without the prefix.
+            path: The checkpoint, for the message.
+
+        Raises:
+            InputError: It is of another network.
+        """
+
+
 def load_state(
     module: nn.Module, found: dict[str, Tensor], path: str | os.PathLike, prefix: str = ''
-) -> set[str]:
+) -> None:
     """:func:`load_strict` of a state dict that is already read. ``path`` is for messages."""
     module = unwrapped(module)
     prefix = f'{prefix}.' if prefix and not prefix.endswith('.') else prefix
@@ -267,7 +282,7 @@ def load_state(
     wanted = module.state_dict()
     # As torch does for a checkpoint without any, such as one from Caffe: no output depends on them.
     counts = {f'{prefix}{key}': wanted[key] for key in wanted if counts_batches(key)}
-    found = counts | found
+    given, found = found, counts | found
     missing = [f'{prefix}{key}' for key in wanted if f'{prefix}{key}' not in found]
     shapes = [
         f'{prefix}{key} {tuple(found[f"{prefix}{key}"].shape)} instead of {tuple(value.shape)}'
@@ -281,21 +296,28 @@ def load_state(
         and _number_kind(found[f'{prefix}{key}']) != _number_kind(value)
     ]
     left = [
-        key for key in found if key.startswith(prefix) and key.removeprefix(prefix) not in wanted
+        key for key in given if key.startswith(prefix) and key.removeprefix(prefix) not in wanted
     ]
     if missing or shapes or types:
+        # All names where none is below the prefix, which may be the mistake.
+        there = left if any(key.startswith(prefix) for key in given) else [*given]
         # Another arch's weights stand under the names of other candidates.
         raise InputError(
             f'{path}: does not fit this {type(module).__name__}'
             + _listing('; missing: ', missing)
-            + _listing('; there instead: ', left if missing else [])
+            + _listing('; there instead: ', there if missing else [])
             + _listing('; wrong shape: ', shapes)
             + _listing('; wrong type: ', types)
         )
+    for name, part in module.named_modules():
+        if isinstance(part, ChecksLeft):
+            below = f'{prefix}{name}.' if name else prefix
+            part.check_left(
+                {key.removeprefix(below) for key in left if key.startswith(below)}, path
+            )
     finite = finite_tensors(module)
     check_finite(path, found, [f'{prefix}{key}' for key in wanted if key in finite])
     module.load_state_dict({key: found[f'{prefix}{key}'] for key in wanted})
-    return {key.removeprefix(prefix) for key in left}
 
 
 def counts_batches(name: str) -> bool:

@@ -266,7 +266,9 @@ def test_strict_loading_lists_what_does_not_fit_and_changes_nothing(saved):
         '; wrong shape: backbone.1.weight (1, 2) instead of (1, 5)'
     )
     assert all(torch.equal(value, before[key]) for key, value in module.state_dict().items())
-    with pytest.raises(InputError, match='missing: .*0.weight, .* and 12 more'):
+    # Of a wrong prefix the names that there are.
+    message = 'missing: .*0.weight, .* and 12 more; there instead: backbone.0.weight'
+    with pytest.raises(InputError, match=message):
         load_strict(nn.Sequential(*(nn.Linear(1, 1) for _ in range(10))), path, 'neck.')
 
 

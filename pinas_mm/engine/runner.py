@@ -129,8 +129,12 @@ class SafeRunner(Runner):
                 filename, state, [key for key in state if key.removeprefix('module.') in finite]
             )
         before = _versions(self.model)
-        with already_read(read):
-            checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        try:
+            with already_read(read):
+                checkpoint = super().load_checkpoint(filename, *args, **kwargs)
+        except InputError as error:
+            # A module that looks at what it is given does not know the file.
+            raise InputError(f'{filename}: {str(error).removeprefix("checkpoint: ")}') from error
         # By other names a model may take them too: ``revise_keys``, or a loading of its own.
         if _versions(self.model) == before:
             require_shared_tensor(unwrapped(self.model), checkpoint['state_dict'], filename)

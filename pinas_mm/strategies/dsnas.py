@@ -22,7 +22,8 @@ from ..models.backbones import ArchBackbone
 from ..models.selfsup import PiNAS
 from ..registry import OPTIM_WRAPPERS
 from ..schema import Count, NotNegative, Positive, Seed
-from ..spaces import Arch, arch_rng
+from ..spaces import Arch, SearchSpace, arch_rng
+from ..spaces.elastic import ElasticSpace
 from ..unwrap import unwrapped
 from .amp import AmpOptimWrapper
 from .arch_logits import ArchLogits
@@ -66,7 +67,8 @@ class DSNASMixin(_Wrapper):
       expected loss; for other losses it is biased. Where the output goes into a BN and nowhere else
       (the last position of a stage, where the next begins with conv-BN on every branch), the loss
       hardly depends on the gate and the reward is noise, which Adam makes as large as any signal: a
-      warning names these slots.
+      warning names these slots. The gate of a depth is on the output of its stage, which is such
+      an output, so that spaces with depths are refused.
     - ``'reinforce'``: the loss less its running mean (Williams, 1992), the same for all slots.
       Unbiased, and of larger variance.
 
@@ -93,7 +95,8 @@ class DSNASMixin(_Wrapper):
 
     Raises:
         InputError: An argument out of range, a model without a supernet, one that draws its own
-            archs, a limit no arch meets.
+            archs, a limit no arch meets, a limit in a space whose blocks read several slots, or
+            ``reward='linear'`` in a space with depths.
     """
 
     def __init__(
@@ -156,6 +159,7 @@ class DSNASMixin(_Wrapper):
                 f'{type(self).__name__}: {type(model).__name__} has {found} as its backbone, '
                 f'expected a supernet of pinas_mm'
             )
+        self._check_space(backbone.space)
         self.backbone = backbone
         self.logits = ArchLogits(backbone.space)
         self.signal = torch.zeros(backbone.space.num_slots)
@@ -169,6 +173,29 @@ class DSNASMixin(_Wrapper):
         )
         if self._loaded is not None:
             self._restore(self._loaded)
+
+    def _check_space(self, space: SearchSpace) -> None:
+        """Raises where a depth would be learned from a gate, or a limit needs MACs that are not
+        known."""
+        owner = type(self).__name__
+        depths = isinstance(space, ElasticSpace) and [
+            slot
+            for stage in range(space.num_stages)
+            if (slot := space.depth_slot(stage)) is not None
+        ]
+        if depths and self.reward == 'linear':
+            raise InputError(
+                f"reward='linear' of {owner}: slots {', '.join(map(str, depths))} of space "
+                f'{space.name!r} choose depths, and d loss / d gate says nothing of them: the '
+                f"norms of the next stage take the gate out again; expected reward='reinforce'"
+            )
+        together = next((slots for _, slots in space.cost_terms if len(slots) > 1), None)
+        if self.macs_limit is not None and together:
+            raise InputError(
+                f'macs_limit={self.macs_limit:g} of {owner}: no MACs of single slots are known of '
+                f'space {space.name!r}, where a block reads several, such as {list(together)}; '
+                f'expected no macs_limit (search_loop.constraints of a search limits whole archs)'
+            )
 
     def _slot_macs(self, costs: CostTable, limit: float) -> list[np.ndarray]:
         """For each slot the MACs of its candidates in millions."""
@@ -233,13 +260,20 @@ class DSNASMixin(_Wrapper):
         if self.learning:
             baseline = share_of_loss if self.baseline is None else self.baseline * self._share
             rewards = (
-                costs
-                if self.reward == 'linear'
-                else torch.full_like(costs, share_of_loss - baseline)
+                costs if self.reward == 'linear' else (share_of_loss - baseline) * self._read()
             )
             self.logits.add_gradients(self.arch, rewards, self._penalties())
         self._fill_in_gradients()
         self.passes += 1
+
+    def _read(self) -> Tensor:
+        """1 for the slots that something reads which runs, else 0, ``(num_slots, )``: the loss says
+        nothing of the others."""
+        space, read = self.backbone.space, torch.zeros(self.backbone.space.num_slots)
+        for index in range(len(space.positions)):
+            for slot in self.backbone.gated_slots(index, self.arch):
+                read[slot] = 1
+        return read
 
     def _penalties(self) -> Tensor | None:
         if self.slot_macs is None or self.macs_limit is None:

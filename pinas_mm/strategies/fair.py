@@ -49,7 +49,8 @@ class FairStrategy(Strategy):
             raise InputError(
                 f'FairStrategy runs every candidate of every slot once per step, but the slots of '
                 f'space {self.space.name!r} '
-                f'have different numbers of candidates: {self.space.num_candidates}'
+                f'have different numbers of candidates: {self.space.num_candidates}; expected '
+                f'SandwichStrategy, FeatureSandwichStrategy or ArchSamplingHook (uniform)'
             )
 
     def draw_archs(self, step: int | None = None) -> list[Arch]:

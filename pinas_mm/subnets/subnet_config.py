@@ -1,6 +1,7 @@
 """From a subnet file and a config to the built subnet and to a config that needs neither file."""
 
 import inspect
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import HOOKS, LOOPS, MODELS, OPTIM_WRAPPERS, Registry, init_default_scope
 from mmpretrain.models import ImageClassifier
@@ -191,6 +193,14 @@ def _load_subnet(
             f'{beyond[0]}), expected the subnet '
             f'{backbone.space.encode(backbone.arch)} alone: the subnet.pth of a search, or a '
             f'checkpoint trained from it'
+        )
+    if backbone.may_be_a_supernets():
+        print_log(
+            f'{checkpoint}: its blocks have counted different numbers of batches, as in a supernet '
+            f'trained along archs of several depths: if it is one, its BN statistics are of no '
+            f'single arch, and outputs are noise. A search writes those of its arch: subnet.pth.',
+            logger='current',
+            level=logging.WARNING,
         )
     model.eval()
 

@@ -312,6 +312,21 @@ def test_a_checkpoint_without_a_tensor_of_the_model_is_refused(tiny):
     runner(tiny, load_from=str(tiny.folder / 'one.pth'), seen=True, one=True).train()
 
 
+def test_a_network_that_is_no_parent_of_an_elastic_backbone_is_refused_by_its_file(tiny):
+    """mmengine would warn, and train what does not fit from random weights."""
+    model = tiny.classifier()
+    model['backbone'] = dict(type='pinas_mm.ElasticResNet', depth=18, widen_factor=0.125)
+    model['head']['in_channels'] = 64
+    state = runner(tiny, model=model, own=True).model.state_dict()
+    torch.save(dict(state_dict=state), tiny.folder / 'own.pth')
+    key = 'backbone.conv1.weight'
+    torch.save(dict(state_dict=state | {key: torch.zeros(16, 3, 7, 7)}), tiny.folder / 'wide.pth')
+    runner(tiny, model=model, load_from=str(tiny.folder / 'own.pth')).load_or_resume()
+    message = rf'wide.pth: {key} is \(16, 3, 7, 7\), expected \(8, 3, 7, 7\) as this ElasticResNet'
+    with pytest.raises(InputError, match=message):
+        runner(tiny, model=model, load_from=str(tiny.folder / 'wide.pth'), n=1).load_or_resume()
+
+
 def test_a_model_may_take_tensors_of_other_names(tiny):
     """By ``revise_keys``, or by a loading of its own."""
     runner = build_runner(tiny.config())

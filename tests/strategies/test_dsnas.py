@@ -628,7 +628,7 @@ def test_the_state_of_another_wrapper_is_refused(supernet):
         wrapped(supernet).load_state_dict(plain.state_dict())
 
 
-def elastic(**kwargs):
+def elastic(reward='reinforce', **kwargs):
     model = MODELS.build(
         dict(
             type='mmpretrain.ImageClassifier',
@@ -637,13 +637,16 @@ def elastic(**kwargs):
             head=dict(type='mmpretrain.LinearClsHead', num_classes=2, in_channels=64),
         )
     )
-    wrapper = DSNASOptimWrapper(optimizer=torch.optim.SGD(model.parameters(), lr=0.0), **kwargs)
+    wrapper = DSNASOptimWrapper(
+        optimizer=torch.optim.SGD(model.parameters(), lr=0.0), reward=reward, **kwargs
+    )
     wrapper.initialize_count_status(model, 0, -1)
     return model, wrapper
 
 
 def test_what_blocks_are_that_do_not_run_is_not_learned():
     model, wrapper = elastic()
+    wrapper.baseline = 7.0
     with wrapper.optim_context(model):
         y = model.backbone(torch.randn(2, 3, 32, 32))[0]
     wrapper.backward(y.square().mean())
@@ -660,6 +663,27 @@ def test_what_blocks_are_that_do_not_run_is_not_learned():
 
 def test_an_elastic_space_has_no_costs_of_single_slots_to_limit():
     with pytest.raises(
-        InputError, match="space 'elastic_resnet18': position 1 .* the macs of one slot alone"
+        InputError,
+        match='macs_limit=1e\\+06 of DSNASOptimWrapper: no MACs of single slots are known of space '
+        r"'elastic_resnet18', where a block reads several, such as \[0, 2\]; expected no macs_l",
     ):
         elastic(macs_limit=1e6, input_size=32)
+
+
+def test_a_depth_is_not_learned_from_its_gate():
+    """The next stage's norms take it out again: what is left are rounding errors."""
+    model, _ = elastic()
+    backbone = model.backbone
+    backbone.set_arch(backbone.space.largest)
+    backbone.gates = torch.ones(backbone.space.num_slots, requires_grad=True)
+    out = backbone(torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(0)))[0]
+    out.square().mean().backward()
+    depths = [backbone.space.depth_slot(stage) for stage in range(4)]
+    signal = backbone.gates.grad[depths].abs()
+    assert depths == [0, 3, 6, 9] and (signal[:3] < 1e-4 * signal[3]).all()
+    with pytest.raises(
+        InputError,
+        match="reward='linear' of DSNASOptimWrapper: slots 0, 3, 6, 9 of space 'elastic_resnet18' "
+        "choose depths, .* expected reward='reinforce'",
+    ):
+        elastic(reward='linear')

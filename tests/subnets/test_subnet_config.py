@@ -13,6 +13,7 @@ from pinas_mm.engine import ArchSamplingHook, ArchTestLoop
 from pinas_mm.engine.data_settings import open_numbers
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import ElasticResNet, SearchableMacroNet
+from pinas_mm.spaces.elastic_resnet import ELASTIC_RESNETS
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.subnets.state_dict import subnet_state_dict
 from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
@@ -329,3 +330,20 @@ def test_what_is_for_a_supernet_is_known_in_any_way_to_name_it(folder, loop, hoo
     config, _ = subnet_classifier(given, folder / 'subnet.yaml', folder / 'subnet.pth')
     assert config.test_cfg == {} and 'search_loop' not in config
     assert [hook.type for hook in config.custom_hooks] == ['EMAHook']
+
+
+def test_the_largest_arch_from_a_supernets_checkpoint_is_told(tmp_path, monkeypatch):
+    """All shapes are its own; that other archs were trained is in the counts of BN."""
+    said = []
+    monkeypatch.setattr(
+        'pinas_mm.subnets.subnet_config.print_log', lambda message, **kwargs: said.append(message)
+    )
+    SubnetFile('elastic_resnet18', ELASTIC_RESNETS[18].largest, 0.125).write(tmp_path / 'net.yaml')
+    net = ElasticResNet(18, widen_factor=0.125)
+    for count, arch in enumerate((net.space.largest, net.space.smallest)):
+        net.set_arch(arch)
+        net(torch.zeros(2, 3, 64, 64))
+        save_checkpoint(tmp_path / 'net.pth', net.state_dict(), {})
+        subnet_backbone(tmp_path / 'net.yaml', tmp_path / 'net.pth')
+        assert len(said) == count
+    assert said[0].startswith(f'{tmp_path / "net.pth"}: its blocks have counted different numbers')

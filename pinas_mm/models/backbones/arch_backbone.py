@@ -193,15 +193,16 @@ class ArchBackbone(BaseModule, metaclass=BuiltAsFound):
             prefix: Prefix of this backbone's names in it.
         """
 
-    def check_left(self, left: set[str], path: str | PathLike) -> None:
-        """Looks at what a checkpoint has beyond this backbone.
+    def may_be_a_supernets(self) -> bool:
+        """Whether the weights of this subnet may be a supernet's, of which :meth:`beyond_subnet`
+        finds nothing."""
+        return False
 
-        Args:
-            left: Its names, without the prefix.
-            path: The checkpoint, for the message.
+    def check_left(self, left: set[str], path: str | PathLike) -> None:
+        """See :class:`~pinas_mm.checkpoint.ChecksLeft`.
 
         Raises:
-            InputError: It is of another subnet.
+            InputError: The checkpoint is of another subnet.
         """
 
     # What all share.
@@ -433,8 +434,7 @@ class ArchBackbone(BaseModule, metaclass=BuiltAsFound):
                     f"init_cfg of {type(self).__name__}: 'Pretrained' fills everything, but is "
                     f'one of {len(configs)} entries'
                 )
-            path = pretrained[0]['checkpoint']
-            self.check_left(load_strict(self, path, pretrained[0].get('prefix', '')), path)
+            load_strict(self, pretrained[0]['checkpoint'], pretrained[0].get('prefix', ''))
             self._is_init = True
             return
         super().init_weights()

@@ -3,6 +3,7 @@ Train One Network and Specialize it for Efficient Deployment", ICLR 2020, sectio
 
 import copy
 import itertools
+import math
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.batchnorm import _BatchNorm, _NormBase
-from torch.nn.modules.conv import _ConvNd
+from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
 from ...checkpoint import counts_batches
 from ...errors import InputError
@@ -192,6 +193,17 @@ class ElasticBackbone(ArchBackbone):
         then counted as many batches. Where no block can be left out, it cannot be told."""
         if not self.is_supernet or arch != self.space.largest:
             return super().has_statistics_of(arch)
+        counts = self._counted()
+        return bool(counts) and all(len(found) == 1 for found in counts)
+
+    def may_be_a_supernets(self) -> bool:
+        # Whatever it has is of the largest arch's shape.
+        whole = self.fixed_arch == self.space.largest
+        return whole and any(len(found) > 1 for found in self._counted())
+
+    def _counted(self) -> list[set[int]]:
+        """For every stage whose blocks may be left out, the numbers of batches that its BN layers
+        have counted."""
         counts: dict[int, set[int]] = {}
         for index, position in enumerate(self.space.positions):
             if self.space.depth_slot(position.stage) is not None:
@@ -201,7 +213,7 @@ class ElasticBackbone(ArchBackbone):
                     for layer in block.modules()
                     if isinstance(layer, _BatchNorm) and layer.num_batches_tracked is not None
                 )
-        return bool(counts) and all(len(found) == 1 for found in counts.values())
+        return [*counts.values()]
 
     # How it is built.
 
@@ -215,10 +227,12 @@ class ElasticBackbone(ArchBackbone):
                 self.add_module(name, child)
         self.elastic_blocks = tuple(self.block(index) for index in range(len(self.space.positions)))
         self._parts: dict[Prefix, dict[str, LayerPart]] = {}
+        self._check_outside(network)
         for index in range(len(self.space.positions)):
             self._check_block(index)
             for slot in self.space.own_slots(index):
                 self._check_choice(index, slot)
+        self._check_all_run(network)
         self._add_kernel_matrices()
         # Of the whole network: a subnet's checkpoint may have these in place of its own.
         self._whole = {name: tensor.shape for name, tensor in self.state_dict().items()}
@@ -281,9 +295,41 @@ class ElasticBackbone(ArchBackbone):
                 setattr(layer, key, buffer[part.index(buffer.shape)].clone())
             _count_channels(layer)
 
+    def _check_outside(self, network: nn.Module) -> None:
+        """Raises where the network has no such stem or tail, or the space and the class differ in
+        whether there is a tail."""
+        kind = type(self).__name__
+        for key in ('stem_names', 'tail_names'):
+            for name in getattr(self, key):
+                if name not in dict(network.named_children()):
+                    raise InputError(
+                        f'{key}={getattr(self, key)} of {kind}: its network has no {name!r}, '
+                        f'expected one of {[name for name, _ in network.named_children()]}'
+                    )
+        if bool(self.tail_names) != bool(self.space.tail_channels):
+            raise InputError(
+                f'tail_names={self.tail_names} of {kind}, but space {self.space.name!r} has '
+                f'tail_channels={self.space.tail_channels}: expected both or none'
+            )
+
+    def _check_all_run(self, network: nn.Module) -> None:
+        """Raises where a part of the network is neither stem, block nor tail: the largest arch
+        would be another network."""
+        if not self.is_supernet:
+            return  # of the same network
+        own = (*network.named_parameters(recurse=False), *network.named_buffers(recurse=False))
+        ran = {module for part in self.path(self.space.largest) for module in part.modules()}
+        missed = [*(name for name, _ in own), *_not_among(ran, self)]
+        if missed:
+            raise InputError(
+                f'{type(self).__name__}: its network has {missed[0]!r}, which no arch runs: '
+                f'expected it in stem_names, in tail_names, in a block, or not in the network'
+            )
+
     def _check_block(self, index: int) -> None:
-        """Raises where the network has no such block or layer, or where the block checkpoints
-        itself: it would run again outside of :meth:`run`, with whole weights."""
+        """Raises where the network has no such block or layer, where layers do not write or read
+        the same channels, or where the block checkpoints itself: it would run again outside of
+        :meth:`run`, with whole weights."""
         block, kind = self.elastic_blocks[index], type(self).__name__
         layers = [name for inner in block.inner for name in (*inner.writers, *inner.readers)]
         for name in (block.name, *(f'{block.name}.{layer}' for layer in (*layers, *block.kernels))):
@@ -294,7 +340,28 @@ class ElasticBackbone(ArchBackbone):
                     f'block {index} of {kind}: its network has no {name!r}, expected the name of a '
                     f'module'
                 ) from error
-        if any(getattr(m, 'with_cp', False) for m in self.get_submodule(block.name).modules()):
+        module = self.get_submodule(block.name)
+        for inner in block.inner:
+            first = inner.writers[0]
+            full = _num_outputs(module.get_submodule(first))
+            for names, verb, number, expected in (
+                (inner.writers, 'writes', _num_outputs, 'a convolution, a linear layer or a norm'),
+                (inner.readers, 'reads', _num_inputs, 'a linear layer or an ungrouped convolution'),
+            ):
+                for name in names:
+                    layer = module.get_submodule(name)
+                    found = number(layer)
+                    if found is None:
+                        raise InputError(
+                            f'{block.name}.{name}: a width cannot cut what a '
+                            f'{type(layer).__name__} {verb}, expected {expected}'
+                        )
+                    if found != full:
+                        raise InputError(
+                            f'{block.name}.{name} {verb} {found} channels, expected {full} as '
+                            f'{block.name}.{first} writes'
+                        )
+        if any(getattr(m, 'with_cp', False) for m in module.modules()):
             raise InputError(
                 f'{block.name} has with_cp=True: it would run again with whole weights, expected '
                 f'with_cp of {kind} in its place'
@@ -317,16 +384,18 @@ class ElasticBackbone(ArchBackbone):
         if kind == 'kernel_size':
             for name in block.kernels:
                 _check_kernel(module.get_submodule(name), f'{block.name}.{name}', candidates, slot)
-        for candidate in candidates:
-            for name, part in self._layer_parts(index, candidate.block).items():
+        parts_of = {each.name: self._layer_parts(index, each.block) for each in candidates}
+        for chosen, layers in parts_of.items():
+            for name, part in layers.items():
                 size = _group_size(module.get_submodule(name))
-                for count in (part.outputs, part.inputs):
-                    if count is not None and count % size:
-                        raise InputError(
-                            f'space {self.space.name!r}: {candidate.name} in slot {slot} leaves '
-                            f'{count} channels of {block.name}.{name}, which has groups of {size}: '
-                            f'expected a multiple of {size}'
-                        )
+                if part.outputs is not None and part.outputs % size:
+                    counts = [parts[name].outputs for parts in parts_of.values() if name in parts]
+                    fits = math.gcd(size, *(count for count in counts if count is not None))
+                    raise InputError(
+                        f'space {self.space.name!r}: {chosen} in slot {slot} leaves '
+                        f'{part.outputs} channels of {block.name}.{name}, which has groups of '
+                        f'{size}: expected a multiple of {size}, or groups of {fits}'
+                    )
 
     # What of a block runs.
 
@@ -345,7 +414,8 @@ class ElasticBackbone(ArchBackbone):
             return parts.setdefault(name, LayerPart())
 
         for inner in block.inner:
-            full = len(module.get_submodule(inner.writers[0]).get_parameter('weight'))
+            full = _num_outputs(module.get_submodule(inner.writers[0]))
+            assert full is not None  # _check_block
             count = self.num_channels(index, inner, full, choice.get('width', 1))
             if count == full:
                 continue
@@ -395,6 +465,11 @@ class ElasticBackbone(ArchBackbone):
         parts = self.layer_parts(index, arch) if self.is_supernet else {}
         if not parts:
             return block(x)
+        if torch.jit.is_tracing():
+            raise RuntimeError(
+                f'{type(self).__name__} is a supernet, which torch.jit.trace cannot trace: trace '
+                f"the subnet that arch='{self.space.encode(arch)}' builds"
+            )
         layers = [(name, block.get_submodule(name), part) for name, part in parts.items()]
         tensors = {
             f'{name}.{key}': part.take(
@@ -638,8 +713,18 @@ class ElasticBackbone(ArchBackbone):
 def _take_slices(
     backbone: ElasticBackbone, state: dict[str, Tensor], prefix: str, *unused: Any
 ) -> None:
-    """Before any way of loading."""
+    """Before any way of loading. mmengine's and torch's leave out what does not fit, of another
+    network all but a few tensors."""
+    below = {name.removeprefix(prefix) for name in state if name.startswith(prefix)}
+    backbone.check_left(below, 'checkpoint')
     state.update(backbone.slices_of(state, prefix, 'checkpoint'))
+    for name, tensor in backbone.state_dict().items():
+        found = state.get(f'{prefix}{name}')
+        if found is not None and found.shape != tensor.shape:
+            raise InputError(
+                f'checkpoint: {prefix}{name} is {tuple(found.shape)}, expected '
+                f'{tuple(tensor.shape)} as this {type(backbone).__name__} has it'
+            )
 
 
 def _check_kernel(layer: nn.Module, name: str, candidates: Sequence[Candidate], slot: int) -> None:
@@ -670,6 +755,50 @@ def _check_kernel(layer: nn.Module, name: str, candidates: Sequence[Candidate], 
             )
 
 
+def _not_among(ran: set[nn.Module], module: nn.Module, prefix: str = '') -> Iterator[str]:
+    """The names of the largest modules and parameters below one that are in none of ``ran``. What
+    hands on its input does not count."""
+    for name, child in module.named_children():
+        if child in ran or isinstance(child, nn.Identity):
+            continue
+        holds_some = any(part in ran for part in child.modules())
+        if holds_some or isinstance(child, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+            yield from _not_among(ran, child, f'{prefix}{name}.')
+            yield from (f'{prefix}{name}.{key}' for key, _ in child.named_parameters(recurse=False))
+        else:
+            yield f'{prefix}{name}'
+
+
+def _num_outputs(layer: nn.Module) -> int | None:
+    """The channels that a layer writes, None where a part of its tensors gives no part of them."""
+    if isinstance(layer, nn.GroupNorm):
+        return layer.num_channels
+    if isinstance(layer, _NormBase):
+        return layer.num_features
+    if isinstance(layer, nn.LayerNorm):
+        return layer.normalized_shape[0] if len(layer.normalized_shape) == 1 else None
+    weight = _weight_to_cut(layer)
+    return len(weight) if weight is not None and weight.ndim else None
+
+
+def _num_inputs(layer: nn.Module) -> int | None:
+    """The channels that a layer reads, None where a part of its tensors does not read a part of
+    them."""
+    weight = _weight_to_cut(layer)
+    if weight is None or weight.ndim < 2 or getattr(layer, 'groups', 1) > 1:
+        return None
+    return weight.shape[1]
+
+
+def _weight_to_cut(layer: nn.Module) -> Tensor | None:
+    """The weight ``(out, in, ...)`` of a layer. Not of one with layers of its own, such as the
+    offsets of a deformable convolution: they would stay whole."""
+    weight = getattr(layer, 'weight', None)
+    if isinstance(layer, _ConvTransposeNd) or next(layer.children(), None) is not None:
+        return None
+    return weight if isinstance(weight, Tensor) else None
+
+
 def _by_input(layer: nn.Module) -> Tensor:
     """The weights of a layer, ``(in, rest)``."""
     return layer.get_parameter('weight').transpose(0, 1).flatten(1)
@@ -690,7 +819,11 @@ def _attributes(layer: nn.Module, part: LayerPart) -> dict[str, Any]:
     count = part.outputs if part.outputs is not None else part.inputs
     if count is not None:
         if isinstance(layer, nn.GroupNorm):
-            changed['num_groups'] = count // _group_size(layer)
+            changed |= dict(num_groups=count // _group_size(layer), num_channels=count)
+        elif isinstance(layer, _NormBase):
+            changed['num_features'] = count  # InstanceNorm compares its input with it
+        elif isinstance(layer, nn.LayerNorm):
+            changed['normalized_shape'] = (count,)
         elif isinstance(layer, _ConvNd) and layer.groups > 1:
             changed['groups'] = count // _group_size(layer)
     if part.kernel_size is not None:
@@ -722,14 +855,10 @@ def _with_attributes(layers: Sequence[tuple[str, nn.Module, LayerPart]]) -> Iter
 
 
 def _count_channels(layer: nn.Module) -> None:
-    """Lets a layer say the sizes that its tensors have."""
-    weight = layer.get_parameter('weight')
+    """Lets a convolution or a linear layer say the sizes that its tensors have."""
     if isinstance(layer, _ConvNd):
+        weight = layer.weight
         layer.out_channels, layer.in_channels = len(weight), weight.shape[1] * layer.groups
         layer.kernel_size = tuple(weight.shape[2:])
     elif isinstance(layer, nn.Linear):
-        layer.out_features, layer.in_features = weight.shape
-    elif isinstance(layer, nn.GroupNorm):
-        layer.num_channels = len(weight)
-    elif isinstance(layer, _NormBase):
-        layer.num_features = len(weight)
+        layer.out_features, layer.in_features = layer.weight.shape

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from mmengine.runner import load_checkpoint
+from mmpretrain.models.utils import LayerNorm2d
 from tiny_elastic import TINY, Network, TinyElastic
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.checkpoint import load_strict, save_checkpoint
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones.elastic import (
     ElasticBlock,
@@ -266,6 +267,53 @@ def test_the_weights_of_another_network_are_refused(supernet, tmp_path):
             InputError, match="another network than 'tiny_elastic': .* 1 tensors .*blocks.5.expand"
         ):
             net.init_weights()
+
+
+def strictly(model, state, folder):
+    save_checkpoint(folder / 'net.pth', state, {})
+    load_strict(model, folder / 'net.pth')
+
+
+def by_mmengine(model, state, folder):
+    """As ``load_from`` does: what does not fit is left out, with a warning."""
+    save_checkpoint(folder / 'net.pth', state, {})
+    load_checkpoint(model, str(folder / 'net.pth'), strict=False)
+
+
+def by_torch(model, state, folder):
+    model.load_state_dict(state, strict=False)
+
+
+@pytest.mark.parametrize('load', [strictly, by_mmengine, by_torch])
+@pytest.mark.parametrize('arch', [None, TINY.smallest], ids=['supernet', 'subnet'])
+def test_no_parent_is_taken_by_a_model_however_it_is_loaded(supernet, tmp_path, load, arch):
+    """A deeper network, a wider one and one with other blocks."""
+
+    def loaded(**changes):
+        model = nn.Module()
+        model.backbone, model.head = TinyElastic(arch=arch, out_indices=STAGES), nn.Linear(20, 2)
+        before = {key: value.clone() for key, value in model.state_dict().items()}
+        state = {f'backbone.{key}': value for key, value in supernet.state_dict().items()}
+        state |= {f'head.{key}': value for key, value in nn.Linear(20, 2).state_dict().items()}
+        state |= {key.replace('__', '.'): value for key, value in changes.items()}
+        try:
+            load(model, state, tmp_path)
+        except InputError:
+            assert all(map(torch.equal, before.values(), model.state_dict().values()))
+            raise
+
+    loaded()
+    block = torch.zeros(24, 12, 1, 1)
+    with pytest.raises(
+        InputError, match=r"another network than 'tiny_elastic': .*blocks\.5\.expand"
+    ):
+        loaded(backbone__blocks__5__expand__weight=block)
+    with pytest.raises(InputError, match=r"another network than 'tiny_elastic': .*blocks\.0\.conv"):
+        loaded(backbone__blocks__0__conv__weight=block)
+    with pytest.raises(InputError, match=r'backbone\.stem\.0\.weight.* \(8, 3, 3, 3\)'):
+        loaded(backbone__stem__0__weight=torch.zeros(8, 3, 3, 3))
+    with pytest.raises(InputError, match=r'backbone\.blocks\.0\.expand\.weight.* \(32, 4, 1, 1\)'):
+        loaded(backbone__blocks__0__expand__weight=torch.zeros(32, 4, 1, 1))
 
 
 def test_what_a_model_hands_over_is_the_subnet(supernet):
@@ -599,11 +647,25 @@ def test_channels_in_groups_are_cut_by_groups(images):
     assert all(torch.equal(value, before[key]) for key, value in supernet.state_dict().items())
 
 
+@pytest.mark.parametrize(
+    'norm', [nn.InstanceNorm2d, partial(nn.InstanceNorm2d, affine=True), LayerNorm2d]
+)
+def test_norms_may_be_of_any_kind(images, norm):
+    supernet = TinyElastic(norm=norm, out_indices=STAGES)
+    for arch in map(arch_of, ARCHS):
+        supernet.set_arch(arch)
+        subnet = TinyElastic(norm=norm, out_indices=STAGES, arch=arch)
+        subnet.load_state_dict(supernet.subnet_state(arch))
+        for ours, theirs in zip(supernet(images), subnet(images), strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    assert str(supernet) == str(TinyElastic(norm=norm, out_indices=STAGES))
+
+
 def test_a_width_within_a_group_is_refused():
     with pytest.raises(
         InputError,
         match=r"space 'tiny_elastic': width0.5 in slot 1 leaves 8 channels of blocks.0.norm1, "
-        r'which has groups of 16: expected a multiple of 16',
+        r'which has groups of 16: expected a multiple of 16, or groups of 8',
     ):
         TinyElastic(groups=1, norm=partial(nn.GroupNorm, 1))
 
@@ -839,11 +901,101 @@ def set_padding(block, mode='zeros', **kwargs):
             dict(change=lambda block: setattr(block, 'with_cp', True)),
             'blocks.0 has with_cp=True: it would run again with whole weights, expected with_cp o',
         ),
+        (
+            dict(inner=(InnerChannels(('act', 'expand'), ('project',)),)),
+            'blocks.0.act: a width cannot cut what a ReLU writes, expected a convolution, a linear',
+        ),
+        (
+            dict(change=lambda block: setattr(block, 'expand', nn.ConvTranspose2d(4, 16, 1))),
+            'blocks.0.expand: a width cannot cut what a ConvTranspose2d writes',
+        ),
+        (
+            dict(change=lambda block: setattr(block, 'project', nn.Conv2d(16, 8, 1, groups=2))),
+            'blocks.0.project: a width cannot cut what a Conv2d reads, expected a linear layer or '
+            'an ungrouped convolution',
+        ),
+        (
+            dict(change=lambda block: block.depthwise.add_module('offsets', nn.Conv2d(16, 18, 1))),
+            'blocks.0.depthwise: a width cannot cut what a Conv2d writes',
+        ),
+        (
+            dict(inner=(InnerChannels(('expand', 'project'), ('project',)),)),
+            'blocks.0.project writes 8 channels, expected 16 as blocks.0.expand writes',
+        ),
+        (
+            dict(inner=(InnerChannels(('expand',), ('expand',)),)),
+            'blocks.0.expand reads 4 channels, expected 16 as blocks.0.expand writes',
+        ),
     ],
 )
 def test_a_network_that_does_not_fit_its_space_is_named(said, message):
     with pytest.raises(InputError, match=message):
         wrong(Wrong(**said))()
+
+
+def with_part(network, name, part):
+    *path, name = name.split('.')
+    parent = network.get_submodule('.'.join(path))
+    parent.register_parameter(name, part) if isinstance(part, nn.Parameter) else (
+        parent.add_module(name, part)
+    )
+
+
+@pytest.mark.parametrize(
+    'name, part',
+    [
+        ('between', nn.BatchNorm2d(4)),
+        ('between', nn.ReLU()),  # without it the largest arch would be another network
+        ('scale', nn.Parameter(torch.ones(1))),
+        ('blocks.5', nn.Conv2d(12, 12, 1)),
+        ('blocks.scale', nn.Parameter(torch.ones(1))),
+        ('others', nn.Sequential(nn.ReLU())),
+        ('nothing', nn.Sequential(nn.Identity())),
+    ],
+)
+def test_a_part_of_the_network_that_no_arch_runs_is_named(name, part):
+    class Own(TinyElastic):
+        def build_network(self):
+            network = super().build_network()
+            with_part(network, name, part)
+            return network
+
+    if name == 'nothing':
+        assert Own().nothing is part
+        return
+    with pytest.raises(
+        InputError,
+        match=rf"Own: its network has '{name}(\.0)?', which no arch runs: expected it in",
+    ):
+        Own()
+
+
+@pytest.mark.parametrize(
+    'names, message',
+    [
+        (
+            dict(stem_names=('stm',)),
+            r"stem_names=\('stm',\) of Own: its network has no 'stm', expected one of \['stem'",
+        ),
+        (
+            dict(tail_names=()),
+            r"tail_names=\(\) of Own, but space 'tiny_elastic' has tail_channels=20: expected both",
+        ),
+    ],
+)
+def test_stem_and_tail_are_children_of_the_network(names, message):
+    with pytest.raises(InputError, match=message):
+        type('Own', (TinyElastic,), names)()
+
+
+def test_a_supernet_is_not_traced_but_its_subnet(supernet, images):
+    supernet.eval().set_arch(TINY.smallest)
+    message = f"is a supernet, .* trace the subnet that arch='{TINY.encode(TINY.smallest)}' builds"
+    with pytest.raises(RuntimeError, match=message):
+        torch.jit.trace(supernet, images)
+    subnet = TinyElastic(arch=TINY.smallest, out_indices=STAGES).eval()
+    traced = torch.jit.trace(subnet, images)
+    assert all(map(torch.equal, traced(images), subnet(images)))
 
 
 @pytest.mark.parametrize('padding', ['same', 1])

@@ -7,7 +7,7 @@ from mmengine.model import PretrainedInit
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.checkpoint import load_strict, save_checkpoint
 from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import (
     SearchableMacroNet,
@@ -254,12 +254,16 @@ def test_a_checkpoint_of_another_subnet_is_refused_though_it_has_every_key(
         {},
     )
     state = torch.get_rng_state()
-    with pytest.raises(
-        InputError,
-        match=rf'net.pth: the weights of another subnet than {arch}: it has \d+ tensors .* such '
-        rf'as layers',
-    ):
-        net.init_weights()
+    model = nn.Module()
+    model.backbone = net
+    # By itself, and as tools load a whole model.
+    for load in (net.init_weights, lambda: load_strict(model, tmp_path / 'net.pth')):
+        with pytest.raises(
+            InputError,
+            match=rf'net.pth: the weights of another subnet than {arch}: it has \d+ tensors .* '
+            rf'such as layers',
+        ):
+            load()
     assert net.arch == net.fixed_arch == backbone.space.decode(arch) and torch.equal(
         torch.get_rng_state(), state
     )
