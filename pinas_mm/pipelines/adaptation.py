@@ -55,9 +55,7 @@ from ..search.history import read_history
 from ..spaces import Arch
 from ..spaces.elastic import ElasticSpace
 from ..spaces.subnet_file import SubnetFile, read_arch
-from ..strategies.base import Strategy
-from ..strategies.fair import FairStrategy
-from ..strategies.sandwich import SandwichRule
+from ..strategies.base import DrawnArchsStrategy
 from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
@@ -272,7 +270,7 @@ class Adaptation:
             model = unwrapped(runner.model)
             if self.supernet is not None:
                 self.load_source(model.backbone)
-            if isinstance(model, Strategy):
+            if isinstance(model, DrawnArchsStrategy):
                 return self.train(runner, model.draw_archs)
             # The one that trains: with cost_bins it draws by what it has measured there.
             hook = next(hook for hook in runner.hooks if isinstance(hook, ArchSamplingHook))
@@ -588,7 +586,7 @@ def check_adaptation_config(config: Config) -> None:
     stage = config.get('supernet_stage') or {}
     sampling = sampling_hooks(stage.get('custom_hooks'), scope)
     if strategy := stage.get('strategy'):
-        if not issubclass(class_of(strategy, MODELS, scope), SandwichRule | FairStrategy):
+        if not issubclass(class_of(strategy, MODELS, scope), DrawnArchsStrategy):
             raise InputError(
                 f'{name}: supernet_stage.strategy.type={shown(strategy.get("type"))}: expected a '
                 f'strategy that draws archs for any training, such as '

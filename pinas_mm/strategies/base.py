@@ -211,6 +211,16 @@ class Strategy(BaseModel):
             return getattr(self.model, name)
 
 
+class DrawnArchsStrategy(Strategy):
+    """A strategy whose step is a forward and a backward pass of every arch that it draws, and
+    nothing else: it can take the place of :class:`~pinas_mm.engine.ArchSamplingHook` in any
+    training."""
+
+    def draw_archs(self, step: int | None = None) -> list[Arch]:
+        """The archs of a step, by default the present one: a pure function of the step."""
+        raise NotImplementedError
+
+
 def _each_within(
     passes: Iterator[Pass], context: Callable[[], AbstractContextManager]
 ) -> Iterator[Pass]:

@@ -8,11 +8,11 @@ from ..private_api import run_forward
 from ..registry import MODELS
 from ..schema import Seed, WholeNumber
 from ..spaces import Arch
-from .base import Pass, Strategy
+from .base import DrawnArchsStrategy, Pass
 
 
 @MODELS.register_module()
-class FairStrategy(Strategy):
+class FairStrategy(DrawnArchsStrategy):
     """Per step, every candidate of every slot runs exactly once on the same batch; the gradients
     are summed for one update (section 3, "strict fairness").
 
@@ -54,8 +54,7 @@ class FairStrategy(Strategy):
             )
 
     def draw_archs(self, step: int | None = None) -> list[Arch]:
-        """The archs of a step, by default the present one: per slot, a random permutation of its
-        candidates."""
+        """Per slot, a random permutation of its candidates."""
         archs = self.space.sample_disjoint(self.arch_rng(step=step), self.space.num_candidates[0])
         if self.shared_slot is None:
             return archs

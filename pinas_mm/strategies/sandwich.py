@@ -11,11 +11,11 @@ from ..registry import MODELS
 from ..schema import Count, Seed, WholeNumber
 from ..spaces import Arch
 from ..spaces.elastic import ElasticSpace
-from .base import Pass, Strategy
+from .base import DrawnArchsStrategy, Pass
 from .classifier import ClassifierStrategy, soft_divergence
 
 
-class SandwichRule(Strategy):
+class SandwichRule(DrawnArchsStrategy):
     """Per step the largest arch, the smallest one and some random ones; a subclass says what they
     learn.
 
@@ -56,8 +56,7 @@ class SandwichRule(Strategy):
         self.num_random = num_random
 
     def draw_archs(self, step: int | None = None) -> list[Arch]:
-        """The archs of a step, by default the present one: the largest, the smallest, the random
-        ones."""
+        """The largest arch, the smallest, the random ones."""
         rng = self.arch_rng(step=step)
         return [
             self.largest,
