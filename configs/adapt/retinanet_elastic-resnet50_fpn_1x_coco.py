@@ -32,11 +32,11 @@ val_dataloader = dict(
 val_evaluator = dict(ann_file=None)
 # The supernet starts from a trained network, orders archs and is the start of the subnet, which has
 # mmdet's whole schedule: half of that lets it come to rest. An epoch of it is worth 3.4 of mmdet's.
-# A step sums the gradients of four paths: a quarter of the learning rate. Nothing is frozen, since
-# narrow blocks have to learn, and norms see the images of all GPUs.
+# A step sums the gradients of four paths: a quarter of the learning rate. Norms see the images of
+# all GPUs.
 warm_up, decay = _base_.param_scheduler
 supernet_stage = dict(
-    model=dict(backbone=dict(frozen_stages=-1, norm_cfg=dict(type='SyncBN'))),
+    model=dict(backbone=dict(norm_cfg=dict(type='SyncBN'))),
     optim_wrapper=dict(optimizer=dict(lr=_base_.optim_wrapper.optimizer.lr / 4)),
     param_scheduler=[warm_up, dict(decay, end=6, milestones=[4, 5])],
     train_cfg=dict(max_epochs=6),
