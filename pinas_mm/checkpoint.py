@@ -8,8 +8,11 @@ import traceback
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+from urllib.error import URLError
+from urllib.parse import urlsplit
 
 import torch
 from mmengine.fileio import get_local_path
@@ -22,6 +25,8 @@ from .private_api import allow_globals
 from .unwrap import unwrapped
 
 NOT_LOADABLE = 'not loadable as a checkpoint of plain tensors'
+# The beginning of a file's SHA-256 at the end of its name.
+HASH_IN_NAME = re.compile(r'-([0-9a-f]{8,64})\.\w+$')
 # torch reads them at every load; they beat the caller's weights_only. The tools set the first.
 FORCED, FORCED_OFF = 'TORCH_FORCE_WEIGHTS_ONLY_LOAD', 'TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'
 # Under it the stand-ins alone count: mmengine calls getattr and NumPy's own functions safe while it
@@ -34,18 +39,28 @@ if os.environ.get(FORCED) == '1':
 def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
     """Reads a checkpoint (a local path or any URI mmengine reads) onto the CPU.
 
+    What is at a URL whose name ends in the beginning of its SHA-256, as mm's published weights do,
+    is downloaded once, to the folder of torch's downloads, which mm's packages have too. Of any
+    other URL the file may change, so it is fetched at every load.
+
     Returns:
         The checkpoint's dict; a bare state dict, or one under ``model`` as detectron2 saves it,
         comes back under ``state_dict``.
 
     Raises:
-        InputError: Missing, damaged, not a checkpoint, or holding objects that could run code.
+        InputError: Missing, damaged, not a checkpoint, or holding objects that could run code; or
+            it cannot be downloaded.
     """
     try:
-        with get_local_path(os.fspath(path)) as local, pickled_data():
+        with _local_path(os.fspath(path)) as local, pickled_data():
             checkpoint = torch.load(local, map_location='cpu', weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f'{path}: no such checkpoint') from error
+    except (URLError, TimeoutError, ConnectionError) as error:
+        raise InputError(
+            f'{path}: cannot be downloaded ({error}): fetch it on another machine, and name that '
+            f'file in its place'
+        ) from error
     except Exception as error:  # torch raises a dozen kinds for damaged or unsafe files
         raise InputError(f'{path}: {NOT_LOADABLE}: {refusal(error)}') from error
     if not isinstance(checkpoint, dict):
@@ -68,6 +83,23 @@ def load_checkpoint(path: str | os.PathLike) -> dict[str, Any]:
                 f'ordinary tensor'
             )
     return checkpoint
+
+
+def _local_path(path: str) -> AbstractContextManager[str]:
+    """Where a checkpoint lies on this machine; fetched, where it is at a URL."""
+    name = Path(urlsplit(path).path).name
+    expected = HASH_IN_NAME.search(name)
+    if not path.startswith(('http://', 'https://')) or not expected:
+        return get_local_path(path)
+    local = Path(torch.hub.get_dir(), 'checkpoints', name)
+    if not local.is_file():
+        local.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            # It appears there when it is complete.
+            torch.hub.download_url_to_file(path, str(local), expected[1], progress=False)
+        except RuntimeError:  # what ends its name is something else
+            return get_local_path(path)
+    return nullcontext(str(local))
 
 
 def is_ordinary(tensor: Tensor) -> bool:

@@ -3,14 +3,19 @@ few scenes."""
 
 from pathlib import Path
 
+import mmpretrain
 import pytest
 import torch
+import yaml
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
-from our_configs import TOP, check_each, names, read
+from mmpretrain.models import ResNet
+from our_configs import TOP, check_each, differences, names, read, under
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.flop_counter import FlopCounterMode
 
+from pinas_mm import config_path
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.models.backbones import SearchableMacroNet
@@ -29,12 +34,9 @@ def test_the_steps_of_a_config(tmp_path):
         check_adaptation_config(config)
         adaptation = Adaptation(config, 'supernet.pth', seed=7)
         supernet = adaptation.training_config('supernet_stage')
-        assert (
-            supernet.randomness.seed
-            == supernet.custom_hooks[0].seed
-            == adaptation.stages['search_loop'].seed
-            == 7
-        )
+        strategy = adaptation.strategy
+        drawn = strategy.arch_seed if strategy else supernet.custom_hooks[0].seed
+        assert supernet.randomness.seed == drawn == adaptation.stages['search_loop'].seed == 7
         assert supernet.val_dataloader is supernet.test_dataloader is None
         assert 'ArchSamplingHook' not in str(
             adaptation.training_config('subnet_stage').get('custom_hooks')
@@ -65,6 +67,104 @@ def test_the_steps_of_a_config(tmp_path):
         )
 
     check_each(check, CONFIGS)
+
+
+# Those that make a detector or segmentor of mm cheaper, and the mm config of each.
+CHEAPER = {
+    'adapt/faster-rcnn_elastic-resnet50_fpn_1x_coco.py': (
+        'mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py'
+    ),
+    'adapt/retinanet_elastic-resnet50_fpn_1x_coco.py': (
+        'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+    ),
+    'adapt/deeplabv3plus_elastic-resnet50-d8_4xb4-160k_ade20k-512x512.py': (
+        'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-160k_ade20k-512x512.py'
+    ),
+    'adapt/deeplabv3plus_elastic-resnet50-d8_4xb2-80k_cityscapes-512x1024.py': (
+        'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py'
+    ),
+}
+# What their steps need beside the backbone: the held-out part, and variables.
+STEPS = {
+    'custom_imports',
+    'decay',
+    'elastic_backbone',
+    'held_out',
+    'mm_backbone',
+    'search_loop',
+    'split',
+    'subnet_stage',
+    'supernet_stage',
+    'train_set',
+    'train_dataloader.dataset',
+    'val_dataloader.dataset',
+}
+OF_DETECTORS = {'pack', 'steps', 'val_evaluator.ann_file', 'warm_up'}
+OF_SEGMENTORS = {'model.pretrained'}
+
+
+def test_a_cheaper_network_differs_from_mms_in_its_backbone_and_what_its_steps_need():
+    assert CHEAPER.keys() == {name for name in CONFIGS if 'elastic-resnet50' in name}
+
+    def check(name):
+        ours, theirs = read(name), Config.fromfile(config_path(CHEAPER[name]))
+        changed = differences(ours.to_dict(), theirs.to_dict())
+        inside = [
+            under(changed, top)
+            for top in ('model.backbone', 'train_dataloader.dataset', 'val_dataloader.dataset')
+        ]
+        kept = changed - set().union(*inside)
+        others = OF_DETECTORS if 'coco' in name else OF_SEGMENTORS
+        assert all(inside) and kept == {key for key in STEPS | others if 'dataset' not in key}
+        assert ours.train_dataloader.dataset.dataset == theirs.train_dataloader.dataset
+        assert ours.test_dataloader == theirs.test_dataloader
+        # The subnet is trained as mm trains its network; the supernet for half as long, and its
+        # rate is a quarter: a step sums four gradients.
+        subnet = ours.model.backbone
+        for key in ('norm_cfg', 'norm_eval', 'frozen_stages'):
+            default = dict(norm_eval=False, frozen_stages=-1).get(key)
+            assert subnet.get(key, default) == theirs.model.backbone.get(key, default)
+        stage, length = ours.supernet_stage, 'max_epochs' if 'coco' in name else 'max_iters'
+        assert 2 * stage.train_cfg[length] == theirs.train_cfg[length]
+        assert stage.optim_wrapper.optimizer.lr == theirs.optim_wrapper.optimizer.lr / 4
+        *warm_up, decay = stage.param_scheduler
+        *theirs_first, before = theirs.param_scheduler
+        assert warm_up == theirs_first and 2 * decay.end == before.end == theirs.train_cfg[length]
+        assert differences(decay, before) <= {'end', 'milestones'}
+
+    check_each(check, CHEAPER)
+
+
+def test_a_cheaper_network_starts_from_the_weights_that_mmpretrain_publishes():
+    index = Path(mmpretrain.__file__).parent / '.mim/configs/resnet/metafile.yml'
+    models = yaml.safe_load(index.read_text())['Models']
+    (weights,) = [model['Weights'] for model in models if model['Name'] == 'resnet50_8xb32_in1k']
+
+    def check(name):
+        init = read(name).model.backbone.init_cfg
+        # Builds of mmpretrain differ in the host.
+        assert init.checkpoint.split('/', 3)[3] == weights.split('/', 3)[3]
+        assert init.checkpoint.startswith('https://download.openmmlab.com/')
+
+    check_each(check, CHEAPER)
+
+
+def test_a_cheaper_network_has_at_most_60_percent_of_the_macs():
+    """Of mmpretrain's network as mm's config has it, counted as a whole."""
+
+    def check(name):
+        config = read(name)
+        backbone, loop = config.model.backbone, config.search_loop
+        size = (loop.input_size,) * 2 if isinstance(loop.input_size, int) else loop.input_size
+        arguments = {key: backbone[key] for key in ('strides', 'dilations') if key in backbone}
+        network = ResNet(50, **arguments).to('meta')
+        network.eval()
+        with FlopCounterMode(display=False) as counter:
+            network(torch.zeros(1, 3, *size, device='meta'))
+        share = loop.constraints.backbone_macs / (counter.get_total_flops() / 2)
+        assert share == pytest.approx(0.6, abs=0.005)
+
+    check_each(check, CHEAPER)
 
 
 # The quick start's models on a few scenes, searched by the metrics of mmdet and mmseg. Their hook

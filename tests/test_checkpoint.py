@@ -1,5 +1,9 @@
+import hashlib
 import pickle
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -31,6 +35,52 @@ def test_round_trip(tmp_path):
     assert torch.equal(
         load_checkpoint(str(tmp_path / 'bare.pth'))['state_dict']['weight'], state['weight']
     )
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Serves a folder to this machine; notes what is asked for."""
+    asked = []
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, text, *args):
+            if text.startswith('"'):  # a request, not an error
+                asked.append(args[0])
+
+    folder = tmp_path / 'served'
+    folder.mkdir()
+    with ThreadingHTTPServer(('127.0.0.1', 0), partial(Handler, directory=folder)) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield folder, f'http://127.0.0.1:{server.server_port}', asked
+        server.shutdown()
+
+
+def test_published_weights_are_downloaded_once(tmp_path, monkeypatch, server):
+    """Their name says their content; any other file may change."""
+    folder, address, asked = server
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    save_checkpoint(folder / 'net.pth', dict(weight=torch.ones(2)), {})
+    data = (folder / 'net.pth').read_bytes()
+    published = f'net-{hashlib.sha256(data).hexdigest()[:8]}.pth'
+    # The end of the last name is no checksum, which is seen at each load.
+    for name, times in ((published, 1), ('net.pth', 2), ('net-20261130.pth', 4)):
+        (folder / name).write_bytes(data)
+        for _ in range(2):
+            weight = load_checkpoint(f'{address}/{name}')['state_dict']['weight']
+            assert torch.equal(weight, torch.ones(2))
+        assert len(asked) == times
+        asked.clear()
+    assert [path.name for path in (tmp_path / 'hub/checkpoints').iterdir()] == [published]
+
+
+def test_what_cannot_be_downloaded_is_one_line(tmp_path, monkeypatch, server):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    for name in ('net-0123abcd.pth', 'net.pth'):
+        with pytest.raises(InputError, match=rf'{name}: cannot be downloaded \(.*404.*fetch it on'):
+            load_checkpoint(f'{server[1]}/{name}')
+        with pytest.raises(InputError, match=rf'{name}: cannot be downloaded \(.*refused'):
+            load_checkpoint(f'http://127.0.0.1:9/{name}')
+    assert not list((tmp_path / 'hub/checkpoints').iterdir())
 
 
 class Touch:

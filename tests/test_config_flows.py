@@ -20,14 +20,16 @@ from mmengine.registry import MODELS, init_default_scope
 from our_configs import names, read
 from person_pictures import write_persons
 
-from pinas_mm.checkpoint import save_checkpoint
+from pinas_mm.checkpoint import load_strict, save_checkpoint
 from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.engine.runner import build_runner
 from pinas_mm.engine.search_config import search_config
+from pinas_mm.models.backbones import ElasticBackbone
 from pinas_mm.pipelines.adaptation import JOINT, Adaptation
 from pinas_mm.pipelines.dsnas import run_stages
 from pinas_mm.pipelines.pinas import Pipeline
 from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.subnets.subnet_config import subnet_backbone
 from pinas_mm.tasks.domains.digit_domains import write_digit_domain
 
 # Images of a training set and of a test set; of the former so many are held out. Pixels of large
@@ -163,6 +165,7 @@ SMALL = dict(
     nms_pre=lambda value: 20,
     max_per_img=lambda value: 8,
     num=lambda value: 16,  # regions to learn from
+    score_thr=lambda value: 0.0,  # after a step or two no detector is sure of anything
     allowed_border=lambda value: -1,  # published anchors are larger than small images
     num_archs=lambda value: 2,
     score_samples=lambda value: 4,
@@ -243,7 +246,8 @@ def small(name, folder):
         wrapper.pop('loss_scale')
     train = fields['train_cfg']
     by_epoch = 'max_epochs' in train
-    train['max_epochs' if by_epoch else 'max_iters'] = 1
+    for lengths in (train, (fields.get('supernet_stage') or {}).get('train_cfg', {})):
+        lengths['max_epochs' if by_epoch else 'max_iters'] = 1
     train['val_interval'] = 1
     train.pop('val_begin', None)
     hooks = fields['custom_hooks'] = list(fields.get('custom_hooks') or [])
@@ -284,6 +288,21 @@ def check_before_the_search(config, folder):
     Pipeline(configs, folder / 'pipeline', 0, {}).check_metrics()
 
 
+def check_backbone_of_the_subnet(config, work_dir):
+    """That the subnet file alone names the backbone that was trained, with all that its weights do
+    not tell, such as strides: as tools/export.py reads it."""
+    (trained,) = (work_dir / 'subnet').glob('*_1.pth')
+    within = MODELS.build(dict(config.model.backbone, arch=str(work_dir / 'search/subnet.yaml')))
+    _, alone = subnet_backbone(
+        work_dir / 'search/subnet.yaml', trained, out_indices=within.out_indices
+    )
+    load_strict(within, trained, 'backbone.')
+    images = torch.randn(2, alone.in_channels, 2 * SIZE, 2 * SIZE)
+    with torch.no_grad():
+        for ours, expected in zip(alone(images), within.eval()(images), strict=True):
+            torch.testing.assert_close(ours, expected)
+
+
 def source(config, path):
     """A checkpoint of a supernet, untrained."""
     backbone = MODELS.build(dict(config.model.backbone, arch=None, init_cfg=None))
@@ -301,9 +320,13 @@ def test_the_whole_flow(place, tmp_path, monkeypatch, name):
     config = small(name, tmp_path)
     init_default_scope(config.default_scope)
     if name.startswith('adapt/'):
-        report = Adaptation(config, source(config, tmp_path / 'source.pth')).run('subnet')
+        # An elastic backbone starts from its own weights.
+        elastic = issubclass(MODELS.get(config.model.backbone.type), ElasticBackbone)
+        given = None if elastic else source(config, tmp_path / 'source.pth')
+        report = Adaptation(config, given).run('subnet')
         metrics = report['rows'][JOINT]['metrics']
         assert metrics and (tmp_path / 'work/search/subnet.pth').exists()
+        check_backbone_of_the_subnet(config, tmp_path / 'work')
     elif any(hook.type == 'pinas_mm.DSNASHook' for hook in config.custom_hooks):
         assert run_stages(config)['metrics']
     elif 'search_loop' in config:

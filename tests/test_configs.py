@@ -145,7 +145,7 @@ def test_no_search_is_a_random_draw_under_another_name():
         loop = config.get('search_loop')
         if not loop or loop.searcher.type == 'random':
             return
-        space = MODELS.get(config.model.backbone.type).space
+        space = MODELS.get(config.model.backbone.type).space_of(config.model.backbone)
         given = loop.num_archs
         for num_archs in (given, 40, 16) if name.startswith('adapt/') else (given,):
             searcher = build_searcher(loop.searcher.to_dict(), space, None, 0, num_archs)

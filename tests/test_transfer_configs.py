@@ -10,7 +10,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS, PARAM_SCHEDULERS, TRANSFORMS
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from our_configs import TOP, check_each, names, read
+from our_configs import TOP, check_each, differences, names, read, under
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from torch.utils.flop_counter import FlopCounterMode
@@ -113,23 +113,6 @@ def build(name, device):
 
 def norm_layers(module):
     return [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
-
-
-def differences(ours, theirs, key=''):
-    """The dotted keys at which two configs differ."""
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        return {
-            found
-            for name in ours.keys() | theirs.keys()
-            for found in differences(
-                ours.get(name), theirs.get(name), f'{key}.{name}' if key else name
-            )
-        }
-    return set() if ours == theirs else {key}
-
-
-def under(keys, top):
-    return {key for key in keys if key == top or key.startswith(f'{top}.')}
 
 
 def test_every_config_is_listed_here():

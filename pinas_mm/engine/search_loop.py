@@ -404,6 +404,7 @@ class SearchLoop(BaseLoop):
             arch=record.arch,
             widen_factor=self.backbone.widen_factor,
             in_channels=self.backbone.in_channels,
+            arguments=self.backbone.file_arguments,
             scores=record.metrics,
             costs=record.costs,
             seed=self.seed,

@@ -195,6 +195,7 @@ def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
                 arch=arch,
                 widen_factor=found.widen_factor,
                 in_channels=model.backbone.in_channels,
+                arguments=model.backbone.file_arguments,
                 scores=metrics,
                 costs=costs,
                 config=Path(config.filename or '').name,

@@ -43,6 +43,9 @@ class SubnetFile:
         seed: Seed of the search.
         config: Name of the search config.
         in_channels: Channels of the images that the supernet reads.
+        arguments: Further arguments of its backbone that decide what the subnet computes, as given
+            there, such as ``strides``: the ``kept_arguments`` of
+            :class:`~pinas_mm.models.backbones.ArchBackbone`, plain data.
         version: The pinas_mm that wrote it.
     """
 
@@ -54,6 +57,7 @@ class SubnetFile:
     seed: WholeNumber | None = None
     config: str | None = None
     in_channels: Channels = 3
+    arguments: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
 
     def to_dict(self) -> dict[str, Any]:

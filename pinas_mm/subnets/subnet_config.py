@@ -91,6 +91,7 @@ def built_as(backbone: ArchBackbone) -> dict[str, Any]:
     return (
         dict(arch=list(backbone.arch), widen_factor=backbone.widen_factor)
         | backbone.space_arguments
+        | backbone.file_arguments
         | (dict(in_channels=channels) if channels != SubnetFile.in_channels else {})
     )
 

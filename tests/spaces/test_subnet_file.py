@@ -21,6 +21,7 @@ def test_round_trip(tmp_path):
         3,
         'search.py',
         in_channels=4,
+        arguments=dict(strides=[1, 2, 1, 1], style='caffe'),
     )
     subnet.write(tmp_path / 'subnet.yaml')
     assert SubnetFile.read(tmp_path / 'subnet.yaml') == subnet
@@ -64,6 +65,8 @@ def test_bad_files_are_named(tmp_path, text, message):
         'in_channels: rgb',
         'scores: [1]',
         'costs: 3',
+        'arguments: [1]',
+        'arguments: {1: 2}',
         'seed: first',
         'seed: 1.5',
         'config: [1]',

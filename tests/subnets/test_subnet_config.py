@@ -161,6 +161,25 @@ def test_the_backbone_alone_returns_every_stage(supernet, folder, tmp_path, monk
     assert torch.equal(found, expected[1])
 
 
+@torch.no_grad()
+def test_a_dilated_backbone_is_exported_as_it_was_found_without_its_config(tmp_path):
+    dilated = dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4))
+    source = ElasticResNet(
+        18, arch='0' * 12, widen_factor=0.125, out_indices=(0, 1, 2, 3), **dilated
+    ).eval()
+    save_checkpoint(tmp_path / 'subnet.pth', source.state_dict(), {})
+    SubnetFile('elastic_resnet18', source.arch, 0.125, arguments=source.file_arguments).write(
+        tmp_path / 'subnet.yaml'
+    )
+    config, backbone = subnet_backbone(tmp_path / 'subnet.yaml', tmp_path / 'subnet.pth')
+    (tmp_path / 'backbone.py').write_text(config.pretty_text)
+    again = MODELS.build(Config.fromfile(tmp_path / 'backbone.py').model).eval()
+    load_strict(again, tmp_path / 'subnet.pth')
+    images = torch.randn(1, 3, 64, 64)
+    for found in (backbone(images), again(images)):
+        assert all(torch.equal(a, b) for a, b in zip(found, source(images), strict=True))
+
+
 @pytest.mark.parametrize('kind', ['Pretrained', PretrainedInit])
 def test_the_backbone_keeps_the_arguments_of_the_config(tmp_path, kind):
     torch.manual_seed(0)

@@ -39,6 +39,23 @@ def read(name):
     return config
 
 
+def differences(ours, theirs, key=''):
+    """The dotted keys at which two configs differ."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        return {
+            found
+            for name in ours.keys() | theirs.keys()
+            for found in differences(
+                ours.get(name), theirs.get(name), f'{key}.{name}' if key else name
+            )
+        }
+    return set() if ours == theirs else {key}
+
+
+def under(keys, top):
+    return {key for key in keys if key == top or key.startswith(f'{top}.')}
+
+
 def check_each(check, configs):
     """Runs a check on every config, and names all that fail."""
     failures = []

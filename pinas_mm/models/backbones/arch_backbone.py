@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from os import PathLike
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from mmengine.logging import print_log
@@ -19,16 +19,33 @@ from torch.utils.checkpoint import checkpoint
 from ...checkpoint import load_strict
 from ...errors import InputError
 from ...registry import class_of
-from ...schema import WholeNumber, check_when_made
+from ...schema import WholeNumber, check_arguments, check_when_made
+from ...settings import plain_settings
 from ...spaces import Arch, SearchSpace
-from ...spaces.subnet_file import Channels, SubnetFile, Width, read_arch
+from ...spaces.subnet_file import Channels, SubnetFile, Width, is_file_name, read_arch
 
 # A part, and what was chosen up to it.
 Prefix = tuple[int, tuple[Any, ...]]
 
 
+class BuiltAsFound(ABCMeta):
+    """Builds a backbone of a subnet file with the arguments that the file holds
+    (:class:`~pinas_mm.spaces.subnet_file.SubnetFile`), where they are not given, and keeps on it
+    what a subnet file of it has to hold. A class checks them like given ones."""
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        arch = next((value for value in (kwargs.get('arch'), *args) if is_file_name(value)), None)
+        found = cls.arguments_in(arch) if arch is not None else {}  # type: ignore[attr-defined]
+        kwargs |= {name: value for name, value in found.items() if kwargs.get(name) is None}
+        backbone = super().__call__(*args, **kwargs)
+        backbone.file_arguments = plain_settings(
+            {name: kwargs[name] for name in backbone.kept_arguments if kwargs.get(name) is not None}
+        )
+        return backbone
+
+
 @check_when_made
-class ArchBackbone(BaseModule, metaclass=ABCMeta):
+class ArchBackbone(BaseModule, metaclass=BuiltAsFound):
     """A backbone that runs an arch of a :class:`~pinas_mm.spaces.SearchSpace`: a stem, the
     positions in order, and the tail some spaces have.
 
@@ -58,9 +75,17 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
         in_channels: Channels of the images. Defaults to the subnet file's, else 3.
         conv_cfg, norm_cfg: As in every mm backbone.
         init_cfg: As in every mm backbone; the default is Kaiming for convolutions.
+
+    Attributes:
+        kept_arguments: Names of a class's own arguments, given by name, that decide what a subnet
+            computes, such as strides. Weights fit without them, so a subnet file holds them. Plain
+            data alone: of what is built by its type (``act_cfg``), a file would choose the code.
+        file_arguments: Those of them that this backbone was given.
     """
 
     space: SearchSpace
+    kept_arguments: ClassVar[tuple[str, ...]] = ()
+    file_arguments: dict[str, Any]
 
     def __init__(
         self,
@@ -186,6 +211,26 @@ class ArchBackbone(BaseModule, metaclass=ABCMeta):
     def space_arguments(self) -> dict[str, Any]:
         """The arguments that say which of the spaces that the class knows this one has."""
         return {}
+
+    @classmethod
+    def arguments_in(cls, path: str | PathLike) -> dict[str, Any]:
+        """The arguments that a subnet file holds for this class; none where it is of another one's
+        space.
+
+        Raises:
+            InputError: It cannot be read, or one is not kept or does not fit.
+        """
+        subnet = SubnetFile.read(path)
+        if subnet.space not in [space.name for space in cls.known_spaces()]:
+            return {}
+        for name in subnet.arguments:
+            if name not in cls.kept_arguments:
+                raise InputError(
+                    f'{path}: arguments.{name}: unknown key, expected some of '
+                    f'{list(cls.kept_arguments)}'
+                )
+        check_arguments(cls, subnet.arguments, f'{path}: arguments', complete=False)
+        return subnet.arguments
 
     @classmethod
     def known_spaces(cls) -> tuple[SearchSpace, ...]:

@@ -38,7 +38,8 @@ class ElasticConvNeXt(ElasticFamily):
         layer_scale_init_value, linear_pw_conv: As in mmpretrain's ConvNeXt: where its weights come
             from decides.
         gap_before_final_norm: Whether outputs are ``(N, C)``, averaged over pixels before their
-            norm, as classifiers have it. False for feature maps.
+            norm, as classifiers have it. False for feature maps. This and the two above default to
+            what the subnet file that ``arch`` names has.
         norm_cfg: mmpretrain's ``LN2d``, with another ``eps`` where wanted.
         init_cfg: The default is mmpretrain's for ConvNeXt.
         kwargs: See :class:`ElasticBackbone`; there is no ``conv_cfg``.
@@ -50,11 +51,13 @@ class ElasticConvNeXt(ElasticFamily):
 
     spaces: ClassVar[Mapping[str, ElasticSpace]] = ELASTIC_CONVNEXTS
     size_key = 'size'
+    kept_arguments = ('layer_scale_init_value', 'linear_pw_conv', 'gap_before_final_norm')
 
     def __init__(
         self,
         size: Literal['tiny', 'small', 'base'] | None = None,
         arch: Sequence[int] | str | int | PathLike | None = None,
+        *,
         drop_path_rate: Probability = 0.0,
         layer_scale_init_value: NotNegative = 1e-6,
         linear_pw_conv: bool = True,

@@ -41,8 +41,8 @@ class ElasticMobileNetV3(ElasticBackbone):
     ``w1.2`` is ``widen_factor=1.2``.
 
     Args:
-        strides: Of each stage; as published by default, for images of about 128 to 224 pixels. A
-            subnet file does not hold them.
+        strides: Of each stage. Defaults to the subnet file's, else as published, for images of
+            about 128 to 224 pixels.
         kwargs: See :class:`ElasticBackbone`. ``widen_factor`` gives multiples of 8. Of
             ``out_indices`` 5 is the tail.
 
@@ -52,6 +52,7 @@ class ElasticMobileNetV3(ElasticBackbone):
 
     space = ELASTIC_MOBILENET_V3
     stem_names = ('first_conv', 'first_block')
+    kept_arguments = ('strides',)
     tail_names = ('final_expand', 'pool', 'feature_mix')
 
     def __init__(

@@ -30,6 +30,7 @@ class ElasticResNet(ElasticFamily):
         strides, dilations: Of each stage, as in mm's ResNets: ``strides=(1, 2, 1, 1), dilations=(1,
             1, 2, 4)`` for output stride 8.
         style, deep_stem, avg_down: As in mmpretrain's ResNet: where its weights come from decides.
+            These and the two above default to what the subnet file that ``arch`` names has.
         arch, kwargs: See :class:`ElasticBackbone`.
 
     Raises:
@@ -38,11 +39,13 @@ class ElasticResNet(ElasticFamily):
 
     spaces: ClassVar[Mapping[int, ElasticSpace]] = ELASTIC_RESNETS
     size_key = 'depth'
+    kept_arguments = ('strides', 'dilations', 'style', 'deep_stem', 'avg_down')
 
     def __init__(
         self,
         depth: Literal[18, 34, 50, 101] | None = None,
         arch: Sequence[int] | str | int | PathLike | None = None,
+        *,
         strides: Sequence[int] = (1, 2, 2, 2),
         dilations: Sequence[int] = (1, 1, 1, 1),
         style: Literal['pytorch', 'caffe'] = 'pytorch',

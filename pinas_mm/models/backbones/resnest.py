@@ -122,7 +122,7 @@ class SearchableResNeSt(SearchableBackbone):
             stride, with stride 1, as the published backbones do and mmseg's ResNeSt does not. Set
             it for weights that were trained so.
         share_shortcut: Whether the candidates of a position share its shortcut projection, as
-            published.
+            published. This and all above default to what the subnet file that ``arch`` names has.
         kwargs: See :class:`SearchableBackbone`.
 
     Raises:
@@ -130,6 +130,7 @@ class SearchableResNeSt(SearchableBackbone):
     """
 
     space = RESNEST50
+    kept_arguments = ('strides', 'dilations', 'contract_dilation', 'avd_dilated', 'share_shortcut')
 
     def __init__(
         self,

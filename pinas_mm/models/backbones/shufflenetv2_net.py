@@ -57,7 +57,8 @@ class SearchableShuffleNetV2(SearchableBackbone):
             number for all positions, or one for each. The nearest number of channels is taken, at
             least 1. 1.0 in all published networks.
         stem_stride: Stride of the stem, 2 as published; 1 for images of about 32 pixels, of which
-            the last stage's maps are then 2x2.
+            the last stage's maps are then 2x2. Both default to what the subnet file that ``arch``
+            names has.
         kwargs: See :class:`SearchableBackbone`. ``widen_factor`` gives the nearest even numbers of
             channels, since halves of them pass by.
 
@@ -68,6 +69,7 @@ class SearchableShuffleNetV2(SearchableBackbone):
     """
 
     space = SHUFFLENETV2
+    kept_arguments = ('mid_scales', 'stem_stride')
 
     def __init__(
         self,

@@ -230,3 +230,53 @@ def test_no_residual_branch_starts_otherwise_than_in_mmpretrain():
         for net in (ours, network)
     ]
     assert zero[0] == zero[1] and len(zero[0]) == 16
+
+
+DILATED = dict(strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4), style='caffe')
+
+
+def test_a_subnet_file_holds_what_the_weights_do_not_tell(images, tmp_path):
+    """Dilations have no tensors: without them the same weights are another network."""
+    supernet = randomise(ElasticResNet(50, widen_factor=WIDTH, **DILATED)).eval()
+    arch = supernet.space.sample(np.random.default_rng(0))
+    assert supernet.file_arguments == dict(
+        strides=[1, 2, 1, 1], dilations=[1, 1, 2, 4], style='caffe'
+    )
+    path = tmp_path / 'subnet.yaml'
+    SubnetFile(supernet.space.name, arch, WIDTH, arguments=supernet.file_arguments).write(path)
+    subnet = MODELS.build(dict(type='pinas_mm.ElasticResNet', arch=str(path)))
+    subnet.load_state_dict(supernet.subnet_state(arch))
+    supernet.set_arch(arch)
+    torch.testing.assert_close(subnet.eval()(images), supernet(images))
+    assert subnet.file_arguments == supernet.file_arguments
+    # A network may also be put to another use: what is given counts.
+    given = ElasticResNet(arch=path, strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1), style=None)
+    assert given.file_arguments == supernet.file_arguments | dict(
+        strides=[1, 2, 2, 2], dilations=[1, 1, 1, 1]
+    )
+    assert given(images)[-1].shape[-1] == subnet(images)[-1].shape[-1] / 4
+    # A file from before has none of them.
+    path.write_text(f'space: {supernet.space.name}\narch: {list(arch)}\nwiden_factor: {WIDTH}\n')
+    assert ElasticResNet(arch=path).strides == (1, 2, 2, 2)
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (dict(strides=[1, 2]), r'strides=\(1, 2\) of ElasticResNet: expected 4'),
+        (dict(strides='1221'), r"arguments\.strides='1221': expected"),
+        (dict(strides=[1, 'a', 1, 1]), r"arguments\.strides\.1='a': expected a whole number"),
+        (dict(style='torch'), r"arguments\.style='torch': expected 'pytorch' or 'caffe'"),
+        (dict(deep_stem=1), r'arguments\.deep_stem=1: expected True or False'),
+        (
+            dict(init_cfg=dict(type='Pretrained')),
+            r'arguments\.init_cfg: unknown key, expected some',
+        ),
+        (dict(norm_cfg=dict(type='os.system')), r"unknown key, expected some of \['strides', "),
+    ],
+)
+def test_wrong_arguments_of_a_subnet_file_are_named(tmp_path, arguments, message):
+    path = tmp_path / 'subnet.yaml'
+    SubnetFile('elastic_resnet50', (0,) * 20, arguments=arguments).write(path)
+    with pytest.raises(InputError, match=message):
+        ElasticResNet(arch=path)

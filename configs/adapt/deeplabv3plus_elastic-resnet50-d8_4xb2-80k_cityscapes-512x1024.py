@@ -1,0 +1,48 @@
+# mmseg's DeepLabV3+ made cheaper (docs/cheaper.md). Its ResNet-50 becomes a supernet, which is
+# searched by mIoU on 300 images held out of the training set; the part that is found is trained
+# by mmseg's schedule. The validation set is read once, at the end.
+_base_ = [
+    __import__('pinas_mm').config_path(
+        'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py'
+    ),
+    '../_base_/models/elastic_resnet50.py',
+    '../_base_/adapt_elastic.py',
+]
+
+# mmseg has a ResNetV1c: a stem of three convolutions, and half the dilation in the first block of a
+# dilated stage. mmpretrain's weights are of the plain network.
+mm_backbone = _base_.model.backbone
+model = dict(
+    pretrained=None,
+    backbone=dict(
+        _delete_=True,
+        strides=mm_backbone.strides,
+        dilations=mm_backbone.dilations,
+        norm_cfg=mm_backbone.norm_cfg,
+        **_base_.elastic_backbone,
+    ),
+)
+held_out = 300
+split = dict(type='pinas_mm.SeededSplit')
+train_set = _base_.train_dataloader.dataset
+train_dataloader = dict(dataset=dict(_delete_=True, part='learning', dataset=train_set, **split))
+val_dataloader = dict(
+    dataset=dict(
+        _delete_=True,
+        part='held_out',
+        dataset=dict(train_set, pipeline=_base_.test_pipeline),
+        **split,
+    )
+)
+# The supernet starts from a trained network, orders archs and is the start of the subnet, which has
+# mmseg's whole schedule: half of that lets it come to rest. A step of it is worth 3 of mmseg's. It
+# sums the gradients of four paths: a quarter of the learning rate.
+(decay,) = _base_.param_scheduler
+supernet_stage = dict(
+    optim_wrapper=dict(optimizer=dict(lr=_base_.optim_wrapper.optimizer.lr / 4)),
+    param_scheduler=[dict(decay, end=40000)],
+    train_cfg=dict(max_iters=40000),
+)
+# 60 % of the ResNet-50's 199.3e9 MACs. To limit the measured latency (ms) instead: these two keys,
+# latency_table='latency.json' (a file of tools/latency.py) and constraints=dict(latency=12.5).
+search_loop = dict(input_size=(512, 1024), score='mIoU', constraints=dict(backbone_macs=120e9))
