@@ -42,7 +42,8 @@ class FeatureSandwichStrategy(SandwichRule):
 
     Raises:
         InputError: A classifier, for which there is :class:`SandwichStrategy`; a neck that gives
-            something else than feature maps, at the first step; or see :class:`SandwichRule`.
+            something else than feature maps or is not used, at the first step; or see
+            :class:`SandwichRule`.
     """
 
     def __init__(
@@ -93,6 +94,12 @@ class FeatureSandwichStrategy(SandwichRule):
             losses = run_forward(self.model, data, 'loss')
         finally:
             hook.remove()
+        if not maps:
+            raise InputError(
+                f'{type(self).__name__}: {type(self.model).__name__} computes its losses without '
+                f'its {type(source).__name__}: expected a detector or segmentor whose heads read '
+                f'its maps; FairStrategy works with any model'
+            )
         return losses, maps
 
 

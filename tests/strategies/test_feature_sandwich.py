@@ -327,6 +327,12 @@ def test_models_without_feature_maps_are_refused(nets):
     ):
         strategy.train_step(batch(retinanet), nets.recording(strategy))
     assert len(strategy.model.neck._forward_hooks) == 1  # ours is gone, after the error too
+    # A neck that the losses do without: heads would learn from maps that nobody compares.
+    strategy = build(retinanet)
+    neck = strategy.model.neck
+    strategy.model.extract_feat = lambda images: neck.forward(strategy.model.backbone(images))
+    with pytest.raises(InputError, match='RetinaNet computes its losses without its FPN: expected'):
+        strategy.train_step(batch(retinanet), nets.recording(strategy))
 
 
 def test_separate_candidates_are_told_apart_by_their_costs():
