@@ -132,10 +132,11 @@ def refusal(error: BaseException) -> str:
     if found := re.search(r'module (\S+) is blocked', text):
         return f'it names the module {found[1]}, which could run code'
     if found := re.search(r'WeightsUnpickler error: (.*)', text):
-        return 'not a PyTorch file' if 'Please file an issue' in found[1] else found[1].strip()
+        reason = found[1].strip()
+        return 'not a PyTorch file' if not reason or 'Please file an issue' in reason else reason
     if isinstance(error, EOFError):
         return 'it ends too early'
-    return next(iter(text.splitlines()), type(error).__name__)
+    return next(filter(str.strip, text.splitlines()), type(error).__name__)
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def test_the_commands_of_the_ready_configs_name_what_is_there():
 
 
 def test_a_ready_config_is_limited_by_latency_as_the_page_says():
-    none = re.search(r'`(search_loop.constraints.backbone_macs=None)` beside', PAGE)[1]
+    none = re.search(r'`(search_loop.constraints.backbone_macs=None)`', PAGE)[1]
     two = re.search(r'(search_loop.latency_table=\S+) (search_loop.constraints.latency=\S+)', PAGE)
     for command in READY:
         path = next(word for word in shlex.split(command) if 'configs/' in word)

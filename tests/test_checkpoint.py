@@ -141,6 +141,14 @@ def test_indices_of_a_sparse_tensor_that_point_outside_are_refused(tmp_path):
         load_checkpoint(path)
 
 
+@pytest.mark.parametrize('content', [b'no checkpoint', b'\x80\x02X', b''])
+def test_why_a_file_is_no_checkpoint_is_said(tmp_path, content):
+    """Errors of torch may begin with an empty line."""
+    (tmp_path / 'text.pth').write_bytes(content)
+    with pytest.raises(InputError, match=r'text.pth: not loadable as .* tensors: \w'):
+        load_checkpoint(tmp_path / 'text.pth')
+
+
 def test_keys_of_a_state_dict_are_text(tmp_path):
     torch.save({1: torch.ones(1)}, tmp_path / 'net.pth')
     with pytest.raises(InputError, match='its state_dict is not a dict of tensors'):

@@ -37,7 +37,7 @@ COSTS = (
     ('MACs (M)', 'macs', 1e6),
     ('backbone MACs (M)', 'backbone_macs', 1e6),
     ('params (M)', 'params', 1e6),
-    ('latency (ms)', 'latency', 1),
+    ('latency by its table (ms)', 'latency', 1),
 )
 STEPS = ('supernet', 'search', 'subnet', 'compare')
 
@@ -101,6 +101,12 @@ def show(report: dict[str, Any], work_dir: str) -> None:
             f'{report["source_arch"]} -> {report["arch"]}: {len(changed)} of '
             f'{len(report["slots"])} slots differ'
         )
+        if 'rows' in report:
+            found = next(iter(report['rows'].values()))['costs']
+            for title, cost, unit in COSTS:
+                if cost in found:
+                    before, now = report['source_costs'][cost] / unit, found[cost] / unit
+                    console.print(f'{title}: {before:,.2f} -> {now:,.2f} ({now / before:.0%})')
         slots = Table()
         for title in ('slot', 'source', 'found'):
             slots.add_column(title)

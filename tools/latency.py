@@ -12,6 +12,8 @@ import sys
 
 from command_line import hold_file, parser, read_config, run_tool, seed, whole_number
 
+# Of predictions as a whole, before a limit has to make up for it.
+MOST_BIAS = 0.05
 DTYPES = ('float32', 'bfloat16', 'float16')
 
 
@@ -86,6 +88,13 @@ def main() -> None:
         f'median error {check["median_error"]:.1%}, largest {check["largest_error"]:.1%}, '
         f'rank correlation {check["rank_correlation"]:.3f}  -> {args.out}'
     )
+    if abs(bias := latency.bias) > MOST_BIAS:
+        slower, change = ('more', 'lower') if bias > 0 else ('less', 'higher')
+        print(
+            f'warning: {args.out}: whole subnets take {abs(bias):.0%} {slower} than the table '
+            f'says: set a limit that much {change}',
+            file=sys.stderr,
+        )
     if doubt := latency.doubt():
         print(f'warning: {args.out}: {doubt}', file=sys.stderr)
 

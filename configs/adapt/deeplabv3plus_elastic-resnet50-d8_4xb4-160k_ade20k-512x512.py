@@ -8,6 +8,7 @@ _base_ = [
     '../_base_/models/elastic_resnet50.py',
     '../_base_/adapt_elastic.py',
 ]
+custom_imports = dict(imports=['pinas_mm'])
 
 # mmseg has a ResNetV1c: a stem of three convolutions, and half the dilation in the first block of a
 # dilated stage. mmpretrain's weights are of the plain network.

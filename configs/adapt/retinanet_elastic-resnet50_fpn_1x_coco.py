@@ -6,6 +6,7 @@ _base_ = [
     '../_base_/models/elastic_resnet50.py',
     '../_base_/adapt_elastic.py',
 ]
+custom_imports = dict(imports=['pinas_mm'])
 
 mm_backbone = _base_.model.backbone  # the subnet keeps mmdet's norms and frozen stages
 model = dict(

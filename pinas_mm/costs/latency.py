@@ -90,6 +90,14 @@ class Latency:
             f'keeps its memory (docs/search.md)'
         )
 
+    @property
+    def bias(self) -> float:
+        """By which share whole subnets take longer than the table says, the median over the check;
+        below 0 where they take less."""
+        subnets = self.check.get('subnets', [])
+        ratios = [subnet['measured'] / subnet['predicted'] for subnet in subnets]
+        return float(np.median(ratios)) - 1 if ratios else float('nan')
+
     def add_to(self, costs: CostTable) -> None:
         """Adds the latencies to the costs of the space."""
         costs.add('latency', self.fixed, [np.array(table, float) for table in self.tables])

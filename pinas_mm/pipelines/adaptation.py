@@ -551,6 +551,7 @@ class Adaptation:
         if self.source_arch is not None:
             source = self.read_source_arch()
             result['source_arch'] = space.encode(source)
+            result['source_costs'] = self.costs.arch_costs(source)
             result['slots'] = [
                 dict(slot=slot, source=names[theirs].name, found=names[ours].name)
                 for slot, (names, theirs, ours) in enumerate(zip(space.candidates, source, found))
@@ -582,6 +583,13 @@ def check_adaptation_config(config: Config) -> None:
             f'{name}: no {", ".join(missing)}: expected a config that trains on the target, '
             f'validates on a held-out part of '
             'its training set, and tests'
+        )
+    backbone = config.model.get('backbone')
+    if not issubclass(class_of(backbone, MODELS, scope), ArchBackbone):
+        raise InputError(
+            f'{name}: model.backbone.type={shown((backbone or {}).get("type"))} is no supernet: '
+            f"expected one of pinas_mm, such as dict(_delete_=True, type='pinas_mm.ElasticResNet', "
+            f'depth=50, ...)'
         )
     stage = config.get('supernet_stage') or {}
     sampling = sampling_hooks(stage.get('custom_hooks'), scope)

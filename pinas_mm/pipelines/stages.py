@@ -102,9 +102,10 @@ def _run_once(
             '--work-dir'
         )
     if found is not None and (kept or found.result is not None):
-        if changes := changed_settings(found.config, wanted):
+        if changes := changed_settings(_as_written(found.config), _as_written(wanted)):
             raise InputError(
-                f'{folder}: made with another config: {changes}; choose another --work-dir'
+                f'{folder}: made with another config: {changes}; choose another --work-dir, or '
+                f'delete this folder and those of later steps'
             )
         # Data that are gone cannot be compared; what needs them will say so.
         both = data[0].keys() & found.data
@@ -125,6 +126,17 @@ def _run_once(
     _write(path, Stage(wanted, data[0], plain_settings(results[0])))
     broadcast_object_list(results)  # seconds differ between ranks
     return results[0]
+
+
+def _as_written(config: dict[str, Any]) -> dict[str, Any]:
+    """A search stands in ``test_cfg`` of the config that runs, and in ``search_loop`` of the one
+    that people write."""
+    loop = config.get('test_cfg')
+    searches = isinstance(loop, dict) and 'searcher' in loop
+    return {
+        'search_loop' if searches and key == 'test_cfg' else key: value
+        for key, value in config.items()
+    }
 
 
 def is_done(folder: Path) -> bool:

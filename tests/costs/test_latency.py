@@ -1,4 +1,5 @@
 import json
+import math
 import re
 from dataclasses import replace
 from functools import partial
@@ -124,6 +125,12 @@ def test_known_times_of_edges_that_run_together_are_found(measure_known, tmp_pat
     assert found.check['median_error'] < 0.03 and found.check['rank_correlation'] > 0.9
     found.write(tmp_path / 'latency.json')
     assert read_latency(tmp_path / 'latency.json', backbone) == found
+
+
+def test_a_bias_is_what_whole_subnets_take_more_than_the_table_says(known):
+    subnets = [dict(arch=[0] * 8, predicted=10.0, measured=value) for value in (8.0, 12.0, 13.0)]
+    assert replace(known, check=dict(known.check, subnets=subnets)).bias == pytest.approx(0.2)
+    assert math.isnan(replace(known, check={}).bias)
 
 
 def test_it_becomes_a_cost_and_a_limit(known, backbone, tmp_path):

@@ -601,6 +601,8 @@ def test_an_elastic_backbone_is_a_supernet_of_its_pretrained_network(elastic, tm
     found = space.decode(report['arch'])
     assert report['supernet'] is None and found != space.largest
     assert report['source_arch'] == space.encode(space.largest)
+    whole = measure_costs(MODELS.build(copy.deepcopy(config.model)), 32)
+    assert report['source_costs'] == whole.arch_costs(space.largest)
     network.sort_channels()
     theirs = {f'backbone.{key}': value for key, value in network.state_dict().items()}
     fine_tuned = weights(folder / 'supernet')
@@ -644,6 +646,9 @@ def test_what_an_elastic_adaptation_cannot_start_from_is_named(elastic, model, t
         InputError, match='a SearchableMacroNet needs a trained supernet.*--supernet'
     ):
         Adaptation(config).run('subnet')
+    config.model.backbone = dict(type='ResNet', depth=18)
+    with pytest.raises(InputError, match="type='ResNet' is no supernet: expected one of pinas_mm"):
+        Adaptation(config)
     assert not (tmp_path / 'adapt').exists()
 
 

@@ -1,7 +1,6 @@
 # mmpretrain's ResNet-50 with its ImageNet weights as a supernet: a search leaves out some of its
 # blocks and inner channels, the least important channels first. It takes the place of the ResNet of
 # a detector or segmentor: `backbone=dict(_delete_=True, **_base_.elastic_backbone)`.
-custom_imports = dict(imports=['pinas_mm'])
 elastic_backbone = dict(
     type='pinas_mm.ElasticResNet',
     depth=50,
