@@ -18,7 +18,7 @@ Run the same command again to resume: what is done is kept, and a changed config
 work dir has a folder per step, search/subnet.yaml, the adapted network's checkpoint in subnet/, and
 adapt.json."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from command_line import (
     add_data_check,
@@ -29,8 +29,9 @@ from command_line import (
     run_tool,
     seed,
 )
-from rich.console import Console
-from rich.table import Table
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 # As the table shows them: their title, their name and their unit.
 COSTS = (
@@ -86,6 +87,9 @@ def main() -> None:
 
 def show(report: dict[str, Any], work_dir: str) -> None:
     """Prints the report."""
+    from rich.console import Console
+    from rich.table import Table
+
     from pinas_mm.engine.latest_checkpoint import last_checkpoint
 
     console = Console(width=100)
@@ -122,8 +126,10 @@ def show(report: dict[str, Any], work_dir: str) -> None:
         )
 
 
-def test_table(rows: dict[str, Any]) -> Table:
+def test_table(rows: dict[str, Any]) -> 'Table':
     """A column for every trained network: what it costs, what was spent on it, its metrics."""
+    from rich.table import Table
+
     columns = list(rows.values())
     table = Table('', title='On the test set')
     for name in rows:
