@@ -23,8 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import stats
-from tool_runs import TOP, once, side_by_side, tool
+from tool_runs import TOP, ahead, once, side_by_side, tool
 
 from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.engine.config import load_config, option_values
@@ -314,15 +313,6 @@ def over_seeds(values: np.ndarray) -> str:
     return f'{np.mean(values):.1f}' + (
         f' ± {np.std(values, ddof=1):.1f}' if len(values) > 1 else ''
     )
-
-
-def ahead(differences: np.ndarray) -> str:
-    """The mean of paired differences and its interval by Student's t."""
-    mean = float(np.mean(differences))
-    if np.ptp(differences) == 0:  # one seed, or no spread
-        return f'{mean:+.1f}'
-    low, high = stats.t.interval(0.95, len(differences) - 1, mean, stats.sem(differences))
-    return f'{mean:+.1f} [{low:.1f}, {high:.1f}]'
 
 
 if __name__ == '__main__':

@@ -30,8 +30,7 @@ import torch
 from hand_scaled import hand_scaled
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
-from scipy import stats
-from tool_runs import TOP, once, side_by_side, tool
+from tool_runs import TOP, ahead, once, side_by_side, tool
 
 from pinas_mm.checkpoint import load_strict, save_checkpoint
 from pinas_mm.child_processes import exit_at_sigterm
@@ -370,15 +369,6 @@ def table(
             f'{"" if way == "searched" else ahead(scores["searched"]["test"] - test)} |'
         )
     return '\n'.join(lines) + '\n'
-
-
-def ahead(differences: np.ndarray) -> str:
-    """The mean of paired differences and its interval by Student's t."""
-    mean = float(np.mean(differences))
-    if np.ptp(differences) == 0:  # one seed, or no spread
-        return f'{mean:+.1f}'
-    low, high = stats.t.interval(0.95, len(differences) - 1, mean, stats.sem(differences))
-    return f'{mean:+.1f} [{low:.1f}, {high:.1f}]'
 
 
 if __name__ == '__main__':

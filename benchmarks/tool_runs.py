@@ -1,4 +1,5 @@
-"""What the benchmarks that run the tools share: a run that is not made twice, and what it costs."""
+"""What the benchmarks that run the tools share: a run that is not made twice, what it costs, and
+how far one way is ahead of another."""
 
 import json
 import os
@@ -9,6 +10,9 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from scipy import stats
 
 from pinas_mm.fileio import write_atomic
 
@@ -62,3 +66,12 @@ def tool(name: str, *arguments: Any, **environment: str) -> float:
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
     return usage.ru_utime + usage.ru_stime
+
+
+def ahead(differences: np.ndarray) -> str:
+    """The mean of paired differences and its interval by Student's t."""
+    mean = float(np.mean(differences))
+    if np.ptp(differences) == 0:  # one seed, or no spread
+        return f'{mean:+.1f}'
+    low, high = stats.t.interval(0.95, len(differences) - 1, mean, stats.sem(differences))
+    return f'{mean:+.1f} [{low:.1f}, {high:.1f}]'

@@ -230,8 +230,8 @@ def load_strict(module: nn.Module, path: str | os.PathLike, prefix: str = '') ->
     Raises:
         InputError: A key is missing, has another shape or another kind of numbers; the message
             lists them, and where keys are missing those that are there instead. Or a tensor is not
-            finite, as after a training that diverged; the message names the first. Or what is left
-            tells that the checkpoint is of another network (:class:`ChecksLeft`).
+            finite, as after a training that diverged; the message names the first. Or the tensors
+            that the module does not take are of another network (:class:`ChecksLeft`).
     """
     load_state(module, load_checkpoint(path)['state_dict'], path, prefix)
 

@@ -213,8 +213,7 @@ class Strategy(BaseModel):
 
 class DrawnArchsStrategy(Strategy):
     """A strategy whose step is a forward and a backward pass of every arch that it draws, and
-    nothing else: it can take the place of :class:`~pinas_mm.engine.ArchSamplingHook` in any
-    training."""
+    nothing else, so that it can draw the archs of any training."""
 
     def draw_archs(self, step: int | None = None) -> list[Arch]:
         """The archs of a step, by default the present one: a pure function of the step."""

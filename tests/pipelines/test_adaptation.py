@@ -195,7 +195,7 @@ def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(
         names[choice].name for names, choice in zip(SPACE.candidates, found)
     ]
 
-    # Again: nothing is trained anew, and another seed is refused.
+    # A second run trains nothing, and another seed is refused.
     times = {path: path.stat().st_mtime_ns for path in folder.rglob('*.pth')}
     assert json.loads(json.dumps(adapt(config, supernet))) == json.loads(json.dumps(report))
     assert times == {path: path.stat().st_mtime_ns for path in folder.rglob('*.pth')}
@@ -624,7 +624,7 @@ def test_an_elastic_backbone_is_a_supernet_of_its_pretrained_network(elastic, tm
         for arch in (space.largest, space.smallest, space.sample(arch_rng(0, step)))
     ]
     assert report['steps']['supernet']['operations'] == 3 * 16 * sum(costs.array('macs', archs))
-    # Again: nothing is trained anew.
+    # A second run trains nothing.
     assert json.loads(json.dumps(Adaptation(config).run())) == json.loads(json.dumps(report))
 
 

@@ -671,7 +671,7 @@ def test_an_elastic_space_has_no_costs_of_single_slots_to_limit():
 
 
 def test_a_depth_is_not_learned_from_its_gate():
-    """The next stage's norms take it out again: what is left are rounding errors."""
+    """The norms of the next stage cancel the gate, so its gradient is a rounding error."""
     model, _ = elastic()
     backbone = model.backbone
     backbone.set_arch(backbone.space.largest)

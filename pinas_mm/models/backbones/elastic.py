@@ -111,7 +111,7 @@ class KernelMatrices(nn.ParameterDict):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """Sets the matrices to the identity. Initialising a network anew calls it."""
+        """Sets the matrices to the identity. ``init_weights`` of a network calls it."""
         for matrix in self.values():
             nn.init.eye_(matrix)
 
