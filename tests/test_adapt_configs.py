@@ -92,14 +92,12 @@ STEPS = {
     'held_out',
     'mm_backbone',
     'search_loop',
-    'split',
     'subnet_stage',
     'supernet_stage',
-    'train_set',
     'train_dataloader.dataset',
     'val_dataloader.dataset',
 }
-OF_DETECTORS = {'pack', 'steps', 'val_evaluator.ann_file', 'warm_up'}
+OF_DETECTORS = {'val_evaluator.ann_file', 'warm_up'}
 OF_SEGMENTORS = {'model.pretrained'}
 
 

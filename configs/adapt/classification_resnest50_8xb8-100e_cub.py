@@ -10,17 +10,6 @@ _base_ = [
 
 model = dict(backbone=dict(frozen_stages=-1), head=dict(num_classes=200, topk=(1,)))
 held_out = 600
-split = dict(type='pinas_mm.SeededSplit')
-train_set = _base_.train_dataloader.dataset
-train_dataloader = dict(dataset=dict(_delete_=True, part='learning', dataset=train_set, **split))
-val_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        part='held_out',
-        dataset=dict(train_set, pipeline=_base_.test_pipeline),
-        **split,
-    )
-)
 default_hooks = dict(checkpoint=dict(max_keep_ckpts=1))
 custom_hooks = []
 search_loop = dict(input_size=384)

@@ -24,17 +24,6 @@ model = dict(
     ),
 )
 held_out = 300
-split = dict(type='pinas_mm.SeededSplit')
-train_set = _base_.train_dataloader.dataset
-train_dataloader = dict(dataset=dict(_delete_=True, part='learning', dataset=train_set, **split))
-val_dataloader = dict(
-    dataset=dict(
-        _delete_=True,
-        part='held_out',
-        dataset=dict(train_set, pipeline=_base_.test_pipeline),
-        **split,
-    )
-)
 # The supernet starts from a trained network, orders archs and is the start of the subnet, which has
 # mmseg's whole schedule: half of that lets it come to rest. A step of it is worth 3 of mmseg's. It
 # sums the gradients of four paths: a quarter of the learning rate.

@@ -19,18 +19,6 @@ model = dict(
     )
 )
 held_out = 5000
-split = dict(type='pinas_mm.SeededSplit')
-train_set = _base_.train_dataloader.dataset
-train_dataloader = dict(dataset=dict(_delete_=True, part='learning', dataset=train_set, **split))
-# The images bring their annotations: those of a file of train2017 would count every image of it.
-*steps, pack = _base_.test_pipeline
-pack = dict(pack, meta_keys=[*pack['meta_keys'], 'instances'])
-val_dataloader = dict(
-    dataset=dict(
-        _delete_=True, part='held_out', dataset=dict(train_set, pipeline=[*steps, pack]), **split
-    )
-)
-val_evaluator = dict(ann_file=None)
 # The supernet starts from a trained network, orders archs and is the start of the subnet, which has
 # mmdet's whole schedule: half of that lets it come to rest. An epoch of it is worth 3.3 of mmdet's.
 # A step sums the gradients of four paths: a quarter of the learning rate. Norms see the images of

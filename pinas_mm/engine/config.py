@@ -19,7 +19,7 @@ from ..search.searchers import searcher_name, unknown_arguments
 from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
 from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper
-from .data_settings import fill_in_from_data, require_split
+from .data_settings import fill_in_from_data, require_split, splits, splits_data
 from .settings_check import check_settings
 
 # The mixed-precision form of each optimiser wrapper.
@@ -61,8 +61,11 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
     except Exception as error:
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
     check_settings(config)
-    if 'held_out' in config and not _is_inherited('held_out', config, overrides):
-        require_split(config)
+    if 'held_out' in config:
+        if _is_of_other_data(config, overrides):
+            config.pop('held_out')
+        else:
+            require_split(config)
     fill_in_from_data(config)
     return config
 
@@ -136,10 +139,16 @@ def _searcher(config: Config) -> dict[str, Any]:
     return searcher if isinstance(searcher, dict) else {}
 
 
-def _is_inherited(key: str, config: Config, overrides: Mapping[str, Any]) -> bool:
-    """Whether a value at the top of a config is that of one of its bases."""
-    bases = map(Config.fromfile, _bases(config.filename))
-    return key not in overrides and any(base.get(key) == config[key] for base in bases)
+def _is_of_other_data(config: Config, overrides: Mapping[str, Any]) -> bool:
+    """Whether ``held_out`` comes from a base, and was meant for other data than a config has. Of a
+    base that leaves the split to us it is meant for the configs that inherit it, too."""
+    if 'held_out' in overrides or any(splits(config)):
+        return False
+    bases = [Config.fromfile(base) for base in _bases(config.filename)]
+    return any(
+        base.get('held_out') == config.held_out and (splits_data(config) or splits_data(base))
+        for base in bases
+    )
 
 
 def _bases(path: str) -> Iterator[str]:

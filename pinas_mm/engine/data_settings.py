@@ -1,18 +1,21 @@
 """What a config leaves to its data: the held-out part, stated once, and the number of classes."""
 
+import copy
+import inspect
 import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DefaultScope
 
 from ..datasets.seeded_split import SeededSplit
 from ..datasets.wrappers import metainfo
 from ..errors import InputError
 from ..registry import DATASETS as OUR_DATASETS
-from ..registry import member_of, with_type_names
+from ..registry import METRICS, TRANSFORMS, class_of, member_of, with_type_names
+from ..schema import shown
 from .loaders import built_dataset
 
 # The share of the training set that a config holds out where it does not say.
@@ -27,7 +30,12 @@ DATA_KEYS = (
     'custom_hooks',
     'search_loop',
 )
+# Of these, what may read the training set.
+LEARNING_KEYS = ('train_dataloader', 'arch_evaluation', 'custom_hooks', 'search_loop')
 MODEL_KEYS = ('model', 'data_preprocessor', 'supernet_stage', 'subnet_stage', 'second_stage')
+
+# mmdet's transform that chooses what an image brings to a metric.
+PACK = 'PackDetInputs'
 
 # A dict of a config, after its dotted key.
 DictAtKey = tuple[str, dict[str, Any]]
@@ -39,7 +47,8 @@ def fill_in_from_data(config: Config) -> None:
     - ``held_out``, at the top of a config, becomes the ``held_out`` of every ``SeededSplit`` that
       has none: 0.1, a tenth of the training set, where the config does not say. So one line changes
       the training set, the set that archs are scored on, and all that hooks read. mmengine resolves
-      a variable of a base when it reads the base, so a variable could not do it.
+      a variable of a base when it reads the base, so a variable could not do it. A config that says
+      ``held_out`` and has no ``SeededSplit`` gets them (:func:`split_training_set`).
     - ``num_classes=None`` in a model or preprocessor becomes the number of classes of the training
       set. That of a preprocessor stays where the data do not say it.
 
@@ -48,21 +57,31 @@ def fill_in_from_data(config: Config) -> None:
 
     Raises:
         InputError: Two splits of the same images differ, so that searches would be scored on images
-            that were learned from; ``held_out`` is stated and no split takes it; or the number of
-            classes is left to data that cannot be read or do not say it.
+            that were learned from; ``held_out`` is stated and no split takes it, or the training
+            set cannot be split; or the number of classes is left to data that cannot be read or do
+            not say it.
     """
     hold_out(config)
     count_classes(config)
 
 
 def hold_out(config: Config) -> None:
-    """Gives every ``SeededSplit`` its ``held_out``, and compares those of the same images."""
-    splits = list(_splits(config))
+    """Gives every ``SeededSplit`` its ``held_out``, and compares those of the same images. Splits
+    the training set first where nothing else does it."""
     held_out = config.get('held_out', HELD_OUT)
+    share = isinstance(held_out, float) and 0 < held_out < 1
+    if not share and (type(held_out) is not int or held_out < 1):
+        raise InputError(
+            f'held_out={shown(held_out)}: expected a share of the training set between 0 and 1, '
+            'such as 0.1, or a number of samples, at the top of the config'
+        )
+    if 'held_out' in config and not missing_sets(config) and not splits_data(config):
+        split_training_set(config)
+    found = list(splits(config))
     # A config that was completed before has them all.
-    open_or_same = [split for _, split in splits if split.get('held_out', held_out) == held_out]
-    if 'held_out' in config and splits and not open_or_same:
-        place, split = splits[0]
+    open_or_same = [split for _, split in found if split.get('held_out', held_out) == held_out]
+    if 'held_out' in config and found and not open_or_same:
+        place, split = found[0]
         raise InputError(
             f'held_out={held_out}: no split of this config takes it: {place} has its own '
             f'held_out={split["held_out"]}; leave that out'
@@ -87,7 +106,7 @@ def compare_splits(configs: Mapping[str, Config]) -> None:
     """
     first: dict[Any, DictAtKey] = {}
     for name, config in configs.items():
-        for at, split in _splits(config):
+        for at, split in splits(config):
             place = f'{name}: {at}' if name else at
             images = same_images(split['dataset'], config.get('default_scope'))
             other, known = first.setdefault(images, (place, split))
@@ -103,14 +122,124 @@ def compare_splits(configs: Mapping[str, Config]) -> None:
                     )
 
 
+def splits_data(config: Config) -> bool:
+    """Whether a config has splits of its own: a ``SeededSplit``, or a dataset with a held-out part
+    of its own kind."""
+    return any(splits(config)) or bool(_own_parts(config))
+
+
 def require_split(config: Config) -> None:
-    """Whether a ``held_out`` that is stated at the top of a config has a ``SeededSplit`` to go to.
+    """Whether a ``held_out`` that is stated at the top of a config has something to go to: a
+    ``SeededSplit``, or a training set to split.
 
     Raises:
         InputError: There is none; the message has what holds out in its place.
     """
-    if any(_splits(config)):
+    own, missing = _own_parts(config), missing_sets(config)
+    if any(splits(config)) or not (own or missing):
         return
+    raise InputError(
+        f'held_out={config.held_out!r}: no SeededSplit of this config takes it; '
+        + (
+            f'it has {", ".join(own)}'
+            if own
+            else f'expected a training set to split and a validation set, it has no '
+            f'{", ".join(missing)}'
+        )
+    )
+
+
+def split_training_set(config: Config) -> None:
+    """Splits the training set of a config that says ``held_out`` and has no split.
+
+    The learning part goes to ``train_dataloader``, inside wrappers such as ``RepeatDataset``, and
+    to hooks and loops that read the same images. The held-out part goes to ``val_dataloader``, as
+    it is without those wrappers, with the pipeline that the images of ``val_dataloader`` had.
+    mmdet's ``CocoMetric`` then takes the annotations from the images: those of a file of the
+    training set would count every image of it. The test set stays.
+
+    Raises:
+        InputError: The pipeline, or what the metrics read, cannot be told.
+    """
+    for key in (*LEARNING_KEYS, 'val_evaluator'):
+        if key in config:  # mm's configs share dicts with the test set
+            config[key] = copy.deepcopy(config[key])
+    whole = config.train_dataloader['dataset']
+    while isinstance(whole.get('dataset'), Mapping):
+        whole = whole['dataset']
+    pipelines: list[Any] = []
+    for plain in _plain(config.val_dataloader['dataset'], config, 'val_dataloader'):
+        if plain['pipeline'] not in pipelines:
+            pipelines.append(plain['pipeline'])
+    if len(pipelines) != 1:
+        raise _cannot_split(config, f'val_dataloader has {len(pipelines)} pipelines, not one')
+    pipeline = _with_annotations(config, copy.deepcopy(pipelines[0]))
+    scored = copy.deepcopy(whole)
+    for plain in _plain(scored, config, 'train_dataloader'):
+        plain['pipeline'] = pipeline
+    images = same_images(whole, config.get('default_scope'))
+    split = dict(type='pinas_mm.SeededSplit')
+    readers = [found for key in LEARNING_KEYS for _, found in _dicts(config.get(key), key)]
+    for found in readers:
+        data = found.get('dataset')
+        if isinstance(data, Mapping) and same_images(data, config.get('default_scope')) == images:
+            found['dataset'] = ConfigDict(split, part='learning', dataset=data)
+    held_out = ConfigDict(split, part='held_out', dataset=scored)
+    config.val_dataloader = dict(config.val_dataloader, dataset=held_out)
+
+
+def missing_sets(config: Config) -> list[str]:
+    """The loaders without a dataset, of those that a training set can be split for."""
+    return [
+        key
+        for key in ('train_dataloader', 'val_dataloader')
+        if not isinstance((config.get(key) or {}).get('dataset'), Mapping)
+    ]
+
+
+def _plain(dataset: Any, config: Config, place: str) -> Iterator[dict[str, Any]]:
+    """The plain datasets within the config of a dataset, each with its pipeline."""
+    within = dataset.get('datasets') or dataset.get('dataset')
+    if isinstance(within, list | tuple | Mapping):
+        for each in [within] if isinstance(within, Mapping) else within:
+            yield from _plain(each, config, place)
+    elif 'pipeline' in dataset:
+        yield dataset
+    else:
+        raise _cannot_split(config, f'{shown(dataset.get("type"))} of {place} has no pipeline')
+
+
+def _with_annotations(config: Config, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A pipeline whose images bring the annotations that ``val_evaluator`` had of a file."""
+    scope = config.get('default_scope')
+    for place, metric in _dicts(config.get('val_evaluator'), 'val_evaluator'):
+        kind = member_of(metric, METRICS, scope)
+        if kind is None or kind is not member_of('mmdet.CocoMetric', METRICS):
+            if metric.get('ann_file') is not None:
+                raise _cannot_split(
+                    config, f'{place}.ann_file of {metric.get("type")} is of other images'
+                )
+            continue
+        metric['ann_file'] = None
+        kind = class_of(f'mmdet.{PACK}', TRANSFORMS)
+        pack = next((step for step in pipeline if class_of(step, TRANSFORMS, scope) is kind), None)
+        if pack is None:
+            raise _cannot_split(config, f'the pipeline of val_dataloader has no {PACK}')
+        keys = pack.get('meta_keys', inspect.signature(kind).parameters['meta_keys'].default)
+        pack['meta_keys'] = [*(key for key in keys if key != 'instances'), 'instances']
+    return pipeline
+
+
+def _cannot_split(config: Config, reason: str) -> InputError:
+    return InputError(
+        f'held_out={config.held_out!r}: the training set cannot be split for this config: '
+        f"{reason}; expected splits of your own: train_dataloader.dataset=dict(type='pinas_mm."
+        f"SeededSplit', part='learning', dataset=...), and with part='held_out' in val_dataloader"
+    )
+
+
+def _own_parts(config: Config) -> list[str]:
+    """What holds out a part in another way than ``SeededSplit``: as texts for a message."""
     found = [
         (key, f'{place}.{key}={value!r} of {settings.get("type")}')
         for top in DATA_KEYS
@@ -119,16 +248,7 @@ def require_split(config: Config) -> None:
         if key == 'held_out' or (isinstance(value, str) and value == 'held_out')
     ]
     # A dataset's own number is what can be changed, where it has one.
-    own = [text for key, text in found if key == 'held_out'] or [text for _, text in found]
-    raise InputError(
-        f'held_out={config.held_out!r}: no SeededSplit of this config takes it; '
-        + (
-            f'it has {", ".join(own)}'
-            if own
-            else "expected a training set dict(type='pinas_mm.SeededSplit', part='learning', "
-            'dataset=...)'
-        )
-    )
+    return [text for key, text in found if key == 'held_out'] or [text for _, text in found]
 
 
 def count_classes(config: Config) -> None:
@@ -191,7 +311,7 @@ def dataset_configs(config: Config) -> Iterator[DictAtKey]:
                 yield place, dataset
 
 
-def _splits(config: Config) -> Iterator[DictAtKey]:
+def splits(config: Config) -> Iterator[DictAtKey]:
     """Every ``SeededSplit`` of a config that something reads."""
     for key in DATA_KEYS:
         for place, found in _dicts(config.get(key), key):

@@ -85,6 +85,11 @@ class Tested(Trained):
 
 
 STEPS = ('supernet', 'search', 'subnet', 'compare')
+# What a search may be scored on.
+HELD_OUT_PART = (
+    'a held-out part of the training set: held_out = 0.1 at the top of the config, or splits of '
+    "your own (type='pinas_mm.SeededSplit')"
+)
 # What the budget is spent on instead: the names of the rows, and of the folders.
 COMPARISONS = dict(
     fixed='(a) fixed source arch',
@@ -242,9 +247,7 @@ class Adaptation:
                 f'{self.name}: {len(shared)} images of val_dataloader are also in '
                 f'{part}_dataloader, such as {shared[0]}: the search would '
                 f'choose by images that are {dict(train="learned from", test="tested on")[part]}. '
-                f'Expected a held-out part of the training '
-                "set, such as dict(type='pinas_mm.SeededSplit', part='held_out', ...), and "
-                "part='learning' to learn from"
+                f'Expected {HELD_OUT_PART}'
             )
 
     # ----------------------------------------------------------------------------------------------
@@ -624,9 +627,7 @@ def check_adaptation_config(config: Config) -> None:
     if sets[0] == sets[1]:
         raise InputError(
             f'{name}: val_dataloader reads the same images as test_dataloader: the search would '
-            f'choose by the test set. '
-            'Expected a held-out part of the training set, such as '
-            "dict(type='pinas_mm.SeededSplit', part='held_out', ...)"
+            f'choose by the test set. Expected {HELD_OUT_PART}'
         )
 
 

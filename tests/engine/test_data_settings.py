@@ -1,11 +1,20 @@
+import json
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
+from mmengine.model import BaseModel
+from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
 from mmpretrain.datasets import CustomDataset
 from odd_images import write_odd_images
 from our_configs import TOP, check_each, names, read
 
+from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.engine.config import load_config
 from pinas_mm.engine.data_settings import compare_splits, fill_in_from_data, hold_out
+from pinas_mm.engine.loaders import built_dataset
 from pinas_mm.errors import InputError
 
 FOLDER = TOP / 'pinas/pinas_nasbench-macro_1xb128-coslr-4e_cifar10.py'
@@ -175,23 +184,218 @@ def test_a_part_that_nothing_holds_out_is_refused(name, number, place):
         load_config(TOP / name, {'held_out': number})
 
 
-def test_a_part_that_nothing_holds_out_is_refused_in_a_file(root, tmp_path):
-    """Unless it comes from a base whose data the file replaces."""
-    own = """
+# A detector's config as mm has them: it validates and tests on the same images.
+SCENES = """
+_base_ = __import__('pinas_mm').config_path('mmdet::retinanet/retinanet_r50_fpn_1x_coco.py')
+digits = dict(metainfo=dict(classes=tuple('0123456789')))
+train_dataloader = dict(num_workers=0, persistent_workers=False, dataset=digits)
+val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=digits)
+test_dataloader = val_dataloader
+"""
+
+
+@pytest.fixture
+def scenes(tmp_path, monkeypatch):
+    """The file of that config."""
+    monkeypatch.chdir(tmp_path)
+    Path('scenes.py').write_text(SCENES)
+    return 'scenes.py'
+
+
+class Oracle(BaseModel):
+    """Detects what is there."""
+
+    def forward(self, inputs, data_samples, mode):
+        for sample in data_samples:
+            truth = sample.gt_instances  # of the image before it is resized, in mm's test pipeline
+            boxes = truth.bboxes.tensor
+            sample.pred_instances = InstanceData(
+                bboxes=boxes, labels=truth.labels, scores=boxes.new_ones(len(boxes))
+            )
+        return data_samples
+
+
+def read_images(config):
+    """The names of the images that a dataset reads, in order, and their number in the file."""
+    init_default_scope('mmdet')
+    dataset = built_dataset(config)
+    return [Path(dataset.get_data_info(i)['img_path']).name for i in range(len(dataset))]
+
+
+def in_file(part):
+    scenes = json.loads(Path(f'data/coco/annotations/instances_{part}2017.json').read_text())
+    return sorted(image['file_name'] for image in scenes['images'])
+
+
+def test_one_line_holds_out_a_part_of_the_training_set(scenes):
+    """The metric counts the held-out images: of an annotation file it would count all twelve, and
+    what is always right would be wrong on the others."""
+    write_digit_scenes(Path('data'), dict(train=12, val=3, test=3), 64)
+    before = Config.fromfile(scenes)
+    config = load_config(scenes, {'held_out': 4})
+    learning = read_images(config.train_dataloader.dataset)
+    scored = read_images(config.val_dataloader.dataset)
+    assert len(scored) == 4 and sorted(learning + scored) == in_file('train')
+    assert config.test_dataloader == before.test_dataloader
+    assert config.test_evaluator == before.test_evaluator
+    assert sorted(read_images(config.test_dataloader.dataset)) == in_file('val')
+
+    pipeline = config.val_dataloader.dataset.dataset.pipeline
+    assert [step.type for step in pipeline] == [step.type for step in before.test_pipeline]
+    runner = Runner(
+        Oracle(),
+        'work',
+        val_dataloader=config.val_dataloader,
+        val_evaluator=config.val_evaluator,
+        val_cfg=dict(),
+        default_scope='mmdet',
+        experiment_name='one_line',
+    )
+    metrics = runner.val()
+    assert metrics['coco/bbox_mAP'] == 1
+    (metric,) = runner.val_evaluator.metrics
+    assert len(metric._coco_api.imgs) == 4
+
+
+def test_a_config_that_was_split_is_read_again_as_it_is(scenes):
+    """Also the config of a work dir."""
+    config = load_config(scenes, {'held_out': 4})
+    before = config.to_dict()
+    fill_in_from_data(config)
+    assert config.to_dict() == before
+    config.dump('dumped.py')
+    assert load_config('dumped.py', {}).to_dict() == before
+
+
+def test_the_split_is_inside_wrappers_and_wherever_the_images_are_read(scenes):
+    """An image that is repeated is repeated in the learning part alone."""
+    own = Config.fromfile(scenes)
+    plain = own.train_dataloader.dataset.to_dict()
+    other = dict(plain, ann_file='annotations/instances_test2017.json', data_prefix={'img': 'test'})
+    both = dict(type='ConcatDataset', datasets=[plain, other])
+    for whole in (plain, both):
+        own.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=whole)
+        own.custom_hooks = [dict(type='Any', dataloader=dict(batch_size=2, dataset=plain))]
+        own.arch_evaluation = dict(calibration_dataloader=dict(own.train_dataloader))
+        own.held_out = 2
+        config = Config(own.to_dict())
+        hold_out(config)
+        parts = dict(type='pinas_mm.SeededSplit', held_out=2)
+        learning = dict(parts, part='learning', dataset=whole)
+        repeated = dict(type='RepeatDataset', times=2, dataset=learning)
+        assert config.train_dataloader.dataset == repeated
+        assert config.arch_evaluation.calibration_dataloader.dataset == repeated
+        of_hook = learning if whole is plain else plain
+        assert config.custom_hooks[0].dataloader.dataset == of_hook
+        scored = config.val_dataloader.dataset.to_dict()
+        inner = scored.pop('dataset')
+        assert scored == dict(parts, part='held_out')
+        for found, expected in zip(
+            inner.get('datasets', [inner]), whole.get('datasets', [whole]), strict=True
+        ):
+            pack = found.pop('pipeline')[-1]
+            assert pack['meta_keys'][-1] == 'instances'
+            assert found == {key: value for key, value in expected.items() if key != 'pipeline'}
+
+
+def test_the_keys_of_a_packing_that_has_none_are_mmdets_and_the_annotations(scenes):
+    config = load_config(
+        scenes,
+        {
+            'held_out': 4,
+            'val_dataloader.dataset.pipeline': [dict(type='mmdet.PackDetInputs')],
+            'val_evaluator': [dict(type='CocoMetric'), dict(type='VOCMetric')],
+        },
+    )
+    (pack,) = config.val_dataloader.dataset.dataset.pipeline
+    default = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip')
+    assert pack.meta_keys == [*default, 'flip_direction', 'instances']
+    assert [metric.get('ann_file') for metric in config.val_evaluator] == [None, None]
+
+
+def two_sets(scenes):
+    """A validation set whose images are read in two ways."""
+    sets = [Config.fromfile(scenes).val_dataloader.dataset.to_dict() for _ in range(2)]
+    sets[0]['pipeline'] = []
+    return dict(_delete_=True, type='ConcatDataset', datasets=sets)
+
+
+def two_domains(scenes):
+    dataset = Config.fromfile(scenes).train_dataloader.dataset.to_dict()
+    return dict(_delete_=True, type='pinas_mm.DomainPair', source=dataset, target=dataset)
+
+
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (
+            lambda scenes: {'val_dataloader.dataset': two_sets(scenes)},
+            'the training set cannot be split for this config: val_dataloader has 2 pipelines, not '
+            'one; expected splits of your own: train_dataloader.dataset=dict(type='
+            "'pinas_mm.SeededSplit', part='learning', dataset=...), and with part='held_out' in "
+            'val_dataloader',
+        ),
+        (
+            lambda scenes: {'train_dataloader.dataset': two_domains(scenes)},
+            "this config: 'pinas_mm.DomainPair' of train_dataloader has no pipeline; expected",
+        ),
+        (
+            lambda scenes: {'val_evaluator.type': 'LVISMetric'},
+            'this config: val_evaluator.ann_file of LVISMetric is of other images; expected',
+        ),
+        (
+            lambda scenes: {'val_dataloader.dataset.pipeline': [dict(type='LoadImageFromFile')]},
+            'this config: the pipeline of val_dataloader has no PackDetInputs; expected',
+        ),
+        (
+            lambda scenes: {'train_dataloader': None},
+            'no SeededSplit of this config takes it; expected a training set to split and a '
+            'validation set, it has no train_dataloader',
+        ),
+        (
+            lambda scenes: {'held_out': 1.5},
+            'held_out=1.5: expected a share of the training set between 0 and 1, such as 0.1, or '
+            'a number of samples, at the top of the config',
+        ),
+        (lambda scenes: {'held_out': 0}, 'held_out=0: expected a share'),
+        (lambda scenes: {'held_out': None}, 'held_out=None: expected a share'),
+        (lambda scenes: {'held_out': True}, 'held_out=True: expected a share'),
+        (lambda scenes: {'held_out': '0,1'}, "held_out='0,1': expected a share"),
+    ],
+)
+def test_a_training_set_that_cannot_be_split_is_refused(scenes, change, message):
+    with pytest.raises(InputError) as caught:
+        load_config(scenes, {'held_out': 4} | change(scenes))
+    assert message in str(caught.value) and str(caught.value).startswith('held_out=')
+
+
+OTHER_DATA = """
 dataset = dict(_delete_=True, type='pinas_mm.Digits', split='learning', pipeline=[])
 train_dataloader = val_dataloader = test_dataloader = dict(dataset=dataset)
 arch_evaluation = dict(calibration_dataloader=dict(dataset=dataset))
 """
-    file = tmp_path / 'own.py'
-    file.write_text(f"_base_ = '{LINEAR}'{own}")
-    load_config(file, {})
-    file.write_text(f"_base_ = '{LINEAR}'\nheld_out = 0.3{own}")
-    with pytest.raises(
-        InputError,
-        match=r'^held_out=0.3: no SeededSplit of this config takes it; expected a training set '
-        r"dict\(type='pinas_mm.SeededSplit', part='learning', dataset=...\)$",
-    ):
-        load_config(file, {})
+
+
+def test_the_line_of_a_base_is_for_the_data_that_it_was_written_for(root, scenes):
+    """With splits of its own it is for those alone, without it is for the configs that inherit
+    it."""
+    Path('own.py').write_text(f"_base_ = '{LINEAR}'{OTHER_DATA}")
+    config = load_config('own.py', {})
+    assert not list(splits(config.to_dict())) and 'held_out' not in config
+    config.dump('dumped.py')
+    assert load_config('dumped.py', {}).to_dict() == config.to_dict()
+    Path('own.py').write_text(f"_base_ = '{LINEAR}'\nheld_out = 0.3{OTHER_DATA}")
+    config = load_config('own.py', {})
+    assert list(splits(config.to_dict())) == [
+        ('learning', 0.3),
+        ('held_out', 0.3),
+        ('learning', 0.3),
+    ]
+    assert config.test_dataloader.dataset.split == 'learning', 'as it was written'
+
+    Path('line.py').write_text("_base_ = 'scenes.py'\nheld_out = 4")
+    Path('child.py').write_text("_base_ = 'line.py'\ntrain_dataloader = dict(batch_size=1)")
+    assert load_config('child.py', {}).val_dataloader.dataset.held_out == 4
 
 
 def test_a_preprocessor_may_have_no_number_of_classes(tmp_path):
