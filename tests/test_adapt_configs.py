@@ -90,7 +90,6 @@ STEPS = {
     'decay',
     'elastic_backbone',
     'held_out',
-    'mm_backbone',
     'search_loop',
     'subnet_stage',
     'supernet_stage',

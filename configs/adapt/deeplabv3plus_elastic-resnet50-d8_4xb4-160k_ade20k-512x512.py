@@ -5,24 +5,12 @@ _base_ = [
     __import__('pinas_mm').config_path(
         'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb4-160k_ade20k-512x512.py'
     ),
-    '../_base_/models/elastic_resnet50.py',
+    '../_base_/models/elastic_resnet50-d8.py',
     '../_base_/adapt_elastic.py',
 ]
 custom_imports = dict(imports=['pinas_mm'])
 
-# mmseg has a ResNetV1c: a stem of three convolutions, and half the dilation in the first block of a
-# dilated stage. mmpretrain's weights are of the plain network.
-mm_backbone = _base_.model.backbone
-model = dict(
-    pretrained=None,
-    backbone=dict(
-        _delete_=True,
-        strides=mm_backbone.strides,
-        dilations=mm_backbone.dilations,
-        norm_cfg=mm_backbone.norm_cfg,
-        **_base_.elastic_backbone,
-    ),
-)
+model = dict(pretrained=None, backbone=dict(_delete_=True, **_base_.elastic_backbone))
 held_out = 1000
 # The supernet starts from a trained network, orders archs and is the start of the subnet, which has
 # mmseg's whole schedule: half of that lets it come to rest. A step of it is worth 3 of mmseg's. It
