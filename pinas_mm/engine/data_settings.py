@@ -190,10 +190,11 @@ def split_training_set(config: Config) -> None:
 
 def missing_sets(config: Config) -> list[str]:
     """The loaders without a dataset, of those that a training set can be split for."""
+    loaders = {key: config.get(key) for key in ('train_dataloader', 'val_dataloader')}
     return [
         key
-        for key in ('train_dataloader', 'val_dataloader')
-        if not isinstance((config.get(key) or {}).get('dataset'), Mapping)
+        for key, loader in loaders.items()
+        if not isinstance(loader, Mapping) or not isinstance(loader.get('dataset'), Mapping)
     ]
 
 

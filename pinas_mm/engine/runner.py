@@ -2,6 +2,8 @@
 a supernet of a config without a runner."""
 
 import copy
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -57,17 +59,8 @@ class SafeRunner(Runner):
     resumed = False
 
     def _init_model_weights(self) -> None:
-        # ``init_cfg=dict(type='Pretrained')`` anywhere in the model.
-        finite = finite_tensors(self.model)
-        with only_plain_tensors():
+        with checked_pretrained(self.model):
             super()._init_model_weights()
-        state = self.model.state_dict()
-        for name, module in self.model.named_modules():
-            below = f'{name}.' if name else ''
-            for file in pretrained_files(module):
-                check_finite(
-                    file, state, [key for key in state if key.startswith(below) and key in finite]
-                )
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
         super().register_hooks(*args, **kwargs)
@@ -149,6 +142,25 @@ class SafeRunner(Runner):
         full disk, a kill or a power cut leaves no torn one."""
         with trainings_write_with(save_whole, text_written_atomic):
             super().save_checkpoint(*args, **kwargs)
+
+
+@contextmanager
+def checked_pretrained(model: nn.Module) -> Iterator[None]:
+    """Within it a model starts from what ``init_cfg=dict(type='Pretrained')`` of its modules name.
+
+    Raises:
+        InputError: A file could run code, is damaged, or gave values that are not finite.
+    """
+    finite = finite_tensors(model)
+    with only_plain_tensors():
+        yield
+    state = model.state_dict()
+    for name, module in model.named_modules():
+        below = f'{name}.' if name else ''
+        for file in pretrained_files(module):
+            check_finite(
+                file, state, [key for key in state if key.startswith(below) and key in finite]
+            )
 
 
 def _versions(model: nn.Module) -> list[tuple[int, int]]:

@@ -359,6 +359,7 @@ def check_settings(config: Config) -> None:
         if settings.get(stage) is None:
             continue
         check(dict, settings[stage], key=stage)
+        _check_merge(settings[stage], settings, stage)
         merged = copy.deepcopy(config)
         merged.merge_from_dict(copy.deepcopy(settings[stage]))
         _check_config(merged, stage)
@@ -423,6 +424,22 @@ def _check_config(config: Config, stage: str = '') -> None:
     except InputError as error:
         # The config alone has passed.
         raise InputError(f'{stage}.{error}' if stage else str(error)) from error
+
+
+def _check_merge(changes: Mapping[str, Any], settings: Mapping[str, Any], key: str) -> None:
+    """Whether what a stage changes of a dict of the config is one there."""
+    for name, change in changes.items():
+        if not isinstance(change, Mapping) or name not in settings or change.get('_delete_'):
+            continue
+        place, own = f'{key}.{name}', settings[name]
+        if isinstance(own, Mapping):
+            _check_merge(change, own, place)
+        elif not isinstance(own, list) or not change.keys() <= {str(i) for i in range(len(own))}:
+            raise InputError(
+                f"{place}={shown(change)}: changes a dict, but the config's own "
+                f'{place.partition(".")[2]}={shown(own)} is none; expected '
+                f'{place}=dict(_delete_=True, ...), which takes its place'
+            )
 
 
 def _check(value: Any, key: str, place: Place, scope: str | None) -> None:

@@ -9,7 +9,7 @@ import copy
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from pathlib import Path
@@ -23,15 +23,7 @@ from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import TypedDict
 
-from ..checkpoint import (
-    check_finite,
-    checksum,
-    finite_tensors,
-    load_checkpoint,
-    load_strict,
-    only_plain_tensors,
-    save_checkpoint,
-)
+from ..checkpoint import checksum, load_checkpoint, load_strict, save_checkpoint
 from ..costs import CostTable, measure_costs
 from ..costs.latency import read_latency
 from ..datasets.shared_images import shared_images
@@ -40,7 +32,7 @@ from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.hooks.training_time_hook import TrainingTimeHook, training_seconds
 from ..engine.loaders import arch_evaluation, built_dataset, calibration_loader
 from ..engine.metric_check import check_metrics, check_search
-from ..engine.runner import build_runner, build_supernet, init_ranks
+from ..engine.runner import build_runner, build_supernet, checked_pretrained, init_ranks
 from ..engine.search_config import search_config
 from ..engine.settings_check import check_settings
 from ..errors import InputError
@@ -504,19 +496,15 @@ class Adaptation:
                 f"init_cfg=dict(type='Pretrained', checkpoint='resnet50.pth', prefix='backbone.'))"
             )
         backbone.init_cfg = self.config.model.backbone.get('init_cfg')
-        files = pretrained_files(backbone)
-        if not files:
+        if not pretrained_files(backbone):
             print_log(
                 f'{self.name}: no checkpoint in model.backbone.init_cfg: the supernet starts from '
                 f'random weights',
                 'current',
                 logging.WARNING,
             )
-        finite = finite_tensors(backbone)
-        with only_plain_tensors():
+        with checked_pretrained(backbone):
             backbone.init_weights()
-        for file in files:
-            check_finite(file, backbone.state_dict(), finite)
 
     # ----------------------------------------------------------------------------------------------
 
@@ -597,6 +585,11 @@ def check_adaptation_config(config: Config) -> None:
     stage = config.get('supernet_stage') or {}
     sampling = sampling_hooks(stage.get('custom_hooks'), scope)
     if strategy := stage.get('strategy'):
+        if not isinstance(strategy, Mapping):
+            raise InputError(
+                f'{name}: supernet_stage.strategy={shown(strategy)}: expected a dict, such as '
+                f"dict(type='pinas_mm.FeatureSandwichStrategy')"
+            )
         if not issubclass(class_of(strategy, MODELS, scope), DrawnArchsStrategy):
             raise InputError(
                 f'{name}: supernet_stage.strategy.type={shown(strategy.get("type"))}: expected a '

@@ -71,6 +71,31 @@ def test_all_that_is_shipped_fits():
 
 
 @pytest.mark.parametrize(
+    'own, change, message',
+    [
+        (
+            {'model.backbone': 'x'},
+            dict(model=dict(backbone=dict(arch=None))),
+            "^subnet_stage.model.backbone={'arch': None}: changes a dict, but the config's own "
+            "model.backbone='x' is none; expected "
+            r'subnet_stage.model.backbone=dict\(_delete_=True, ...\), which takes its place$',
+        ),
+        ({}, dict(custom_hooks=dict(type='EMAHook')), r'the config.s own custom_hooks=\[\{'),
+        ({}, dict(custom_hooks={'1': dict(priority=1)}), r'the config.s own custom_hooks=\[\{'),
+        ({'model_wrapper_cfg': None}, dict(model_wrapper_cfg=dict(type='A')), '_cfg=None is none'),
+    ],
+)
+def test_a_stage_that_changes_what_is_no_dict_is_refused(config, own, change, message):
+    config.merge_from_dict(own)
+    config.subnet_stage = change
+    with pytest.raises(InputError, match=message):
+        check_settings(config)
+    config.subnet_stage = dict(custom_hooks={'0': dict(priority='HIGH')})
+    config.model.backbone = dict(type='pinas_mm.SearchableMacroNet')
+    check_settings(config)
+
+
+@pytest.mark.parametrize(
     'change, message',
     [
         ({'optim_wrapper.optimizer.type': 'Adamm'}, "='Adamm': no optimizer .*expected 'Adam' or"),

@@ -667,6 +667,12 @@ def test_random_weights_of_an_elastic_backbone_are_said(elastic, caplog):
     ('change', 'expected'),
     [
         (
+            dict(strategy='pinas_mm.FeatureSandwichStrategy'),
+            r"supernet_stage.strategy='pinas_mm.FeatureSandwichStrategy': expected a dict, such as "
+            r"dict\(type='pinas_mm.FeatureSandwichStrategy'\)$",
+        ),
+        (dict(strategy=['x']), r"supernet_stage.strategy=\['x'\]: expected a dict, such as"),
+        (
             dict(strategy=dict(type='pinas_mm.DSNASStrategy')),
             "supernet_stage.strategy.type='pinas_mm.DSNASStrategy': expected a strategy",
         ),
