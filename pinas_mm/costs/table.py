@@ -1,6 +1,6 @@
 """Costs of archs as sums over tables, and limits on them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import numpy as np
@@ -170,15 +170,45 @@ class Constraints:
         """One cost of many archs, see :meth:`CostTable.array`."""
         return self.table.array(name, archs)
 
+    def text(self) -> str:
+        """The limits for people: ``latency <= 50, 1e+06 <= macs <= 4e+06``."""
+        return (
+            ', '.join(
+                f'{name} >= {low:g}'
+                if high == np.inf
+                else ('' if low == -np.inf else f'{low:g} <= ') + f'{name} <= {high:g}'
+                for name, (low, high) in self.limits.items()
+            )
+            or 'no limits'
+        )
+
     def ranges(self) -> str:
-        """What archs cost of all that is limited, see :meth:`CostTable.range_text`."""
-        return '; '.join(self.table.range_text(name) for name in self.limits)
+        """What archs cost of all that is limited (:meth:`CostTable.range_text`), and for each limit
+        that few archs keep one that a quarter of them keep."""
+        fitting = []
+        for name, (low, high) in self.limits.items():
+            _, few, _, most, _ = self.table.quartiles(name)
+            if high < few:
+                fitting.append(f'{name}={_rounded(few, np.ceil):g}')
+            elif low > most > 0:
+                fitting.append(f'{name}=({_rounded(most, np.floor):g}, None)')
+        text = '; '.join(self.table.range_text(name) for name in self.limits)
+        return text + ''.join(
+            f'; expected for example {limit}, which a quarter of them keep' for limit in fitting
+        )
 
     def __str__(self) -> str:
+        """The limits as the header of a history has them."""
         return (
             ', '.join(f'{name} in [{low:g}, {high:g}]' for name, (low, high) in self.limits.items())
             or 'no constraints'
         )
+
+
+def _rounded(value: float, towards: Callable[[float], float]) -> float:
+    """A positive number with three digits, ``towards`` above it or below."""
+    unit = 10.0 ** (np.floor(np.log10(value)) - 2)
+    return float(towards(value / unit) * unit)
 
 
 def _pair(name: str, limit: Any) -> tuple[float | None, float | None]:

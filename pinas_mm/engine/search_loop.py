@@ -263,8 +263,8 @@ class SearchLoop(BaseLoop):
                 )
                 if len(records) < self.num_archs:
                     self.runner.logger.warning(
-                        f'the space has no more archs within {self.constraints}: {len(records)} '
-                        f'of {self.num_archs} evaluated'
+                        f'the space has no more archs with {self.constraints.text()}: '
+                        f'{len(records)} of {self.num_archs} evaluated'
                     )
                 best = self._by_posterior_mean(records)
                 if self.quick_evaluator is not self.whole_evaluator:

@@ -1,4 +1,5 @@
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -37,8 +38,9 @@ def test_quartiles_are_those_of_all_archs(table):
     assert np.abs(np.array(middle) - np.quantile(every, (0.25, 0.5, 0.75))).max() <= 1
     assert len(set(middle)) == 3 and table.quartiles('macs') == (least, *middle, most)
     text = 'macs from 100 to 116, quartiles ' + ', '.join(f'{value:g}' for value in middle)
-    assert table.range_text('macs') == text == Constraints(table, macs=1).ranges()
-    assert Constraints(table, macs=1, params=1).ranges().startswith(f'{text}; params from 5 to 165')
+    assert table.range_text('macs') == text == Constraints(table, macs=(101, 115)).ranges()
+    both = Constraints(table, macs=115, params=1000).ranges()
+    assert both.startswith(f'{text}; params from 5 to 165')
     with pytest.raises(InputError, match="unknown cost 'latency'"):
         table.quartiles('latency')
 
@@ -98,6 +100,30 @@ def test_limits_are_readable(table):
         str(Constraints(table, macs=50e6)) == 'macs in [-inf, 5e+07]'
         and str(Constraints(table)) == 'no constraints'
     )
+
+
+def test_limits_in_messages_are_those_that_are_stated(table):
+    limits = dict(macs=(None, 50e6), params=(10, None))
+    assert Constraints(table, **limits).text() == 'macs <= 5e+07, params >= 10'
+    assert Constraints(table, macs=(1e3, 2e6)).text() == '1000 <= macs <= 2e+06'
+    assert Constraints(table).text() == Constraints(table, macs=None).text() == 'no limits'
+
+
+def test_a_limit_that_is_named_is_kept_by_a_quarter_of_the_archs():
+    """Nearly: a thousand are drawn."""
+    rng, space = np.random.default_rng(0), NASBENCH_MACRO
+    table = CostTable(space, dict(latency=2.0), dict(latency=list(rng.random((8, 3)))))
+    every = list(itertools.product(range(3), repeat=8))
+    for limits, pattern in (
+        (dict(latency=1), r'latency=(?P<most>\S+)'),
+        (dict(latency=(9, None)), r'latency=\((?P<least>\S+), None\)'),
+    ):
+        text = Constraints(table, **limits).ranges()
+        named = re.search(f'; expected for example {pattern}, which a quarter of them keep$', text)
+        ends = [named.groupdict().get(end) for end in ('least', 'most')]
+        fitting = Constraints(table, latency=[end and float(end) for end in ends])
+        assert not Constraints(table, **limits).mask(every).any()
+        assert 0.22 < fitting.mask(every).mean() < 0.28
 
 
 @pytest.mark.parametrize('slots', [[(0,), (1,), (2,)], [(0, 1), (0, 1), (2,)], [(0, 1, 2)] * 3])

@@ -27,6 +27,9 @@ class Budget:
     def cost(self, name, archs):
         return np.asarray(archs).sum(axis=1)
 
+    def text(self):
+        return f'sum <= {self.most}'
+
     def ranges(self):
         return 'a sum from 0'
 

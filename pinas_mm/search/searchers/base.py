@@ -30,8 +30,11 @@ class Feasible(Protocol):
         """One cost of many archs, ``(N, )``; only asked for by searchers with several
         objectives."""
 
+    def text(self) -> str:
+        """The limits, for the message that no arch keeps them."""
+
     def ranges(self) -> str:
-        """What archs cost in all, for the message that none is within the limits."""
+        """What archs cost in all, and limits that fit, for the same message."""
 
 
 class Searcher(ABC):
@@ -94,10 +97,10 @@ class Searcher(ABC):
             fruitless = 0 if found and fruitless < MOST_FRUITLESS else fruitless + 1
             batch += found
         if not batch and not self.asked:
+            limits = f' with {self.feasible.text()}' if self.feasible else ''
             known = f'; its archs have {self.feasible.ranges()}' if self.feasible else ''
             raise InputError(
-                f'no arch of space {self.space.name!r} within {self.feasible} among '
-                f'{self.draws:,} draws{known}'
+                f'no arch of space {self.space.name!r}{limits} among {self.draws:,} draws{known}'
             )
         return batch
 

@@ -70,7 +70,7 @@ def test_nothing_feasible_is_an_error_and_no_hang(make):
     searcher = make(MACRO, feasible=Budget(-1))
     with pytest.raises(
         InputError,
-        match="no arch of space 'nasbench_macro' within .* among 20[0-9],.*; its "
+        match="no arch of space 'nasbench_macro' with sum <= -1 among 20[0-9],.*; its "
         'archs have a sum from 0$',
     ):
         searcher.ask(8)
