@@ -7,20 +7,23 @@ by search within the same limit. The tables of docs/cheaper.md.
         configs/adapt/faster-rcnn_elastic-efficientnet-lite0_fpn_1xb8-6e_bccd.py \\
         --images 1 3 256 320 --threads 1 --backbone --out latency.json
     python benchmarks/cheaper.py detection --latency latency.json --work-dir work_dirs/cheaper
+    python benchmarks/cheaper.py detection ... --longer              # and the row `longer`
     python benchmarks/cheaper.py classification --work-dir work_dirs/cheaper
 
 Ways: `full`, the whole network; `shallow`, fewer blocks in every stage; `narrow`, one smaller
 expansion everywhere; `small`, the whole network on smaller images; `searched`, tools/adapt.py
 within the limit; `again`, its arch trained from the pretrained weights, as all others are;
-`longer`, the best way by hand, trained for as many operations as the whole search took. All others
-are trained by one schedule, and all are tested once, after the last epoch; the best way by hand is
-the one ahead on the images that the search is scored on. What is finished is not run again.
+with `--longer` also `longer`, the best way by hand, trained for as many operations as the whole
+search took. All others are trained by one schedule, and all are tested once, after the last epoch;
+the best way by hand is the one ahead on the images that the search is scored on. What is finished
+is not run again.
 
 At the end the backbones are timed side by side, each with its own tensors. Writes the table and all
 runs to the work dir: detection.md and detection.json."""
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -93,6 +96,7 @@ def main() -> None:
     options.add_argument('--latency', type=Path, help='table of tools/latency.py, for detection')
     options.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     options.add_argument('--jobs', type=int, default=1, help='runs side by side')
+    options.add_argument('--longer', action='store_true', help='also the row of that name')
     options.add_argument('--rounds', type=int, default=41, help='timings of every backbone')
     args = options.parse_args()
     if args.target == 'detection' and args.latency is None:
@@ -100,7 +104,8 @@ def main() -> None:
     args.work_dir = args.work_dir.resolve() / args.target
     args.work_dir.mkdir(parents=True, exist_ok=True)
     # What the tools are run with.
-    args.given, args.environment = [], dict(PYTHONPATH=str(TOP / 'benchmarks'))
+    # By the package of this checkout, wherever another is installed.
+    args.given, args.environment = [], dict(PYTHONPATH=f'{TOP / "benchmarks"}{os.pathsep}{TOP}')
     if args.target == 'classification':
         args.given = [f'held_out={HELD_OUT}']
         args.environment['PINAS_DATA'] = str(few_images(args))
@@ -118,7 +123,8 @@ def main() -> None:
         runs = [made for runs in found for made in runs]
         best = max(BY_HAND, key=lambda way: sum(made['val'] for made in runs if made['way'] == way))
         measured = costs(args, runs)
-        runs += pool.map(lambda seed: longer(args, measured, best, seed), args.seeds)
+        if args.longer:
+            runs += pool.map(lambda seed: longer(args, measured, best, seed), args.seeds)
     text = table(args, runs, measured, best)
     write_atomic(
         args.work_dir.with_suffix('.json'),
@@ -355,7 +361,7 @@ def table(
         'mean | searched is ahead by |',
         '|' + ' --- |' * 9,
     ]
-    for way in WAYS:
+    for way in (way for way in WAYS if len(scores[way]['test'])):
         same = best if way == 'longer' else way
         mine = [costs[network(made)] for made in runs if made['way'] == same]
         mean = {key: np.mean([cost[key] for cost in mine]) for key in mine[0]}
