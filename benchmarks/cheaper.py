@@ -89,18 +89,43 @@ def main() -> None:
     options = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add_target(options)
+    options.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
+    options.add_argument('--longer', action='store_true', help='also the row of that name')
+    options.add_argument('--rounds', type=int, default=41, help='timings of every backbone')
+    args = options.parse_args()
+    prepare(args)
+    tasks = [(way, seed) for seed in args.seeds for way in ('full', *BY_HAND, 'searched')]
+    with side_by_side(args.jobs) as pool:
+        found = pool.map(lambda task: run(args, *task), tasks)
+        runs = [made for runs in found for made in runs]
+        best = max(BY_HAND, key=lambda way: sum(made['val'] for made in runs if made['way'] == way))
+        measured = costs(args, runs)
+        if args.longer:
+            runs += pool.map(lambda seed: longer(args, measured, best, seed), args.seeds)
+    text = table(args, runs, measured, best)
+    write_atomic(
+        args.work_dir.with_suffix('.json'),
+        lambda file: file.write(json.dumps(dict(runs=runs, costs=measured), indent=1).encode()),
+    )
+    write_atomic(args.work_dir.with_suffix('.md'), lambda file: file.write(text.encode()))
+    print(text)
+
+
+def add_target(options: argparse.ArgumentParser) -> None:
+    """What :func:`prepare` reads."""
     options.add_argument('target', choices=list(CONFIGS))
     options.add_argument('--work-dir', type=Path, required=True)
     options.add_argument('--weights', type=Path, default=TOP / 'data/efficientnet_lite0.pth')
     options.add_argument('--cifar10', type=Path, default=TOP / 'data/cifar10')
     options.add_argument('--latency', type=Path, help='table of tools/latency.py, for detection')
-    options.add_argument('--seeds', type=int, nargs='+', default=[1, 2, 3])
     options.add_argument('--jobs', type=int, default=1, help='runs side by side')
-    options.add_argument('--longer', action='store_true', help='also the row of that name')
-    options.add_argument('--rounds', type=int, default=41, help='timings of every backbone')
-    args = options.parse_args()
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Adds what all runs of a target have in common: config, data, weights and limit."""
     if args.target == 'detection' and args.latency is None:
-        options.error('--latency: the limit of detection is of the table of tools/latency.py')
+        raise SystemExit('--latency: the limit of detection is of the table of tools/latency.py')
     args.work_dir = args.work_dir.resolve() / args.target
     args.work_dir.mkdir(parents=True, exist_ok=True)
     # What the tools are run with.
@@ -117,21 +142,6 @@ def main() -> None:
         f'_base_ = {str(args.config)!r}\n'
         "custom_imports = dict(imports=['pinas_mm', 'hand_scaled'])\n"
     )
-    tasks = [(way, seed) for seed in args.seeds for way in ('full', *BY_HAND, 'searched')]
-    with side_by_side(args.jobs) as pool:
-        found = pool.map(lambda task: run(args, *task), tasks)
-        runs = [made for runs in found for made in runs]
-        best = max(BY_HAND, key=lambda way: sum(made['val'] for made in runs if made['way'] == way))
-        measured = costs(args, runs)
-        if args.longer:
-            runs += pool.map(lambda seed: longer(args, measured, best, seed), args.seeds)
-    text = table(args, runs, measured, best)
-    write_atomic(
-        args.work_dir.with_suffix('.json'),
-        lambda file: file.write(json.dumps(dict(runs=runs, costs=measured), indent=1).encode()),
-    )
-    write_atomic(args.work_dir.with_suffix('.md'), lambda file: file.write(text.encode()))
-    print(text)
 
 
 def few_images(args: argparse.Namespace) -> Path:
@@ -243,9 +253,10 @@ def train(
     seed: int,
     arch: list[int] | None = None,
     factor: float = 1,
+    start: Path | None = None,
 ) -> dict[str, Any]:
-    """Trains a network from the pretrained weights and tests it; the last validation's metric too.
-    ``factor`` lengthens the schedule."""
+    """Trains a network from the pretrained weights, or from the checkpoint ``start``, and tests it;
+    the last validation's metric too. ``factor`` lengthens the schedule."""
     arch = arch or list(arch_by_hand(args.target, way))
     config = Config.fromfile(args.config)
     epochs = round(factor * config.train_cfg.max_epochs)
@@ -257,6 +268,7 @@ def train(
         f'model.backbone.arch={json.dumps(arch).replace(" ", "")}',
         'model.backbone.sort_channels=False',
         f'model.backbone.init_cfg.checkpoint={args.sorted}',
+        f'load_from={start}',
         f'train_cfg.val_interval={epochs}',
         f'randomness.seed={seed}',
         *args.given,
