@@ -23,6 +23,7 @@ from pinas_mm.checkpoint import load_strict
 from pinas_mm.child_processes import exit_at_sigterm
 from pinas_mm.engine.config import load_config, option_values
 from pinas_mm.engine.latest_checkpoint import last_checkpoint
+from pinas_mm.engine.loaders import arch_evaluation
 from pinas_mm.engine.runner import build_runner
 from pinas_mm.engine.search_config import search_config
 from pinas_mm.fileio import write_atomic
@@ -84,6 +85,7 @@ def score(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         overrides['search_loop.latency_table'] = str(args.latency.resolve())
     overrides |= option_values(args.given)
     config = search_config(load_config(args.config, overrides))
+    config.arch_evaluation = arch_evaluation(config, training_set=True)
     for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
         config[key] = None
     for key in ('supernet_stage', 'subnet_stage'):
