@@ -222,6 +222,10 @@ class Adaptation:
             for part in ('train', 'val', 'test')
         )
         self.check_held_out(scored, train, 'train')
+        # The stage that the search chooses by may have data of its own.
+        own = self.training_config('supernet_stage').train_dataloader.dataset
+        if own != self.config.train_dataloader.dataset:
+            self.check_held_out(scored, built_dataset(own), 'train', 'supernet_stage.')
         # Images without labels may be tested on: that is how unsupervised domain adaptation is.
         if not isinstance(scored, UnlabelledDomain):
             self.check_held_out(scored, test, 'test')
@@ -232,12 +236,13 @@ class Adaptation:
         if not tested:
             check_metrics(self.config, 'test', supernet, calibration, test)
 
-    def check_held_out(self, scored: Dataset, other: Dataset, part: str) -> None:
-        """Whether what the search is scored on is left out of another part."""
+    def check_held_out(self, scored: Dataset, other: Dataset, part: str, stage: str = '') -> None:
+        """Whether what the search is scored on is left out of another part, of the config or of a
+        stage."""
         if shared := shared_images(scored, other):
             raise InputError(
                 f'{self.name}: {len(shared)} images of val_dataloader are also in '
-                f'{part}_dataloader, such as {shared[0]}: the search would '
+                f'{stage}{part}_dataloader, such as {shared[0]}: the search would '
                 f'choose by images that are {dict(train="learned from", test="tested on")[part]}. '
                 f'Expected {HELD_OUT_PART}'
             )

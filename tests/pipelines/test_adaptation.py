@@ -447,6 +447,10 @@ def test_a_search_on_images_of_another_part_is_refused(config, supernet, tmp_pat
     ):
         adapt(config, supernet)
     config[f'{part}_dataloader'].dataset = parts['learning']
+    config.supernet_stage.train_dataloader = dict(dataset=dict(folder, _delete_=True))
+    with pytest.raises(InputError, match=r'are also in supernet_stage\.train_dataloader, such as'):
+        adapt(config, supernet)
+    config.supernet_stage.pop('train_dataloader')
     adapt(config, supernet, 'search')
 
 
