@@ -202,6 +202,8 @@ def _plain(dataset: Any, config: Config, place: str) -> Iterator[dict[str, Any]]
     """The plain datasets within the config of a dataset, each with its pipeline."""
     within = dataset.get('datasets') or dataset.get('dataset')
     if isinstance(within, list | tuple | Mapping):
+        if dataset.get('pipeline') is not None:  # split around it, it would mix both parts
+            raise _cannot_split(config, f'{shown(dataset.get("type"))} of {place} mixes images')
         for each in [within] if isinstance(within, Mapping) else within:
             yield from _plain(each, config, place)
     elif 'pipeline' in dataset:

@@ -325,9 +325,19 @@ def two_domains(scenes):
     return dict(_delete_=True, type='pinas_mm.DomainPair', source=dataset, target=dataset)
 
 
+def mixed_within(scenes):
+    dataset = Config.fromfile(scenes).train_dataloader.dataset.to_dict()
+    mixed = dict(type='MultiImageMixDataset', dataset=dataset, pipeline=[dict(type='Mosaic')])
+    return dict(_delete_=True, type='ConcatDataset', datasets=[mixed])
+
+
 @pytest.mark.parametrize(
     'change, message',
     [
+        (
+            lambda scenes: {'train_dataloader.dataset': mixed_within(scenes)},
+            "this config: 'MultiImageMixDataset' of train_dataloader mixes images; expected",
+        ),
         (
             lambda scenes: {'val_dataloader.dataset': two_sets(scenes)},
             'the training set cannot be split for this config: val_dataloader has 2 pipelines, not '
