@@ -27,10 +27,8 @@ from pinas_mm.engine.loaders import arch_evaluation
 from pinas_mm.engine.runner import build_runner
 from pinas_mm.engine.search_config import search_config
 from pinas_mm.fileio import write_atomic
-from pinas_mm.ranking.ranking import kendall_tau
+from pinas_mm.ranking.ranking import measure_ranking
 from pinas_mm.search.history import read_history
-
-RESAMPLES = 2000
 
 
 def main() -> None:
@@ -39,7 +37,7 @@ def main() -> None:
     )
     add_target(options)
     options.add_argument('--seed', type=int, default=1, help='that of the supernet')
-    options.add_argument('--archs', type=int, default=20)
+    options.add_argument('--archs', type=int, default=20, help='10 or more')
     args = options.parse_args()
     prepare(args)
     folder = args.work_dir / f'order-{args.seed}'
@@ -60,8 +58,8 @@ def main() -> None:
     found = json.loads((args.work_dir / f'searched-{args.seed}/run.json').read_text())['test']
     lines = [f'{len(drawn)} archs within {args.limit}, supernet of seed {args.seed}']
     for name in ('score', 'macs'):
-        values = np.array([arch[name] for arch in drawn])
-        lines.append(f"Kendall's tau of {name}: {tau(values, metric)}")
+        tau = measure_ranking([arch[name] for arch in drawn], metric).tau
+        lines.append(f"Kendall's tau of {name}: {tau.value:.2f} [{tau.low:.2f}, {tau.high:.2f}]")
     lines += [
         f'{METRICS[args.target]} of the archs, lowest to highest: '
         + ' '.join(f'{value:.4g}' for value in sorted(metric)),
@@ -106,15 +104,6 @@ def score(args: argparse.Namespace, folder: Path) -> list[dict[str, Any]]:
         dict(arch=list(record.arch), score=record.score, macs=record.costs['macs'])
         for record in records
     ]
-
-
-def tau(values: np.ndarray, metric: np.ndarray) -> str:
-    """Kendall's tau and its 95 % interval, by drawing the archs again and again."""
-    rng = np.random.default_rng(0)
-    drawn = rng.integers(len(values), size=(RESAMPLES, len(values)))
-    taus = [kendall_tau(values[rows], metric[rows]) for rows in drawn]
-    low, high = np.nanpercentile(taus, [2.5, 97.5])
-    return f'{kendall_tau(values, metric):.2f} [{low:.2f}, {high:.2f}]'
 
 
 if __name__ == '__main__':
