@@ -28,7 +28,7 @@ from pinas_mm.engine.runner import build_runner
 from pinas_mm.engine.search_config import search_config
 from pinas_mm.fileio import write_atomic
 from pinas_mm.ranking.ranking import measure_ranking
-from pinas_mm.search.history import read_history
+from pinas_mm.searching.history import read_history
 
 
 def main() -> None:

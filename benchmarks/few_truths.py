@@ -16,7 +16,7 @@ import numpy as np
 from pinas_mm.ranking.few_truths import POOL, FewTruths, archs_to_train
 from pinas_mm.ranking.ranking import kendall_tau
 from pinas_mm.ranking.truth import TruthTable
-from pinas_mm.search.additive import AdditiveModel
+from pinas_mm.searching.additive import AdditiveModel
 from pinas_mm.spaces import Arch, get_space
 
 

@@ -6,8 +6,8 @@ against archs asked.
 
 Regret is the best accuracy in the table minus the true accuracy of the arch that is named: the one
 with the best score so far, or, as a search does it, the one of which most is to be expected
-(pinas_mm.search.search.by_posterior_mean). Scores are the true accuracies, or those with Gaussian
-noise as large as that of supernet scores: ``--noise`` is its standard deviation in points
+(pinas_mm.searching.search.by_posterior_mean). Scores are the true accuracies, or those with
+Gaussian noise as large as that of supernet scores: ``--noise`` is its standard deviation in points
 (docs/search.md says where the default is from). An arch asked again would have the same score."""
 
 import argparse
@@ -24,14 +24,14 @@ from matplotlib.figure import Figure
 
 from pinas_mm.child_processes import end_with_parent
 from pinas_mm.fileio import write_atomic
-from pinas_mm.search.history import Record
-from pinas_mm.search.score import Score
-from pinas_mm.search.search import by_posterior_mean, ranked
-from pinas_mm.search.searchers import Searcher
-from pinas_mm.search.searchers.evolution import EvolutionSearcher
-from pinas_mm.search.searchers.nsga2 import NSGA2Searcher
-from pinas_mm.search.searchers.partition_tree import PartitionTreeSearcher
-from pinas_mm.search.searchers.random import RandomSearcher
+from pinas_mm.searching.history import Record
+from pinas_mm.searching.score import Score
+from pinas_mm.searching.search import by_posterior_mean, ranked
+from pinas_mm.searching.searchers import Searcher
+from pinas_mm.searching.searchers.evolution import EvolutionSearcher
+from pinas_mm.searching.searchers.nsga2 import NSGA2Searcher
+from pinas_mm.searching.searchers.partition_tree import PartitionTreeSearcher
+from pinas_mm.searching.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')

@@ -2,7 +2,7 @@
 # Sets up what is missing, checks format, lint and types, then runs the tests.
 #   bash tests/run.sh            everything, as CI does
 #   bash tests/run.sh --quick    at every save: without the tests marked slow or distributed
-# Further arguments go to pytest, such as tests/search or -k pareto.
+# Further arguments go to pytest, such as tests/searching or -k pareto.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 bash tools/setup.sh

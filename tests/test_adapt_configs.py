@@ -21,7 +21,7 @@ from pinas_mm.datasets.scene_layouts import write_digit_scenes
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.models.channels import check_channels
 from pinas_mm.pipelines.adaptation import JOINT, Adaptation, check_adaptation_config
-from pinas_mm.search.searchers import build_searcher
+from pinas_mm.searching.searchers import build_searcher
 
 CONFIGS = names('adapt')
 

@@ -199,9 +199,9 @@ except ModuleNotFoundError:
 else:
     sys.exit('torch is not hidden')
 
-from pinas_mm.search.searchers import SEARCHERS, build_searcher
+from pinas_mm.searching.searchers import SEARCHERS, build_searcher
 from pinas_mm.spaces import SPACES
-import pinas_mm.search.history, pinas_mm.search.search, pinas_mm.spaces.subnet_file
+import pinas_mm.searching.history, pinas_mm.searching.search, pinas_mm.spaces.subnet_file
 
 small = dict(random={}, evolution=dict(population=8, tournament=2),
              partition_tree=dict(num_initial=8, min_leaf=2))

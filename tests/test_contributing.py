@@ -18,7 +18,7 @@ from pinas_mm.engine.data_settings import open_numbers
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.ranking.training_free import TRAINING_FREE, training_free_scores
 from pinas_mm.registry import MODELS
-from pinas_mm.search.searchers import SEARCHERS, build_searcher
+from pinas_mm.searching.searchers import SEARCHERS, build_searcher
 from pinas_mm.spaces import SPACES, get_space
 
 ROOT = Path(__file__).parents[1]
@@ -57,7 +57,7 @@ def load(path):
 
 
 def test_the_example_searcher_finds_a_better_arch_than_its_first():
-    load('pinas_mm/search/searchers/hill_climbing.py')
+    load('pinas_mm/searching/searchers/hill_climbing.py')
     searcher = build_searcher(dict(type='hill_climbing'), get_space('nasbench_macro'), None, 0)
     for _ in range(10):
         archs = searcher.ask(8)

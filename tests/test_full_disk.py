@@ -19,7 +19,7 @@ from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.engine import SearchLoop
 from pinas_mm.folder_lock import hold, release_all
 from pinas_mm.models.backbones import SearchableMacroNet
-from pinas_mm.search.history import History
+from pinas_mm.searching.history import History
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.subnets.write import write_subnet
 

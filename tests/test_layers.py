@@ -7,10 +7,10 @@ PACKAGE = Path(__file__).parents[1] / 'pinas_mm'
 # The rooms, top floor first (docs/design.md). A room imports from its own floor and those below.
 FLOORS = (
     'pipelines engine subnets visualization strategies ranking costs scoring converters models '
-    'tasks search datasets evaluation spaces'
+    'tasks searching datasets evaluation spaces'
 ).split()
 # What can be used without torch: installed alone, these rooms need numpy and well-kept libraries.
-WITHOUT_TORCH = ('spaces', 'search')
+WITHOUT_TORCH = ('spaces', 'searching')
 
 
 def imported(text, file):

@@ -16,7 +16,7 @@ from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.registry import HOOKS, MODELS, TRANSFORMS, class_of, with_type_names
 from pinas_mm.scoring.race import Race
-from pinas_mm.search.searchers import get_searcher
+from pinas_mm.searching.searchers import get_searcher
 from pinas_mm.spaces import get_space
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pinas_mm.models.backbones import ElasticBackbone, SearchableBackbone
 from pinas_mm.registry import MODELS
-from pinas_mm.search.searchers import SEARCHERS, Searcher
+from pinas_mm.searching.searchers import SEARCHERS, Searcher
 from pinas_mm.spaces import SPACES
 from pinas_mm.strategies import Strategy
 from pinas_mm.strategies.blockwise import BlockwiseModel
@@ -121,7 +121,7 @@ def test_every_file_of_a_searcher_or_strategy_and_every_space_is_counted():
     }
     # The other files of the two folders. DSNAS learns the arch too: it is no Strategy.
     shared = {
-        'search/searchers': {'base', 'registration'},
+        'searching/searchers': {'base', 'registration'},
         'strategies': {
             'amp',
             'arch_logits',
@@ -132,6 +132,6 @@ def test_every_file_of_a_searcher_or_strategy_and_every_space_is_counted():
             'subnet_aware',
         },
     }
-    for room, classes in (('search/searchers', SEARCHER_CLASSES), ('strategies', STRATEGIES)):
+    for room, classes in (('searching/searchers', SEARCHER_CLASSES), ('strategies', STRATEGIES)):
         files = {path.stem for path in (ROOT / 'pinas_mm' / room).glob('*.py')} - {'__init__'}
         assert files - shared[room] == {Path(file_of(cls)).stem for cls in classes}

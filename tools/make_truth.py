@@ -86,7 +86,7 @@ def main() -> None:
     )
     from pinas_mm.ranking.ranking import tau_between_trainings
     from pinas_mm.schema import check
-    from pinas_mm.search.searchers import build_searcher
+    from pinas_mm.searching.searchers import build_searcher
 
     constraints = check(Limits, option_values(args.constraints), key='--constraints')
     if constraints and not args.input_size:

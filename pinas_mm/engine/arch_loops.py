@@ -12,7 +12,7 @@ from ..registry import LOOPS
 from ..schema import Count, Seed
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import Autocast, build_arch_evaluator
-from ..search.search import Failure
+from ..searching.search import Failure
 from ..spaces import Arch
 from ..spaces.subnet_file import read_arch
 from .loaders import arch_evaluation, calibration_loader, whole_set_loader

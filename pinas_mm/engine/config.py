@@ -15,7 +15,7 @@ from ..compat import SUPPORTED, require
 from ..errors import InputError, warn_once
 from ..private_api import base_files
 from ..registry import OPTIM_WRAPPERS, class_of
-from ..search.searchers import searcher_name, unknown_arguments
+from ..searching.searchers import searcher_name, unknown_arguments
 from ..strategies import AmpOptimWrapper, DSNASOptimWrapper
 from ..strategies.amp import require_mixed_precision
 from ..strategies.subnet_aware import SubnetAwareOptimWrapper

@@ -12,7 +12,7 @@ from mmengine.dist import get_world_size
 from torch.utils.data import DataLoader
 
 from ..scoring.evaluator import ArchEvaluator
-from ..search.search import Failure
+from ..searching.search import Failure
 from ..spaces import Arch
 from ..subnets.state_dict import subnet_state_dict
 

@@ -13,7 +13,7 @@ from ..costs import CostTable, measure_costs
 from ..costs.latency import read_latency
 from ..models.backbones import supernet_of
 from ..scoring.evaluator import ArchEvaluator, autocast_dtype
-from ..search.searchers import NUM_ARCHS
+from ..searching.searchers import NUM_ARCHS
 from .loaders import arch_evaluation, calibration_loader, whole_set_loader
 from .runner import build_supernet
 from .search_config import search_config

@@ -31,11 +31,11 @@ from ..schema import Count, Expected, Number, Positive, Seed
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import RESULTS_MB, ArchEvaluator, Autocast, build_arch_evaluator
 from ..scoring.race import Race
-from ..search.history import History, Record
-from ..search.pareto import pareto_front
-from ..search.score import Score
-from ..search.search import Failure, all_equal, by_posterior_mean, ranked, rescore, search
-from ..search.searchers import NUM_ARCHS, Searcher, build_searcher, searcher_name
+from ..searching.history import History, Record
+from ..searching.pareto import pareto_front
+from ..searching.score import Score
+from ..searching.search import Failure, all_equal, by_posterior_mean, ranked, rescore, search
+from ..searching.searchers import NUM_ARCHS, Searcher, build_searcher, searcher_name
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
@@ -56,7 +56,7 @@ class SearchLoop(BaseLoop):
     Writes ``subnet.yaml`` and ``subnet.pth`` (the winner and its weights), ``history.jsonl``,
     ``pareto.json``, ``search_curve.png`` and ``pareto.png``. Runs where the test loop would
     (:func:`~pinas_mm.engine.search_config.search_config`), after the checkpoint is loaded. The loop
-    itself is :func:`pinas_mm.search.search.search`. Ranks share the archs of an
+    itself is :func:`pinas_mm.searching.search.search`. Ranks share the archs of an
     asked batch; the history is the same on any number of them.
 
     Args:
@@ -65,7 +65,7 @@ class SearchLoop(BaseLoop):
             calibration samples.
         evaluator: Metrics (``val_evaluator`` of the config).
         searcher: Config of a searcher, such as ``dict(type='partition_tree', ...)``. ``type`` is a
-            name registered in :mod:`pinas_mm.search.searchers`, or a class or its dotted path.
+            name registered in :mod:`pinas_mm.searching.searchers`, or a class or its dotted path.
         input_size: Height and width in pixels at which MACs are counted, or one number for both.
         num_archs: Budget, 1,000 as published.
         ask_size: Archs asked at a time and evaluated together. 8 as published; with more, archs
@@ -76,7 +76,7 @@ class SearchLoop(BaseLoop):
         score: What is maximised: the name of a metric; of a score that trains nothing
             (:mod:`pinas_mm.ranking.training_free`), or one of your own there; or a sum of such with
             a weight for each, ``{'score/neg_loss': 1, 'naswot': 1}``, whose parts count by the
-            share of random archs that they beat (:class:`~pinas_mm.search.score.Score`).
+            share of random archs that they beat (:class:`~pinas_mm.searching.score.Score`).
             docs/ranking.md says which to take. Without a metric among them nothing is evaluated
             with the supernet's weights while searching.
         constraints: Limits on costs: ``dict(macs=50e6)`` or ``dict(macs=(40e6, 50e6),
@@ -87,7 +87,7 @@ class SearchLoop(BaseLoop):
             ``seed``, each class in proportion. Defaults to all, also where there are not so many.
         top_k: So many of the best are scored again on the whole held-out split before the winner is
             named. The best are those of which most is to be expected after all scores of the
-            search, not the luckiest (:func:`~pinas_mm.search.search.by_posterior_mean`).
+            search, not the luckiest (:func:`~pinas_mm.searching.search.by_posterior_mean`).
         race: ``dict(top_k=10, confidence=0.95)`` drops archs from an asked batch while data comes
             in, see :class:`Race`; needs a larger ``ask_size``. Ranks race their own shares, so a
             raced search resumes on as many ranks. Defaults to no race.
@@ -302,8 +302,8 @@ class SearchLoop(BaseLoop):
     def _by_posterior_mean(
         self, records: list[Record], final: Sequence[Record] = ()
     ) -> list[Record]:
-        """:func:`~pinas_mm.search.search.by_posterior_mean`, in the first rank's order: on another
-        machine a rounding could turn it round."""
+        """:func:`~pinas_mm.searching.search.by_posterior_mean`, in the first rank's order: on
+        another machine a rounding could turn it round."""
         order = by_posterior_mean(self.backbone.space, records, self.score, final)
         message = [[record.index for record in order]]
         broadcast_object_list(message)

@@ -36,7 +36,7 @@ from ..schema import (
 )
 from ..scoring.evaluator import Autocast
 from ..scoring.race import Race
-from ..search.searchers import GIVEN, get_searcher
+from ..searching.searchers import GIVEN, get_searcher
 from .loader_settings import check_loaders
 
 # What stages of a pipeline change in the config that has them.

@@ -43,7 +43,7 @@ from ..registry import HOOKS, MODELS, class_of
 from ..schema import Measured, NotNegative, Positive, shown
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
-from ..search.history import read_history
+from ..searching.history import read_history
 from ..spaces import Arch
 from ..spaces.elastic import ElasticSpace
 from ..spaces.subnet_file import SubnetFile, read_arch
@@ -166,7 +166,7 @@ class Adaptation:
                 before anything is written.
         """
         config = copy.deepcopy(self.config)
-        config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
+        merge_changes(config, dict(model=self.stages['supernet_stage'].get('model') or {}))
         backbone = build_supernet(config).backbone
         self.load_source(backbone)
         if self.supernet is None and self.source_arch is None:
@@ -282,7 +282,7 @@ class Adaptation:
         """Searches the fine-tuned supernet by the target's metric on the held-out part."""
         supernet = saved_checkpoint(self.work_dir / 'supernet', self.name)
         config = search_config(self.searching_config())
-        config.merge_from_dict(dict(model=self.stages['supernet_stage'].get('model') or {}))
+        merge_changes(config, dict(model=self.stages['supernet_stage'].get('model') or {}))
         for key in ('arch', 'init_cfg'):
             config.model.backbone.pop(key, None)
         for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
@@ -390,7 +390,7 @@ class Adaptation:
         """The config of a training: the stage's changes, what its backbone is given, and no
         validation, which nothing is chosen by."""
         config = copy.deepcopy(self.config)
-        config.merge_from_dict(self.stages[stage])
+        merge_changes(config, self.stages[stage])
         for key in ('arch', 'init_cfg'):
             config.model.backbone.pop(key, None)
         config.model.backbone.update(backbone)
@@ -627,6 +627,12 @@ def check_adaptation_config(config: Config) -> None:
             f'{name}: val_dataloader reads the same images as test_dataloader: the search would '
             f'choose by the test set. Expected {HELD_OUT_PART}'
         )
+
+
+def merge_changes(config: Config, changes: dict[str, Any]) -> None:
+    """Merges the changes of a stage into a config: a copy of them, since mmengine takes
+    ``_delete_`` out of what it merges, and a stage is merged more than once."""
+    config.merge_from_dict(copy.deepcopy(changes))
 
 
 def sampling_hooks(hooks: Sequence[dict] | None, scope: str | None = None) -> list[dict]:

@@ -29,7 +29,7 @@ from ..registry import METRICS, class_of
 from ..scoring.arch_metrics import Metrics
 from ..scoring.distributed import evaluate_on_ranks
 from ..scoring.evaluator import build_arch_evaluator
-from ..search.search import Failure
+from ..searching.search import Failure
 from ..spaces import Arch, SearchSpace
 from ..strategies import ArchLogits, Strategy
 from ..unwrap import unwrapped

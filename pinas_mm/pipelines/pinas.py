@@ -20,8 +20,8 @@ from ..engine.settings_check import check_phases
 from ..errors import InputError
 from ..schema import Measured
 from ..scoring.arch_metrics import numbers
-from ..search.history import Record
-from ..search.search import ranked, to_record
+from ..searching.history import Record
+from ..searching.search import ranked, to_record
 from ..spaces import Arch
 from ..spaces.subnet_file import SubnetFile
 from .stages import is_done, run_once, saved_checkpoint

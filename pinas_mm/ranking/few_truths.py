@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.linear_model import BayesianRidge
 
 from ..errors import InputError
-from ..search.scale import unit_of
+from ..searching.scale import unit_of
 from ..spaces import Arch, SearchSpace
 
 LEAST_TRUTHS = 5

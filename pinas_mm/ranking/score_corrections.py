@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import linregress
 
-from ..search.additive import AdditiveModel
-from ..search.scale import unit_of
-from ..search.score import Standing
+from ..searching.additive import AdditiveModel
+from ..searching.scale import unit_of
+from ..searching.score import Standing
 from ..spaces import Arch, SearchSpace
 
 
@@ -30,7 +30,7 @@ def macs_corrected(scores: np.ndarray, macs: np.ndarray) -> np.ndarray:
 
 def sum_of_places(scores: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
     """The sum of several rankers' scores of the same archs, ``(N, )`` each, as a search sums them:
-    each by the share of the archs that it beats (:class:`~pinas_mm.search.score.Score`).
+    each by the share of the archs that it beats (:class:`~pinas_mm.searching.score.Score`).
 
     Rankers err differently: a supernet has learned what its short training needs, NASWOT sees how
     finely an untrained network tells images apart (docs/ranking.md). A ranker without any spread

@@ -7,7 +7,7 @@ import numpy as np
 from mmengine.dist import all_gather_object, get_rank, get_world_size
 
 from ..lost_ranks import wait_for_ranks
-from ..search.search import Evaluate, Failure
+from ..searching.search import Evaluate, Failure
 from ..spaces import Arch
 
 

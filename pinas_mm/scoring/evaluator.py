@@ -20,7 +20,7 @@ from torch.utils.data import DataLoader, Subset
 from ..datasets.wrappers import metainfo
 from ..errors import InputError, TooFewSamplesError, warn_once
 from ..models.backbones import searchable_backbone_of
-from ..search.search import Failure
+from ..searching.search import Failure
 from ..spaces import Arch
 from ..unwrap import unwrapped, without_ranks
 from .arch_metrics import ArchMetrics, Metrics, NotCopyableError, check_images_read, empty_copy

@@ -8,9 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..fileio import write_atomic
-from ..search.history import Record
-from ..search.pareto import pareto_front
-from ..search.scale import LARGEST
+from ..searching.history import Record
+from ..searching.pareto import pareto_front
+from ..searching.scale import LARGEST
 
 # Colours that differ also for colour-blind readers (Okabe and Ito).
 DOTS, LINE, MARK = '#999999', '#0072B2', '#D55E00'

@@ -8,7 +8,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import pinas_mm  # noqa: F401
 from pinas_mm.costs import Constraints, measure_costs
-from pinas_mm.search.searchers.nsga2 import NSGA2Searcher
+from pinas_mm.searching.searchers.nsga2 import NSGA2Searcher
 
 SIZE = (64, 64)
 # By hand. A box: two linear layers on 3 x 3 pixels of 16 channels, 3 classes, 4 sides for each of

@@ -79,7 +79,7 @@ def searcher_of(tmp_path, monkeypatch):
         ([TREE], dict(type='nsga2')),
         ([TREE, NSGA], {}),
         ([TREE, 'x = 1\n', NSGA, 'y = 2\n'], {}),
-        ([TREE, 'x = 1\n'], dict(type='pinas_mm.search.searchers.nsga2.NSGA2Searcher')),
+        ([TREE, 'x = 1\n'], dict(type='pinas_mm.searching.searchers.nsga2.NSGA2Searcher')),
     ],
 )
 def test_a_changed_type_of_searcher_drops_what_it_inherits_and_does_not_know(

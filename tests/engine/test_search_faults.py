@@ -7,7 +7,7 @@ from processes import finish, on_two_ranks, start, two_ranks
 from tiny_search import run
 
 from pinas_mm.checkpoint import load_checkpoint
-from pinas_mm.search.history import read_history
+from pinas_mm.searching.history import read_history
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 
 

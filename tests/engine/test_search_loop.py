@@ -21,10 +21,10 @@ from pinas_mm.errors import InputError
 from pinas_mm.models.backbones import SearchableMacroNet
 from pinas_mm.ranking.training_free import training_free_scores
 from pinas_mm.scoring.evaluator import ArchEvaluator
-from pinas_mm.search.history import read_history
-from pinas_mm.search.score import Score, Standing
-from pinas_mm.search.search import Failure, TooManyFailuresError, by_posterior_mean
-from pinas_mm.search.searchers.random import RandomSearcher
+from pinas_mm.searching.history import read_history
+from pinas_mm.searching.score import Score, Standing
+from pinas_mm.searching.search import Failure, TooManyFailuresError, by_posterior_mean
+from pinas_mm.searching.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
@@ -596,7 +596,7 @@ def test_a_search_resumes_whatever_way_its_types_are_written(search, tiny):
     text = run('random', 'pinas_mm.SeededSplit', 'pinas_mm.SearchableMacroNet').read_text()
     for ways in (
         (
-            'pinas_mm.search.searchers.random.RandomSearcher',
+            'pinas_mm.searching.searchers.random.RandomSearcher',
             'pinas_mm.datasets.SeededSplit',
             'pinas_mm.models.backbones.SearchableMacroNet',
         ),

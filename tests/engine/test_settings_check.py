@@ -26,7 +26,7 @@ from pinas_mm.models.heads import DropoutLinearClsHead
 from pinas_mm.models.selfsup import PiNAS
 from pinas_mm.schema import check_arguments
 from pinas_mm.scoring.race import Race
-from pinas_mm.search.searchers import SEARCHERS
+from pinas_mm.searching.searchers import SEARCHERS
 from pinas_mm.strategies import DSNASOptimWrapper
 from pinas_mm.strategies.fair import FairStrategy
 from pinas_mm.strategies.sandwich import SandwichStrategy

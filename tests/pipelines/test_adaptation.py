@@ -454,6 +454,19 @@ def test_a_search_on_images_of_another_part_is_refused(config, supernet, tmp_pat
     adapt(config, supernet, 'search')
 
 
+def test_a_stage_may_take_the_place_of_what_it_changes(config, supernet):
+    """By mmengine's ``_delete_``, whichever step reads the stage first."""
+    config.optim_wrapper.optimizer = dict(type='SGD', lr=0.1, momentum=0.9)
+    adam = dict(type='Adam', lr=0.01)
+    config.supernet_stage.optim_wrapper = dict(optimizer=dict(adam, _delete_=True))
+    backbone = dict(config.model.backbone, frozen_stages=2)
+    config.supernet_stage.model = dict(backbone=dict(backbone, _delete_=True))
+    steps = Adaptation(config, supernet, SOURCE)
+    steps.run('search')
+    for _ in range(2):
+        assert steps.training_config('supernet_stage').optim_wrapper.optimizer == adam
+
+
 @pytest.mark.slow
 def test_images_without_labels_may_be_tested_on_but_not_learned_from(config, supernet, tmp_path):
     """As unsupervised domain adaptation is: tested on all of the target."""

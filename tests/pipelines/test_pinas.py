@@ -17,8 +17,8 @@ from pinas_mm.pipelines.pinas import (
     set_searched_size,
     with_subnet,
 )
-from pinas_mm.search.history import Record
-from pinas_mm.search.score import Score
+from pinas_mm.searching.history import Record
+from pinas_mm.searching.score import Score
 
 FINETUNE = Path(__file__).parents[2] / 'configs/quickstart/finetune.py'
 

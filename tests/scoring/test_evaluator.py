@@ -15,8 +15,8 @@ from pinas_mm.models.backbones.elastic import KernelMatrices
 from pinas_mm.scoring.bn_recalibration import active_bn_layers, recalibrated_bn
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.scoring.race import Race
-from pinas_mm.search.score import Score
-from pinas_mm.search.search import Failure, to_record
+from pinas_mm.searching.score import Score
+from pinas_mm.searching.search import Failure, to_record
 from pinas_mm.subnets.state_dict import subnet_state_dict
 
 ARCHS = [(0, 1, 2, 0, 1, 2, 0, 0), (0, 1, 0, 1, 0, 1, 2, 0), (1, 0, 0, 0, 0, 0, 2, 1)]

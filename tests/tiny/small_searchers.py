@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pinas_mm.search.searchers import SEARCHERS, build_searcher
+from pinas_mm.searching.searchers import SEARCHERS, build_searcher
 
 # A searcher that is not named here runs with its defaults.
 SMALL = dict(

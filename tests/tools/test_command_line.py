@@ -24,7 +24,7 @@ from pinas_mm.pipelines.stages import is_done
 from pinas_mm.ranking import truth
 from pinas_mm.ranking.truth import TruthTable
 from pinas_mm.registry import MODELS, TRANSFORMS
-from pinas_mm.search.history import read_history
+from pinas_mm.searching.history import read_history
 from pinas_mm.spaces import get_space
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.subnets.export import read_exports

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pinas_mm.search.history import Record
+from pinas_mm.searching.history import Record
 from pinas_mm.visualization import plot_pareto, plot_search_curve
 
 SCORES = [40.0, 55.0, None, 50.0, 60.0, 58.0]

@@ -1,7 +1,7 @@
 import pytest
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.history import read_history
+from pinas_mm.searching.history import read_history
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 from pinas_mm.spaces.subnet_file import SubnetFile
 

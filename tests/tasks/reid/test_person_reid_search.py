@@ -7,7 +7,7 @@ from mmengine.runner import Runner
 from person_pictures import write_persons
 
 from pinas_mm.checkpoint import load_strict
-from pinas_mm.search.history import read_history
+from pinas_mm.searching.history import read_history
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 
 HELD_OUT, LEARNED = 8, 32

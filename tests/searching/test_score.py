@@ -3,9 +3,9 @@ import pytest
 from scipy.special import erf
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.history import Record
-from pinas_mm.search.posterior import posterior_means
-from pinas_mm.search.score import Score, Standing
+from pinas_mm.searching.history import Record
+from pinas_mm.searching.posterior import posterior_means
+from pinas_mm.searching.score import Score, Standing
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')
@@ -40,7 +40,7 @@ def test_only_noisy_parts_are_smoothed():
 
 def test_a_part_without_spread_adds_nothing_and_is_named(monkeypatch):
     said = []
-    monkeypatch.setattr('pinas_mm.search.score.warn_once', said.append)
+    monkeypatch.setattr('pinas_mm.searching.score.warn_once', said.append)
     score = Score(dict(flat=1, top1=1))
     score.fit([dict(flat=2.0, top1=x) for x in (1.0, 2.0, 3.0)])
     assert said == ['score: flat is the same for all of 3 archs, and adds nothing']

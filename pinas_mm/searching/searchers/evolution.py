@@ -28,9 +28,10 @@ class EvolutionSearcher(Searcher):
         crossover: Probability that a child has two parents instead of one.
         ageing: Whether the population is the last archs told, so that old ones die, instead of the
             best.
-        additive: Whether fitness is what an :class:`~pinas_mm.search.additive.AdditiveModel` of all
-            scores so far says, and children are asked in its order. On since scores of supernets
-            are noisy (docs/search.md); False is the plain algorithm.
+        additive: Whether fitness is what an
+            :class:`~pinas_mm.searching.additive.AdditiveModel` of all scores so far says, and
+            children are asked in its order. On since scores of supernets are noisy
+            (docs/search.md); False is the plain algorithm.
         kwargs: See :class:`Searcher`.
 
     Raises:

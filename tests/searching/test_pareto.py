@@ -1,6 +1,6 @@
 import numpy as np
 
-from pinas_mm.search.pareto import pareto_front, rank_and_crowding
+from pinas_mm.searching.pareto import pareto_front, rank_and_crowding
 
 
 def dominates(a, b):

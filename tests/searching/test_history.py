@@ -8,7 +8,7 @@ import pytest
 from wrong_files import of_bytes, of_json, of_values, try_files
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.history import History, Record, read_history
+from pinas_mm.searching.history import History, Record, read_history
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')

@@ -2,7 +2,7 @@ from collections import Counter
 
 import numpy as np
 
-from pinas_mm.search.searchers.random import RandomSearcher
+from pinas_mm.searching.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 
 

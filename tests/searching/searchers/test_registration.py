@@ -11,7 +11,7 @@ from small_searchers import SMALL, Budget
 from tiny_runner import Tiny
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.searchers import (
+from pinas_mm.searching.searchers import (
     SEARCHERS,
     Searcher,
     build_searcher,
@@ -19,7 +19,7 @@ from pinas_mm.search.searchers import (
     register_searcher,
     searcher_name,
 )
-from pinas_mm.search.searchers.random import RandomSearcher
+from pinas_mm.searching.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 
 MACRO = get_space('nasbench_macro')
@@ -27,7 +27,7 @@ MACRO = get_space('nasbench_macro')
 ANNEALING = """
 import numpy as np
 
-from pinas_mm.search.searchers import Searcher, register_searcher
+from pinas_mm.searching.searchers import Searcher, register_searcher
 
 
 @register_searcher('annealing')
@@ -131,7 +131,7 @@ def test_a_searcher_need_not_take_the_budget(cls, budget):
 
 def test_a_class_and_its_dotted_path_mean_the_same_as_its_name():
     cls = SEARCHERS['random']
-    path = 'pinas_mm.search.searchers.random.RandomSearcher'
+    path = 'pinas_mm.searching.searchers.random.RandomSearcher'
     assert get_searcher(cls) is get_searcher(path) is get_searcher('random') is cls
     assert searcher_name(cls) == searcher_name(path) == searcher_name('random') == 'random'
 
@@ -140,7 +140,7 @@ def test_a_class_and_its_dotted_path_mean_the_same_as_its_name():
     'type_',
     [
         'nowhere.at.all.Searcher',
-        'pinas_mm.search.searchers.random.Missing',
+        'pinas_mm.searching.searchers.random.Missing',
         'pinas_mm.spaces.SearchSpace',
         'pinas_mm.random',
         dict,

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.additive import AdditiveModel
-from pinas_mm.search.searchers.partition_tree import PartitionTreeSearcher
-from pinas_mm.search.searchers.random import RandomSearcher
+from pinas_mm.searching.additive import AdditiveModel
+from pinas_mm.searching.searchers.partition_tree import PartitionTreeSearcher
+from pinas_mm.searching.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('resnest50')

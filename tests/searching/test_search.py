@@ -9,9 +9,9 @@ from small_searchers import VARIANTS, Budget, build
 from wrong_files import VALUES, of_values, try_files
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.history import History, Record, read_history
-from pinas_mm.search.score import Score, Standing
-from pinas_mm.search.search import (
+from pinas_mm.searching.history import History, Record, read_history
+from pinas_mm.searching.score import Score, Standing
+from pinas_mm.searching.search import (
     Failure,
     TooManyFailuresError,
     all_equal,
@@ -20,7 +20,7 @@ from pinas_mm.search.search import (
     rescore,
     search,
 )
-from pinas_mm.search.searchers import Searcher, build_searcher
+from pinas_mm.searching.searchers import Searcher, build_searcher
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 SPACE = get_space('nasbench_macro')

@@ -8,7 +8,7 @@ import pytest
 from small_searchers import VARIANTS, Budget, build
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.searchers import SEARCHERS, build_searcher
+from pinas_mm.searching.searchers import SEARCHERS, build_searcher
 from pinas_mm.spaces import SearchSpace, chain, get_space
 
 MACRO = get_space('nasbench_macro')

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from small_searchers import SMALL, VARIANTS, Budget, build
 
-from pinas_mm.search.additive import AdditiveModel
-from pinas_mm.search.history import History, read_history
-from pinas_mm.search.score import Score
-from pinas_mm.search.search import Failure, TooManyFailuresError, ranked, search
-from pinas_mm.search.searchers import build_searcher
+from pinas_mm.searching.additive import AdditiveModel
+from pinas_mm.searching.history import History, read_history
+from pinas_mm.searching.score import Score
+from pinas_mm.searching.search import Failure, TooManyFailuresError, ranked, search
+from pinas_mm.searching.searchers import build_searcher
 from pinas_mm.spaces import get_space
 from pinas_mm.visualization import plot_pareto, plot_search_curve
 

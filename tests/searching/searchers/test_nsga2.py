@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pinas_mm.errors import InputError
-from pinas_mm.search.searchers.nsga2 import NSGA2Searcher
-from pinas_mm.search.searchers.random import RandomSearcher
+from pinas_mm.searching.searchers.nsga2 import NSGA2Searcher
+from pinas_mm.searching.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')

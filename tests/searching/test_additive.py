@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pinas_mm.search.additive import AdditiveModel
+from pinas_mm.searching.additive import AdditiveModel
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('resnest50')

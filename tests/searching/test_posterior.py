@@ -5,8 +5,8 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import kendalltau
 
-from pinas_mm.search import posterior
-from pinas_mm.search.posterior import posterior_means
+from pinas_mm.searching import posterior
+from pinas_mm.searching.posterior import posterior_means
 from pinas_mm.spaces import get_space
 
 SPACE = get_space('nasbench_macro')
