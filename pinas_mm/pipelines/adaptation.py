@@ -244,7 +244,7 @@ class Adaptation:
                 f'{self.name}: {len(shared)} images of val_dataloader are also in '
                 f'{stage}{part}_dataloader, such as {shared[0]}: the search would '
                 f'choose by images that are {dict(train="learned from", test="tested on")[part]}. '
-                f'Expected {HELD_OUT_PART}'
+                f'Expected {HELD_OUT_PART} in both'
             )
 
     # ----------------------------------------------------------------------------------------------
