@@ -476,6 +476,10 @@ def test_the_line_of_a_base_is_for_the_data_that_it_was_written_for(root, scenes
         assert config.test_dataloader.dataset.split == 'learning', 'as it was written'
     Path('own.py').write_text(f"_base_ = 'stated.py'{OTHER_DATA}")
     assert 'held_out' not in load_config('own.py', {})
+    parts = OTHER_DATA.replace('learning', 'held_out')
+    Path('own.py').write_text(f"_base_ = 'stated.py'\nheld_out = 0.3{parts}")
+    with pytest.raises(InputError, match='^held_out=0.3: no SeededSplit of this config takes it'):
+        load_config('own.py', {})
     Path('own.yaml').write_text(yaml)
     assert load_config('own.yaml', {}).held_out == 0.3
 
