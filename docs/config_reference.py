@@ -173,7 +173,7 @@ def class_lines(cls: type) -> Iterator[str]:
         yield from (
             '.. list-table::',
             '   :header-rows: 1',
-            '   :widths: 22 18 60',
+            '   :widths: 28 14 58',
             '',
             '   * - key',
             '     - default',

@@ -41,7 +41,7 @@ def room_page(room: str, question: str) -> str:
     lines = [f'pinas_mm.{room}', '=' * len(f'pinas_mm.{room}'), '', f'*{question}*', '']
     for module in modules_of(room):
         lines += [module.removeprefix('pinas_mm.'), '-' * len(module), '']
-        lines += [f'.. automodule:: {module}', '   :members:', '   :show-inheritance:', '']
+        lines += [f'.. automodule:: {module}', '   :members:', '']
     return '\n'.join(lines)
 
 
