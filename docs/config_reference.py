@@ -7,7 +7,7 @@ has an empty cell; ``tests/test_docs.py`` asks for every key of a loop, hook or 
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,9 +44,9 @@ def sections(docstring: str) -> dict[str, str]:
     return {title: '\n'.join(lines).strip('\n') for title, lines in parts.items()}
 
 
-def documented(cls: type) -> dict[str, str]:
-    """What the docstring of one class says of its arguments. Names that share a text, as in
-    ``mean, std: …``, have it each."""
+def documented(cls: Callable[..., Any]) -> dict[str, str]:
+    """What the docstring of a class or function says of its arguments. Each of several names that
+    share a text, as in ``mean, std: …``, has it."""
     found: dict[str, str] = {}
     text = textwrap.dedent(sections(cls.__doc__ or '').get('Args', ''))
     for entry in re.split(r'\n(?=\S)', text):
@@ -58,55 +58,63 @@ def documented(cls: type) -> dict[str, str]:
     return found
 
 
-def keys_of(cls: type) -> list[Key]:
-    """The keys that a config may give beside ``type``: the arguments of the class and, where it
-    takes ``**kwargs``, those of the classes of this package that it extends."""
+def keys_of(member: Callable[..., Any]) -> list[Key]:
+    """The keys that a config may give beside ``type``: the arguments of a class or function and,
+    where a class takes ``**kwargs``, those of the classes of this package that it extends."""
     texts: dict[str, str] = {}
-    for base in reversed(cls.__mro__):
+    for base in reversed(bases(member)):
         texts |= documented(base) if base is not object else {}
     keys: dict[str, Key] = {}
-    for base in cls.__mro__:
-        if '__init__' not in vars(base):
+    for base in bases(member):
+        if isinstance(base, type) and '__init__' not in vars(base):
             continue
         if not base.__module__.startswith('pinas_mm.'):
             break
-        signature = inspect.signature(base.__init__)
-        for name, argument in list(signature.parameters.items())[1:]:
+        makes = base.__init__ if isinstance(base, type) else base
+        arguments = dict(inspect.signature(makes).parameters)
+        arguments.pop('self', None)
+        for name, argument in arguments.items():
             if argument.kind in (argument.VAR_KEYWORD, argument.VAR_POSITIONAL) or name == 'runner':
                 continue
             has_default = argument.default is not argument.empty
             default = repr(argument.default) if has_default else 'required'
             keys.setdefault(name, Key(name, default, texts.get(name, '')))
-        if not any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
+        if not any(argument.kind is argument.VAR_KEYWORD for argument in arguments.values()):
             break
     return list(keys.values())
 
 
-def parent(cls: type) -> type | None:
+def bases(member: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+    """A class and what it extends, or a function alone."""
+    return member.__mro__ if isinstance(member, type) else (member,)
+
+
+def parent(member: Callable[..., Any]) -> type | None:
     """The first class of another package that a class extends, whose keys it may take too."""
-    return next((c for c in cls.__mro__ if not c.__module__.startswith('pinas_mm.')), None)
+    others = [c for c in bases(member) if not c.__module__.startswith(('pinas_mm.', 'builtins'))]
+    return next((c for c in others if isinstance(c, type)), None)
 
 
-def ours(classes: Any) -> list[type]:
-    """The classes of this package, by name, each once."""
-    found = {cls for cls in classes if getattr(cls, '__module__', '').startswith('pinas_mm.')}
-    return sorted((cls for cls in found if isinstance(cls, type)), key=lambda cls: cls.__name__)
+def ours(members: Iterable[Any]) -> list[Callable[..., Any]]:
+    """The classes and functions of this package, by name, each once."""
+    found = {m for m in members if getattr(m, '__module__', '').startswith('pinas_mm.')}
+    return sorted(found, key=lambda member: member.__name__)
 
 
-def groups() -> dict[str, tuple[str, str, list[type]]]:
-    """File name to title, introduction and classes of each page."""
+def groups() -> dict[str, tuple[str, str, list[Callable[..., Any]]]]:
+    """File name to title, introduction and members of each page."""
     import pinas_mm  # noqa: F401
     from pinas_mm import registry
     from pinas_mm.searching.searchers import SEARCHERS
 
-    def members(name: str) -> list[type]:
+    def members(name: str) -> list[Callable[..., Any]]:
         known = getattr(registry, name)
         known.import_from_location()
         return ours(known.module_dict.values())
 
     models = members('MODELS')
 
-    def of(*rooms: str) -> list[type]:
+    def of(*rooms: str) -> list[Callable[..., Any]]:
         return [c for c in models if c.__module__.startswith(tuple(f'pinas_mm.{r}' for r in rooms))]
 
     return {
@@ -154,7 +162,7 @@ def groups() -> dict[str, tuple[str, str, list[type]]]:
     }
 
 
-def type_text(cls: type) -> str:
+def type_text(cls: Callable[..., Any]) -> str:
     """What a config writes as ``type``."""
     from pinas_mm.searching.searchers import SEARCHERS
 
@@ -162,8 +170,8 @@ def type_text(cls: type) -> str:
     return names[0] if names else f'pinas_mm.{cls.__name__}'
 
 
-def class_lines(cls: type) -> Iterator[str]:
-    """The section of a class, in reStructuredText."""
+def class_lines(cls: Callable[..., Any]) -> Iterator[str]:
+    """The section of a class or function, in reStructuredText."""
     name = type_text(cls)
     yield from (f'.. _config-{cls.__name__}:', '', f'``{name}``', '-' * (len(name) + 4), '')
     yield from sections(cls.__doc__ or '')[''].splitlines()
@@ -187,8 +195,8 @@ def class_lines(cls: type) -> Iterator[str]:
             yield from (f'       {line}' if line else '' for line in rest)
         yield ''
     base = parent(cls)
-    if base is not None and base is not object and base.__module__.partition('.')[0] != 'torch':
-        yield from (f'Extends ``{base.__module__.partition(".")[0]}``\'s ``{base.__name__}``.', '')
+    if base is not None and base.__module__.partition('.')[0].startswith('mm'):
+        yield from (f"Extends ``{base.__module__.partition('.')[0]}``'s ``{base.__name__}``.", '')
     module = cls.__module__.removeprefix('pinas_mm.').replace('.', '/')
     yield from (f'Source: ``pinas_mm/{module}.py``', '')
 
@@ -212,7 +220,5 @@ def write_pages(folder: Path) -> list[Path]:
 
 def setup(app: Any) -> dict[str, bool]:
     """Called by Sphinx."""
-    app.connect(
-        'builder-inited', lambda app: write_pages(Path(app.srcdir) / 'reference/generated')
-    )
+    app.connect('builder-inited', lambda app: write_pages(Path(app.srcdir) / 'reference/generated'))
     return dict(parallel_read_safe=True, parallel_write_safe=True)

@@ -1,4 +1,5 @@
-"""The configs and commands of docs/tutorials/own_detector.md, as they stand there, on a few small scenes."""
+"""The configs and commands of docs/tutorials/own_detector.md, as they stand there, on a few small
+scenes."""
 
 import json
 import re

@@ -1,4 +1,5 @@
-"""The network of docs/tutorials/pretrained_supernet.md becomes elastic by the code that stands there."""
+"""The network of docs/tutorials/pretrained_supernet.md becomes elastic by the code that stands
+there."""
 
 import re
 import sys
