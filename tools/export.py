@@ -17,8 +17,6 @@ A further part or format may go to the same folder. Another subnet, checkpoint o
 there: give it an --out of its own."""
 
 import json
-import logging
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,8 +86,6 @@ def main() -> None:
     check_files(checkpoint)
     out = Path(args.out or Path(args.subnet).parent / 'export')
     hold(out)
-    warnings.filterwarnings('ignore', module='torch|onnx|copyreg')
-    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
 
     exports: dict[str, tuple[Any, ...]] = {}
     weights = load_checkpoint(checkpoint)

@@ -1,11 +1,12 @@
 """The Python API: ``import pinas_mm as nas``.
 
-Five verbs and what they return::
+From a config, a checkpoint and your own images (torch Datasets ``train`` and ``held_out``) to the
+found network::
 
     import pinas_mm as nas
 
-    supernet = nas.supernet('configs/quickstart/linear.py', 'epoch_10.pth')
-    result = nas.search(supernet, archs=200, limits=dict(macs=1e6))
+    supernet = nas.supernet('linear.py', 'epoch_3.pth', train=train, val=held_out)
+    result = nas.search(supernet, archs=200, limits=dict(macs=4e6), score='accuracy/top1')
     print(result.table().head())
     net = result.best.model()
     result.best.export('best.onnx')

@@ -6,8 +6,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, get_args
 
-from mmengine.config import Config
-
 from ..engine.runner import build_runner
 from ..errors import InputError
 from ..folder_lock import held
@@ -23,7 +21,7 @@ from ..ranking.few_truths import LEAST_TRUTHS
 from ..ranking.ranking_report import EqualCostReport, RankingReport
 from ..ranking.truth import TruthTable
 from .arch_scores import given_arch
-from .quiet import QuietRunner, run_name
+from .quiet import QuietRunner
 from .supernets import Supernet
 
 if TYPE_CHECKING:
@@ -178,15 +176,11 @@ def rank(
         )
     if scores is not None:
         supernet.require_trained(f'scores={list(scores)}')
-    config = Config(supernet.config.to_dict(), filename=supernet.config.filename)
-    config.arch_evaluation = supernet.arch_evaluation()
-    check_ranking_config(config)
     space = supernet.space
     table = _table(truth, supernet) if isinstance(truth, Mapping) else TruthTable.read(truth, space)
-    config.load_from, config.resume, config.launcher = None, False, 'none'
-    config.experiment_name = run_name(supernet.name)
     with TemporaryDirectory() as scratch:
-        config.work_dir = scratch
+        config = supernet.run_config(scratch)
+        check_ranking_config(config)
         runner = build_runner(config, QuietRunner)
         found = rank_archs(
             runner,

@@ -85,7 +85,7 @@ def evaluate(
     evaluator = supernet.evaluator(seed)
     with supernet.in_scope():
         results = evaluator.evaluate(chosen)
-        costs = measure_costs(supernet.model, supernet.input_size(seed))
+        costs = measure_costs(supernet.model, supernet.input_size())
     rows: list[dict[str, Any]] = []
     for arch, result in zip(chosen, results):
         error = result.error if isinstance(result, Failure) else None

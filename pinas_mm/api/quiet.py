@@ -1,4 +1,4 @@
-"""mm's runs inside a program or a notebook: warnings on standard error, all else in the log file."""
+"""mm in a program or a notebook: warnings on standard error, all else in the log file."""
 
 import io
 import itertools

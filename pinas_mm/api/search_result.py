@@ -19,7 +19,7 @@ from ..searching.search import by_posterior_mean
 from ..searching.searchers import NUM_ARCHS
 from ..spaces.arch_text import candidate_names
 from .arch_scores import GivenArch, given_arch
-from .quiet import QuietRunner, progress_bar, run_name
+from .quiet import QuietRunner, progress_bar
 from .subnets import Subnet
 from .supernets import Supernet
 
@@ -295,18 +295,10 @@ def _config(
                 value = dict(type=value)
             loop[key] = dict(value) if isinstance(value, Mapping) else value
     if loop.get('input_size') is None:
-        loop['input_size'] = supernet.input_size(loop.get('seed', 0))
-    config = Config(supernet.config.to_dict(), filename=supernet.config.filename)
+        loop['input_size'] = supernet.input_size()
+    config = supernet.run_config(folder)
     config.search_loop = loop
-    config.arch_evaluation = supernet.arch_evaluation()
-    config = search_config(config)
-    # A search trains nothing.
-    for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
-        config[key] = None
-    config.work_dir, config.launcher = str(folder), 'none'
-    config.custom_hooks = []
-    config.experiment_name = run_name(supernet.name)
-    return config
+    return search_config(config)
 
 
 def _by_argument(message: str) -> str:
@@ -316,4 +308,6 @@ def _by_argument(message: str) -> str:
             message = message.replace(f'{place}.{key}', argument)
     if message.startswith('constraints'):
         message = 'limits' + message.removeprefix('constraints')
+    if message.startswith('no arch of space'):
+        message = f'limits: {message}'
     return message.replace('search_loop.', 'settings.').replace('test_cfg.', 'settings.')

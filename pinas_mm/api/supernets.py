@@ -24,7 +24,7 @@ from ..models.backbones import ArchBackbone, backbone_settings, supernet_of
 from ..scoring.evaluator import ArchEvaluator, autocast_dtype
 from ..spaces import SPACES, SearchSpace
 from .own_data import Images, loader_config, torch_images
-from .quiet import quiet_scope
+from .quiet import quiet_scope, run_name
 
 BATCH_SIZE = 64
 # Of ImageNet, which published weights are of.
@@ -98,16 +98,33 @@ class Supernet:
                 f"tools/adapt.py trains one for other classes, and score='naswot' needs none"
             )
 
-    def input_size(self, seed: int = 0) -> tuple[int, int]:
+    def run_config(self, folder: str | os.PathLike) -> Config:
+        """The config for a runner that trains nothing.
+
+        Args:
+            folder: Its work dir.
+        """
+        config = Config(self.config.to_dict(), filename=self.config.filename)
+        # mmengine wants all of these or none.
+        for key in ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler'):
+            config[key] = None
+        if config.get('val_dataloader') and config.get('val_cfg') is None:
+            config.val_cfg = dict(type='pinas_mm.ArchValLoop')
+        config.arch_evaluation = self.arch_evaluation()
+        config.load_from, config.resume, config.launcher = None, False, 'none'
+        config.work_dir, config.experiment_name = os.fspath(folder), run_name(self.name)
+        return config
+
+    def input_size(self) -> tuple[int, int]:
         """Height and width of the images that the backbone gets, in pixels."""
         calibration = self.arch_evaluation()['calibration_dataloader']
         with self.in_scope():
-            height, width = first_images(self.model, calibration, seed).shape[-2:]
+            height, width = first_images(self.model, calibration, 0).shape[-2:]
         return int(height), int(width)
 
     def arch_evaluation(self) -> dict[str, Any]:
         """How archs are evaluated (:func:`~pinas_mm.engine.loaders.arch_evaluation`)."""
-        return arch_evaluation(self.config, training_set='train_dataloader' in self.config)
+        return arch_evaluation(self.config, bool(self.config.get('train_dataloader')))
 
     def evaluator(self, seed: int = 0) -> ArchEvaluator:
         """What turns archs into scores: BN is recalibrated, then the metrics of ``val_evaluator``

@@ -109,10 +109,9 @@ class SearchLoop(BaseLoop):
         out_dir: Where to write. Defaults to the work dir.
 
     Attributes:
-        on_progress: Called as ``on_progress(title, done, total, best)`` whenever archs, or a part of
-            one's evaluation, are done, and a better score is found; ``best`` is ``-inf`` before the
-            first. A program sets it to show the progress in its own way. Defaults to None: the loop
-            shows a bar.
+        on_progress: Called as ``on_progress(title, done, total, best)`` as archs are evaluated;
+            ``done`` counts parts of an arch too, ``best`` is ``-inf`` before the first score. A
+            program sets it to show the progress in its own way. None: the loop shows a bar.
 
     Raises:
         InputError: An unknown searcher or argument, or what :func:`search` and :class:`History`
@@ -288,9 +287,11 @@ class SearchLoop(BaseLoop):
                     )
                     best = self._by_posterior_mean(records, final) if final else []
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
-            self.runner.logger.warning(
+            # Who shows the progress in another way says this, too.
+            self.runner.logger.log(
+                logging.WARNING if self.on_progress is None else logging.INFO,
                 f'stopped; {history.path} has {len(history.records)} records; resume the search '
-                'with the same command (tools/search.py: with --resume)'
+                'with the same command (tools/search.py: with --resume)',
             )
             raise
         if not best:

@@ -14,6 +14,7 @@ from mmengine.dist import is_main_process
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmpretrain.models import BaseClassifier
+from rich.console import Console
 from rich.progress import Progress, TaskID
 from torch import Tensor
 
@@ -238,7 +239,7 @@ def supernet_scores(
     results: list[Metrics | Failure] = []
     sharing_key = evaluator.backbone.sharing_key
     order = sorted(range(len(archs)), key=lambda index: sharing_key(archs[index]))
-    with Progress(transient=True, disable=not is_main_process()) as progress:
+    with _progress() as progress:
         task = progress.add_task('supernet', total=len(archs))
         for start in range(0, len(archs), BATCH):
             batch = [archs[i] for i in order[start : start + BATCH]]
@@ -267,7 +268,7 @@ def baseline_scores(
     """
     backbone = supernet_of(runner.model)
     costs, images = arch_costs(runner, seed), minibatch(runner, seed)
-    with Progress(transient=True, disable=not is_main_process()) as progress:
+    with _progress() as progress:
         task = progress.add_task('zero-cost baselines')
         return costs, zero_cost_scores(
             backbone,
@@ -382,6 +383,13 @@ def all_rankers(
     return {name: dict(zip(archs, values)) for name, values in rankers.items()}, dict(
         zip(archs, macs)
     )
+
+
+def _progress() -> Progress:
+    """Bars on standard error; nothing where that is no terminal."""
+    console = Console(stderr=True)
+    shown = is_main_process() and (console.is_terminal or console.is_jupyter)
+    return Progress(console=console, transient=True, disable=not shown)
 
 
 def _advance(

@@ -5,8 +5,11 @@ import copy
 import importlib.util
 import io
 import json
+import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -329,16 +332,32 @@ def checked_programs(
     # Even and odd at several depths, so that pools meet windows that are cut off and windows that
     # are not.
     shapes = [(1, size, size), (2, size + 1, size + 15), (3, size + 2, size + 7)]
-    program = export_program(whole)
+    with _without_known_warnings():
+        program = export_program(whole)
     for kind in kinds:
         run: Callable[[Tensor], Any]
-        if kind == 'torch':
-            run, data = program.module(), saved_program(program, description)
-        else:
-            data = export_onnx(program, list(description['outputs']), description)
-            run = onnx_runner(data)
+        with _without_known_warnings():
+            if kind == 'torch':
+                run, data = program.module(), saved_program(program, description)
+            else:
+                data = export_onnx(program, list(description['outputs']), description)
+                run = onnx_runner(data)
         difference = largest_difference(run, whole, shapes, backbone.in_channels, most)
         yield kind, Program(data, difference, shapes)
+
+
+@contextmanager
+def _without_known_warnings() -> Iterator[None]:
+    """Hides what torch and onnx say of their own insides while they export."""
+    logger = logging.getLogger('torch.onnx')
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', module='torch|onnx|copyreg')
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 @torch.no_grad()
