@@ -116,13 +116,18 @@ class NamedSpace:
         Raises:
             InputError: A size that is no whole number of at least 1.
         """
-        height, width = (input_size,) * 2 if isinstance(input_size, int) else tuple(input_size)
-        for size in (height, width):
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
-                raise InputError(
-                    f'input_size={input_size!r}: expected a whole number of at least 1, such as '
-                    f'224, or (height, width)'
-                )
+        sizes = (input_size,) * 2 if isinstance(input_size, int) else input_size
+        if (
+            not isinstance(sizes, tuple | list)
+            or len(sizes) != 2
+            or any(isinstance(size, bool) or not isinstance(size, int) for size in sizes)
+            or min(sizes) < 1
+        ):
+            raise InputError(
+                f'input_size={input_size!r}: expected a whole number of at least 1, such as 224, '
+                f'or (height, width)'
+            )
+        height, width = sizes
         with quiet_scope(None):
             return SpaceDescription(supernet_of_space(self.name, 'name'), (height, width))
 
