@@ -152,7 +152,9 @@ def few_images(args: argparse.Namespace) -> Path:
         for images in sorted((args.cifar10.resolve() / 'train').iterdir()):
             (folder / 'train' / images.name).mkdir(exist_ok=True)
             for image in sorted(images.iterdir())[:IMAGES]:
-                (folder / 'train' / images.name / image.name).symlink_to(image)
+                link = folder / 'train' / images.name / image.name
+                link.unlink(missing_ok=True)  # of a run that was killed here
+                link.symlink_to(image)
         (folder / 'test').symlink_to(args.cifar10.resolve() / 'test')
     return folder
 

@@ -30,6 +30,10 @@ class CostTable:
         tables: For each cost, one array per term of ``space.cost_terms``, indexed by the candidates
             of the slots it depends on; in a chain space that is one per position.
         notes: What to know about the numbers, one sentence each, for logs.
+
+    Attributes:
+        stem_macs: MACs of the stem, which are among those of every arch. 0 where they were not
+            measured.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class CostTable:
         self.fixed = fixed
         self.tables = tables
         self.notes = tuple(notes)
+        self.stem_macs = 0
 
     def add(self, name: str, fixed: float, tables: list[Array]) -> None:
         """Adds another cost."""

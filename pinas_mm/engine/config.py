@@ -1,11 +1,13 @@
 """Configs as the tools read them: a file, overrides, mixed precision."""
 
 import argparse
+import ast
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
@@ -81,7 +83,7 @@ def complete_config(config: Config, overrides: Mapping[str, Any]) -> None:
             nothing takes it, or what :func:`fill_in_from_data` raises.
     """
     check_settings(config)
-    if 'held_out' in config:
+    if config.get('held_out') is not None:
         if config.filename and _is_of_other_data(config, overrides):
             config.pop('held_out')
         else:
@@ -159,14 +161,26 @@ def _searcher(config: Config) -> dict[str, Any]:
 
 
 def _is_of_other_data(config: Config, overrides: Mapping[str, Any]) -> bool:
-    """Whether ``held_out`` comes from a base, and was meant for other data than a config has. Of a
-    base that leaves the split to us it is meant for the configs that inherit it, too."""
+    """Whether a base states ``held_out`` for its own splits, and the config has other data.
+
+    A base without splits states it for all configs that inherit it."""
     if 'held_out' in overrides or any(splits(config)):
         return False
-    bases = [Config.fromfile(base) for base in _bases(config.filename)]
+    files = [config.filename, *_bases(config.filename)]
+    stating = next(path for path in files if _assigns(path, 'held_out'))
+    if stating == config.filename:
+        return False
+    return splits_data(config) or splits_data(Config.fromfile(stating))
+
+
+def _assigns(path: str, name: str) -> bool:
+    """Whether a config file itself gives a key a value, rather than one of its bases."""
+    text = Path(path).read_text(encoding='utf-8')
+    if not path.endswith('.py'):
+        return name in yaml.safe_load(text)  # JSON too
     return any(
-        base.get('held_out') == config.held_out and (splits_data(config) or splits_data(base))
-        for base in bases
+        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+        for node in ast.walk(ast.parse(text))
     )
 
 

@@ -12,7 +12,7 @@ from mmengine.registry import DefaultScope
 
 from ..datasets.seeded_split import SeededSplit
 from ..datasets.wrappers import metainfo
-from ..errors import InputError
+from ..errors import InputError, warn_once
 from ..registry import DATASETS as OUR_DATASETS
 from ..registry import METRICS, TRANSFORMS, class_of, member_of, with_type_names
 from ..schema import shown
@@ -48,7 +48,8 @@ def fill_in_from_data(config: Config) -> None:
       has none: 0.1, a tenth of the training set, where the config does not say. So one line changes
       the training set, the set that archs are scored on, and all that hooks read. mmengine resolves
       a variable of a base when it reads the base, so a variable could not do it. A config that says
-      ``held_out`` and has no ``SeededSplit`` gets them (:func:`split_training_set`).
+      ``held_out`` and has no ``SeededSplit`` gets them (:func:`split_training_set`). None is as if
+      the config did not say it: so a config keeps its validation set where a base says it.
     - ``num_classes=None`` in a model or preprocessor becomes the number of classes of the training
       set. That of a preprocessor stays where the data do not say it.
 
@@ -68,19 +69,20 @@ def fill_in_from_data(config: Config) -> None:
 def hold_out(config: Config) -> None:
     """Gives every ``SeededSplit`` its ``held_out``, and compares those of the same images. Splits
     the training set first where nothing else does it."""
-    held_out = config.get('held_out', HELD_OUT)
+    stated = config.get('held_out') is not None
+    held_out = config.held_out if stated else HELD_OUT
     share = isinstance(held_out, float) and 0 < held_out < 1
     if not share and (type(held_out) is not int or held_out < 1):
         raise InputError(
             f'held_out={shown(held_out)}: expected a share of the training set between 0 and 1, '
             'such as 0.1, or a number of samples, at the top of the config'
         )
-    if 'held_out' in config and not missing_sets(config) and not splits_data(config):
+    if stated and not missing_sets(config) and not splits_data(config):
         split_training_set(config)
     found = list(splits(config))
     # A config that was completed before has them all.
     open_or_same = [split for _, split in found if split.get('held_out', held_out) == held_out]
-    if 'held_out' in config and found and not open_or_same:
+    if stated and found and not open_or_same:
         place, split = found[0]
         raise InputError(
             f'held_out={held_out}: no split of this config takes it: {place} has its own '
@@ -156,11 +158,15 @@ def split_training_set(config: Config) -> None:
     to hooks and loops that read the same images. The held-out part goes to ``val_dataloader``, as
     it is without those wrappers, with the pipeline that the images of ``val_dataloader`` had.
     mmdet's ``CocoMetric`` then takes the annotations from the images: those of a file of the
-    training set would count every image of it. The test set stays.
+    training set would count every image of it. The test set stays. A validation set that is not the
+    test set has no reader any more, which is said once.
 
     Raises:
-        InputError: The pipeline, or what the metrics read, cannot be told.
+        InputError: The pipeline, or what the metrics read, cannot be told; or a hook or a loop
+            reads another choice of the training set's images.
     """
+    scope = config.get('default_scope')
+    _say_what_is_replaced(config)
     for key in (*LEARNING_KEYS, 'val_evaluator'):
         if key in config:  # mm's configs share dicts with the test set
             config[key] = copy.deepcopy(config[key])
@@ -173,19 +179,53 @@ def split_training_set(config: Config) -> None:
             pipelines.append(plain['pipeline'])
     if len(pipelines) != 1:
         raise _cannot_split(config, f'val_dataloader has {len(pipelines)} pipelines, not one')
-    pipeline = _with_annotations(config, copy.deepcopy(pipelines[0]))
     scored = copy.deepcopy(whole)
-    for plain in _plain(scored, config, 'train_dataloader'):
+    sets = list(_plain(scored, config, 'train_dataloader'))
+    pipeline = _with_annotations(config, copy.deepcopy(pipelines[0]), len(sets))
+    for plain in sets:
         plain['pipeline'] = pipeline
-    images = same_images(whole, config.get('default_scope'))
+        # Boxes below it would be left out of the metric. It changes no choice of images.
+        (plain.get('filter_cfg') or {}).pop('bbox_min_size', None)
+    images, of_any_choice = same_images(whole, scope), same_images(_without_choice(whole), scope)
     split = dict(type='pinas_mm.SeededSplit')
-    readers = [found for key in LEARNING_KEYS for _, found in _dicts(config.get(key), key)]
-    for found in readers:
+    readers = [found for key in LEARNING_KEYS for found in _dicts(config.get(key), key)]
+    for place, found in readers:
         data = found.get('dataset')
-        if isinstance(data, Mapping) and same_images(data, config.get('default_scope')) == images:
+        if not isinstance(data, Mapping):
+            continue
+        if same_images(data, scope) == images:
             found['dataset'] = ConfigDict(split, part='learning', dataset=data)
+        elif same_images(_without_choice(data), scope) == of_any_choice:
+            raise _cannot_split(
+                config,
+                f'{place}.dataset.indices={shown(data.get("indices"))} and those of '
+                'train_dataloader differ, so that it would read held-out images',
+            )
     held_out = ConfigDict(split, part='held_out', dataset=scored)
     config.val_dataloader = dict(config.val_dataloader, dataset=held_out)
+
+
+def _say_what_is_replaced(config: Config) -> None:
+    """Warns of a validation set that is not the test set: somebody's own."""
+    scope = config.get('default_scope')
+    val, test = (
+        (config.get(key) or {}).get('dataset') for key in ('val_dataloader', 'test_dataloader')
+    )
+    if test is not None and same_images(val, scope) != same_images(test, scope):
+        warn_once(
+            f'held_out={config.held_out!r}: a part of the training set takes the place of '
+            'val_dataloader.dataset, which has other images than test_dataloader; held_out=None '
+            'keeps it'
+        )
+
+
+def _without_choice(dataset: Any) -> Any:
+    """The config of a dataset without its choice of images."""
+    if isinstance(dataset, list | tuple):
+        return [_without_choice(each) for each in dataset]
+    if not isinstance(dataset, Mapping):
+        return dataset
+    return {key: _without_choice(each) for key, each in dataset.items() if key != 'indices'}
 
 
 def missing_sets(config: Config) -> list[str]:
@@ -212,10 +252,16 @@ def _plain(dataset: Any, config: Config, place: str) -> Iterator[dict[str, Any]]
         raise _cannot_split(config, f'{shown(dataset.get("type"))} of {place} has no pipeline')
 
 
-def _with_annotations(config: Config, pipeline: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A pipeline whose images bring the annotations that ``val_evaluator`` had of a file."""
+def _with_annotations(
+    config: Config, pipeline: list[dict[str, Any]], num_sets: int
+) -> list[dict[str, Any]]:
+    """A pipeline whose images bring the annotations that ``val_evaluator`` had of a file. The
+    training set has ``num_sets`` plain datasets."""
     scope = config.get('default_scope')
     for place, metric in _dicts(config.get('val_evaluator'), 'val_evaluator'):
+        # What CityScapesMetric keeps there of one set it takes for that of the next.
+        if metric.get('outfile_prefix') is not None:
+            metric['outfile_prefix'] += f'_held_out_{config.held_out}'
         kind = member_of(metric, METRICS, scope)
         if kind is None or kind is not member_of('mmdet.CocoMetric', METRICS):
             if metric.get('ann_file') is not None:
@@ -223,6 +269,12 @@ def _with_annotations(config: Config, pipeline: list[dict[str, Any]]) -> list[di
                     config, f'{place}.ann_file of {metric.get("type")} is of other images'
                 )
             continue
+        if num_sets > 1:
+            raise _cannot_split(
+                config,
+                f'{place} tells images by their ids, which the {num_sets} datasets of '
+                'train_dataloader may share',
+            )
         metric['ann_file'] = None
         kind = class_of(f'mmdet.{PACK}', TRANSFORMS)
         pack = next((step for step in pipeline if class_of(step, TRANSFORMS, scope) is kind), None)

@@ -24,8 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 from typing_extensions import TypedDict
 
 from ..checkpoint import checksum, load_checkpoint, load_strict, save_checkpoint
-from ..costs import CostTable, measure_costs
+from ..costs import Constraints, CostTable, measure_costs
 from ..costs.latency import read_latency
+from ..costs.shared_parts import macs_together
 from ..datasets.shared_images import shared_images
 from ..engine.data_settings import fill_in_from_data
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
@@ -34,8 +35,9 @@ from ..engine.loaders import arch_evaluation, built_dataset, calibration_loader
 from ..engine.metric_check import check_metrics, check_search
 from ..engine.runner import build_runner, build_supernet, checked_pretrained, init_ranks
 from ..engine.search_config import search_config
+from ..engine.search_loop import SearchLoop
 from ..engine.settings_check import check_settings
-from ..errors import InputError
+from ..errors import InputError, warn_once
 from ..fileio import write_atomic
 from ..models.backbones import ArchBackbone, pretrained_files
 from ..models.backbones.elastic import ElasticBackbone
@@ -43,7 +45,7 @@ from ..registry import HOOKS, MODELS, class_of
 from ..schema import Measured, NotNegative, Positive, shown
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
-from ..searching.history import read_history
+from ..searching.history import Record, read_history
 from ..spaces import Arch
 from ..spaces.elastic import ElasticSpace
 from ..spaces.subnet_file import SubnetFile, read_arch
@@ -212,7 +214,7 @@ class Adaptation:
         """Builds what later steps read, so that what is wrong with it shows before hours of
         training; nothing for steps that are done."""
         if self.source_arch is not None:
-            self.read_source_arch()
+            self.warn_if_within(self.read_source_arch())
         searched, tested = (is_done(self.work_dir / step) for step in ('search', 'subnet'))
         if searched and tested:
             return
@@ -236,6 +238,19 @@ class Adaptation:
         if not tested:
             check_metrics(self.config, 'test', supernet, calibration, test)
 
+    def warn_if_within(self, source: Arch) -> None:
+        """Says so where the source's arch keeps the limits of the search: an arch of the target
+        then need not be cheaper."""
+        limits = Constraints(self.costs, **self.stages['search_loop'].get('constraints') or {})
+        if limits.limits and limits.mask([source])[0]:
+            costs = self.costs.arch_costs(source)
+            has = ', '.join(f'{name}={costs[name]:.4g}' for name in limits.limits)
+            warn_once(
+                f"{self.name}: the source's arch {self.costs.space.encode(source)} has {has} and "
+                f'keeps search_loop.constraints ({limits.text()}): nothing will be gained in cost; '
+                f'expected a limit below it'
+            )
+
     def check_held_out(self, scored: Dataset, other: Dataset, part: str, stage: str = '') -> None:
         """Whether what the search is scored on is left out of another part, of the config or of a
         stage."""
@@ -244,7 +259,7 @@ class Adaptation:
                 f'{self.name}: {len(shared)} images of val_dataloader are also in '
                 f'{stage}{part}_dataloader, such as {shared[0]}: the search would '
                 f'choose by images that are {dict(train="learned from", test="tested on")[part]}. '
-                f'Expected {HELD_OUT_PART}'
+                f'Expected {HELD_OUT_PART} in both'
             )
 
     # ----------------------------------------------------------------------------------------------
@@ -299,20 +314,33 @@ class Adaptation:
             runner.test()
             barrier()  # the first rank has written the history
             loop = runner.test_loop
-            calibrated = num_images(loop.whole_evaluator.calibration_loader)
-            operations = 0
-            for record in read_history(loop.out_dir / 'history.jsonl', self.costs.space)[1]:
-                evaluator = (
-                    loop.quick_evaluator if record.stage == 'search' else loop.whole_evaluator
-                )
-                operations += (
-                    int(record.costs['macs'])
-                    * FORWARD
-                    * (calibrated + num_images(evaluator.loader))
-                )
-            return dict(seconds=time.monotonic() - started, operations=operations)
+            records = read_history(loop.out_dir / 'history.jsonl', self.costs.space)[1]
+            return dict(
+                seconds=time.monotonic() - started, operations=self.operations(loop, records)
+            )
 
         return run_once(config, self.work_dir / 'search', search, kind=Searched)
+
+    def operations(self, loop: SearchLoop, records: Sequence[Record]) -> int:
+        """What a search has spent: of archs that were scored side by side, what they share is
+        counted once. On several ranks, as if one had run all of them."""
+        searched = [record.arch for record in records if record.stage == 'search']
+        first = max(loop.ask_size, loop.score.reference(loop.num_archs))
+        edges = [0, *range(first, len(searched), loop.ask_size), len(searched)]
+        asked = [
+            (searched[start:end], loop.quick_evaluator) for start, end in zip(edges, edges[1:])
+        ]
+        rescored = [record.arch for record in records if record.stage != 'search']
+        calibrated = num_images(loop.whole_evaluator.calibration_loader)
+        total = 0
+        for archs, evaluator in [*asked, (rescored, loop.whole_evaluator)]:
+            macs = (
+                macs_together(self.costs, loop.backbone, archs)
+                if evaluator.share_prefixes
+                else int(self.costs.array('macs', archs).sum())
+            )
+            total += macs * FORWARD * (calibrated + num_images(evaluator.loader))
+        return total
 
     def searching_config(self) -> Config:
         """The config with its search."""

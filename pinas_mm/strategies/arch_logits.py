@@ -47,6 +47,28 @@ class ArchLogits:
         """One arch drawn from the distribution."""
         return self.space.sample(rng, [values.tolist() for values in self.probabilities()])
 
+    def soft_sample(
+        self, rng: np.random.Generator, temperature: float
+    ) -> tuple[Arch, list[np.ndarray]]:
+        """One arch drawn from the distribution by Gumbel noise, and the soft choice of every slot.
+
+        A slot's soft choice is ``softmax((ln p + g) / temperature)`` with one draw ``g`` of
+        Gumbel(0, 1) per candidate (Dong and Yang, "Searching for a Robust Neural Architecture in
+        Four GPU Hours", CVPR 2019, eq. 3); the arch takes the largest, so that a candidate is drawn
+        with its probability at any temperature.
+
+        Args:
+            rng: The generator.
+            temperature: Above 0; the lower, the nearer is the soft choice to the drawn one.
+        """
+        choices = []
+        for values in self.probabilities():
+            with np.errstate(divide='ignore'):  # of a fixed slot
+                noisy = (np.log(values) + rng.gumbel(size=len(values))) / temperature
+            soft = np.exp(noisy - noisy.max())
+            choices.append(soft / soft.sum())
+        return tuple(int(soft.argmax()) for soft in choices), choices
+
     def most_likely(self) -> Arch:
         """The arch of the largest probabilities."""
         return tuple(int(values.argmax()) for values in self.probabilities())
@@ -81,16 +103,38 @@ class ArchLogits:
             rewards: For each slot the cost of its choice, ``(num_slots, )``: less of it is better.
             penalties: For each slot what its choice costs beside, ``(num_slots, )``.
         """
-        for slot, (row, choice) in enumerate(zip(self.rows, arch)):
-            if self.fixed[slot] is not None:
-                continue
-            probabilities = row.detach().softmax(dim=0)
+        for slot, choice in enumerate(arch):
+            probabilities = self.rows[slot].detach().softmax(dim=0)
             scale = rewards[slot] + (
                 0.0 if penalties is None else penalties[slot] * probabilities[choice]
             )
-            gradient = -scale * probabilities
-            gradient[choice] += scale
-            row.grad = gradient if row.grad is None else row.grad + gradient
+            self._add(slot, choice, scale, probabilities)
+
+    def add_soft_gradients(
+        self, arch: Arch, choices: Sequence[np.ndarray], costs: Tensor, temperature: float
+    ) -> None:
+        """Adds the gradients of ``sum over slots of costs * soft choice of the chosen`` to those of
+        the rows not yet fixed: GDAS' straight-through estimate, with ``d loss / d gate`` as costs.
+
+        The gradient of a soft choice h at j is ``h_j * (onehot(j) - h) / temperature``.
+
+        Args:
+            arch: The arch that was drawn.
+            choices: The soft choices that it was drawn with (:meth:`soft_sample`).
+            costs: For each slot ``d loss / d gate``, ``(num_slots, )``.
+            temperature: That of the soft choices.
+        """
+        for slot, choice in enumerate(arch):
+            soft = torch.from_numpy(choices[slot]).to(self.rows[slot])
+            self._add(slot, choice, costs[slot] * soft[choice] / temperature, soft)
+
+    def _add(self, slot: int, choice: int, scale: Tensor, around: Tensor) -> None:
+        """Adds ``scale * (onehot(choice) - around)`` to a row's gradient, unless it is fixed."""
+        if self.fixed[slot] is not None:
+            return
+        row, gradient = self.rows[slot], -scale * around
+        gradient[choice] += scale
+        row.grad = gradient if row.grad is None else row.grad + gradient
 
     def fix(self, lead: float) -> list[int]:
         """Fixes every slot whose likeliest candidate leads the second by at least ``lead``; returns

@@ -29,7 +29,7 @@ from .amp import AmpOptimWrapper
 from .arch_logits import ArchLogits
 from .base import Strategy
 
-Reward = Literal['linear', 'reinforce']
+Reward = Literal['linear', 'reinforce', 'gdas']
 # The signal of a slot's gate is judged after so many passes, and is none below this share of the
 # median over slots.
 SIGNAL_PASSES = 100
@@ -71,6 +71,12 @@ class DSNASMixin(_Wrapper):
       an output, so that spaces with depths are refused.
     - ``'reinforce'``: the loss less its running mean (Williams, 1992), the same for all slots.
       Unbiased, and of larger variance.
+    - ``'gdas'``: not a reward of DSNAS but another method to compare with (Dong and Yang,
+      "Searching for a Robust Neural Architecture in Four GPU Hours", CVPR 2019). The arch is drawn
+      by Gumbel noise, and ``d loss / d gate`` goes to the logits through the soft choice of
+      :meth:`ArchLogits.soft_sample` at ``temperature`` (straight-through). As there, one path runs
+      in a pass. Other than there, weights and logits learn from the same images in the same pass:
+      published, they take turns on two halves of the training set.
 
     Args:
         logits_optimizer: Config of the logits' optimiser; Adam with the published lr and betas.
@@ -85,8 +91,14 @@ class DSNASMixin(_Wrapper):
         input_size: Height and width of the images whose MACs are counted, or one number for both;
             with ``macs_limit``.
         fix_lead: A slot is fixed once its likeliest candidate leads the second by so much
-            probability; 0.3 as published ("progressive early stop"; in the authors' code at the
-            start of an epoch, here after any update). At least 1 to fix none.
+            probability; by default 0.3 as published ("progressive early stop"). At least 1 to fix
+            none, which is the default of ``reward='gdas'``.
+        fix_interval: The lead is looked at after every so many updates. 1 by default; in the
+            authors' code at the start of an epoch. A lead that is there for a few updates alone
+            then fixes nothing.
+        temperature: Of the soft choices of ``reward='gdas'``, at the start and at the end of the
+            search, linear between; (10, 0.1) as published. :class:`DSNASHook` says how far the
+            search is.
         arch_seed: Archs are a pure function of (arch_seed, pass, rank) and the logits, also after a
             resume.
         shared_arch: Whether all ranks run the same arch. As published each draws its own, and the
@@ -107,7 +119,9 @@ class DSNASMixin(_Wrapper):
         macs_limit: Positive | None = None,
         macs_coef: NotNegative = 64e-6,
         input_size: Count | tuple[Count, Count] | None = None,
-        fix_lead: Positive = 0.3,
+        fix_lead: Positive | None = None,
+        fix_interval: Count = 1,
+        temperature: tuple[Positive, Positive] = (10, 0.1),
         arch_seed: Seed = 0,
         shared_arch: bool = False,
         **kwargs: Any,
@@ -128,12 +142,17 @@ class DSNASMixin(_Wrapper):
         self.macs_limit = macs_limit
         self.macs_coef = macs_coef
         self.input_size = input_size
-        self.fix_lead = fix_lead
+        default_lead = 1.0 if reward == 'gdas' else 0.3
+        self.fix_lead = default_lead if fix_lead is None else fix_lead
+        self.fix_interval = fix_interval
+        self.temperature_range = temperature
         self.arch_seed = arch_seed
         self.shared_arch = shared_arch
         # Whether updates move the logits: DSNASHook turns it off during the warm-up.
         self.learning = True
-        self.passes = 0
+        # How much of the search is over, from 0 to 1: DSNASHook sets it.
+        self.progress = 0.0
+        self.passes = self.updates = 0
         self.baseline: float | None = None
         self.logits: ArchLogits | None = None
         self._loaded: dict[str, Any] | None = None
@@ -183,9 +202,9 @@ class DSNASMixin(_Wrapper):
             for stage in range(space.num_stages)
             if (slot := space.depth_slot(stage)) is not None
         ]
-        if depths and self.reward == 'linear':
+        if depths and self.reward != 'reinforce':
             raise InputError(
-                f"reward='linear' of {owner}: slots {', '.join(map(str, depths))} of space "
+                f'reward={self.reward!r} of {owner}: slots {", ".join(map(str, depths))} of space '
                 f'{space.name!r} choose depths, and d loss / d gate says nothing of them: the '
                 f"norms of the next stage take the gate out again; expected reward='reinforce'"
             )
@@ -209,13 +228,18 @@ class DSNASMixin(_Wrapper):
             )
         return total
 
+    @property
+    def passes_per_update(self) -> int:
+        """The forward passes, and archs, whose gradients make an update."""
+        return self._accumulative_counts
+
     # A pass.
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Draws the arch of the pass that follows and puts the gates in; :meth:`backward` takes
         them out."""
-        self.arch = self.draw_arch(0 if self.shared_arch else get_rank())
+        self.arch = self.draw_arch(self._own_draw())
         self.backbone.set_arch(self.arch)
         device = next(self.backbone.parameters()).device
         self.backbone.gates = torch.ones(
@@ -224,10 +248,27 @@ class DSNASMixin(_Wrapper):
         with super().optim_context(model):
             yield
 
+    def _own_draw(self) -> int:
+        """Which of a pass's draws this rank runs."""
+        return 0 if self.shared_arch else get_rank()
+
     def draw_arch(self, rank: int) -> Arch:
         """The arch that a rank runs in the present pass; every rank knows those of all others."""
         assert self.logits is not None  # the Runner has called initialize_count_status
-        return self.logits.sample(arch_rng(self.arch_seed, self.passes, rank))
+        rng = self._generator(rank)
+        if self.reward == 'gdas':
+            return self.logits.soft_sample(rng, self.temperature)[0]
+        return self.logits.sample(rng)
+
+    def _generator(self, rank: int) -> np.random.Generator:
+        """That of a rank's draw in the present pass."""
+        return arch_rng(self.arch_seed, self.passes, rank)
+
+    @property
+    def temperature(self) -> float:
+        """Of the soft choices of ``reward='gdas'`` in the present pass."""
+        start, end = self.temperature_range
+        return start + (end - start) * self.progress
 
     def scale_loss(self, loss: Tensor) -> Tensor:
         self._share = float(super().scale_loss(torch.ones(())))
@@ -258,13 +299,29 @@ class DSNASMixin(_Wrapper):
         self._watch_signal(costs.abs() / self._share)
         self._loss += share_of_loss
         if self.learning:
-            baseline = share_of_loss if self.baseline is None else self.baseline * self._share
-            rewards = (
-                costs if self.reward == 'linear' else (share_of_loss - baseline) * self._read()
-            )
-            self.logits.add_gradients(self.arch, rewards, self._penalties())
+            self._add_gradients(costs, share_of_loss)
         self._fill_in_gradients()
         self.passes += 1
+
+    def _add_gradients(self, costs: Tensor, loss: float) -> None:
+        """Adds the gradients of a pass to those of the logits.
+
+        Args:
+            costs: ``d loss / d gate`` of every slot, ``(num_slots, )``.
+            loss: The pass's share of the update's loss, as ``costs`` are of.
+        """
+        assert self.logits is not None  # the Runner has called initialize_count_status
+        rewards = costs
+        if self.reward == 'reinforce':
+            baseline = loss if self.baseline is None else self.baseline * self._share
+            rewards = (loss - baseline) * self._read()
+        if self.reward == 'gdas':
+            # The draw of this pass again: the logits have not moved since.
+            rng, temperature = self._generator(self._own_draw()), self.temperature
+            choices = self.logits.soft_sample(rng, temperature)[1]
+            self.logits.add_soft_gradients(self.arch, choices, costs, temperature)
+            rewards = torch.zeros_like(costs)
+        self.logits.add_gradients(self.arch, rewards, self._penalties())
 
     def _read(self) -> Tensor:
         """1 for the slots that something reads which runs, else 0, ``(num_slots, )``: the loss says
@@ -305,7 +362,7 @@ class DSNASMixin(_Wrapper):
 
     def _watch_signal(self, signal: Tensor) -> None:
         """Says once in which slots ``d loss / d gate`` is no signal."""
-        if self.passes >= SIGNAL_PASSES or self.reward != 'linear':
+        if self.passes >= SIGNAL_PASSES or self.reward == 'reinforce':
             return
         self.signal += torch.nan_to_num(signal, 0.0, 0.0)  # an overflow in mixed precision
         if self.passes == SIGNAL_PASSES - 1 and (silent := self.silent_slots()):
@@ -317,7 +374,8 @@ class DSNASMixin(_Wrapper):
                 f'median over slots '
                 f'({self.signal.median() / SIGNAL_PASSES:.1e}), mean over {SIGNAL_PASSES} passes: '
                 f'a BN follows, which takes the gate out '
-                "again. There reward='linear' learns from noise; reward='reinforce' learns from "
+                f'again. There reward={self.reward!r} learns from noise; '
+                "reward='reinforce' learns from "
                 'the loss.',
                 'current',
                 logging.WARNING,
@@ -352,7 +410,9 @@ class DSNASMixin(_Wrapper):
             for (_, gradient), mean in zip(live, means):
                 gradient.copy_(mean)
             self.logits_optimizer.step()
-            self.logits.fix(self.fix_lead)
+            self.updates += 1
+            if self.updates % self.fix_interval == 0:
+                self.logits.fix(self.fix_lead)
 
     def _note_step(self, *unused: Any) -> None:
         self._stepped = True
@@ -372,6 +432,7 @@ class DSNASMixin(_Wrapper):
                 logits=self.logits.state_dict(),
                 optimizer=self.logits_optimizer.state_dict(),
                 passes=self.passes,
+                updates=self.updates,
                 baseline=self.baseline,
                 signal=self.signal.clone(),
             )
@@ -414,6 +475,7 @@ class DSNASMixin(_Wrapper):
             loaded['baseline'],
             loaded['signal'].cpu(),
         )
+        self.updates = loaded.get('updates', 0)  # older checkpoints have none
 
 
 @OPTIM_WRAPPERS.register_module()

@@ -273,7 +273,8 @@ def test_the_split_is_inside_wrappers_and_wherever_the_images_are_read(scenes):
     plain = own.train_dataloader.dataset.to_dict()
     other = dict(plain, ann_file='annotations/instances_test2017.json', data_prefix={'img': 'test'})
     both = dict(type='ConcatDataset', datasets=[plain, other])
-    for whole in (plain, both):
+    for whole, metric in ((plain, 'CocoMetric'), (both, 'VOCMetric')):
+        own.val_evaluator = dict(type=metric)
         own.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=whole)
         own.custom_hooks = [dict(type='Any', dataloader=dict(batch_size=2, dataset=plain))]
         own.arch_evaluation = dict(calibration_dataloader=dict(own.train_dataloader))
@@ -294,7 +295,7 @@ def test_the_split_is_inside_wrappers_and_wherever_the_images_are_read(scenes):
             inner.get('datasets', [inner]), whole.get('datasets', [whole]), strict=True
         ):
             pack = found.pop('pipeline')[-1]
-            assert pack['meta_keys'][-1] == 'instances'
+            assert (pack['meta_keys'][-1] == 'instances') == (metric == 'CocoMetric')
             assert found == {key: value for key, value in expected.items() if key != 'pipeline'}
 
 
@@ -313,6 +314,52 @@ def test_the_keys_of_a_packing_that_has_none_are_mmdets_and_the_annotations(scen
     assert [metric.get('ann_file') for metric in config.val_evaluator] == [None, None]
 
 
+def test_the_scored_part_has_all_boxes_and_a_folder_of_its_own(scenes):
+    """mmdet's VOC sets leave small boxes out of learning; CityScapesMetric keeps the truth of the
+    first set that it sees in a folder."""
+    filter_cfg = dict(filter_empty_gt=True, min_size=32, bbox_min_size=32)
+    metric = dict(type='CityScapesMetric', seg_prefix='gtFine', outfile_prefix='work/instance')
+    config = load_config(
+        scenes,
+        {
+            'held_out': 4,
+            'train_dataloader.dataset.filter_cfg': filter_cfg,
+            'val_evaluator': [metric],
+            'test_evaluator': [metric],
+        },
+    )
+    assert config.train_dataloader.dataset.dataset.filter_cfg == filter_cfg
+    scored = config.val_dataloader.dataset.dataset.filter_cfg
+    assert scored == dict(filter_empty_gt=True, min_size=32)
+    assert config.val_evaluator[0].outfile_prefix == 'work/instance_held_out_4'
+    assert config.test_evaluator[0].outfile_prefix == 'work/instance'
+
+
+def test_a_validation_set_of_ones_own_is_replaced_with_a_warning_or_kept(root, scenes, monkeypatch):
+    """That of a base is the test set."""
+    said = []
+    monkeypatch.setattr('pinas_mm.engine.data_settings.warn_once', said.append)
+    Path('line.py').write_text("_base_ = 'scenes.py'\nheld_out = 4")
+    load_config('line.py', {})
+    assert not said
+    own = dict(ann_file='annotations/own.json', data_prefix=dict(img='own/'))
+    change = f"_base_ = 'line.py'\nval_dataloader = dict(dataset={own})\n"
+    Path('child.py').write_text(change)
+    assert load_config('child.py', {}).val_dataloader.dataset.part == 'held_out'
+    (line,) = said
+    assert line == (
+        'held_out=4: a part of the training set takes the place of val_dataloader.dataset, which '
+        'has other images than test_dataloader; held_out=None keeps it'
+    )
+    before = Config.fromfile('child.py')
+    for text, overrides in ((change + 'held_out = None', {}), (change, dict(held_out=None))):
+        Path('child.py').write_text(text)
+        config = load_config('child.py', overrides)
+        assert config.val_dataloader == before.val_dataloader
+        assert config.train_dataloader == before.train_dataloader
+    assert load_config(LINEAR, {'held_out': None}).val_dataloader.dataset.held_out == 0.1
+
+
 def two_sets(scenes):
     """A validation set whose images are read in two ways."""
     sets = [Config.fromfile(scenes).val_dataloader.dataset.to_dict() for _ in range(2)]
@@ -323,6 +370,14 @@ def two_sets(scenes):
 def two_domains(scenes):
     dataset = Config.fromfile(scenes).train_dataloader.dataset.to_dict()
     return dict(_delete_=True, type='pinas_mm.DomainPair', source=dataset, target=dataset)
+
+
+def two_files(scenes):
+    return dict(_delete_=True, type='ConcatDataset', datasets=[some_images(scenes)] * 2)
+
+
+def some_images(scenes):
+    return Config.fromfile(scenes).train_dataloader.dataset.to_dict() | dict(indices=6)
 
 
 def mixed_within(scenes):
@@ -368,7 +423,20 @@ def mixed_within(scenes):
             'a number of samples, at the top of the config',
         ),
         (lambda scenes: {'held_out': 0}, 'held_out=0: expected a share'),
-        (lambda scenes: {'held_out': None}, 'held_out=None: expected a share'),
+        (
+            lambda scenes: {'train_dataloader.dataset': two_files(scenes)},
+            'this config: val_evaluator tells images by their ids, which the 2 datasets of '
+            'train_dataloader may share; expected',
+        ),
+        (
+            lambda scenes: {
+                'arch_evaluation': dict(
+                    calibration_dataloader=dict(batch_size=2, dataset=some_images(scenes))
+                )
+            },
+            'this config: arch_evaluation.calibration_dataloader.dataset.indices=6 and those of '
+            'train_dataloader differ, so that it would read held-out images; expected',
+        ),
         (lambda scenes: {'held_out': True}, 'held_out=True: expected a share'),
         (lambda scenes: {'held_out': '0,1'}, "held_out='0,1': expected a share"),
     ],
@@ -394,14 +462,26 @@ def test_the_line_of_a_base_is_for_the_data_that_it_was_written_for(root, scenes
     assert not list(splits(config.to_dict())) and 'held_out' not in config
     config.dump('dumped.py')
     assert load_config('dumped.py', {}).to_dict() == config.to_dict()
-    Path('own.py').write_text(f"_base_ = '{LINEAR}'\nheld_out = 0.3{OTHER_DATA}")
-    config = load_config('own.py', {})
-    assert list(splits(config.to_dict())) == [
-        ('learning', 0.3),
-        ('held_out', 0.3),
-        ('learning', 0.3),
-    ]
-    assert config.test_dataloader.dataset.split == 'learning', 'as it was written'
+    # What the file itself states is for its data, also where a base states the same.
+    Path('stated.py').write_text(f"_base_ = '{LINEAR}'\nheld_out = 0.3")
+    yaml = '_base_: ./stated.py\nheld_out: 0.3\n'
+    for base, share in ((LINEAR, 0.3), ('stated.py', 0.3)):
+        Path('own.py').write_text(f"_base_ = '{base}'\nheld_out = {share}{OTHER_DATA}")
+        config = load_config('own.py', {})
+        assert list(splits(config.to_dict())) == [
+            ('learning', 0.3),
+            ('held_out', 0.3),
+            ('learning', 0.3),
+        ]
+        assert config.test_dataloader.dataset.split == 'learning', 'as it was written'
+    Path('own.py').write_text(f"_base_ = 'stated.py'{OTHER_DATA}")
+    assert 'held_out' not in load_config('own.py', {})
+    parts = OTHER_DATA.replace('learning', 'held_out')
+    Path('own.py').write_text(f"_base_ = 'stated.py'\nheld_out = 0.3{parts}")
+    with pytest.raises(InputError, match='^held_out=0.3: no SeededSplit of this config takes it'):
+        load_config('own.py', {})
+    Path('own.yaml').write_text(yaml)
+    assert load_config('own.yaml', {}).held_out == 0.3
 
     Path('line.py').write_text("_base_ = 'scenes.py'\nheld_out = 4")
     Path('child.py').write_text("_base_ = 'line.py'\ntrain_dataloader = dict(batch_size=1)")

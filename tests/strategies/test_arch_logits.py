@@ -80,6 +80,46 @@ def test_gradients_are_those_of_the_log_probability_and_of_the_probability(logit
         torch.testing.assert_close(row.grad, leaf.grad)
 
 
+@pytest.mark.parametrize('temperature', [10, 0.1])
+def test_gumbel_noise_draws_by_the_same_probabilities_at_any_temperature(logits, temperature):
+    rng, draws = np.random.default_rng(0), 4000
+    found = [logits.soft_sample(rng, temperature) for _ in range(draws)]
+    archs = np.array([arch for arch, _ in found])
+    for slot, values in enumerate(START):
+        values = softmax(values)
+        shares = np.bincount(archs[:, slot], minlength=len(values)) / draws
+        assert (np.abs(shares - values) <= 4.5 * np.sqrt(values * (1 - values) / draws)).all()
+    leads = [max(soft[1]) for _, soft in found]
+    assert all(sum(values) == pytest.approx(1) for _, soft in found for values in soft)
+    assert np.mean(leads) < 0.4 if temperature == 10 else np.mean(leads) > 0.9
+
+
+def test_soft_gradients_are_those_of_the_gumbel_softmax(logits):
+    """By autograd through softmax((log p + g) / temperature), the noise from the same generator."""
+    temperature, costs = 2.0, torch.tensor([0.5, -2.0, 3.0])
+    for seed in (1, 2):
+        rng = np.random.default_rng(seed)
+        logits.add_soft_gradients(
+            *logits.soft_sample(np.random.default_rng(seed), temperature), costs, temperature
+        )
+        for slot, values in enumerate(START):
+            leaf = torch.tensor(values, dtype=torch.float64, requires_grad=True)
+            noise = torch.from_numpy(rng.gumbel(size=len(values)))
+            soft = ((leaf.log_softmax(dim=0) + noise) / temperature).softmax(dim=0)
+            (costs[slot] * soft.max()).backward()  # the chosen is the largest
+            row = logits.rows[slot]
+            torch.testing.assert_close(row.grad.double(), leaf.grad, rtol=1e-4, atol=1e-6)
+            row.grad = None
+
+
+def test_what_is_fixed_is_drawn_with_gumbel_noise_too(logits):
+    logits.fixed[1] = 2
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        arch, soft = logits.soft_sample(rng, 10)
+        assert arch[1] == 2 and soft[1].tolist() == [0, 0, 1]
+
+
 def test_a_slot_is_fixed_once_its_lead_is_large_enough(logits):
     lead = softmax(START[0])[0] - softmax(START[0])[1]
     assert logits.fix(lead + 1e-4) == [2], 'there is nothing to choose in slot 2'

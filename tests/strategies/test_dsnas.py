@@ -159,6 +159,52 @@ def test_reinforce_is_unbiased_for_any_loss():
     assert_within(sampled_gradients(squared, reward='reinforce'), exact_gradients(squared))
 
 
+@pytest.mark.parametrize('loss', [linear, squared])
+@pytest.mark.parametrize('progress, temperature', [(0.0, 10.0), (0.5, 5.05), (1.0, 0.1)])
+def test_gdas_is_straight_through_the_soft_choice(loss, progress, temperature):
+    """Against a graph of Dong and Yang's equations 3 to 5: the hard choice forward, the soft one
+    backward, and of each slot only the chosen candidate runs."""
+    model, wrapper = toy(reward='gdas', arch_seed=7)
+    wrapper.progress = progress
+    for index in range(3):
+        with wrapper.optim_context(model):
+            y = model.backbone(torch.ones(1))[0]
+        wrapper.backward(loss(y).sum())
+        rng, total, leaves, chosen = np.random.default_rng((7, index, 0)), 1.0, [], []
+        for values, factors in zip(PROBABILITIES, FACTORS):
+            leaf = torch.from_numpy(np.log(values)).requires_grad_()
+            noise = torch.from_numpy(rng.gumbel(size=len(values)))
+            soft = ((leaf.log_softmax(dim=0) + noise) / temperature).softmax(dim=0)
+            best = int(soft.argmax())
+            hard = torch.eye(len(values), dtype=torch.float64)[best] + soft - soft.detach()
+            total = total * hard[best] * factors[best]
+            leaves.append(leaf)
+            chosen.append(best)
+        assert wrapper.arch == tuple(chosen)
+        loss(total).backward()
+        for row, leaf in zip(wrapper.logits.rows, leaves):
+            torch.testing.assert_close(row.grad.double(), leaf.grad, rtol=1e-4, atol=1e-5)
+        wrapper.zero_grad()
+
+
+def test_gdas_fixes_no_slot_unless_asked_to():
+    assert toy(reward='gdas')[1].fix_lead == 1 and toy()[1].fix_lead == 0.3
+    assert toy(reward='gdas', fix_lead=0.5)[1].fix_lead == 0.5
+
+
+def test_the_lead_is_looked_at_after_every_so_many_updates():
+    model, wrapper = toy(fix_lead=0.1, fix_interval=3)
+    fixed = []
+    for _ in range(6):
+        with wrapper.optim_context(model):
+            y = model.backbone(torch.ones(1))[0]
+        wrapper.backward(linear(y).sum())
+        wrapper.step()
+        wrapper.zero_grad()
+        fixed.append(wrapper.logits.fixed.copy())
+    assert fixed[0] == fixed[1] == [None, None] and fixed[2] == [0, 2] == fixed[5]
+
+
 def test_the_baseline_is_a_running_mean_and_the_first_update_has_no_reward():
     model, wrapper = toy(reward='reinforce')
     baseline = None
@@ -471,7 +517,7 @@ def scaled(monkeypatch):
     return partial(wrapped, cls=DSNASAmpOptimWrapper, loss_scale=dict(init_scale=1024.0))
 
 
-@pytest.mark.parametrize('reward', ['linear', 'reinforce'])
+@pytest.mark.parametrize('reward', ['linear', 'reinforce', 'gdas'])
 def test_the_loss_scale_changes_nothing(supernet, scaled, reward):
     """Clipping included."""
     other, kwargs = (

@@ -1,5 +1,6 @@
 """The first stage of DSNAS: warm-up, search, and the hand-over to the second."""
 
+import math
 from collections.abc import Container
 from contextlib import ExitStack
 from pathlib import Path
@@ -41,7 +42,8 @@ class DSNASHook(TrainingTimeHook):
 
     Raises:
         InputError: A warm-up as long as the search, or, before training, a search longer than
-            training, or another optimiser wrapper.
+            training or one that ends within an update of accumulated gradients, or another
+            optimiser wrapper.
     """
 
     # Before what saves: where there is a checkpoint of the stage's end there is a hand-over too.
@@ -73,12 +75,24 @@ class DSNASHook(TrainingTimeHook):
             raise InputError(
                 f'search={self.search} {self.unit} of DSNASHook: training has only {length}'
             )
+        passes = runner.optim_wrapper.passes_per_update
+        in_all = self.search * (len(runner.train_dataloader) if self.by_epoch else 1)
+        if in_all % passes:
+            raise InputError(
+                f'optim_wrapper.accumulative_counts={passes}: the search of DSNASHook takes '
+                f'{in_all} iterations and would end within an update; expected a divisor of '
+                f'{in_all}, such as {math.gcd(in_all, passes)}'
+            )
+        self._length = self.search - self.warm_up
         self._end_if_over(runner, self._done(runner))
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict | tuple | list | None = None
     ) -> None:
-        runner.optim_wrapper.learning = self._done(runner) >= self.warm_up
+        within = batch_idx / len(runner.train_dataloader) if self.by_epoch else 0.0
+        done = self._done(runner) + within
+        runner.optim_wrapper.learning = done >= self.warm_up
+        runner.optim_wrapper.progress = max(0.0, (done - self.warm_up) / self._length)
 
     def after_train_iter(
         self,

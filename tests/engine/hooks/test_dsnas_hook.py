@@ -40,6 +40,29 @@ def test_the_logits_stay_in_the_warm_up_and_move_after_it(tiny):
 
 
 @pytest.mark.parametrize('by_epoch', [True, False])
+def test_the_temperature_falls_linearly_from_the_warm_up_to_the_end_of_the_search(tiny, by_epoch):
+    kwargs = dict(search=3, warm_up=1)
+    if not by_epoch:
+        kwargs = dict(
+            search=3 * ITERATIONS,
+            warm_up=ITERATIONS,
+            train_cfg=dict(by_epoch=False, max_iters=4 * ITERATIONS),
+        )
+    seen = []
+    runner = runner_of(tiny, wrapper=dict(reward='gdas'), **kwargs)
+    runner.register_hook(
+        tiny.Record(
+            after_train_iter=lambda runner, *unused, **kwargs: seen.append(
+                runner.optim_wrapper.temperature
+            )
+        )
+    )
+    runner.train()
+    share = [max(0, step - ITERATIONS) / (2 * ITERATIONS) for step in range(3 * ITERATIONS)]
+    assert seen == pytest.approx([10 - 9.9 * value for value in share])
+
+
+@pytest.mark.parametrize('by_epoch', [True, False])
 def test_the_stage_ends_once_every_slot_is_fixed(tiny, by_epoch):
     kwargs = dict(search=3, warm_up=0)
     if not by_epoch:
@@ -162,6 +185,11 @@ def test_a_diverged_search_keeps_its_last_checkpoint(tiny):
         (
             dict(search=13, train_cfg=dict(by_epoch=False, max_iters=12)),
             'search=13 iterations of DSNASHook: training has only 12',
+        ),
+        (
+            dict(wrapper=dict(accumulative_counts=4)),
+            r'^optim_wrapper.accumulative_counts=4: the search of DSNASHook takes 6 iterations and '
+            'would end within an update; expected a divisor of 6, such as 2$',
         ),
         (
             dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1))),
