@@ -59,7 +59,7 @@ def test_the_example_runs_and_prints_only_what_it_prints(tmp_path, checkpoint, c
     assert done.returncode == 0, done.stderr
     # The table alone: its columns, a row for each arch, and what pandas says of its size.
     columns, index, *rows, empty, size, end = done.stdout.splitlines()
-    assert (columns.split()[0], index.strip(), empty) == ('arch', 'index', '')
+    assert (columns.split()[0], index.split()[0], empty) == ('arch', 'index', '')
     assert [row.split()[0] for row in rows] == ['0', '1', '2', '3']
     assert size.startswith('[4 rows x') and end == 'end of the program'
     for name in ('best.onnx', 'work_dirs/linear/subnet.yaml', 'work_dirs/linear/subnet.pth'):
