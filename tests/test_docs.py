@@ -90,8 +90,12 @@ def test_every_room_and_every_tool_is_in_the_reference():
     finally:
         sys.path.remove(str(DOCS))
     rooms = {path.parent.name for path in (ROOT / 'pinas_mm').glob('*/__init__.py')}
-    assert rooms - {'configs'} == {*library_reference.ROOMS}
+    assert rooms - {'api', 'configs'} == {*library_reference.ROOMS}
     api = (DOCS / 'reference/api.md').read_text()
+    import pinas_mm
+
+    listed = re.findall(r'auto(?:function|class):: pinas_mm\.(\w+)', api)
+    assert {*listed, '__version__', 'config_path'} == {*pinas_mm.__all__}
     assert all(f'generated/library_{room}' in api for room in library_reference.ROOMS)
     tools = {
         path.stem for path in (ROOT / 'tools').glob('*.py') if 'def main' in path.read_text()

@@ -1,10 +1,14 @@
 """Both READMEs: short, alike, and every link in them and in the pages leads somewhere."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
+import pandas
 import pytest
+import torch
 from markdown_it import MarkdownIt
+from odd_images import write_odd_images
 
 ROOT = Path(__file__).parents[1]
 ENGLISH, CHINESE = ROOT / 'README.md', ROOT / 'README_zh-CN.md'
@@ -83,3 +87,29 @@ def test_the_numbers_of_the_results_stand_on_the_pages_that_they_link_to():
         known |= {round(float(number), 2) for number in re.findall(r'\d+\.\d+', text)}
         for number in re.findall(r'\d+\.\d+', row):
             assert float(number) in known, f'{number} of {row}'
+
+
+@pytest.mark.slow
+def test_the_ten_lines_search_a_supernet_and_export_what_they_find(tmp_path, monkeypatch):
+    import pinas_mm as nas
+    from pinas_mm.checkpoint import save_checkpoint
+
+    (code,) = re.findall(r'```python\n(.*?)```', ENGLISH.read_text(), re.DOTALL)
+    assert len([line for line in code.splitlines() if line]) <= 10
+    monkeypatch.chdir(tmp_path)
+    Path('configs').symlink_to(ROOT / 'configs')
+    monkeypatch.setenv('PINAS_DATA', 'images')
+    write_odd_images(tmp_path / 'images', train=20, test=4)
+    name = re.search(r"'(configs/.*?)'", code)[1]
+    torch.manual_seed(0)
+    weights = nas.supernet(name).model.state_dict()
+    Path('work_dirs/linear').mkdir(parents=True)
+    save_checkpoint('work_dirs/linear/epoch_3.pth', weights, {})
+    if find_spec('pinas_mm.visualization.search_report') is None:
+        code = re.sub(r'result.report.*', '', code)
+    found = {}
+    exec(compile(code.replace('archs=200', 'archs=4'), 'README.md', 'exec'), found)
+    table = found['result'].table()
+    assert isinstance(table, pandas.DataFrame) and len(table) == 4 and (table.macs <= 4e6).all()
+    assert found['net'](torch.zeros(2, 3, 32, 32)).shape == (2, 3)
+    assert Path('best.onnx').is_file() and Path('work_dirs/search/subnet.yaml').is_file()
