@@ -67,5 +67,5 @@ def test_the_config_builds_what_the_page_says():
     backbone = Config.fromstring(CONFIG, '.py').backbone
     net = MODELS.build(backbone.to_dict() | dict(widen_factor=0.125))
     assert isinstance(net, ElasticResNet) and net.space is ELASTIC_RESNETS[50]
-    text = re.search(r'`([\d ]+)`\s+without\s+the\s+spaces\s+is\s+the\s+whole', PAGE)[1]
-    assert net.space.decode(text.replace(' ', '')) == net.space.largest
+    text = re.search(r'`([\d\s]+)`\s+without\s+the\s+spaces\s+is\s+the\s+whole', PAGE)[1]
+    assert net.space.decode(''.join(text.split())) == net.space.largest
