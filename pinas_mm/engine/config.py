@@ -40,8 +40,15 @@ STATED = {
 
 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
-    """A config file with overrides, and with what it leaves to its data
-    (:func:`fill_in_from_data`).
+    """A config file with overrides, and with what it leaves to its data: :func:`read_config_file`
+    and then :func:`complete_config`."""
+    config = read_config_file(path, overrides)
+    complete_config(config, overrides)
+    return config
+
+
+def read_config_file(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
+    """A config file with overrides.
 
     A searcher whose type alone is changed keeps none of the arguments of the one it replaces
     (:func:`drop_inherited`).
@@ -51,8 +58,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
         overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
 
     Raises:
-        InputError: It cannot be read, a setting does not fit (:func:`check_settings`),
-            ``held_out`` is stated and nothing takes it, or what :func:`fill_in_from_data` raises.
+        InputError: It cannot be read.
     """
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
@@ -68,14 +74,27 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
     # A config is the user's own code: whatever it raises, the user can correct.
     except Exception as error:
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
+    return config
+
+
+def complete_config(config: Config, overrides: Mapping[str, Any]) -> None:
+    """Checks a config and fills in what it leaves to its data (:func:`fill_in_from_data`).
+
+    Args:
+        config: As :func:`read_config_file` gives it, or of a program; changed in place.
+        overrides: What was merged into the file's own config.
+
+    Raises:
+        InputError: A setting does not fit (:func:`check_settings`), ``held_out`` is stated and
+            nothing takes it, or what :func:`fill_in_from_data` raises.
+    """
     check_settings(config)
     if config.get('held_out') is not None:
-        if _is_of_other_data(config, overrides):
+        if config.filename and _is_of_other_data(config, overrides):
             config.pop('held_out')
         else:
             require_split(config)
     fill_in_from_data(config)
-    return config
 
 
 def check_indices(config: Config, overrides: Mapping[str, Any]) -> None:

@@ -5,7 +5,7 @@ import logging
 import math
 import sys
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -108,10 +108,17 @@ class SearchLoop(BaseLoop):
         resume: Whether to go on from the history in ``out_dir``.
         out_dir: Where to write. Defaults to the work dir.
 
+    Attributes:
+        on_progress: Called as ``on_progress(title, done, total, best)`` as archs are evaluated;
+            ``done`` counts parts of an arch too, ``best`` is ``-inf`` before the first score. A
+            program sets it to show the progress in its own way. None: the loop shows a bar.
+
     Raises:
         InputError: An unknown searcher or argument, or what :func:`search` and :class:`History`
             raise.
     """
+
+    on_progress: Callable[[str, float, float, float], Any] | None = None
 
     def __init__(
         self,
@@ -280,9 +287,11 @@ class SearchLoop(BaseLoop):
                     )
                     best = self._by_posterior_mean(records, final) if final else []
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
-            self.runner.logger.warning(
+            # Who shows the progress in another way says this, too.
+            self.runner.logger.log(
+                logging.WARNING if self.on_progress is None else logging.INFO,
                 f'stopped; {history.path} has {len(history.records)} records; resume the search '
-                'with the same command (tools/search.py: with --resume)'
+                'with the same command (tools/search.py: with --resume)',
             )
             raise
         if not best:
@@ -399,17 +408,7 @@ class SearchLoop(BaseLoop):
     def save_subnet(self, record: Record, out_dir: Path) -> None:
         """Writes ``subnet.yaml``, and where the weights are trained ``subnet.pth`` with them and
         recalibrated BN."""
-        subnet = SubnetFile(
-            space=self.backbone.space.name,
-            arch=record.arch,
-            widen_factor=self.backbone.widen_factor,
-            in_channels=self.backbone.in_channels,
-            arguments=self.backbone.file_arguments,
-            scores=record.metrics,
-            costs=record.costs,
-            seed=self.seed,
-            config=self.header['config'],
-        )
+        subnet = self.subnet_file(record)
         if self.trained:
             with self.whole_evaluator.recalibrated(record.arch):
                 state = subnet_state_dict(self.whole_evaluator.model, record.arch)
@@ -422,6 +421,20 @@ class SearchLoop(BaseLoop):
             f'{self.score.label}: {record.score:.4f}  {_costs_text(record)}  -> {path}'
         )
 
+    def subnet_file(self, record: Record) -> SubnetFile:
+        """What the subnet file of an evaluated arch holds."""
+        return SubnetFile(
+            space=self.backbone.space.name,
+            arch=record.arch,
+            widen_factor=self.backbone.widen_factor,
+            in_channels=self.backbone.in_channels,
+            arguments=self.backbone.file_arguments,
+            scores=record.metrics,
+            costs=record.costs,
+            seed=self.seed,
+            config=self.header['config'],
+        )
+
     def _evaluate(
         self, evaluator: ArchEvaluator, progress: Progress, title: str, total: int
     ) -> Any:
@@ -431,14 +444,22 @@ class SearchLoop(BaseLoop):
 
         def evaluate(archs: Sequence[Arch]) -> list[dict[str, float] | Failure]:
             before = progress.tasks[task].completed
-            evaluator.on_progress = lambda done, whole: progress.update(
-                task, completed=before + len(archs) * done / whole
-            )
+
+            def show(done: float, whole: float) -> None:
+                progress.update(task, completed=before + len(archs) * done / whole)
+                self._tell(progress)
+
+            evaluator.on_progress = show
             results = evaluate_on_ranks(evaluator.evaluate, archs, self.backbone.sharing_key)
-            progress.update(task, completed=before + len(archs))
+            show(1, 1)
             return results
 
         return evaluate
+
+    def _tell(self, progress: Progress) -> None:
+        if self.on_progress is not None:
+            task = progress.tasks[-1]
+            self.on_progress(task.description, task.completed, task.total or 0, task.fields['best'])
 
     def _report(self, record: Record, progress: Progress) -> None:
         number = f' {record.index + 1}/{self.num_archs}' if record.stage == 'search' else ''
@@ -453,13 +474,13 @@ class SearchLoop(BaseLoop):
             best=best,
             completed=max(task.completed, record.index + 1 if record.stage == 'search' else 0),
         )
+        self._tell(progress)
         self.runner.logger.info(
             f'{name}  {self.score.label}: {record.score:.4f}  {_costs_text(record)}  '
             f'best: {best:.4f}'
         )
 
-    @staticmethod
-    def _progress() -> Progress:
+    def _progress(self) -> Progress:
         return Progress(
             TextColumn('{task.description}'),
             BarColumn(),
@@ -469,7 +490,7 @@ class SearchLoop(BaseLoop):
             TimeRemainingColumn(),
             TextColumn('best {task.fields[best]:.2f}'),
             transient=True,
-            disable=not is_main_process(),
+            disable=self.on_progress is not None or not is_main_process(),
         )
 
 

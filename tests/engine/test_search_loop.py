@@ -403,7 +403,7 @@ def test_another_search_is_not_mixed_in(tiny, search):
     before = history.read_bytes()
     with pytest.raises(
         InputError,
-        match=r'history.jsonl exists: resume that search \(--resume\) or choose another --work-dir',
+        match=r'history.jsonl exists: resume that search \(--resume; in Python resume=True\) or',
     ):
         search('one', num_archs=4)
     for change, message in (
