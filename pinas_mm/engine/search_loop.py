@@ -437,18 +437,16 @@ class SearchLoop(BaseLoop):
             command=command_line(),
             config=self.runner.cfg.filename,
             versions=package_versions(),
-            settings=dict(images=f'costs are of images of {self.header["input_size"]} pixels'),
+            settings={'costs at': f'{self.header["input_size"]} pixels'},
             widen_factor=self.backbone.widen_factor,
             limits={
-                name: tuple(None if math.isinf(end) else end for end in ends)
-                for name, ends in self.constraints.limits.items()
+                name: (None if math.isinf(low) else low, None if math.isinf(high) else high)
+                for name, (low, high) in self.constraints.limits.items()
             },
             budget=self.num_archs,
             seconds=self.clock.seconds + ((before.seconds or 0.0) if before else 0.0),
             warnings=unique([*(before.warnings if before else ()), *self.warnings]),
-            drawings={
-                title: drawn_arch(self.costs, arch) for title, arch in archs.items() if arch
-            },
+            drawings={title: drawn_arch(self.costs, arch) for title, arch in archs.items() if arch},
             **forecast,
         ).write(self.out_dir)
 

@@ -12,16 +12,7 @@ from ..spaces.arch_text import candidate_names, is_cell_space, position_names
 from ..spaces.elastic import ElasticSpace
 
 # Fills that differ for colour-blind readers too and carry dark text (Okabe and Ito, lightened).
-FILLS = (
-    '#9ecbee',
-    '#f4b684',
-    '#8fd6bd',
-    '#f3e28a',
-    '#e3b1cf',
-    '#c5dff2',
-    '#d9c7a8',
-    '#b9b9d9',
-)
+FILLS = ('#9ecbee', '#f4b684', '#8fd6bd', '#f3e28a', '#e3b1cf', '#c5dff2', '#d9c7a8', '#b9b9d9')
 # The candidates of an elastic block are sizes of one block: light to dark.
 SIZES = ('#e8f1fa', '#cfe3f4', '#b1d2ec', '#8fbfe3', '#6baad8', '#4a95cc')
 NONE_FILL, LINE, TEXT, QUIET = '#ffffff', '#5b6770', '#1b2733', '#52606d'

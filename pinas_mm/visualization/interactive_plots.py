@@ -15,7 +15,7 @@ from .search_plots import COST_UNITS, DOTS, LINE, MARK, drawable
 if TYPE_CHECKING:
     from bokeh.plotting import figure
 
-# Lines of several runs: colours that differ for colour-blind readers too (Okabe and Ito), and dashes.
+# Lines of several runs: colours that differ for colour-blind readers too (Okabe and Ito).
 RUN_COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#7A5C00', '#000000')
 DASHES = ('solid', 'dashed', 'dotted', 'dashdot')
 TEXT = '#1b2733'
@@ -56,8 +56,6 @@ def score_against_cost(
         limits: The least and the most that was asked for.
         digits: Decimals of a score.
     """
-    from bokeh.models import Span
-
     unit, label = COST_UNITS.get(cost, (1, cost))
     plot = _figure(label, score)
     several = len(runs) > 1
@@ -70,42 +68,68 @@ def score_against_cost(
         costs = np.array([record.costs[cost] for record in scored]) / unit
         front = pareto_front(np.stack([costs, -scores], axis=1))
         plot.step(
-            costs[front], scores[front], mode='after', color=colour, line_width=2,
-            legend_label=f'{run.name}: front' if several else f'front: {len(front)} archs',
+            costs[front],
+            scores[front],
+            mode='after',
+            color=colour,
+            line_width=2,
+            legend_label=run.name if several else 'front',
         )
         dots = plot.scatter(
-            x='x', y='y', source=_source(run, scored, costs, scores, label, digits),
-            size=8, color=colour if several else DOTS, alpha=0.75, line_color='#ffffff',
-            line_width=0.5, **({} if several else dict(legend_label='archs')),
+            x='x',
+            y='y',
+            source=_source(run, scored, costs, scores, label, digits),
+            size=8,
+            color=colour if several else DOTS,
+            alpha=0.75,
+            line_color='#ffffff',
+            line_width=0.5,
+            **({} if several else dict(legend_label='archs')),
         )
         on_front = [scored[i] for i in front]
         rings = plot.scatter(
-            x='x', y='y', source=_source(run, on_front, costs[front], scores[front], label, digits),
-            size=9, color=colour,
+            x='x',
+            y='y',
+            source=_source(run, on_front, costs[front], scores[front], label, digits),
+            size=9,
+            color=colour,
         )
         renderers = [dots, rings]
         chosen = [i for i, record in enumerate(scored) if record.arch == run.winner]
         if chosen:
             renderers.append(
                 plot.scatter(
-                    x='x', y='y', marker='diamond', size=18, color=MARK, line_color='#ffffff',
+                    x='x',
+                    y='y',
+                    marker='diamond',
+                    size=18,
+                    color=MARK,
+                    line_color='#ffffff',
                     source=_source(
-                        run, [scored[chosen[0]]], costs[chosen[:1]], scores[chosen[:1]], label,
+                        run,
+                        [scored[chosen[0]]],
+                        costs[chosen[:1]],
+                        scores[chosen[:1]],
+                        label,
                         digits,
                     ),
                     **({} if several else dict(legend_label='winner')),
                 )
             )
         _hover(plot, renderers, score, label)
+    known = [r.score for run in runs for r in run.records if r.score is not None]
     for value in limits:
-        if value:
-            plot.add_layout(
-                Span(location=value / unit, dimension='height', line_dash='dashed',
-                     line_color=MARK, line_width=2)
+        if value and known:
+            at = value / unit
+            plot.vspan(
+                x=[at],
+                line_dash='dashed',
+                line_color=MARK,
+                line_width=2,
+                legend_label=f'limit {at:.4g}',
             )
-            # A line in the legend says what it is; the span itself has none.
-            plot.line([], [], line_dash='dashed', color=MARK, line_width=2,
-                      legend_label=f'limit: {value / unit:.4g}')
+            # Spans do not widen the axis: an invisible point keeps the limit in sight.
+            plot.scatter([at], [float(drawable(known)[0])], alpha=0, size=1)
     return _with_legend(plot)
 
 
@@ -121,13 +145,20 @@ def search_curve(runs: Sequence[Run], score: str, digits: int = 2) -> 'figure':
         scores = drawable([record.score for record in scored])
         index = np.array([record.index + 1 for record in scored])
         dots = plot.scatter(
-            x='x', y='y', source=_source(run, scored, index, scores, 'arch number', digits),
-            size=6 if several else 7, color=colour if several else DOTS,
+            x='x',
+            y='y',
+            source=_source(run, scored, index, scores, 'arch number', digits),
+            size=6 if several else 7,
+            color=colour if several else DOTS,
             alpha=0.35 if several else 0.75,
             **({} if several else dict(legend_label='archs')),
         )
         plot.step(
-            index, np.maximum.accumulate(scores), mode='after', color=colour, line_width=2.5,
+            index,
+            np.maximum.accumulate(scores),
+            mode='after',
+            color=colour,
+            line_width=2.5,
             line_dash=DASHES[number % len(DASHES)] if several else 'solid',
             legend_label=run.name if several else 'best so far',
         )
@@ -135,7 +166,12 @@ def search_curve(runs: Sequence[Run], score: str, digits: int = 2) -> 'figure':
         failed = [record.index + 1 for record in run.records if record.score is None]
         if failed and not several:
             plot.scatter(
-                failed, [scores.min()] * len(failed), marker='x', size=9, color=MARK, line_width=2,
+                failed,
+                [scores.min()] * len(failed),
+                marker='x',
+                size=9,
+                color=MARK,
+                line_width=2,
                 legend_label=f'{len(failed)} failed',
             )
     return _with_legend(plot)
@@ -151,8 +187,13 @@ def lines(
     for number, (name, (xs, ys)) in enumerate(curves.items()):
         source = ColumnDataSource(dict(x=list(xs), y=list(ys), name=[name] * len(xs)))
         drawn = plot.line(
-            x='x', y='y', source=source, color=RUN_COLOURS[number % len(RUN_COLOURS)],
-            line_width=2, line_dash=DASHES[number % len(DASHES)], legend_label=name,
+            x='x',
+            y='y',
+            source=source,
+            color=RUN_COLOURS[number % len(RUN_COLOURS)],
+            line_width=2,
+            line_dash=DASHES[number % len(DASHES)],
+            legend_label=name,
         )
         plot.add_tools(
             HoverTool(renderers=[drawn], tooltips=[('', '@name'), (x, '@x'), (y, '@y{0.[000]}')])
@@ -189,14 +230,23 @@ def truth_against_score(
         )
     )
     dots = plot.scatter(
-        x='x', y='y', source=source, size=8, line_color='#5b6770', line_width=0.4,
+        x='x',
+        y='y',
+        source=source,
+        size=8,
+        line_color='#5b6770',
+        line_width=0.4,
         color=linear_cmap('macs', 'Viridis256', low, high if high > low else low + 1),
     )
     plot.add_tools(
         HoverTool(
             renderers=[dots],
             tooltips=_card(
-                [('true accuracy', '@y{0.0}'), ('score', '@x{0.[000]}'), ('MACs (M)', '@macs{0.00}')]
+                [
+                    ('true accuracy', '@y{0.0}'),
+                    ('score', '@x{0.[000]}'),
+                    ('MACs (M)', '@macs{0.00}'),
+                ]
             ),
         )
     )
@@ -250,6 +300,7 @@ def _card(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _figure(x: str, y: str, title: str | None = None, height: int = HEIGHT) -> 'figure':
+    from bokeh.models import BasicTicker, Title
     from bokeh.plotting import figure
 
     # Without dragging or zooming, so that a finger on the plot scrolls the page.
@@ -260,7 +311,7 @@ def _figure(x: str, y: str, title: str | None = None, height: int = HEIGHT) -> '
         toolbar_location=None,
         x_axis_label=x,
         y_axis_label=y,
-        title=title,
+        title=Title(text=title, text_color=TEXT, text_font_size='13px') if title else None,
         background_fill_color='#ffffff',
         outline_line_color=None,
         min_border_right=12,
@@ -274,21 +325,20 @@ def _figure(x: str, y: str, title: str | None = None, height: int = HEIGHT) -> '
         axis.axis_line_color = '#5b6770'
         axis.major_tick_line_color = '#5b6770'
         axis.minor_tick_line_color = None
-    plot.xaxis.ticker.desired_num_ticks = 5
-    plot.yaxis.formatter.use_scientific = plot.xaxis.formatter.use_scientific = True
+    plot.xaxis.ticker = BasicTicker(desired_num_ticks=5)
     plot.grid.grid_line_color = '#e3e8ec'
-    if title:
-        plot.title.text_color, plot.title.text_font_size = TEXT, '13px'
     return plot
 
 
 def _with_legend(plot: 'figure') -> 'figure':
-    """With the legend below the plot, where it hides no point on a narrow screen."""
+    """With the legend above the plot, where it hides no point on a narrow screen."""
     if plot.legend:
         legend = plot.legend[0]
-        plot.add_layout(legend, 'below')
+        plot.add_layout(legend, 'above')
+        legend.location = 'top_left'
         legend.orientation = 'horizontal'
-        legend.ncols = 2
+        legend.update(ncols=2)
+        legend.glyph_width = 30
         legend.border_line_color = None
         legend.label_text_color, legend.label_text_font_size = TEXT, '12px'
         legend.padding, legend.spacing = 2, 4

@@ -46,6 +46,13 @@ tr.mark td { background: #e8f1fa; }
 table.facts { width: 100%; }
 table.facts th { width: 9.5em; color: var(--quiet); font-weight: 500; }
 table.facts td { overflow-wrap: anywhere; white-space: pre-line; }
+@media (max-width: 560px) {
+  table.facts tr, table.facts th, table.facts td { display: block; width: auto; }
+  table.facts th { border-bottom: none; padding: 6px 0 0; font-size: 0.8rem; }
+  table.facts td { padding: 0 0 5px; }
+  .figures { grid-template-columns: 1fr 1fr; }
+  section { padding: 12px; }
+}
 pre { background: var(--ground); border: 1px solid var(--line); border-radius: 8px; padding: 10px;
   overflow-x: auto; font-size: 0.85rem; margin: 6px 0 12px; }
 code { font-size: 0.9em; overflow-wrap: anywhere; }
@@ -77,11 +84,15 @@ class Page:
     def __init__(self, title: str) -> None:
         self.title = title
         self._parts: list[str] = [f'<h1>{escape(title)}</h1>']
-        self._figures: list[tuple[str, 'figure']] = []
+        self._figures: list[tuple[str, figure]] = []
 
     def lead(self, text: str) -> None:
         """The sentence below the title: the result."""
         self._parts.append(f'<p class="lead">{escape(text)}</p>')
+
+    def note(self, text: str) -> None:
+        """A quiet line."""
+        self._parts.append(paragraph(text, 'quiet'))
 
     def numbers(self, numbers: Mapping[str, str]) -> None:
         """The few numbers that matter, each by what it is."""
@@ -125,14 +136,15 @@ class Page:
         scripts = ''
         if self._figures:
             # Imported here: it takes half a second, and most of a run needs none of it.
+            from bokeh.core.types import ID
             from bokeh.embed import json_item
             from bokeh.resources import Resources
 
-            items = [json_item(drawn, place) for place, drawn in self._figures]
-            library = '\n'.join(Resources(mode='inline', components=['bokeh'], minified=True).js_raw)
-            shown = ''.join(
-                f'Bokeh.embed.embed_item({_json(item)});\n' for item in items
+            items = [json_item(drawn, ID(place)) for place, drawn in self._figures]
+            library = '\n'.join(
+                Resources(mode='inline', components=['bokeh'], minified=True).js_raw
             )
+            shown = ''.join(f'Bokeh.embed.embed_item({_json(item)});\n' for item in items)
             scripts = f'<script>{library}</script>\n<script>\n{shown}</script>\n'
         return (
             '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
@@ -166,10 +178,7 @@ def facts(rows: Mapping[str, Any]) -> str:
 
 
 def table(
-    titles: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    marked: Sequence[int] = (),
-    texts: int = 1,
+    titles: Sequence[str], rows: Sequence[Sequence[str]], marked: Sequence[int] = (), texts: int = 1
 ) -> str:
     """A table that scrolls in its own box where it is wider than the screen.
 
@@ -179,6 +188,7 @@ def table(
         marked: Indices of rows that are set off.
         texts: So many first columns are text; the others are numbers, which stand to the right.
     """
+
     def cell(tag: str, column: int, text: str) -> str:
         kind = '' if column < texts else ' class="number"'
         return f'<{tag}{kind}>{escape(text)}</{tag}>'
@@ -269,6 +279,9 @@ def _json(item: Any) -> str:
     import json
 
     # Text that would end the script is text of the data.
-    return json.dumps(item).replace('<', '\\u003c').replace('\u2028', '\\u2028').replace(
-        '\u2029', '\\u2029'
+    return (
+        json.dumps(item)
+        .replace('<', '\\u003c')
+        .replace('\u2028', '\\u2028')
+        .replace('\u2029', '\\u2029')
     )

@@ -7,7 +7,6 @@ import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +23,7 @@ from .arch_drawing import DrawnArch
 REPORT_JSON, REPORT_HTML = 'report.json', 'report.html'
 Kind = Literal['search', 'dsnas', 'adaptation', 'ranking']
 # Packages whose versions decide what a run gives.
-PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmsegmentation', 'numpy')
+PACKAGES = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmpretrain', 'mmdet', 'mmseg', 'numpy')
 
 
 @dataclass(frozen=True)
@@ -106,15 +105,11 @@ def command_line() -> str | None:
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of Python, of this package and of those that decide what a run gives, as far as they
-    are installed."""
+    """Versions of Python, of this package and of those imported packages that decide what a run
+    gives."""
+    imported = {name: getattr(sys.modules.get(name), '__version__', None) for name in PACKAGES}
     found = {'pinas_mm': __version__, 'python': platform.python_version()}
-    for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+    return found | {name: str(version) for name, version in imported.items() if version}
 
 
 def drawn_arch(costs: CostTable, arch: Arch) -> DrawnArch:

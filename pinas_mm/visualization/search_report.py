@@ -141,9 +141,7 @@ class SearchRun:
         return Run(name, self.space, self.records, winner)
 
 
-def write_search_report(
-    work_dir: str | os.PathLike, path: str | os.PathLike | None = None
-) -> Path:
+def write_search_report(work_dir: str | os.PathLike, path: str | os.PathLike | None = None) -> Path:
     """Writes the report of a search from the files of its work dir alone: ``history.jsonl``, and
     where they are there ``subnet.yaml`` and ``report.json``.
 
@@ -160,10 +158,12 @@ def write_search_report(
     run = SearchRun.read(work_dir)
     page = Page(f'Search of {run.space.name}')
     add_result(page, run)
-    page.section('What was asked', asked(run))
-    add_search(page, run)
+    if run.facts is not None:
+        warnings_section(page, run.facts.warnings)
+    add_drawings(page, run.space, run.facts, run.subnet)
+    add_scores(page, run)
     add_time(page, run)
-    add_warnings(page, run.facts)
+    page.section('What was asked', asked(run))
     page.section('What to do next', *next_commands(run))
     return page.write(path or run.folder / REPORT_HTML)
 
@@ -190,6 +190,10 @@ def add_result(page: Page, run: SearchRun) -> None:
         for name, value in run.subnet.costs.items():
             if name in ('macs', 'params', 'latency'):
                 numbers[COST_TITLES[name]] = cost_text(name, value)
+    for name, (_, high) in (facts_.limits if facts_ else {}).items():
+        title = COST_TITLES.get(name, name)
+        if high is not None and title in numbers:
+            numbers[f'{title}, limit {cost_text(name, high)}'] = numbers.pop(title)
     numbers['archs evaluated'] = f'{len(run.records):,}{of}'
     if facts_ and facts_.seconds is not None:
         numbers['time'] = duration(facts_.seconds)
@@ -225,11 +229,11 @@ def asked(run: SearchRun) -> str:
     return facts(rows) + details('All settings of the search', code(settings_text(header)))
 
 
-def add_search(page: Page, run: SearchRun) -> None:
-    """The winner beside other archs, score against cost, the curve, and what good archs share."""
+def add_scores(page: Page, run: SearchRun) -> None:
+    """Score against cost, the curve over archs, and what good archs share."""
     model = run.model()
     digits = run.digits(model)
-    add_drawings(page, run.space, run.facts, run.subnet)
+    label = f'{run.score}, held out'
     if run.scored:
         limits = run.facts.limits if run.facts else {}
         plots: list[str] = []
@@ -237,7 +241,7 @@ def add_search(page: Page, run: SearchRun) -> None:
             plots.append(
                 page.plot(
                     score_against_cost(
-                        [run.as_run()], run.score, cost, limits.get(cost, (None, None)), digits
+                        [run.as_run()], label, cost, limits.get(cost, (None, None)), digits
                     ),
                     f'{run.score} of every arch against its {COST_TITLES.get(cost, cost)}',
                 )
@@ -255,7 +259,7 @@ def add_search(page: Page, run: SearchRun) -> None:
         page.section(
             'The search, arch by arch',
             page.plot(
-                search_curve([run.as_run()], run.score, digits),
+                search_curve([run.as_run()], label, digits),
                 f'{run.score} of every arch in the order asked, and the best so far',
             ),
         )
@@ -288,12 +292,14 @@ def add_drawings(
         for title, arch in drawn.items()
     ]
     text = 'From the input down. The width of a bar is its output channels'
-    text += '; its filled part is the share of the inner channels' if hasattr(
-        space, 'largest'
-    ) else ''
-    text += '. The numbers and the dark lines are MACs.' if any(
-        arch.macs for arch in drawn.values()
-    ) else '.'
+    text += (
+        '; its filled part is the share of the inner channels' if hasattr(space, 'largest') else ''
+    )
+    text += (
+        '. The numbers and the dark lines are MACs.'
+        if any(arch.macs for arch in drawn.values())
+        else '.'
+    )
     winner = drawn.get('winner')
     words = stage_texts(space, winner.arch) if winner else []
     page.section(
@@ -395,12 +401,7 @@ def effect_parts(
 
 
 def _effect_svg(
-    space: SearchSpace,
-    slot: int,
-    effects: Sequence[Effect],
-    counts: Any,
-    reach: float,
-    digits: int,
+    space: SearchSpace, slot: int, effects: Sequence[Effect], counts: Any, reach: float, digits: int
 ) -> str:
     """One slot: for each candidate a dot with its interval around 0."""
     fills = slot_fills(space)
@@ -433,7 +434,7 @@ def _effect_svg(
             f'stroke-width="3" stroke-linecap="round"/>'
             f'<circle cx="{mid:.1f}" cy="{y}" r="4.5" fill="{colour}"/>'
             f'<text x="{width}" y="{y + 4}" font-size="11.5" text-anchor="end" '
-            f'fill="#1b2733">{effect.value:+.{digits}f}</text></g>'
+            f'fill="#1b2733">{signed(effect.value, digits)}</text></g>'
         )
     return (
         f'<svg viewBox="0 0 {width} {height}" role="img" '
@@ -459,14 +460,12 @@ def add_time(page: Page, run: SearchRun) -> None:
     page.section('Time: forecast and taken', facts(rows))
 
 
-def add_warnings(page: Page, known: RunFacts | None) -> None:
-    """The warnings of a run."""
-    if known is None:
-        return
-    if known.warnings:
-        page.section('Warnings', bullets(known.warnings), kind='warnings')
+def warnings_section(page: Page, found: Sequence[str]) -> None:
+    """The warnings of a run, at the top of its page; a line where none arose."""
+    if found:
+        page.section('Warnings', bullets(found), kind='warnings')
     else:
-        page.section('Warnings', paragraph('None arose.', 'quiet'))
+        page.note('No warning arose.')
 
 
 def next_commands(run: SearchRun) -> list[str]:
@@ -497,6 +496,12 @@ def next_commands(run: SearchRun) -> list[str]:
         code(f'python tools/report.py {shlex.quote(str(folder))} [ANOTHER_WORK_DIR ...]'),
     ]
     return parts
+
+
+def signed(value: float, digits: int) -> str:
+    """A difference with its sign; 0 has none."""
+    text = f'{value:+.{digits}f}'
+    return text if float(text) else text[1:]
 
 
 def cost_text(name: str, value: float) -> str:
