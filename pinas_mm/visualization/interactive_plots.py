@@ -300,7 +300,8 @@ def _card(rows: Sequence[tuple[str, str]]) -> str:
 
 
 def _figure(x: str, y: str, title: str | None = None, height: int = HEIGHT) -> 'figure':
-    from bokeh.models import BasicTicker, Title
+    from bokeh.models import BasicTicker
+    from bokeh.models.annotations import Title
     from bokeh.plotting import figure
 
     # Without dragging or zooming, so that a finger on the plot scrolls the page.
@@ -337,9 +338,7 @@ def _with_legend(plot: 'figure') -> 'figure':
         plot.add_layout(legend, 'above')
         legend.location = 'top_left'
         legend.orientation = 'horizontal'
-        legend.update(ncols=2)
-        legend.glyph_width = 30
+        legend.update(ncols=2, glyph_width=30, padding=2, spacing=4)
         legend.border_line_color = None
         legend.label_text_color, legend.label_text_font_size = TEXT, '12px'
-        legend.padding, legend.spacing = 2, 4
     return plot

@@ -49,12 +49,14 @@ def curve(stage: Path, name: str, x: str = 'step') -> tuple[list[float], list[fl
 
 
 def logged_warnings(stages: Sequence[Path]) -> list[str]:
-    """The first lines of the warnings in the log files of stages."""
+    """The first lines of the warnings in the log files of stages, without those that tell
+    programmers of mm packages what is deprecated."""
     return [
         message.strip()
         for stage in stages
         for path in sorted(stage.glob('*/*.log'))
         for message in WARNING.findall(_text(path))
+        if 'deprecated' not in message
     ]
 
 
