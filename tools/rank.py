@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 """Compares how a supernet, and what needs no supernet, order archs with their true accuracies;
-writes ranking.json and ranking.md.
+writes ranking.json, ranking.md and report.html.
 
     python tools/rank.py CONFIG CHECKPOINT --truth nas-bench-macro_cifar10.json --archs 120 \\
         --plot ranking.png
@@ -102,6 +102,9 @@ def main() -> None:
     from pinas_mm.ranking.ranking_report import EqualCostReport, RankingReport, write_scores
     from pinas_mm.ranking.truth import TruthTable
     from pinas_mm.visualization import plot_rankings
+    from pinas_mm.visualization.ranking_report_page import write_ranking_report
+    from pinas_mm.visualization.report_page import report_after_run
+    from pinas_mm.visualization.run_facts import RunFacts, command_line, package_versions
 
     if args.few_truths != 0 and args.few_truths < LEAST_TRUTHS:
         raise InputError(
@@ -180,6 +183,14 @@ def main() -> None:
             trained=[table.space.encode(arch) for arch in trained],
         ),
     )
+    RunFacts(
+        kind='ranking',
+        space=table.space.name,
+        command=command_line(),
+        config=args.config,
+        versions=package_versions(),
+    ).write(work_dir)
+    report_after_run(write_ranking_report, work_dir, runner.logger)
     if args.plot:
         report = next(iter(reports.values()))
         plot_rankings(

@@ -33,6 +33,15 @@ STEP_TITLES = dict(
     supernet='fine-tune the supernet', search='search', subnet='fine-tune the found network'
 )
 
+# The folders of trainings, and what each trains.
+TRAININGS = dict(
+    supernet='supernet',
+    subnet='found network',
+    fixed='(a) source arch',
+    scratch='(b) from scratch',
+    other_weights="(c) source's weights",
+)
+
 
 class Step(TypedDict):
     """What a step took; operations are MACs of all passes over images."""
@@ -121,7 +130,7 @@ def write_adaptation_report(
         page.section('What changed from the source', *changes(adapted))
     if run is not None:
         add_scores(page, run)
-    add_training(page, folder, adapted)
+    add_training(page, folder)
     add_steps(page, adapted, run)
     page.section('What was asked', asked(adapted, known, run, space))
     page.section('What to do next', *next_commands(folder, adapted, known))
@@ -187,10 +196,13 @@ def changes(adapted: AdaptFile) -> list[str]:
     return [paragraph(text), table(['slot', 'source', 'found'], rows, texts=3)]
 
 
-def add_training(page: Page, folder: Path, adapted: AdaptFile) -> None:
+def add_training(page: Page, folder: Path) -> None:
     """The losses of the trainings, as far as there are logs."""
-    names = ['supernet', 'subnet', 'fixed', 'scratch', 'other_weights']
-    curves = {name: curve(folder / name, 'loss') for name in names if (folder / name).is_dir()}
+    curves = {
+        title: curve(folder / name, 'loss')
+        for name, title in TRAININGS.items()
+        if (folder / name).is_dir()
+    }
     curves = {name: points for name, points in curves.items() if points[0]}
     if curves:
         page.section(
@@ -238,7 +250,6 @@ def asked(
             'space': space and f'{space.name}: {space.num_slots} slots, {size_text(space)} archs',
             'limits': limits_text(run) if run else None,
             'config': (known and known.config) or adapted.config,
-            'supernet': adapted.supernet,
         }
         | dict(known.settings if known else {})
         | {'command': known and known.command, 'versions': versions_text(known)}

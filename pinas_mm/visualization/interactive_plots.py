@@ -208,7 +208,6 @@ def truth_against_score(
     truth: Sequence[float],
     macs: Sequence[float],
     name: str,
-    title: str,
 ) -> 'figure':
     """True accuracies against the scores of one ranker, coloured by MACs.
 
@@ -218,7 +217,7 @@ def truth_against_score(
     from bokeh.models import ColumnDataSource, HoverTool
     from bokeh.transform import linear_cmap
 
-    plot = _figure(name, 'true accuracy (%)', title, height=270)
+    plot = _figure('score', 'true accuracy (%)', name, height=270)
     low, high = min(macs) / 1e6, max(macs) / 1e6
     source = ColumnDataSource(
         dict(

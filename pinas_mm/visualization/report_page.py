@@ -67,6 +67,9 @@ code { font-size: 0.9em; overflow-wrap: anywhere; }
 details { margin: 8px 0; }
 summary { cursor: pointer; color: var(--blue); }
 .plot { width: 100%; min-height: 340px; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 310px), 1fr));
+  gap: 12px; }
+.grid > * { min-width: 0; }
 .effects { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 310px), 1fr));
   gap: 8px 32px; }
 .effects svg { width: 100%; height: auto; }
@@ -248,6 +251,8 @@ def duration(seconds: float | None) -> str:
         return 'unknown'
     if seconds < 99.5:
         return f'{seconds:.2g} s' if seconds < 9.95 else f'{seconds:.0f} s'
+    if seconds < 600:
+        return f'{seconds / 60:.1f} min'
     minutes = round(seconds / 60)
     return f'{minutes} min' if minutes < 100 else f'{minutes // 60} h {minutes % 60} min'
 

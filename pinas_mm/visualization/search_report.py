@@ -271,7 +271,9 @@ def add_scores(page: Page, run: SearchRun) -> None:
             paragraph(f'{len(failed)} in all.', 'quiet') if len(failed) > 5 else '',
         )
     if model is not None:
-        page.section('What good archs share', *effect_parts(run.space, model, run.scored, digits))
+        page.section(
+            'What good archs share', *effect_parts(model, [r.arch for r in run.scored], digits)
+        )
 
 
 def add_drawings(
@@ -356,17 +358,24 @@ def front_archs(run: SearchRun) -> set[Arch]:
 
 
 def effect_parts(
-    space: SearchSpace, model: AdditiveModel, records: Sequence[Record], digits: int
+    model: AdditiveModel, archs: Sequence[Arch], digits: int, what: str = 'score'
 ) -> list[str]:
-    """What each candidate adds to the score, with 95 % intervals."""
-    effects = model.effects()
+    """What each candidate adds to the score, with 95 % intervals.
+
+    Args:
+        model: The model.
+        archs: The archs that it was fitted to.
+        digits: Decimals of an effect.
+        what: What it predicts.
+    """
+    effects, space = model.effects(), model.space
     spread = [max(e.value for e in slot) - min(e.value for e in slot) for slot in effects]
     order = sorted(range(space.num_slots), key=lambda slot: -spread[slot])
     reach = max(
         (max(abs(effect.low), abs(effect.high)) for slot in effects for effect in slot), default=1.0
     )
     counts = [
-        np.bincount([r.arch[slot] for r in records], minlength=len(effects[slot]))
+        np.bincount([arch[slot] for arch in archs], minlength=len(effects[slot]))
         for slot in range(space.num_slots)
     ]
     clear = sum(effect.is_clear for slot in effects for effect in slot)
@@ -383,8 +392,8 @@ def effect_parts(
     )
     parts = [
         paragraph(
-            f'What a candidate adds to the score against the mean of its slot, by an additive '
-            f'model of {len(records):,} scores, with 95 % intervals. The slots with the largest '
+            f'What a candidate adds to the {what} against the mean of its slot, by an additive '
+            f'model of {len(archs):,} archs, with 95 % intervals. The slots with the largest '
             f'effects come first; grey intervals include 0. {verdict}',
             'quiet',
         ),

@@ -17,6 +17,11 @@ MOST_POINTS = 600
 WARNING = re.compile(r'^\d{4}/\d\d/\d\d \d\d:\d\d:\d\d - \S+ - WARNING - (.*)$', re.M)
 
 
+# Parts of warnings that say nothing of a run: they are for programmers of mm packages, or of a
+# setting that such a run never has.
+UNIMPORTANT = ('deprecated', 'save_param_scheduler', 'sync_buffer')
+
+
 def scalars(stage: Path) -> list[dict[str, Any]]:
     """The lines of all ``scalars.json`` of a stage's folder, in the order of time. A line that is
     torn, as a kill leaves it, is left out."""
@@ -49,14 +54,13 @@ def curve(stage: Path, name: str, x: str = 'step') -> tuple[list[float], list[fl
 
 
 def logged_warnings(stages: Sequence[Path]) -> list[str]:
-    """The first lines of the warnings in the log files of stages, without those that tell
-    programmers of mm packages what is deprecated."""
+    """The first lines of the warnings in the log files of stages, but for ``UNIMPORTANT`` ones."""
     return [
         message.strip()
         for stage in stages
         for path in sorted(stage.glob('*/*.log'))
         for message in WARNING.findall(_text(path))
-        if 'deprecated' not in message
+        if not any(part in message for part in UNIMPORTANT)
     ]
 
 
