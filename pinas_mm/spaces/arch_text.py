@@ -16,10 +16,14 @@ def candidate_names(space: SearchSpace, arch: Arch) -> list[str]:
 
 
 def is_cell_space(space: SearchSpace) -> bool:
-    """Whether all positions that have a choice read the same slots, as the cells of NAS-Bench-201
-    do: then an arch says what is in one cell."""
-    reading = [position.slots for position in space.positions if position.slots]
-    return len(reading) > 1 and len(set(reading)) == 1
+    """Whether all positions that have a choice are equal cells, whose edges are the slots, as in
+    NAS-Bench-201: then an arch says what is in one cell."""
+    reading = [position for position in space.positions if position.slots]
+    return (
+        len(reading) > 1
+        and len({position.slots for position in reading}) == 1
+        and all(position.parallel for position in reading)
+    )
 
 
 def position_names(space: SearchSpace, arch: Arch) -> list[str | None]:

@@ -340,6 +340,11 @@ def next_commands(folder: Path, ranking: RankingFile) -> list[str]:
     ]
 
 
+def statistic_text(data: RankerData, measure: str) -> str:
+    """The main statistic of a ranker with its interval, as text."""
+    return _text(_interval(data, measure), measure)
+
+
 def _interval(data: RankerData, measure: str) -> Interval:
     return data['percentile'] if measure == 'percentile' and 'percentile' in data else data['tau']
 
