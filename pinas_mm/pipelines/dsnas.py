@@ -39,7 +39,13 @@ from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
 from ..subnets.write import write_subnet
 from ..unwrap import unwrapped
 from ..visualization.arch_drawing import write_arch_svg
-from ..visualization.dsnas_report import DSNAS_JSON, DSNASResult, write_dsnas_report
+from ..visualization.dsnas_report import (
+    DSNAS_JSON,
+    METRICS_ON,
+    DSNASResult,
+    metrics_on,
+    write_dsnas_report,
+)
 from ..visualization.report_page import report_after_run
 from ..visualization.run_facts import (
     REPORT_JSON,
@@ -126,7 +132,7 @@ def write_facts(config: Config, work_dir: Path) -> None:
         versions=package_versions(),
         settings={
             'trained on': data_text(config.train_dataloader.get('dataset')),
-            f'metrics on the {dict(test="test set", val="held-out data")[part]}': data_text(tested),
+            metrics_on(METRICS_ON[part]): data_text(tested),
             'costs at': f'{size[0]} x {size[1]} pixels',
             'seed': (config.get('randomness') or {}).get('seed'),
         },

@@ -23,6 +23,13 @@ from .search_report import add_drawings, cost_text, size_text, versions_text, wa
 from .training_logs import curve, logged_warnings
 
 DSNAS_JSON = 'dsnas.json'
+# What the metrics are of, by the part of the config that says it.
+METRICS_ON = dict(test='test set', val='held-out data')
+
+
+def metrics_on(part: str) -> str:
+    """The key of the settings in ``report.json`` that names the data of the metrics."""
+    return f'metrics on the {part}'
 
 
 class DSNASResult(TypedDict):
@@ -80,7 +87,9 @@ def write_dsnas_report(work_dir: str | os.PathLike, path: str | os.PathLike | No
         f'The found network is arch {space.encode(subnet.arch)}. It is trained: no retraining '
         f'follows.'
     )
-    numbers = {name: f'{value:.3g}' for name, value in result['metrics'].items()}
+    settings = known.settings if known else {}
+    where = next((f', {part}' for part in METRICS_ON.values() if metrics_on(part) in settings), '')
+    numbers = {f'{name}{where}': f'{value:.3g}' for name, value in result['metrics'].items()}
     for name, title in (('macs', 'MACs'), ('params', 'parameters')):
         if name in result['costs']:
             numbers[title] = cost_text(name, result['costs'][name])

@@ -217,11 +217,14 @@ def truth_against_score(
     from bokeh.models import ColumnDataSource, HoverTool
     from bokeh.transform import linear_cmap
 
-    plot = _figure('score', 'true accuracy (%)', name, height=270)
+    # Counts of MACs and parameters; others are small.
+    unit = 1e6 if max(map(abs, scores), default=0) >= 1e5 else 1.0
+    label = 'score' if unit == 1 else f'score / {unit:.0e}'
+    plot = _figure(label, 'true accuracy (%)', name, height=270)
     low, high = min(macs) / 1e6, max(macs) / 1e6
     source = ColumnDataSource(
         dict(
-            x=list(scores),
+            x=[score / unit for score in scores],
             y=list(truth),
             macs=[value / 1e6 for value in macs],
             arch=[space.encode(arch) for arch in archs],
@@ -241,11 +244,7 @@ def truth_against_score(
         HoverTool(
             renderers=[dots],
             tooltips=_card(
-                [
-                    ('true accuracy', '@y{0.0}'),
-                    ('score', '@x{0.[000]}'),
-                    ('MACs (M)', '@macs{0.00}'),
-                ]
+                [('true accuracy', '@y{0.0}'), (label, '@x{0.[000]}'), ('MACs (M)', '@macs{0.00}')]
             ),
         )
     )

@@ -28,6 +28,8 @@ from .search_report import (
 RANKING_JSON = 'ranking.json'
 # Rankers with a plot of their own: the best, and MACs, which every ranker has to beat.
 PLOTS = 4
+# Rankers drawn with their intervals; the table has all.
+SHOWN = 8
 
 
 class Interval(TypedDict):
@@ -203,6 +205,7 @@ def add_result(page: Page, ranking: RankingFile) -> None:
 def sample_parts(sample: SampleData) -> list[str]:
     """The rankers of a sample: a dot with its interval for each, and the table."""
     measure, order = measure_of(sample), in_order(sample)
+    shown = [pair for i, pair in enumerate(order) if i < SHOWN or pair[0] == 'macs']
     text = (
         'The equal-cost percentile: how good the best-scored arch is among archs of equal MACs. A '
         'random choice has 50.'
@@ -212,8 +215,9 @@ def sample_parts(sample: SampleData) -> list[str]:
     if sample['ceiling'] is not None and measure == 'tau':
         text += f' The dashed line is the tau between two trainings, {sample["ceiling"]:.2f}.'
     rows = []
-    for name, data in sample['rankings'].items():
-        row = [name]
+    unordered = [name for name in sample['rankings'] if name not in dict(order)]
+    for name in [*dict(order), *unordered]:
+        data, row = sample['rankings'][name], [name]
         if measure == 'percentile':
             row.append(_text(data.get('percentile', data['tau']), 'percentile'))
         row.append(_text(data['tau'], 'tau'))
@@ -233,7 +237,10 @@ def sample_parts(sample: SampleData) -> list[str]:
     notes = [*undefined, *(f'left out: {reason}' for reason in sample.get('left_out', []))]
     return [
         paragraph(text, 'quiet'),
-        forest_svg(order, measure, sample['ceiling'] if measure == 'tau' else None),
+        forest_svg(shown, measure, sample['ceiling'] if measure == 'tau' else None),
+        paragraph(f'The best {SHOWN} of {len(order)} rankers, and MACs.', 'quiet')
+        if len(order) > len(shown)
+        else '',
         details('All numbers', table(titles, rows)),
         *(paragraph(note, 'quiet') for note in notes),
     ]
@@ -241,7 +248,7 @@ def sample_parts(sample: SampleData) -> list[str]:
 
 def forest_svg(order: Sequence[tuple[str, Interval]], measure: str, ceiling: float | None) -> str:
     """For each ranker a dot with its 95 % interval, the best first."""
-    width, row, left, right = 340, 34, 4, 300
+    width, row, left, right = 340, 32, 4, 296
     ends = [
         end
         for _, data in order
@@ -268,7 +275,8 @@ def forest_svg(order: Sequence[tuple[str, Interval]], measure: str, ceiling: flo
         first = value if data['low'] is None else data['low']
         last = value if data['high'] is None else data['high']
         parts.append(
-            f'<text x="0" y="{y - 10}" font-size="11.5" fill="#1b2733">{escape(name)}</text>'
+            f'<text x="0" y="{y - 10}" font-size="11.5" fill="#1b2733" stroke="#ffffff" '
+            f'stroke-width="4" paint-order="stroke">{escape(name)}</text>'
             f'<line x1="{at(first):.1f}" x2="{at(last):.1f}" y1="{y}" y2="{y}" '
             f'stroke="#0a5a94" stroke-width="3" stroke-linecap="round"/>'
             f'<circle cx="{at(value):.1f}" cy="{y}" r="4.5" fill="#0a5a94"/>'
@@ -276,7 +284,7 @@ def forest_svg(order: Sequence[tuple[str, Interval]], measure: str, ceiling: flo
             f'{_text(data, measure).partition(" ")[0]}</text>'
         )
     return (
-        f'<svg viewBox="0 0 {width} {height}" style="width:100%;max-width:640px;height:auto" '
+        f'<svg viewBox="0 0 {width} {height}" style="width:100%;max-width:440px;height:auto" '
         f'role="img" aria-label="{measure} of every ranker" '
         f'font-family="system-ui, sans-serif">{"".join(parts)}</svg>'
     )

@@ -42,6 +42,7 @@ th, td { padding: 5px 14px 5px 0; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--line); }
 th { font-weight: 600; white-space: nowrap; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td:first-child { min-width: 7em; }
 tr.mark td { background: #e8f1fa; }
 table.facts { width: 100%; }
 table.facts th { width: 9.5em; color: var(--quiet); font-weight: 500; }

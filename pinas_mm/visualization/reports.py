@@ -16,6 +16,7 @@ from .interactive_plots import Run, score_against_cost, search_curve
 from .ranking_report_page import (
     RANKING_JSON,
     RankingFile,
+    in_order,
     measure_of,
     sample_title,
     statistic_text,
@@ -246,7 +247,9 @@ def add_rankings(page: Page, rankings: dict[str, RankingFile]) -> None:
         having = {run: f.samples[name] for run, f in rankings.items() if name in f.samples}
         first = next(iter(having.values()))
         measure = measure_of(first)
-        rankers = list(dict.fromkeys(r for sample in having.values() for r in sample['rankings']))
+        best_first = [ranker for sample in having.values() for ranker, _ in in_order(sample)]
+        others = [ranker for sample in having.values() for ranker in sample['rankings']]
+        rankers = list(dict.fromkeys([*best_first, *others]))
         rows = [
             [
                 ranker,
