@@ -41,7 +41,7 @@ def main() -> None:
         except ImportError as error:
             raise InputError(f'--imports {module}: {error}') from error
     if args.out is not None and Path(args.out).is_dir():
-        raise InputError(f'--out {args.out}: is a folder, expected a file, such as report.html')
+        raise InputError(f'{args.out}: is a folder, expected a file')
     if len(args.work_dirs) == 1:
         path = write_report(args.work_dirs[0], args.out)
     else:

@@ -1,19 +1,13 @@
-import html
 import json
 import re
 
 import pytest
 from browser import check_page, hovered, opened
+from page_text import shown
 from report_dirs import SCORE, SPACE, search_dir
 
 from pinas_mm.errors import InputError
 from pinas_mm.visualization.search_report import SearchRun, signed, write_search_report
-
-
-def shown(path):
-    """The text of a page, without its scripts and its style."""
-    text = re.sub(r'<(script|style).*?</\1>', ' ', path.read_text(), flags=re.S)
-    return ' '.join(html.unescape(re.sub(r'<[^>]*>', ' ', text)).split())
 
 
 def test_the_page_says_what_the_files_say(tmp_path):
