@@ -130,7 +130,7 @@ def score_against_cost(
             )
             # Spans do not widen the axis: an invisible point keeps the limit in sight.
             plot.scatter([at], [float(drawable(known)[0])], alpha=0, size=1)
-    return _with_legend(plot)
+    return _with_legend(plot, several=len(runs) > 1)
 
 
 def search_curve(runs: Sequence[Run], score: str, digits: int = 2) -> 'figure':
@@ -174,7 +174,7 @@ def search_curve(runs: Sequence[Run], score: str, digits: int = 2) -> 'figure':
                 line_width=2,
                 legend_label=f'{len(failed)} failed',
             )
-    return _with_legend(plot)
+    return _with_legend(plot, several)
 
 
 def lines(
@@ -329,14 +329,14 @@ def _figure(x: str, y: str, title: str | None = None, height: int = HEIGHT) -> '
     return plot
 
 
-def _with_legend(plot: 'figure') -> 'figure':
+def _with_legend(plot: 'figure', several: bool = False) -> 'figure':
     """With the legend above the plot, where it hides no point on a narrow screen."""
     if plot.legend:
         legend = plot.legend[0]
         plot.add_layout(legend, 'above')
         legend.location = 'top_left'
         legend.orientation = 'horizontal'
-        legend.update(ncols=2, glyph_width=30, padding=2, spacing=4)
+        legend.update(ncols=1 if several else 2, glyph_width=30, padding=2, spacing=4)
         legend.border_line_color = None
         legend.label_text_color, legend.label_text_font_size = TEXT, '12px'
     return plot

@@ -67,7 +67,7 @@ code { font-size: 0.9em; overflow-wrap: anywhere; }
 .warnings li { overflow-wrap: anywhere; }
 details { margin: 8px 0; }
 summary { cursor: pointer; color: var(--blue); }
-.plot { width: 100%; min-height: 340px; }
+.plot { width: 100%; min-height: 340px; overflow: hidden; }
 .grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 310px), 1fr));
   gap: 12px; }
 .grid > * { min-width: 0; }

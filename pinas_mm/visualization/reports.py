@@ -34,6 +34,8 @@ from .search_report import (
     write_search_report,
 )
 
+# Letters of a work dir's name in legends and tables.
+LONGEST_NAME = 28
 # The file that tells the kind of a work dir, and what writes its report.
 KINDS: dict[Kind, tuple[str, Callable[..., Path]]] = {
     'adaptation': (ADAPT_JSON, write_adaptation_report),
@@ -86,7 +88,7 @@ class Compared:
     """One run of a comparison.
 
     Args:
-        name: Its work dir as given.
+        name: What it is called, see :func:`short_names`.
         kind: What ran.
         space: Its space.
         cells: What the table says of it, by column.
@@ -124,9 +126,14 @@ def write_comparison(
     """
     folders = [Path(work_dir) for work_dir in work_dirs]
     kinds = {folder: kind_of(folder) for folder in folders}
-    runs = [compared(folder, kind) for folder, kind in kinds.items() if kind != 'ranking']
+    names = dict(zip(folders, short_names(folders)))
+    runs = [
+        compared(folder, kind, names[folder]) for folder, kind in kinds.items() if kind != 'ranking'
+    ]
     rankings = {
-        str(folder): RankingFile.read(folder) for folder, kind in kinds.items() if kind == 'ranking'
+        names[folder]: RankingFile.read(folder)
+        for folder, kind in kinds.items()
+        if kind == 'ranking'
     }
     page = Page(f'{len(folders)} runs compared')
     if runs:
@@ -155,7 +162,17 @@ def write_comparison(
     return page.write(path)
 
 
-def compared(folder: Path, kind: Kind) -> Compared:
+def short_names(folders: Sequence[Path]) -> list[str]:
+    """What work dirs are called on a page: their paths without the part that all have in common,
+    of long ones the end, so that a legend fits on a telephone."""
+    parts = [folder.absolute().parts for folder in folders]
+    common = os.path.commonprefix([path[:-1] for path in parts])
+    names = ['/'.join(path[len(common) :]) for path in parts]
+    short = [name if len(name) <= LONGEST_NAME else f'…{name[-LONGEST_NAME:]}' for name in names]
+    return short if len(set(short)) == len(set(names)) else names
+
+
+def compared(folder: Path, kind: Kind, name: str) -> Compared:
     """What a comparison says of a run that found an arch."""
     known, search, subnet = RunFacts.read(folder), None, None
     cells: dict[str, str] = {}
@@ -164,7 +181,9 @@ def compared(folder: Path, kind: Kind) -> Compared:
         result = read_dsnas(folder)
         subnet = SubnetFile.read(folder / SUBNET)
         space = get_space(subnet.space, str(folder / SUBNET))
-        cells |= {f'{name}, trained': f'{value:.3g}' for name, value in result['metrics'].items()}
+        cells |= {
+            f'{metric}, trained': f'{value:.3g}' for metric, value in result['metrics'].items()
+        }
         seconds = result['seconds'].get('total')
     else:
         inside = folder / 'search' if kind == 'adaptation' else folder
@@ -182,11 +201,12 @@ def compared(folder: Path, kind: Kind) -> Compared:
             seconds = sum(step['seconds'] for step in adapted.steps.values())
             for row in list(adapted.rows.values())[:1]:
                 cells |= {
-                    f'{name}, test set': f'{value:.3g}' for name, value in row['metrics'].items()
+                    f'{metric}, test set': f'{value:.3g}'
+                    for metric, value in row['metrics'].items()
                 }
-    for name in ('macs', 'params', 'latency'):
-        if subnet is not None and name in subnet.costs:
-            cells[COST_TITLES[name]] = cost_text(name, subnet.costs[name])
+    for cost in ('macs', 'params', 'latency'):
+        if subnet is not None and cost in subnet.costs:
+            cells[COST_TITLES[cost]] = cost_text(cost, subnet.costs[cost])
     if seconds is not None:
         cells['time'] = duration(seconds)
     drawn = None
@@ -195,7 +215,7 @@ def compared(folder: Path, kind: Kind) -> Compared:
         if known is not None:
             drawn = known.of_space(space, str(folder)).drawings.get('winner', drawn)
     width = subnet.widen_factor if subnet else 1.0
-    return Compared(str(folder), kind, space, cells, drawn, width, search)
+    return Compared(name, kind, space, cells, drawn, width, search)
 
 
 def add_curves(page: Page, runs: Sequence[Compared]) -> None:
@@ -230,7 +250,7 @@ def add_winners(page: Page, runs: Sequence[Compared]) -> None:
         archs = [run.drawn for run in found if run.drawn is not None]
         most = largest_row(space, archs)
         svgs = [
-            draw_arch(space, run.drawn, run.name[-40:], run.widen_factor, most)
+            draw_arch(space, run.drawn, run.name, run.widen_factor, most)
             for run in found
             if run.drawn is not None
         ]

@@ -1,10 +1,12 @@
+from pathlib import Path
+
 import pytest
 from browser import check_page, hovered, opened
 from page_text import shown
 from report_dirs import SCORE, SPACE, adaptation_dir, dsnas_dir, ranking_dir, search_dir
 
 from pinas_mm.errors import InputError
-from pinas_mm.visualization.reports import kind_of, write_comparison, write_report
+from pinas_mm.visualization.reports import kind_of, short_names, write_comparison, write_report
 
 MAKE = dict(search=search_dir, dsnas=dsnas_dir, adaptation=adaptation_dir, ranking=ranking_dir)
 
@@ -47,6 +49,16 @@ def test_runs_stand_beside_each_other(folders, monkeypatch):
         assert f'{folder} search nasbench_macro {found}' in text
     assert 'dsnas dsnas nasbench_macro 02120122' in text
     assert 'The found archs of nasbench_macro' in text and 'Rankings' not in text
+
+
+def test_long_names_are_cut_and_stay_apart():
+    parent = Path('/work_dirs/' + 'x' * 40)
+    assert short_names([parent / 'a', parent / 'b/search']) == ['a', 'b/search']
+    assert short_names([parent / 'a']) == ['a']
+    long = short_names([Path('/w/first') / ('y' * 40), Path('/w/z')])
+    assert long == ['…' + 'y' * 28, 'z']
+    same = [Path('/w/first') / ('y' * 40), Path('/w/second') / ('y' * 40)]
+    assert short_names(same) == ['first/' + 'y' * 40, 'second/' + 'y' * 40]
 
 
 def test_rankings_stand_beside_each_other(folders):
