@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 """Compares how a supernet, and what needs no supernet, order archs with their true accuracies;
-writes ranking.json and ranking.md.
+writes ranking.json, ranking.md and report.html.
 
     python tools/rank.py CONFIG CHECKPOINT --truth nas-bench-macro_cifar10.json --archs 120 \\
         --plot ranking.png
@@ -9,6 +9,8 @@ writes ranking.json and ranking.md.
 The config is that of the supernet with its classifier, or of its search; scores come from its
 held-out split (val_dataloader). An arch takes one or two seconds on a CPU in the small CIFAR-10
 configs; all samplings together are at most 600 archs."""
+
+from pathlib import Path
 
 from command_line import (
     check_files,
@@ -83,6 +85,9 @@ def main() -> None:
     from pinas_mm.pipelines.arch_ranking import check_ranking_config, rank_archs
     from pinas_mm.ranking.few_truths import LEAST_TRUTHS
     from pinas_mm.visualization import plot_rankings
+    from pinas_mm.visualization.ranking_report_page import write_ranking_report
+    from pinas_mm.visualization.report_page import report_after_run
+    from pinas_mm.visualization.run_facts import RunFacts, command_line, package_versions
 
     if args.few_truths != 0 and args.few_truths < LEAST_TRUTHS:
         raise InputError(
@@ -96,8 +101,9 @@ def main() -> None:
     hold_work_dir(config)
     config.load_from, config.resume = None, False
     config.log_level = 'WARNING'  # the table is what one wants to read
+    runner = build_runner(config)
     found = rank_archs(
-        build_runner(config),
+        runner,
         args.truth,
         args.checkpoint,
         archs=args.archs,
@@ -111,6 +117,14 @@ def main() -> None:
         return
     print(''.join(f'{note}\n' for note in found.notes) + found.text())
     found.write(config.work_dir, args.config)
+    RunFacts(
+        kind='ranking',
+        space=found.table.space.name,
+        command=command_line(),
+        config=args.config,
+        versions=package_versions(),
+    ).write(Path(config.work_dir))
+    report_after_run(write_ranking_report, Path(config.work_dir), runner.logger)
     if args.plot:
         report = next(iter(found.reports.values()))
         plot_rankings(

@@ -6,7 +6,7 @@ import math
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,9 +41,21 @@ from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
+from ..visualization.arch_drawing import write_arch_svg
+from ..visualization.report_page import report_after_run
+from ..visualization.run_facts import (
+    RunFacts,
+    command_line,
+    costliest_arch,
+    drawn_arch,
+    package_versions,
+    unique,
+)
+from ..visualization.search_report import write_search_report
 from .forecast import Forecast, forecast
 from .loaders import arch_evaluation, calibration_loader, capped, first_images, whole_set_loader
 from .run_data import without_roots
+from .run_notes import BatchClock, noted_warnings
 
 SCORE = 'accuracy/top1'
 ASK_SIZE = 8
@@ -53,8 +65,9 @@ ASK_SIZE = 8
 class SearchLoop(BaseLoop):
     """Searches the supernet in the runner's model.
 
-    Writes ``subnet.yaml`` and ``subnet.pth`` (the winner and its weights), ``history.jsonl``,
-    ``pareto.json``, ``search_curve.png`` and ``pareto.png``. Runs where the test loop would
+    Writes ``subnet.yaml``, ``subnet.pth`` and ``arch.svg`` (the winner, its weights, its drawing),
+    ``history.jsonl``, ``pareto.json``, ``search_curve.png``, ``pareto.png``, and ``report.html``
+    with ``report.json``, which it needs beside them. Runs where the test loop would
     (:func:`~pinas_mm.engine.search_config.search_config`), after the checkpoint is loaded. The loop
     itself is :func:`pinas_mm.searching.search.search`. Ranks share the archs of an
     asked batch; the history is the same on any number of them.
@@ -246,10 +259,11 @@ class SearchLoop(BaseLoop):
             InputError: The metrics cannot be computed, no arch could be evaluated, or another
                 process writes the folder.
         """
-        with held(self.out_dir):
+        with held(self.out_dir), noted_warnings(self.runner.logger) as self.warnings:
             return self._search()
 
     def _search(self) -> Record:
+        self.clock = BatchClock()
         self.check_metrics()
         history = self.open_history()
         if history.records:
@@ -293,6 +307,9 @@ class SearchLoop(BaseLoop):
                 f'stopped; {history.path} has {len(history.records)} records; resume the search '
                 'with the same command (tools/search.py: with --resume)',
             )
+            if is_main_process() and history.records:
+                with suppress(OSError):  # a full disk must not hide why the search stopped
+                    self.write_facts(None)
             raise
         if not best:
             raise InputError(f'{history.path}: not one of {len(records)} archs could be evaluated')
@@ -306,6 +323,9 @@ class SearchLoop(BaseLoop):
                     f'do not tell the archs apart, and the one named is any of them'
                 )
                 break
+        if is_main_process():
+            self.write_facts(best[0])
+            report_after_run(write_search_report, self.out_dir, self.runner.logger)
         return best[0]
 
     def _by_posterior_mean(
@@ -405,9 +425,43 @@ class SearchLoop(BaseLoop):
         plot_search_curve(records, self.score.label, self.out_dir / 'search_curve.png')
         plot_pareto(records, self.score.label, self.objectives[0], self.out_dir / 'pareto.png')
 
+    def write_facts(self, winner: Record | None) -> None:
+        """Writes ``report.json``: what the report shows beside the other files. The time of a
+        search that resumes counts what its earlier starts took."""
+        archs = {'winner': winner and winner.arch, 'largest': costliest_arch(self.costs)}
+        before: RunFacts | None = None
+        if self.resume:
+            try:
+                before = RunFacts.read(self.out_dir)
+            except InputError as error:  # of another version, or changed by hand
+                self.runner.logger.warning(f'{error}: written anew')
+        forecast: dict[str, Any] = self.clock.forecast(self.num_archs)
+        if before is not None and before.forecast_archs:  # of the first start
+            forecast = dict(
+                forecast_seconds=before.forecast_seconds, forecast_archs=before.forecast_archs
+            )
+        RunFacts(
+            kind='search',
+            space=self.backbone.space.name,
+            command=command_line(),
+            config=self.runner.cfg.filename,
+            versions=package_versions(),
+            settings={'costs at': f'{self.header["input_size"]} pixels'},
+            widen_factor=self.backbone.widen_factor,
+            limits={
+                name: (None if math.isinf(low) else low, None if math.isinf(high) else high)
+                for name, (low, high) in self.constraints.limits.items()
+            },
+            budget=self.num_archs,
+            seconds=self.clock.seconds + ((before.seconds or 0.0) if before else 0.0),
+            warnings=unique([*(before.warnings if before else ()), *self.warnings]),
+            drawings={title: drawn_arch(self.costs, arch) for title, arch in archs.items() if arch},
+            **forecast,
+        ).write(self.out_dir)
+
     def save_subnet(self, record: Record, out_dir: Path) -> None:
-        """Writes ``subnet.yaml``, and where the weights are trained ``subnet.pth`` with them and
-        recalibrated BN."""
+        """Writes ``subnet.yaml``, its drawing ``arch.svg``, and where the weights are trained
+        ``subnet.pth`` with them and recalibrated BN."""
         subnet = self.subnet_file(record)
         if self.trained:
             with self.whole_evaluator.recalibrated(record.arch):
@@ -416,6 +470,12 @@ class SearchLoop(BaseLoop):
         else:
             path = out_dir / 'subnet.yaml'
             subnet.write(path)
+        write_arch_svg(
+            out_dir / 'arch.svg',
+            self.backbone.space,
+            drawn_arch(self.costs, record.arch),
+            self.backbone.widen_factor,
+        )
         self.runner.logger.info(
             f'subnet {self.backbone.space.encode(record.arch)}  '
             f'{self.score.label}: {record.score:.4f}  {_costs_text(record)}  -> {path}'
@@ -450,7 +510,9 @@ class SearchLoop(BaseLoop):
                 self._tell(progress)
 
             evaluator.on_progress = show
+            started = self.clock.seconds
             results = evaluate_on_ranks(evaluator.evaluate, archs, self.backbone.sharing_key)
+            self.clock.batch(self.clock.seconds - started, len(archs))
             show(1, 1)
             return results
 

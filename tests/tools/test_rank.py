@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from page_text import shown
 from PIL import Image
 from scipy.stats import kendalltau
 
@@ -165,6 +166,8 @@ def test_a_supernet_against_a_table(rank, tmp_path):
     text = (tmp_path / 'work/ranking.md').read_text()
     assert text in out and len(re.findall('ceiling, tau between two trainings', text)) == 2
     assert Image.open(tmp_path / 'plot.png').format == 'PNG'
+    page = shown(tmp_path / 'work/report.html')
+    assert 'orders the archs best' in page and 'True accuracy against score' in page
 
 
 def judged_by_hand(table, macs, found, ranker, scores):
