@@ -16,9 +16,12 @@ from command_line import (
     check_files,
     hold_work_dir,
     parser,
+    quiet_terminal,
     read_config,
     run_tool,
+    say_what_is_next,
     seed,
+    shown_path,
     whole_number,
 )
 
@@ -80,6 +83,7 @@ def main() -> None:
         '--plot', help='PNG to write: true accuracies against the scores of every ranker'
     )
     args = options.parse_args()
+    quiet_terminal(args)
 
     import numpy as np
     from mmengine.dist import is_main_process
@@ -114,7 +118,6 @@ def main() -> None:
     check_files(args.truth, args.checkpoint)
     hold_work_dir(config)
     config.load_from, config.resume = None, False
-    config.log_level = 'WARNING'  # the table is what one wants to read
     runner = build_runner(config)
     table = TruthTable.read(args.truth, supernet_of(runner.model).space)
     count = min(MOST_ARCHS, len(table.networks())) if args.archs is None else args.archs
@@ -189,6 +192,13 @@ def main() -> None:
             [macs[arch] for arch in report.archs],
             args.plot,
         )
+    written = ['ranking.md', 'ranking.json', *([args.plot] if args.plot else [])]
+    steps = (
+        [('search the supernet', ['search', 'CONFIG_OF_THE_SEARCH', args.checkpoint])]
+        if args.checkpoint
+        else []
+    )
+    say_what_is_next(f'wrote {shown_path(work_dir)}: {", ".join(written)}', *steps)
 
 
 if __name__ == '__main__':
