@@ -343,7 +343,8 @@ def _update_bar(task: 'TaskID', title: str, done: float, left: str, numbers: str
 
 
 def _end_bar(task: 'TaskID') -> None:
-    if _State.bars is None:
+    # After an error the bars have been closed, and others may have been opened since.
+    if _State.bars is None or task not in _State.bars.task_ids:
         return
     _State.bars.remove_task(task)
     _State.num_bars -= 1
