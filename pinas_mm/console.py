@@ -42,6 +42,7 @@ KNOWN_LOGGED = (
 KNOWN_WARNINGS = (
     (r'torch\.meshgrid: in an upcoming release', r'torch\.functional'),
     (r'pkg_resources is deprecated as an API', r'.*'),
+    (r'faster_coco_eval is not installed', r'mmdet'),
     (r".*'pin_memory' argument is set as true but no accelerator", r'torch\.utils\.data'),
     (r'`torch\.cuda\.amp\.GradScaler\(args\.\.\.\)` is deprecated', r'mmengine'),
 )
@@ -242,7 +243,8 @@ def _handle(logger: logging.Logger, record: logging.LogRecord) -> None:
             text = record.getMessage()
             if record.exc_info:
                 text += '\n' + logging.Formatter().formatException(record.exc_info)
-            lines = '\n'.join(map(_wrapped, (level + text).splitlines())).splitlines()
+            lines = [part for part in (level + text).splitlines() if part.strip()]
+            lines = '\n'.join(map(_wrapped, lines)).splitlines()
             if len(lines) > MOST_LINES and not record.exc_info:
                 more = len(lines) - MOST_LINES
                 lines[MOST_LINES:] = [f'    … and {more} more lines in the log file']
@@ -331,7 +333,8 @@ def _open_bar(title: str, total: float, done: float) -> 'TaskID':
         )
         _State.bars.start()
     _State.num_bars += 1
-    task = _State.bars.add_task(title, total=total, completed=done, left='-:--:--', numbers='')
+    task = _State.bars.add_task(title, total=total, left='-:--:--', numbers='')
+    _State.bars.update(task, completed=done)
     _State.bars.refresh()
     return task
 

@@ -89,6 +89,7 @@ def main() -> None:
     from mmengine.dist import is_main_process
 
     from pinas_mm.checkpoint import load_strict
+    from pinas_mm.console import say
     from pinas_mm.engine.runner import build_runner
     from pinas_mm.errors import InputError
     from pinas_mm.fileio import write_atomic
@@ -103,7 +104,12 @@ def main() -> None:
     )
     from pinas_mm.ranking.equal_cost import EqualCost
     from pinas_mm.ranking.few_truths import LEAST_TRUTHS
-    from pinas_mm.ranking.ranking_report import EqualCostReport, RankingReport, write_scores
+    from pinas_mm.ranking.ranking_report import (
+        SHORT_TITLES,
+        EqualCostReport,
+        RankingReport,
+        write_scores,
+    )
     from pinas_mm.ranking.truth import TruthTable
     from pinas_mm.visualization import plot_rankings
 
@@ -166,8 +172,10 @@ def main() -> None:
         )
     elif left_out:
         print(f'{EQUAL_COST} is left out: {left_out[0]}')
+    for report in reports.values():
+        short = isinstance(report, RankingReport)
+        say(report.text(SHORT_TITLES) if short else report.text())
     text = '\n'.join(report.text() for report in reports.values())
-    print(text)
     work_dir = Path(config.work_dir)
     write_atomic(work_dir / 'ranking.md', lambda file: file.write(text.encode()))
     write_scores(
@@ -192,7 +200,8 @@ def main() -> None:
             [macs[arch] for arch in report.archs],
             args.plot,
         )
-    written = ['ranking.md', 'ranking.json', *([args.plot] if args.plot else [])]
+    written = ['ranking.md, with all statistics', 'ranking.json']
+    written += [args.plot] if args.plot else []
     steps = (
         [('search the supernet', ['search', 'CONFIG_OF_THE_SEARCH', args.checkpoint])]
         if args.checkpoint

@@ -270,6 +270,10 @@ class SearchLoop(BaseLoop):
             best = self._by_posterior_mean(records)
             if self.quick_evaluator is not self.whole_evaluator:
                 again = best[: self.top_k]
+                images: Any = self.whole_evaluator.loader.sampler
+                self.runner.logger.info(
+                    f'the {len(again)} best again, on all {len(images)} held-out images'
+                )
                 with Progress('score again', len(again), lines=False) as progress:
                     self.best_score = -math.inf
                     final = rescore(
