@@ -171,7 +171,7 @@ def main() -> None:
             title, classes, left_out, table, rankers, args.seed
         )
     elif left_out:
-        print(f'{EQUAL_COST} is left out: {left_out[0]}')
+        say(f'{EQUAL_COST} is left out: {left_out[0]}')
     for report in reports.values():
         short = isinstance(report, RankingReport)
         say(report.text(SHORT_TITLES) if short else report.text())

@@ -23,6 +23,7 @@ from command_line import (
 )
 
 if TYPE_CHECKING:
+    from mmengine.config import Config
     from mmengine.runner import Runner
 
 
@@ -66,18 +67,18 @@ def main() -> None:
         check_data(config)
     runner = build_runner(config)
     runner.train()
-    say_what_came_out(args.config, runner)
+    say_what_came_out(args.config, config, runner)
 
 
-def say_what_came_out(config: str, runner: 'Runner') -> None:
+def say_what_came_out(name: str, config: 'Config', runner: 'Runner') -> None:
     """Names the last checkpoint, and the tool that takes it."""
     from pinas_mm.engine.latest_checkpoint import last_checkpoint
     from pinas_mm.models.selfsup import PiNAS
     from pinas_mm.unwrap import unwrapped
 
-    checkpoint = last_checkpoint(runner.work_dir)
+    checkpoint = last_checkpoint(config.work_dir)
     if checkpoint is None:
-        say_what_is_next(f'wrote {shown_path(runner.work_dir)}: logs, and no checkpoint')
+        say_what_is_next(f'wrote {shown_path(config.work_dir)}: logs, and no checkpoint')
         return
     model = unwrapped(runner.model)
     backbone = getattr(model, 'backbone', None)
@@ -87,10 +88,10 @@ def say_what_came_out(config: str, runner: 'Runner') -> None:
         words = ['train', 'CONFIG_OF_THE_CLASSIFIER', '--cfg-options', weights]
         steps.append(('train its classifier', words))
     elif getattr(backbone, 'is_supernet', False):
-        own = config if runner.cfg.get('search_loop') else 'CONFIG_OF_THE_SEARCH'
+        own = name if config.get('search_loop') else 'CONFIG_OF_THE_SEARCH'
         steps.append(('search the supernet', ['search', own, checkpoint]))
-    elif runner.cfg.get('test_cfg') is not None:
-        steps.append(('test it', ['test', config, checkpoint]))
+    elif config.get('test_cfg') is not None:
+        steps.append(('test it', ['test', name, checkpoint]))
     say_what_is_next(f'wrote {shown_path(checkpoint)}', *steps)
 
 
