@@ -16,6 +16,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from ..console import short_path
 from ..costs import measure_costs
 from ..engine.data_settings import fill_in_from_data
 from ..engine.hand_over import HAND_OVER, HandOver, check_fits
@@ -259,8 +260,14 @@ def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
         probabilities=found.probabilities,
     )
     runner.logger.info(
-        f'{result["arch"]}  {metrics}  {seconds["total"]:.0f} s of training in all -> '
-        f'{work_dir / "subnet.yaml"}'
+        '  '.join(
+            [
+                f'subnet {result["arch"]}',
+                *(f'{name}: {value:.4f}' for name, value in metrics.items()),
+                f'{seconds["total"]:.0f} s of training in all',
+                f'-> {short_path(work_dir / "subnet.yaml")}',
+            ]
+        )
     )
     return result
 
