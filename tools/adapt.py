@@ -18,6 +18,7 @@ Run the same command again to resume: what is done is kept, and a changed config
 work dir has a folder per step, search/subnet.yaml, the adapted network's checkpoint in subnet/, and
 adapt.json."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from command_line import (
@@ -25,9 +26,12 @@ from command_line import (
     check_files,
     hold_work_dir,
     parser,
+    quiet_terminal,
     read_config,
     run_tool,
+    say_what_is_next,
     seed,
+    shown_path,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +69,7 @@ def main() -> None:
     options.add_argument('--amp', action='store_true', help='train in mixed precision')
     add_data_check(options)
     args = options.parse_args()
+    quiet_terminal(args)
 
     from mmengine.dist import is_main_process
 
@@ -83,14 +88,13 @@ def main() -> None:
     report = Adaptation(config, args.supernet, args.source_arch, args.seed).run(args.until)
     if is_main_process():
         show(report, config.work_dir)
+    say_what_came_out(args.until, config.work_dir)
 
 
 def show(report: dict[str, Any], work_dir: str) -> None:
     """Prints the report."""
     from rich.console import Console
     from rich.table import Table
-
-    from pinas_mm.engine.latest_checkpoint import last_checkpoint
 
     console = Console(width=100)
     steps = Table(title=f'Adaptation: {work_dir}')
@@ -119,11 +123,26 @@ def show(report: dict[str, Any], work_dir: str) -> None:
         console.print(slots)
     if 'rows' in report:
         console.print(test_table(report['rows']))
-        console.print(
-            f'the adapted network: {last_checkpoint(f"{work_dir}/subnet")}\n'
-            f'its arch, for model.backbone.arch: {work_dir}/search/subnet.yaml',
-            soft_wrap=True,
+
+
+def say_what_came_out(until: str, work_dir: str) -> None:
+    """Names the adapted network, and what takes it."""
+    from pinas_mm.engine.latest_checkpoint import last_checkpoint
+
+    folder = Path(work_dir)
+    if until in STEPS[:2]:
+        following = STEPS[STEPS.index(until) + 1]
+        say_what_is_next(
+            f'wrote {shown_path(folder)}: {until}/, adapt.json; run the same command again with '
+            f'--until {following}, or without, to go on'
         )
+        return
+    checkpoint, subnet = last_checkpoint(folder / 'subnet'), folder / 'search/subnet.yaml'
+    say_what_is_next(
+        f'wrote {shown_path(folder)}: adapt.json, and the adapted network: '
+        f'{shown_path(str(checkpoint))}, its model.backbone.arch: {shown_path(subnet)}',
+        ('export its backbone', ['export', subnet, '--checkpoint', checkpoint, '--formats', 'mm']),
+    )
 
 
 def test_table(rows: dict[str, Any]) -> 'Table':

@@ -9,11 +9,13 @@ import errno
 import inspect
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -29,6 +31,9 @@ LONGEST = 60
 # Our classes' arguments are checked by a function of this module, which then calls the class.
 SCHEMA = 'pinas_mm.schema'
 RUNNER, BUILDER = 'mmengine.runner.runner', 'build_'
+
+# What :func:`quiet_terminal` opens, until the tool ends.
+TERMINAL = ExitStack()
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 WRITABLE = 'choose a path that you can read and write'
@@ -66,7 +71,9 @@ def run_tool(main: Callable[[], None]) -> None:
     if in_main_thread:
         signal.signal(signal.SIGTERM, exit_by_signal)
     try:
-        main()
+        # Before what goes wrong is printed.
+        with TERMINAL:
+            main()
         distributed = sys.modules.get('torch.distributed')
         if distributed is not None and distributed.is_initialized():
             distributed.destroy_process_group()
@@ -198,8 +205,68 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         default='none',
         help='job launcher',
     )
+    add_verbose(result)
     result.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return result
+
+
+def add_verbose(options: argparse.ArgumentParser) -> None:
+    """Adds ``--verbose``; the tool then calls :func:`quiet_terminal`,
+    before it imports what it needs: mm's packages print as they are imported."""
+    options.add_argument(
+        '--verbose',
+        action='store_true',
+        help='show all that the log file has: environment, config, every step',
+    )
+
+
+def quiet_terminal(args: argparse.Namespace) -> None:
+    """Keeps what mm packages log out of the terminal until the tool ends, without ``--verbose``
+    (:func:`pinas_mm.console.quiet_terminal`)."""
+    from pinas_mm import console
+
+    TERMINAL.enter_context(console.quiet_terminal(args.verbose))
+
+
+def say_what_is_next(written: str, *steps: tuple[str, Sequence[object]]) -> None:
+    """Ends a tool: says what it wrote and what to do next.
+
+    Args:
+        written: What was written.
+        steps: For each possible next step what it does, and its command: the name of a tool and
+            its arguments.
+    """
+    from pinas_mm.console import say
+
+    say(written)
+    for purpose, (tool, *words) in steps:
+        path = Path(__file__).with_name(f'{tool}.py')
+        # An installed wheel has the tools below `.mim`.
+        installed = '.mim' in path.parts
+        start = ['python', '-m', 'pinas_mm', tool] if installed else ['python', shown_path(path)]
+        say(f'next, {purpose}:')
+        # No longer line is broken: it is to be copied whole.
+        say(broken_command([*start, *map(shown_path, words)]))
+
+
+def shown_path(word: object) -> str:
+    """A word of a command; a path below the working directory begins there."""
+    text = os.fspath(word) if isinstance(word, os.PathLike) else str(word)
+    below = Path(text).is_absolute() and Path(text).is_relative_to(Path.cwd())
+    return os.path.relpath(text) if below else text
+
+
+def broken_command(words: Sequence[str], width: int = 100) -> str:
+    """A command for a shell, in lines of at most ``width`` columns where its words allow that."""
+    lines, indent = [''], '    '
+    for word in map(shlex.quote, words):
+        line = f'{lines[-1]} {word}' if lines[-1] else f'{indent}{word}'
+        if len(line) > width - 2 and lines[-1]:
+            lines[-1] += ' \\'
+            line = f'{indent}{indent}{word}'
+            lines.append('')
+        lines[-1] = line
+    return '\n'.join(lines)
 
 
 def add_data_check(options: argparse.ArgumentParser) -> None:

@@ -23,9 +23,12 @@ from command_line import (
     hold_file,
     hold_work_dir,
     parser,
+    quiet_terminal,
     read_config,
     run_tool,
+    say_what_is_next,
     seed,
+    shown_path,
     whole_number,
 )
 
@@ -53,6 +56,7 @@ def main() -> None:
     )
     options.add_argument('--plot', help='PNG to write')
     args = options.parse_args()
+    quiet_terminal(args)
 
     from pinas_mm.checkpoint import load_strict
     from pinas_mm.engine.loaders import seeded_loader
@@ -74,7 +78,6 @@ def main() -> None:
     hold_work_dir(config)
     if args.plot:
         hold_file(args.plot)
-    config.log_level = 'WARNING'  # the table is what one wants to read
     config.load_from, config.resume = None, False
     if not config.get('train_dataloader'):
         raise InputError(f'{args.config}: no train_dataloader, from which the images come')
@@ -109,10 +112,10 @@ def main() -> None:
         ],
     )
     write_atomic(out, lambda file: file.write(json.dumps(result, indent=1).encode()))
-    print(f'-> {out}')
     if args.plot:
         plot_consistency(supernets, args.plot)
-        print(f'-> {args.plot}')
+    plot = f', {shown_path(args.plot)}' if args.plot else ''
+    say_what_is_next(f'wrote {shown_path(out)}{plot}')
 
 
 def show(name: str, shifts: list[dict[str, Any]]) -> None:

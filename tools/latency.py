@@ -10,7 +10,15 @@ python tools/search.py CONFIG CHECKPOINT \\
 
 import sys
 
-from command_line import hold_file, parser, read_config, run_tool, seed, whole_number
+from command_line import (
+    hold_file,
+    parser,
+    quiet_terminal,
+    read_config,
+    run_tool,
+    seed,
+    whole_number,
+)
 
 # Of predictions as a whole, before a limit has to make up for it.
 MOST_BIAS = 0.05
@@ -49,6 +57,7 @@ def main() -> None:
     options.add_argument('--seed', type=seed, default=0, help='seed of those subnets')
     options.add_argument('--out', required=True, help='file to write')
     args = options.parse_args()
+    quiet_terminal(args)
 
     import torch
     from rich.progress import Progress

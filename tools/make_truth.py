@@ -25,9 +25,12 @@ from command_line import (
     hold_file,
     hold_work_dir,
     parser,
+    quiet_terminal,
     read_config,
     run_tool,
+    say_what_is_next,
     seed,
+    shown_path,
     whole_number,
 )
 
@@ -73,6 +76,7 @@ def main() -> None:
         help='processes that train at a time, sharing the CPU threads (default: 1)',
     )
     args = options.parse_args()
+    quiet_terminal(args)
 
     from pinas_mm.costs import Limits
     from pinas_mm.engine.config import option_values
@@ -135,6 +139,13 @@ def main() -> None:
         if not math.isnan(tau)
         else 'no ceiling: tau between repeats needs at least 10 archs with 2 trainings each, of '
         'unequal accuracies'
+    )
+    say_what_is_next(
+        f'wrote {shown_path(args.out)}',
+        (
+            'rank a supernet by it',
+            ['rank', 'CONFIG_OF_THE_CLASSIFIER', 'CHECKPOINT', '--truth', args.out],
+        ),
     )
 
 

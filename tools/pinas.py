@@ -35,7 +35,18 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from command_line import add_data_check, add_overrides, plain_parser, run_tool, seed, whole_number
+from command_line import (
+    add_data_check,
+    add_overrides,
+    add_verbose,
+    plain_parser,
+    quiet_terminal,
+    run_tool,
+    say_what_is_next,
+    seed,
+    shown_path,
+    whole_number,
+)
 
 STAGES = ('learn', 'linear', 'search', 'finetune')
 # What is shown of a transfer's metrics; results.json has all.
@@ -63,6 +74,7 @@ def main() -> None:
     )
     add_overrides(options, "overrides for all configs but the transfers'")
     add_data_check(options)
+    add_verbose(options)
     options.add_argument_group(
         'overrides for one stage',
         f'--STAGE.KEY=VALUE, such as --learn.train_cfg.max_epochs=1; STAGE is one of '
@@ -70,8 +82,10 @@ def main() -> None:
     )
     rest, changes = stage_options(options, sys.argv[1:])
     args = options.parse_args(rest)
+    quiet_terminal(args)
 
     from pinas_mm.engine.config import option_values
+    from pinas_mm.engine.latest_checkpoint import last_checkpoint
     from pinas_mm.errors import InputError
     from pinas_mm.fileio import write_atomic
     from pinas_mm.folder_lock import hold
@@ -113,6 +127,14 @@ def main() -> None:
         show(results['rows'], args.work_dir)
         show_transfers(results['transfers'])
     print(f'whole run: {(time.time() - started) / 60:.1f} minutes')
+    subnet = args.work_dir / 'search/subnet.yaml'
+    checkpoint = last_checkpoint(args.work_dir / 'finetune/searched')
+    weights = ['--checkpoint', checkpoint] if checkpoint else []
+    say_what_is_next(
+        f'wrote {shown_path(args.work_dir)}: results.json, search/subnet.yaml, and a folder for '
+        f'each training',
+        ('export the found network', ['export', subnet, *weights, '--config', args.finetune]),
+    )
 
 
 def stage_options(

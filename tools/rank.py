@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 """Compares how a supernet, and what needs no supernet, order archs with their true accuracies;
-writes ranking.json and ranking.md.
+writes ranking.json, ranking.md and report.html.
 
     python tools/rank.py CONFIG CHECKPOINT --truth nas-bench-macro_cifar10.json --archs 120 \\
         --plot ranking.png
@@ -10,13 +10,18 @@ The config is that of the supernet with its classifier, or of its search; scores
 held-out split (val_dataloader). An arch takes one or two seconds on a CPU in the small CIFAR-10
 configs; all samplings together are at most 600 archs."""
 
+from pathlib import Path
+
 from command_line import (
     check_files,
     hold_work_dir,
     parser,
+    quiet_terminal,
     read_config,
     run_tool,
+    say_what_is_next,
     seed,
+    shown_path,
     whole_number,
 )
 
@@ -77,12 +82,18 @@ def main() -> None:
         '--plot', help='PNG to write: true accuracies against the scores of every ranker'
     )
     args = options.parse_args()
+    quiet_terminal(args)
 
+    from pinas_mm.console import say
     from pinas_mm.engine.runner import build_runner
     from pinas_mm.errors import InputError
     from pinas_mm.pipelines.arch_ranking import check_ranking_config, rank_archs
     from pinas_mm.ranking.few_truths import LEAST_TRUTHS
+    from pinas_mm.ranking.ranking_report import SHORT_TITLES, RankingReport
     from pinas_mm.visualization import plot_rankings
+    from pinas_mm.visualization.ranking_report_page import write_ranking_report
+    from pinas_mm.visualization.report_page import report_after_run
+    from pinas_mm.visualization.run_facts import RunFacts, command_line, package_versions
 
     if args.few_truths != 0 and args.few_truths < LEAST_TRUTHS:
         raise InputError(
@@ -95,9 +106,9 @@ def main() -> None:
     check_files(args.truth, args.checkpoint)
     hold_work_dir(config)
     config.load_from, config.resume = None, False
-    config.log_level = 'WARNING'  # the table is what one wants to read
+    runner = build_runner(config)
     found = rank_archs(
-        build_runner(config),
+        runner,
         args.truth,
         args.checkpoint,
         archs=args.archs,
@@ -109,8 +120,20 @@ def main() -> None:
     )
     if found is None:
         return
-    print(''.join(f'{note}\n' for note in found.notes) + found.text())
+    for note in found.notes:
+        say(note)
+    for report in found.reports.values():
+        short = isinstance(report, RankingReport)
+        say(report.text(SHORT_TITLES) if short else report.text())
     found.write(config.work_dir, args.config)
+    RunFacts(
+        kind='ranking',
+        space=found.table.space.name,
+        command=command_line(),
+        config=args.config,
+        versions=package_versions(),
+    ).write(Path(config.work_dir))
+    report_after_run(write_ranking_report, Path(config.work_dir), runner.logger)
     if args.plot:
         report = next(iter(found.reports.values()))
         plot_rankings(
@@ -120,6 +143,14 @@ def main() -> None:
             [found.macs[arch] for arch in report.archs],
             args.plot,
         )
+    written = ['report.html', 'ranking.md, with all statistics', 'ranking.json']
+    written += [args.plot] if args.plot else []
+    steps = (
+        [('search the supernet', ['search', 'CONFIG_OF_THE_SEARCH', args.checkpoint])]
+        if args.checkpoint
+        else []
+    )
+    say_what_is_next(f'wrote {shown_path(config.work_dir)}: {", ".join(written)}', *steps)
 
 
 if __name__ == '__main__':

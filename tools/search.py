@@ -12,7 +12,23 @@ Without --resume it starts a new search, and refuses a work dir that has one. Wi
 the same result as a search that was not stopped, and refuses changed settings.
 """
 
-from command_line import add_data_check, check_files, hold_work_dir, parser, read_config, run_tool
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from command_line import (
+    add_data_check,
+    check_files,
+    hold_work_dir,
+    parser,
+    quiet_terminal,
+    read_config,
+    run_tool,
+    say_what_is_next,
+    shown_path,
+)
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 
 def main() -> None:
@@ -30,6 +46,7 @@ def main() -> None:
     )
     add_data_check(options)
     args = options.parse_args()
+    quiet_terminal(args)
 
     from mmengine.dist import is_main_process
 
@@ -51,6 +68,26 @@ def main() -> None:
             print('\n'.join(lines))
     else:
         runner.test()
+        say_what_came_out(args.config, args.checkpoint, config)
+
+
+def say_what_came_out(name: str, checkpoint: str | None, config: 'Config') -> None:
+    """Names the files of the search, and what takes the found network."""
+    folder = Path(config.work_dir)
+    files = ('subnet.yaml', 'subnet.pth', 'report.html', 'history.jsonl', 'pareto.json')
+    written = [file for file in files if (folder / file).exists()]
+    subnet, size = folder / 'subnet.yaml', config.test_cfg.input_size
+    arch = f'model.backbone.arch={shown_path(subnet)}'
+    steps: list[tuple[str, list[object]]] = [
+        ('train the found network', ['train', 'CONFIG_OF_THE_TRAINING', '--cfg-options', arch])
+    ]
+    if checkpoint is not None:
+        size = [] if isinstance(size, list | tuple) else ['--input-size', size]
+        steps += [
+            ('test it as it is', ['test', name, checkpoint, '--arch', subnet]),
+            ('export it', ['export', subnet, '--config', name, *size]),
+        ]
+    say_what_is_next(f'wrote {shown_path(folder)}: {", ".join(written)}', *steps)
 
 
 if __name__ == '__main__':

@@ -6,7 +6,7 @@ python tools/test.py configs/quickstart/linear.py work_dirs/linear/epoch_10.pth 
     --arch 22212220 --arch subnet.yaml
 """
 
-from command_line import check_files, parser, read_config, run_tool
+from command_line import check_files, parser, quiet_terminal, read_config, run_tool
 
 
 def main() -> None:
@@ -18,6 +18,7 @@ def main() -> None:
         help='an arch of the supernet: 22212220, 3,0,1,3 or subnet.yaml; may be given again',
     )
     args = options.parse_args()
+    quiet_terminal(args)
 
     from pinas_mm.checkpoint import load_strict
     from pinas_mm.engine import ArchTestLoop

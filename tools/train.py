@@ -8,7 +8,23 @@ torchrun --nproc_per_node 8 tools/train.py CONFIG --launcher pytorch
 Without --resume it starts a new training.
 """
 
-from command_line import add_data_check, check_files, hold_work_dir, parser, read_config, run_tool
+from typing import TYPE_CHECKING
+
+from command_line import (
+    add_data_check,
+    check_files,
+    hold_work_dir,
+    parser,
+    quiet_terminal,
+    read_config,
+    run_tool,
+    say_what_is_next,
+    shown_path,
+)
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from mmengine.runner import Runner
 
 
 def main() -> None:
@@ -28,6 +44,7 @@ def main() -> None:
     )
     add_data_check(options)
     args = options.parse_args()
+    quiet_terminal(args)
 
     from pinas_mm.engine.config import use_amp, use_auto_scale_lr
     from pinas_mm.engine.data_check import check_data
@@ -48,7 +65,34 @@ def main() -> None:
         use_auto_scale_lr(config)
     if args.check_data:
         check_data(config)
-    build_runner(config).train()
+    runner = build_runner(config)
+    runner.train()
+    say_what_came_out(args.config, config, runner)
+
+
+def say_what_came_out(name: str, config: 'Config', runner: 'Runner') -> None:
+    """Names the last checkpoint, and the tool that takes it."""
+    from pinas_mm.engine.latest_checkpoint import last_checkpoint
+    from pinas_mm.models.selfsup import PiNAS
+    from pinas_mm.unwrap import unwrapped
+
+    checkpoint = last_checkpoint(config.work_dir)
+    if checkpoint is None:
+        say_what_is_next(f'wrote {shown_path(config.work_dir)}: logs, and no checkpoint')
+        return
+    model = unwrapped(runner.model)
+    backbone = getattr(model, 'backbone', None)
+    steps: list[tuple[str, list[object]]] = []
+    if isinstance(model, PiNAS):
+        weights = f'model.backbone.init_cfg.checkpoint={shown_path(checkpoint)}'
+        words = ['train', 'CONFIG_OF_THE_CLASSIFIER', '--cfg-options', weights]
+        steps.append(('train its classifier', words))
+    elif getattr(backbone, 'is_supernet', False):
+        own = name if config.get('search_loop') else 'CONFIG_OF_THE_SEARCH'
+        steps.append(('search the supernet', ['search', own, checkpoint]))
+    elif config.get('test_cfg') is not None:
+        steps.append(('test it', ['test', name, checkpoint]))
+    say_what_is_next(f'wrote {shown_path(checkpoint)}', *steps)
 
 
 if __name__ == '__main__':

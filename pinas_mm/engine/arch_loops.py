@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from mmengine.runner import BaseLoop, Runner
 
+from ..console import LOG_ONLY
 from ..models.backbones import supernet_of
 from ..registry import LOOPS
 from ..schema import Count, Seed
@@ -98,7 +99,9 @@ class ArchValLoop(BaseLoop):
                 raise RuntimeError(f'arch {backbone.space.encode(arch)}: {metrics.error}')
             runner.logger.info(
                 f'arch {backbone.space.encode(arch)}  '
-                + '  '.join(f'{name}: {value:.4f}' for name, value in metrics.items())
+                + '  '.join(f'{name}: {value:.4f}' for name, value in metrics.items()),
+                # While training their mean is enough for a terminal.
+                extra=LOG_ONLY if self.phase == 'val' else {},
             )
             scores.append(metrics)
         # An arch that detects nothing has no metrics of mmdet's.

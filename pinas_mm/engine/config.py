@@ -1,13 +1,13 @@
 """Configs as the tools read them: a file, overrides, mixed precision."""
 
 import argparse
-import ast
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
@@ -30,6 +30,12 @@ AMP_FORMS = {
     GPUAmpOptimWrapper: 'pinas_mm.AmpOptimWrapper',
     DSNASOptimWrapper: 'pinas_mm.DSNASAmpOptimWrapper',
     SubnetAwareOptimWrapper: 'pinas_mm.SubnetAwareAmpOptimWrapper',
+}
+# How a file of each format states ``held_out`` at its top.
+STATED = {
+    '.py': r'^held_out\b[^=\n]*=(?!=)',
+    '.json': r'^\s*"held_out"\s*:',
+    '.yaml': r'^["\']?held_out["\']?\s*:',
 }
 
 
@@ -166,22 +172,19 @@ def _is_of_other_data(config: Config, overrides: Mapping[str, Any]) -> bool:
     A base without splits states it for all configs that inherit it."""
     if 'held_out' in overrides or any(splits(config)):
         return False
-    files = [config.filename, *_bases(config.filename)]
-    stating = next(path for path in files if _assigns(path, 'held_out'))
+    files = chain([config.filename], _bases(config.filename))
+    stating = next(filter(_states_held_out, files), config.filename)
     if stating == config.filename:
         return False
     return splits_data(config) or splits_data(Config.fromfile(stating))
 
 
-def _assigns(path: str, name: str) -> bool:
-    """Whether a config file itself gives a key a value, rather than one of its bases."""
+def _states_held_out(path: str) -> bool:
+    """Whether a config file itself gives ``held_out`` a value, rather than one of its bases. As
+    text, since mmengine fills in what no reader of the format can read, such as ``{{ _base_.x }}``.
+    """
     text = Path(path).read_text(encoding='utf-8')
-    if not path.endswith('.py'):
-        return name in yaml.safe_load(text)  # JSON too
-    return any(
-        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
-        for node in ast.walk(ast.parse(text))
-    )
+    return re.search(STATED.get(Path(path).suffix, STATED['.yaml']), text, re.MULTILINE) is not None
 
 
 def _bases(path: str) -> Iterator[str]:

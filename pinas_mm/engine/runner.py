@@ -37,6 +37,7 @@ from .hooks.finite_weights_hook import FiniteWeightsHook
 from .hooks.keep_until_saved_hook import KeepUntilSavedHook
 from .hooks.label_range_hook import LabelRangeHook
 from .hooks.missed_validation_hook import MissedValidationHook
+from .hooks.progress_hook import ProgressHook
 from .hooks.same_data_hook import SameDataHook
 from .latest_checkpoint import TEMPLATES, latest_readable, name_last
 from .loaders import build_loader
@@ -208,7 +209,8 @@ def build_runner(config: Config, kind: type[SafeRunner] = SafeRunner) -> SafeRun
     What the config leaves to its data is filled in (:func:`~.data_settings.fill_in_from_data`), and
     labels are compared with the head before training (:class:`LabelRangeHook`). A training resumes
     only on the data it began with (:class:`SameDataHook`), and ends where its weights are not
-    finite any more (:class:`FiniteWeightsHook`).
+    finite any more (:class:`FiniteWeightsHook`). A quiet terminal shows its progress
+    (:class:`ProgressHook`).
 
     Args:
         config: The config.
@@ -228,6 +230,7 @@ def build_runner(config: Config, kind: type[SafeRunner] = SafeRunner) -> SafeRun
     runner.register_hook(LabelRangeHook())
     runner.register_hook(FiniteWeightsHook())
     runner.register_hook(SameDataHook())
+    runner.register_hook(ProgressHook())
     check_channels(runner.model)
     use_fast_layout(runner.model, config.get('channels_last'))
     return runner

@@ -3,10 +3,9 @@
 import json
 import logging
 import math
-import sys
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,9 +14,9 @@ import numpy as np
 from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.model import BaseModel
 from mmengine.runner import BaseLoop, Runner
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from ..checkpoint import checksum
+from ..console import LOG_ONLY, WIDTH, Progress, say_log_file, short_path, shortened
 from ..costs import Constraints, CostTable, Limits, measure_costs
 from ..costs.latency import Latency, read_latency
 from ..datasets.fingerprint import fingerprint
@@ -41,9 +40,22 @@ from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
+from ..visualization.arch_drawing import write_arch_svg
+from ..visualization.report_page import report_after_run
+from ..visualization.run_facts import (
+    RunFacts,
+    command_line,
+    costliest_arch,
+    drawn_arch,
+    package_versions,
+    unique,
+)
+from ..visualization.search_report import write_search_report
 from .forecast import Forecast, forecast
+from .live_curves import add_plots, add_record
 from .loaders import arch_evaluation, calibration_loader, capped, first_images, whole_set_loader
 from .run_data import without_roots
+from .run_notes import BatchClock, noted_warnings
 
 SCORE = 'accuracy/top1'
 ASK_SIZE = 8
@@ -53,8 +65,9 @@ ASK_SIZE = 8
 class SearchLoop(BaseLoop):
     """Searches the supernet in the runner's model.
 
-    Writes ``subnet.yaml`` and ``subnet.pth`` (the winner and its weights), ``history.jsonl``,
-    ``pareto.json``, ``search_curve.png`` and ``pareto.png``. Runs where the test loop would
+    Writes ``subnet.yaml``, ``subnet.pth`` and ``arch.svg`` (the winner, its weights, its drawing),
+    ``history.jsonl``, ``pareto.json``, ``search_curve.png``, ``pareto.png``, and ``report.html``
+    with ``report.json``, which it needs beside them. Runs where the test loop would
     (:func:`~pinas_mm.engine.search_config.search_config`), after the checkpoint is loaded. The loop
     itself is :func:`pinas_mm.searching.search.search`. Ranks share the archs of an
     asked batch; the history is the same on any number of them.
@@ -230,10 +243,11 @@ class SearchLoop(BaseLoop):
         self.header = without_roots(header, runner.cfg)
 
     def run(self) -> dict[str, float]:
-        """:meth:`search` between the hooks of a test; returns the winner's metrics."""
+        """:meth:`search` between the hooks ``before_test`` and ``after_test``; returns the winner's
+        metrics. Hooks of a test's epoch are not called: mmengine's would log the score on held-out
+        data as that of a test."""
         self.runner.call_hook('before_test')
         winner = self.search()
-        self.runner.call_hook('after_test_epoch', metrics=winner.metrics)
         self.runner.call_hook('after_test')
         return winner.metrics
 
@@ -246,46 +260,53 @@ class SearchLoop(BaseLoop):
             InputError: The metrics cannot be computed, no arch could be evaluated, or another
                 process writes the folder.
         """
-        with held(self.out_dir):
+        with held(self.out_dir), noted_warnings(self.runner.logger) as self.warnings:
             return self._search()
 
     def _search(self) -> Record:
+        self.clock = BatchClock()
         self.check_metrics()
         history = self.open_history()
         if history.records:
             self.runner.logger.info(f'{history.path}: goes on after {len(history.records)} records')
-        if self.score.is_sum:
-            self.runner.logger.info(f'score: {self.score}')
+        self._say_what_is_searched()
+        replayed = {(record.stage, record.index) for record in history.records}
         try:
-            with self._progress() as progress, _above_the_bar(self.runner.logger):
+            done = len(history.stage('search'))
+            with Progress('search', self.num_archs, done, ends=False) as progress:
+                self.best_score = -math.inf
                 records = search(
                     self.searcher,
-                    self._evaluate(self.quick_evaluator, progress, 'search', self.num_archs),
+                    self._evaluate(self.quick_evaluator, progress),
                     history,
                     self.num_archs,
                     self.score,
                     self.ask_size,
                     self.costs.arch_costs,
-                    lambda record: self._report(record, progress),
+                    lambda record: self._report(record, progress, replayed),
                 )
-                if len(records) < self.num_archs:
-                    self.runner.logger.warning(
-                        f'the space has no more archs with {self.constraints.text()}: '
-                        f'{len(records)} of {self.num_archs} evaluated'
-                    )
-                best = self._by_posterior_mean(records)
-                if self.quick_evaluator is not self.whole_evaluator:
-                    evaluate = self._evaluate(
-                        self.whole_evaluator, progress, 'top again', min(self.top_k, len(best))
-                    )
+            if len(records) < self.num_archs:
+                self.runner.logger.warning(
+                    f'the space has no more archs with {self.constraints.text()}: '
+                    f'{len(records)} of {self.num_archs} evaluated'
+                )
+            best = self._by_posterior_mean(records)
+            if self.quick_evaluator is not self.whole_evaluator:
+                again = best[: self.top_k]
+                images: Any = self.whole_evaluator.loader.sampler
+                self.runner.logger.info(
+                    f'the {len(again)} best again, on all {len(images)} held-out images'
+                )
+                with Progress('score again', len(again), lines=False) as progress:
+                    self.best_score = -math.inf
                     final = rescore(
-                        best[: self.top_k],
-                        evaluate,
+                        again,
+                        self._evaluate(self.whole_evaluator, progress),
                         history,
                         self.score,
-                        lambda record: self._report(record, progress),
+                        lambda record: self._report(record, progress, replayed),
                     )
-                    best = self._by_posterior_mean(records, final) if final else []
+                best = self._by_posterior_mean(records, final) if final else []
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
             # Who shows the progress in another way says this, too.
             self.runner.logger.log(
@@ -293,6 +314,9 @@ class SearchLoop(BaseLoop):
                 f'stopped; {history.path} has {len(history.records)} records; resume the search '
                 'with the same command (tools/search.py: with --resume)',
             )
+            if is_main_process() and history.records:
+                with suppress(OSError):  # a full disk must not hide why the search stopped
+                    self.write_facts(None)
             raise
         if not best:
             raise InputError(f'{history.path}: not one of {len(records)} archs could be evaluated')
@@ -306,6 +330,9 @@ class SearchLoop(BaseLoop):
                     f'do not tell the archs apart, and the one named is any of them'
                 )
                 break
+        if is_main_process():
+            self.write_facts(best[0])
+            report_after_run(write_search_report, self.out_dir, self.runner.logger)
         return best[0]
 
     def _by_posterior_mean(
@@ -404,10 +431,46 @@ class SearchLoop(BaseLoop):
             )
         plot_search_curve(records, self.score.label, self.out_dir / 'search_curve.png')
         plot_pareto(records, self.score.label, self.objectives[0], self.out_dir / 'pareto.png')
+        plots = [self.out_dir / f'{name}.png' for name in ('search_curve', 'pareto')]
+        add_plots(self.runner.visualizer, self._curves(), plots, len(records))
+
+    def write_facts(self, winner: Record | None) -> None:
+        """Writes ``report.json``: what the report shows beside the other files. The time of a
+        search that resumes counts what its earlier starts took."""
+        archs = {'winner': winner and winner.arch, 'largest': costliest_arch(self.costs)}
+        before: RunFacts | None = None
+        if self.resume:
+            try:
+                before = RunFacts.read(self.out_dir)
+            except InputError as error:  # of another version, or changed by hand
+                self.runner.logger.warning(f'{error}: written anew')
+        forecast: dict[str, Any] = self.clock.forecast(self.num_archs)
+        if before is not None and before.forecast_archs:  # of the first start
+            forecast = dict(
+                forecast_seconds=before.forecast_seconds, forecast_archs=before.forecast_archs
+            )
+        RunFacts(
+            kind='search',
+            space=self.backbone.space.name,
+            command=command_line(),
+            config=self.runner.cfg.filename,
+            versions=package_versions(),
+            settings={'costs at': f'{self.header["input_size"]} pixels'},
+            widen_factor=self.backbone.widen_factor,
+            limits={
+                name: (None if math.isinf(low) else low, None if math.isinf(high) else high)
+                for name, (low, high) in self.constraints.limits.items()
+            },
+            budget=self.num_archs,
+            seconds=self.clock.seconds + ((before.seconds or 0.0) if before else 0.0),
+            warnings=unique([*(before.warnings if before else ()), *self.warnings]),
+            drawings={title: drawn_arch(self.costs, arch) for title, arch in archs.items() if arch},
+            **forecast,
+        ).write(self.out_dir)
 
     def save_subnet(self, record: Record, out_dir: Path) -> None:
-        """Writes ``subnet.yaml``, and where the weights are trained ``subnet.pth`` with them and
-        recalibrated BN."""
+        """Writes ``subnet.yaml``, its drawing ``arch.svg``, and where the weights are trained
+        ``subnet.pth`` with them and recalibrated BN."""
         subnet = self.subnet_file(record)
         if self.trained:
             with self.whole_evaluator.recalibrated(record.arch):
@@ -416,9 +479,15 @@ class SearchLoop(BaseLoop):
         else:
             path = out_dir / 'subnet.yaml'
             subnet.write(path)
+        write_arch_svg(
+            out_dir / 'arch.svg',
+            self.backbone.space,
+            drawn_arch(self.costs, record.arch),
+            self.backbone.widen_factor,
+        )
         self.runner.logger.info(
             f'subnet {self.backbone.space.encode(record.arch)}  '
-            f'{self.score.label}: {record.score:.4f}  {_costs_text(record)}  -> {path}'
+            f'{self.score.label}: {record.score:.4f}  {_costs_text(record)}  -> {short_path(path)}'
         )
 
     def subnet_file(self, record: Record) -> SubnetFile:
@@ -435,63 +504,67 @@ class SearchLoop(BaseLoop):
             config=self.header['config'],
         )
 
-    def _evaluate(
-        self, evaluator: ArchEvaluator, progress: Progress, title: str, total: int
-    ) -> Any:
-        """The evaluation of one asked batch over the ranks, with a progress bar of its own
-        stage."""
-        task = progress.add_task(title, total=total, best=-math.inf)
+    def _say_what_is_searched(self) -> None:
+        searcher, space = self.header['searcher'], self.backbone.space
+        dataset: Any = self.quick_evaluator.loader.sampler
+        self.runner.logger.info(
+            f'search: {self.num_archs} archs of {space.name} by {searcher["type"]}, '
+            f'{self.constraints.text()}, scored on {len(dataset)} held-out images'
+        )
+        self.runner.logger.info(f'score: {self.score if self.score.is_sum else self.score.label}')
+        say_log_file(self.runner.logger.log_file)
+
+    def _evaluate(self, evaluator: ArchEvaluator, progress: Progress) -> Any:
+        """The evaluation of one asked batch over the ranks, and how far it has come."""
 
         def evaluate(archs: Sequence[Arch]) -> list[dict[str, float] | Failure]:
-            before = progress.tasks[task].completed
-
-            def show(done: float, whole: float) -> None:
-                progress.update(task, completed=before + len(archs) * done / whole)
-                self._tell(progress)
-
-            evaluator.on_progress = show
+            before = progress.done
+            evaluator.on_progress = lambda done, whole: self._show(
+                progress, before + len(archs) * done / whole
+            )
+            started = self.clock.seconds
             results = evaluate_on_ranks(evaluator.evaluate, archs, self.backbone.sharing_key)
-            show(1, 1)
+            self.clock.batch(self.clock.seconds - started, len(archs))
+            self._show(progress, before + len(archs))
             return results
 
         return evaluate
 
-    def _tell(self, progress: Progress) -> None:
+    def _show(self, progress: Progress, done: float) -> None:
+        progress.update(done, best=f'{self.best_score:.4f}' if self.best_score > -math.inf else '-')
         if self.on_progress is not None:
-            task = progress.tasks[-1]
-            self.on_progress(task.description, task.completed, task.total or 0, task.fields['best'])
+            self.on_progress(progress.title, done, progress.total, self.best_score)
 
-    def _report(self, record: Record, progress: Progress) -> None:
-        number = f' {record.index + 1}/{self.num_archs}' if record.stage == 'search' else ''
-        name = f'{record.stage}{number}  arch {self.backbone.space.encode(record.arch)}'
-        task = progress.tasks[-1]
+    def _report(
+        self, record: Record, progress: Progress, replayed: Container[tuple[str, int]]
+    ) -> None:
+        """Logs an evaluated arch in a line that fits a terminal, and adds it to the curves. Those
+        of an earlier run go to the log file alone."""
+        text, width = self.backbone.space.encode(record.arch), len(str(self.num_archs))
+        name = (
+            f'{record.index + 1:{width}}/{self.num_archs}'
+            if record.stage == 'search'
+            else 'again'.ljust(2 * width + 1)
+        )
         if record.score is None:
-            self.runner.logger.warning(f'{name}  failed: {record.error}')
+            self.runner.logger.warning(f'{name}  arch {text}  failed: {record.error}')
             return
-        best = max(record.score, task.fields['best'])
-        progress.update(
-            task.id,
-            best=best,
-            completed=max(task.completed, record.index + 1 if record.stage == 'search' else 0),
+        self.best_score = max(record.score, self.best_score)
+        numbers = (
+            f'{self.score.label} {record.score:.4f}  {_costs_text(record, False)}  '
+            f'best {self.best_score:.4f}'
         )
-        self._tell(progress)
         self.runner.logger.info(
-            f'{name}  {self.score.label}: {record.score:.4f}  {_costs_text(record)}  '
-            f'best: {best:.4f}'
+            f'{name}  {shortened(text, max(8, WIDTH - len(name) - len(numbers) - 4))}  {numbers}',
+            extra=LOG_ONLY if (record.stage, record.index) in replayed else {},
         )
+        add_record(self.runner.visualizer, self._curves(), record, self.best_score)
+        self._show(progress, progress.done)
 
-    def _progress(self) -> Progress:
-        return Progress(
-            TextColumn('{task.description}'),
-            BarColumn(),
-            TextColumn('{task.completed:.0f}/{task.total:.0f}'),
-            TimeElapsedColumn(),
-            TextColumn('ETA'),
-            TimeRemainingColumn(),
-            TextColumn('best {task.fields[best]:.2f}'),
-            transient=True,
-            disable=self.on_progress is not None or not is_main_process(),
-        )
+    def _curves(self) -> str:
+        """What the names of the curves begin with: searches of one training have one each."""
+        same = self.out_dir.resolve() == Path(self.runner.work_dir).resolve()
+        return 'search' if same else self.out_dir.name
 
 
 def limited_searcher(
@@ -579,28 +652,11 @@ def build_race(race: dict | None, score: str | dict[str, float], ask_size: int) 
     return racing
 
 
-def _costs_text(record: Record) -> str:
+def _costs_text(record: Record, backbone: bool = True) -> str:
+    """The costs of an arch, with or without those of its backbone alone."""
     latency = f'  {record.costs["latency"]:.2f} ms' if 'latency' in record.costs else ''
-    macs, of_backbone = record.costs['macs'] / 1e6, record.costs['backbone_macs'] / 1e6
+    of_backbone = f' ({record.costs["backbone_macs"] / 1e6:.1f} M backbone)' if backbone else ''
     return (
-        f'{macs:.1f} M MACs ({of_backbone:.1f} M backbone)  '
+        f'{record.costs["macs"] / 1e6:.1f} M MACs{of_backbone}  '
         f'{record.costs["params"] / 1e6:.2f} M params{latency}'
     )
-
-
-@contextmanager
-def _above_the_bar(logger: logging.Logger) -> Iterator[None]:
-    """Sends log lines through the stream that the progress bar watches, so that they do not break
-    it."""
-    handlers = [
-        handler
-        for handler in logger.handlers
-        if isinstance(handler, logging.StreamHandler) and handler.stream is sys.__stdout__
-    ]
-    for handler in handlers:
-        handler.setStream(sys.stdout)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            handler.setStream(sys.__stdout__)

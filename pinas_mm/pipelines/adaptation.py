@@ -17,7 +17,7 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_main_process
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
@@ -53,6 +53,16 @@ from ..strategies.base import DrawnArchsStrategy
 from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
+from ..visualization.adaptation_report import write_adaptation_report
+from ..visualization.report_page import report_after_run
+from ..visualization.run_facts import (
+    RunFacts,
+    command_line,
+    costliest_arch,
+    data_text,
+    drawn_arch,
+    package_versions,
+)
 from .schedule import lengthened
 from .stages import is_done, run_once, saved_checkpoint
 
@@ -153,7 +163,8 @@ class Adaptation:
         init_ranks(config)
 
     def run(self, until: str = STEPS[-1]) -> dict[str, Any]:
-        """Runs the steps that are not done yet and writes ``adapt.json``.
+        """Runs the steps that are not done yet and writes ``adapt.json``, and of it and the other
+        files ``report.html``.
 
         Args:
             until: The last step, one of ``STEPS``.
@@ -208,7 +219,48 @@ class Adaptation:
                 self.work_dir / 'adapt.json',
                 lambda file: file.write(json.dumps(report, indent=1).encode()),
             )
+
+            def write_report(folder: Path) -> Path:
+                self.write_facts(report)
+                return write_adaptation_report(folder)
+
+            report_after_run(write_report, self.work_dir, MMLogger.get_current_instance())
         return report
+
+    def write_facts(self, report: dict[str, Any]) -> None:
+        """Writes ``report.json``: what the report shows beside the other files.
+
+        Args:
+            report: What ``adapt.json`` holds.
+        """
+        space, loop = self.costs.space, self.stages['search_loop']
+        archs = {'winner': report.get('arch'), 'source': report.get('source_arch')}
+        drawn = {title: space.decode(text) for title, text in archs.items() if text}
+        largest = costliest_arch(self.costs)
+        if largest is not None and largest not in drawn.values():
+            drawn['largest'] = largest
+        RunFacts(
+            kind='adaptation',
+            space=space.name,
+            command=command_line(),
+            config=self.config.filename,
+            versions=package_versions(),
+            settings={
+                'started from': str(self.supernet or 'the weights of the pretrained network'),
+                **{
+                    title: data_text(self.config[f'{part}_dataloader'].get('dataset'))
+                    for title, part in (
+                        ('trained on', 'train'),
+                        ('searched on, held out', 'val'),
+                        ('tested on', 'test'),
+                    )
+                },
+                'costs at': f'{loop.get("input_size")} pixels',
+                'seed': (self.config.get('randomness') or {}).get('seed'),
+            },
+            widen_factor=self.config.model.backbone.get('widen_factor') or 1.0,
+            drawings={title: drawn_arch(self.costs, arch) for title, arch in drawn.items()},
+        ).write(self.work_dir)
 
     def check_later_steps(self) -> None:
         """Builds what later steps read, so that what is wrong with it shows before hours of

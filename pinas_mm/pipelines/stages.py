@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.dist import barrier, broadcast_object_list, is_main_process
 from mmengine.logging import print_log
 
+from ..console import say, short_path
 from ..engine.latest_checkpoint import last_checkpoint
 from ..engine.run_data import data_of, without_roots
 from ..errors import InputError
@@ -116,6 +117,8 @@ def _run_once(
                 f'{folder}: its data changed since it began: {changes}; put them back, or choose '
                 f'another --work-dir'
             )
+    done = found is not None and found.result is not None
+    say(f'step {folder.name}: {"done before, in" if done else "writes"} {short_path(folder)}')
     if found is not None and found.result is not None:
         result: dict[str, Any] = check(kind, found.result, str(path), 'result')
         return result

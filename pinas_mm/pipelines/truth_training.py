@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS
 
 from ..child_processes import end_with_parent
+from ..console import is_quiet, muted, quiet_terminal
 from ..costs import Constraints, measure_costs
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
 from ..engine.run_data import data_of, without_roots
@@ -77,8 +79,9 @@ class TruthTrainer:
         for loader in loader_configs(runner):
             loader['dataset'] = self._dataset(loader['dataset'])
         try:
-            runner.train()
-            metrics = numbers(runner.test())
+            with muted():  # one of many
+                runner.train()
+                metrics = numbers(runner.test())
         finally:
             # Each training would leave a file open; and a closed one may stay with no logger:
             # mmengine writes to its stream.
@@ -261,7 +264,10 @@ def train_all(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     others = multiprocessing.active_children()
     pool = ProcessPoolExecutor(
-        jobs, multiprocessing.get_context('spawn'), _start_process, (config, seed, score, threads)
+        jobs,
+        multiprocessing.get_context('spawn'),
+        _start_process,
+        (config, seed, score, threads, is_quiet()),
     )
     try:
         yield from pool.map(_train_in_process, *zip(*trainings))
@@ -274,11 +280,14 @@ def train_all(
         pool.shutdown(cancel_futures=True)
 
 
-_trainer: TruthTrainer | None = None  # of a process of the pool
+# Of a process of the pool.
+_trainer: TruthTrainer | None = None
+_terminal = ExitStack()  # open to its end
 
 
-def _start_process(config: Config, seed: int, score: str, threads: int) -> None:
+def _start_process(config: Config, seed: int, score: str, threads: int, quiet: bool) -> None:
     global _trainer
+    _terminal.enter_context(quiet_terminal(verbose=not quiet))
     end_with_parent()
     torch.set_num_threads(threads)
     _trainer = TruthTrainer(config, seed, score)

@@ -30,6 +30,8 @@ TITLES = (
     'regret, best',
     'regret, best of 10',
 )
+# As many as a terminal of 100 columns has place for.
+SHORT_TITLES = ('ranker', 'tau [95 %]', 'regret, best')
 EQUAL_COST_TITLES = ('ranker', 'equal-cost percentile [95 %]', 'tau in class [95 %]')
 
 
@@ -79,8 +81,12 @@ class RankingReport:
             tau_between_trainings([table[arch] for arch in archs]),
         )
 
-    def text(self) -> str:
-        """The table in Markdown, and below it what it cannot say."""
+    def text(self, titles: Sequence[str] = TITLES) -> str:
+        """The table in Markdown, and below it what it cannot say.
+
+        Args:
+            titles: Its columns, of ``TITLES``.
+        """
         notes = [
             f'- {name}: {ranking.undefined}'
             for name, ranking in self.rankings.items()
@@ -88,27 +94,24 @@ class RankingReport:
         ]
         if not math.isnan(self.ceiling):
             notes.append(f'- ceiling, tau between two trainings: {self.ceiling:.3f}')
-        return _markdown(
-            self.title,
-            TITLES,
-            [
-                (
-                    name,
-                    *map(_interval, (ranking.tau, ranking.rho, ranking.r)),
-                    *map(
-                        _number,
-                        (
-                            ranking.tau_top_half,
-                            ranking.tau_top_tenth,
-                            ranking.regret_best,
-                            ranking.regret_top10,
-                        ),
+        rows = [
+            (
+                name,
+                *map(_interval, (ranking.tau, ranking.rho, ranking.r)),
+                *map(
+                    _number,
+                    (
+                        ranking.tau_top_half,
+                        ranking.tau_top_tenth,
+                        ranking.regret_best,
+                        ranking.regret_top10,
                     ),
-                )
-                for name, ranking in self.rankings.items()
-            ],
-            notes,
-        )
+                ),
+            )
+            for name, ranking in self.rankings.items()
+        ]
+        shown = [TITLES.index(title) for title in titles]
+        return _markdown(self.title, titles, [[row[i] for i in shown] for row in rows], notes)
 
     def data(self) -> dict[str, Any]:
         """The statistics as plain data; what is undefined is None."""

@@ -2,6 +2,7 @@ import argparse
 import errno
 import os
 import runpy
+import shlex
 import signal
 import subprocess
 import sys
@@ -12,10 +13,18 @@ from pathlib import Path
 import pytest
 import torch
 import torch.distributed as dist
-from command_line import parser, read_config, run_tool
+from command_line import (
+    broken_command,
+    parser,
+    quiet_terminal,
+    read_config,
+    run_tool,
+    say_what_is_next,
+)
 from disks import as_another_user, mounted
 from torch._utils import ExceptionWrapper
 
+from pinas_mm import console
 from pinas_mm.costs.latency import read_latency
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import PART, write_atomic
@@ -288,6 +297,45 @@ def test_what_any_model_loads_in_its_constructor_runs_no_code(tmp_path, monkeypa
         f'error: {tmp_path}/teacher.pth: not loadable as a checkpoint of plain tensors: it names '
         f'the module posix, which could run code\n'
     )
+
+
+def test_a_failure_in_a_quiet_terminal_is_seen(capsys):
+    """And the terminal is as before."""
+    for error, code in ((InputError('arch of length 7'), 2), (ZeroDivisionError(), None)):
+
+        def main(error=error):
+            quiet_terminal(argparse.Namespace(verbose=False))
+            assert console.is_quiet()
+            raise error
+
+        with pytest.raises(SystemExit if code else ZeroDivisionError) as raised:
+            run_tool(main)
+        assert not console.is_quiet()
+        assert code is None or raised.value.code == code
+    assert capsys.readouterr().err == 'error: arch of length 7\n'
+
+
+@pytest.mark.parametrize(
+    'words', [['python', 'tools/test.py', 'a b.py'], [f'--key={i:030}' for i in range(9)]]
+)
+def test_a_broken_command_is_the_same_command(words):
+    lines = broken_command(words).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert all(line.endswith(' \\') for line in lines[:-1])
+    assert shlex.split(' '.join(line.removesuffix('\\') for line in lines)) == words
+
+
+def test_the_next_commands_have_paths_from_the_working_directory(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    say_what_is_next('wrote x', ('test it', ['test', 'my.py', tmp_path / 'work/epoch_1.pth']))
+    said, purpose, command = capsys.readouterr().out.split('\n', 2)
+    assert (said, purpose) == ('wrote x', 'next, test it:')
+    assert command.replace('\\\n', '').split() == [
+        'python',
+        str(TOOLS / 'test.py'),
+        'my.py',
+        'work/epoch_1.pth',
+    ]
 
 
 def test_success_is_silent(capsys):

@@ -110,8 +110,8 @@ def test_the_ceiling_is_told(make_truth, monkeypatch, tmp_path):
     code, out, _ = make_truth(
         'truth.json', '--archs', 12, '--constraints', 'params=20000', '--input-size', 32
     )
-    assert code == 0 and out.endswith(
-        f'tau between repeats: {kendalltau(*accuracies).statistic:.3f}, the ceiling\n'
+    assert code == 0 and (
+        f'tau between repeats: {kendalltau(*accuracies).statistic:.3f}, the ceiling\n' in out
     )
     assert all(
         sum(map(int, arch)) < 10 for arch in json.loads((tmp_path / 'truth.json').read_text())

@@ -177,7 +177,7 @@ def test_archs_of_a_supernet_are_tested(processes):
     assert process.returncode == 0 and 'Traceback' not in process.stderr
     scores = {
         arch: float(score)
-        for arch, score in re.findall(r' arch (\d{8})  accuracy/top1: ([\d.]+)', process.stdout)
+        for arch, score in re.findall(r'\barch (\d{8})  accuracy/top1: ([\d.]+)', process.stdout)
     }
     assert list(scores) == ['22212220', '01201201'] and all(
         0 <= score <= 100 for score in scores.values()

@@ -7,6 +7,7 @@ from .hand_over_hook import HandOverHook
 from .knn_hook import KNNHook
 from .label_range_hook import LabelRangeHook
 from .prediction_picture_hook import PredictionPictureHook
+from .progress_hook import ProgressHook
 from .same_data_hook import SameDataHook
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     'KNNHook',
     'LabelRangeHook',
     'PredictionPictureHook',
+    'ProgressHook',
     'SameDataHook',
 ]

@@ -10,6 +10,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from ...console import short_path
 from ...errors import InputError
 from ...models.backbones import borrowed, supernet_of
 from ...registry import HOOKS
@@ -19,6 +20,7 @@ from ...strategies import DSNASMixin
 from ...subnets.state_dict import subnet_state_dict
 from ...unwrap import unwrapped
 from ..hand_over import HAND_OVER, HandOver
+from ..live_curves import add_probabilities
 from .training_time_hook import TrainingTimeHook, training_seconds
 
 
@@ -37,6 +39,9 @@ class DSNASHook(TrainingTimeHook):
             published 80 of 240 epochs.
         warm_up: So much of it at its start trains weights alone, over uniformly drawn archs;
             published 15 or 30 epochs.
+        interval: Iterations between two points of the curves that the visualizer's backends get:
+            the probability of every candidate (:func:`~..live_curves.add_probabilities`). 50 by
+            default: thousands of points in a published schedule.
         keep_momentum: Whether the second stage goes on with the weights' optimiser state. As
             published it starts a new one; this option is ours.
 
@@ -50,7 +55,11 @@ class DSNASHook(TrainingTimeHook):
     priority = 'BELOW_NORMAL'
 
     def __init__(
-        self, search: Count, warm_up: WholeNumber = 0, keep_momentum: bool = False
+        self,
+        search: Count,
+        warm_up: WholeNumber = 0,
+        keep_momentum: bool = False,
+        interval: Count = 50,
     ) -> None:
         if warm_up >= search:
             raise InputError(
@@ -60,6 +69,7 @@ class DSNASHook(TrainingTimeHook):
         self.search = search
         self.warm_up = warm_up
         self.keep_momentum = keep_momentum
+        self.interval = interval
 
     def before_train(self, runner: Runner) -> None:
         super().before_train(runner)
@@ -109,6 +119,8 @@ class DSNASHook(TrainingTimeHook):
                 'train/arch_entropy': logits.entropy(),
             }
         )
+        if self.every_n_train_iters(runner, self.interval):
+            self._add_probabilities(runner, runner.iter + 1)
         if not self.by_epoch:
             self._end_if_over(runner, runner.iter + 1)
 
@@ -129,6 +141,10 @@ class DSNASHook(TrainingTimeHook):
     def after_val(self, runner: Runner) -> None:
         self._validation.close()
 
+    def _add_probabilities(self, runner: Runner, step: int) -> None:
+        logits = runner.optim_wrapper.logits
+        add_probabilities(runner.visualizer, logits.space, logits.probabilities(), step)
+
     def _done(self, runner: Runner) -> int:
         return runner.epoch if self.by_epoch else runner.iter
 
@@ -136,6 +152,7 @@ class DSNASHook(TrainingTimeHook):
         logits = runner.optim_wrapper.logits
         if done < self.search and not logits.all_fixed:
             return
+        self._add_probabilities(runner, runner.iter if self.by_epoch else done)
         undecided = [slot for slot, choice in enumerate(logits.fixed) if choice is None]
         space, arch = logits.space, logits.most_likely()
         if undecided:
@@ -150,7 +167,8 @@ class DSNASHook(TrainingTimeHook):
         if is_main_process():
             save_hand_over(path, runner, arch, epoch, iteration, self.keep_momentum)
         runner.logger.info(
-            f'DSNAS: arch {space.encode(arch)} after {training_seconds(runner):.0f} s -> {path}'
+            f'DSNAS: arch {space.encode(arch)} after {training_seconds(runner):.0f} s -> '
+            f'{short_path(path)}'
         )
         runner.train_loop.stop_training = True
 
