@@ -55,7 +55,7 @@ def test_the_search_in_a_notebook(run, tmp_path):
     notebook = run(ROOT / 'docs/notebooks/search_in_a_notebook.ipynb')
     text = printed(notebook)
     assert 'SearchResult(30 archs, complete' in text and '(1, 10)' in text
-    assert (tmp_path / 'best.pt2').is_file()
+    assert (tmp_path / 'best.pt2').is_file() and (tmp_path / 'report.html').is_file()
     assert (tmp_path / 'work_dirs/search/subnet.yaml').is_file()
     assert any(
         'image/png' in output.get('data', {})
