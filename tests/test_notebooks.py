@@ -29,7 +29,7 @@ def run(tmp_path, monkeypatch):
 
     monkeypatch.setenv('PYTHONPATH', os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]))
     monkeypatch.setenv('OMP_NUM_THREADS', '1')
-    monkeypatch.setenv('MPLBACKEND', 'agg')
+    monkeypatch.delenv('MPLBACKEND', raising=False)  # a kernel shows figures in the notebook
 
     def run(path):
         notebook = nbformat.read(path, 4)
@@ -55,6 +55,7 @@ def test_the_search_in_a_notebook(run, tmp_path):
     notebook = run(ROOT / 'docs/notebooks/search_in_a_notebook.ipynb')
     text = printed(notebook)
     assert 'SearchResult(30 archs, complete' in text and '(1, 10)' in text
+    assert 'Warning' not in text, 'the progress bar needs no further package'
     assert (tmp_path / 'best.pt2').is_file() and (tmp_path / 'report.html').is_file()
     assert (tmp_path / 'work_dirs/search/subnet.yaml').is_file()
     assert any(

@@ -123,3 +123,12 @@ def test_the_example_strategy_sums_two_paths_and_its_config_builds(tmp_path):
         by_hand.model.loss(**data)['loss'].backward()
     for (name, found), expected in zip(strategy.named_parameters(), by_hand.parameters()):
         torch.testing.assert_close(found.grad, expected.grad, msg=name)
+
+
+def test_the_imports_for_a_package_of_ones_own_are_there():
+    """The sentences about a package of one's own name where each part is imported from."""
+    text = ' '.join(' '.join(page.read_text() for page in PAGES).split())
+    imports = re.findall(r'`(from pinas_mm[\w.]* import [\w, ]+)`', text)
+    assert len(imports) == 4
+    for line in imports:
+        exec(line, {})

@@ -21,6 +21,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from ..engine.runner import SafeRunner
 
 _RUNS = itertools.count()
+NOTEBOOK_COLUMNS = 100  # of a bar that is text
 
 
 class QuietRunner(SafeRunner):
@@ -81,10 +82,13 @@ def progress_bar(shown: bool | None) -> Iterator[Callable[[str, float, float, fl
         What to call with the title, how much is done, how much there is, and the best score so far.
     """
     console = Console(stderr=True)
-    if shown and not console.is_jupyter:
-        console = Console(stderr=True, force_terminal=True)
     if shown is None:
         shown = console.is_terminal or console.is_jupyter
+    if console.is_jupyter and find_spec('ipywidgets') is None:
+        # Rich would warn at every refresh and show nothing; notebooks can overwrite a line, too.
+        console = Console(force_jupyter=False, force_terminal=True, width=NOTEBOOK_COLUMNS)
+    elif shown and not console.is_jupyter:
+        console = Console(stderr=True, force_terminal=True)
     bar = Progress(
         TextColumn('{task.description}'),
         BarColumn(),
