@@ -17,8 +17,6 @@ A further part or format may go to the same folder. Another subnet, checkpoint o
 there: give it an --out of its own."""
 
 import json
-import logging
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,13 +25,12 @@ from command_line import add_overrides, check_files, plain_parser, run_tool, who
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-    from torch import Tensor, nn
+    from torch import nn
 
 FORMATS, PARTS = ('mm', 'torch', 'onnx'), ('classifier', 'backbone')
 # What the exports of a folder are of.
 EXPORTS = 'export.json'
-# torch.export keeps PyTorch's own kernels; onnxruntime has others, which sum in another order.
-TOLERANCES = dict(torch=1e-5, onnx=1e-4)
+SUFFIXES = dict(torch='pt2', onnx='onnx')
 
 
 def main() -> None:
@@ -89,8 +86,6 @@ def main() -> None:
     check_files(checkpoint)
     out = Path(args.out or Path(args.subnet).parent / 'export')
     hold(out)
-    warnings.filterwarnings('ignore', module='torch|onnx|copyreg')
-    logging.getLogger('torch.onnx').setLevel(logging.ERROR)
 
     exports: dict[str, tuple[Any, ...]] = {}
     weights = load_checkpoint(checkpoint)
@@ -154,10 +149,7 @@ def export(
         InputError: The images to compare on are too small.
         RuntimeError: A program computes something else.
     """
-    import torch
-
     from pinas_mm.checkpoint import save_checkpoint
-    from pinas_mm.errors import InputError
     from pinas_mm.fileio import write_atomic
     from pinas_mm.subnets import export as programs
 
@@ -169,42 +161,18 @@ def export(
             lambda: save_checkpoint(out / f'{part}.pth', state, meta),
             lambda: print(f'{out / f"{part}.py"}, {out / f"{part}.pth"}'),
         ]
-    if not {'torch', 'onnx'} & set(formats):
-        return {}
-    model, most = (
-        (programs.ImagesToLogits(model).eval(), 255) if part == 'classifier' else (model, 1)
-    )
-    backbone = model.classifier.backbone if part == 'classifier' else model
-    with torch.no_grad():
-        if min(backbone(torch.zeros(1, backbone.in_channels, size, size))[-1].shape[-2:]) < 2:
-            raise InputError(
-                f'--input-size {size}: the last feature map is smaller than 2 x 2; choose a '
-                f'larger one'
-            )
-    # Even and odd at several depths, so that pools meet windows that are cut off and windows that
-    # are not.
-    shapes = [(1, size, size), (2, size + 1, size + 15), (3, size + 2, size + 7)]
-    program = programs.export_program(model)
     differences: dict[str, float] = {}
-
-    def keep(kind: str, suffix: str, run: 'Callable[[Tensor], Any]', data: bytes) -> None:
-        path = out / f'{part}.{suffix}'
-        differences[kind] = programs.largest_difference(
-            run, model, shapes, backbone.in_channels, most
+    kinds = [kind for kind in ('torch', 'onnx') if kind in formats]
+    if not kinds:
+        return differences
+    for kind, program in programs.checked_programs(model, description, kinds, size):
+        path = out / f'{part}.{SUFFIXES[kind]}'
+        print(f'{path}: largest difference {program.difference:.1e} on images {program.shapes}')
+        program.check(kind, path)
+        differences[kind] = program.difference
+        writes.append(
+            lambda path=path, data=program.data: write_atomic(path, lambda file: file.write(data))
         )
-        print(f'{path}: largest difference {differences[kind]:.1e} on images {shapes}')
-        if differences[kind] > TOLERANCES[kind]:
-            raise RuntimeError(
-                f'{path}: not written: it differs from the subnet by {differences[kind]:.1e}, '
-                f'allowed are {TOLERANCES[kind]:.0e}'
-            )
-        writes.append(lambda: write_atomic(path, lambda file: file.write(data)))
-
-    if 'torch' in formats:
-        keep('torch', 'pt2', program.module(), programs.saved_program(program, description))
-    if 'onnx' in formats:
-        data = programs.export_onnx(program, list(description['outputs']), description)
-        keep('onnx', 'onnx', programs.onnx_runner(data), data)
     return differences
 
 

@@ -50,24 +50,16 @@ def main() -> None:
 
     from mmengine.dist import is_main_process
 
-    from pinas_mm.checkpoint import load_strict
     from pinas_mm.engine.data_check import check_data
-    from pinas_mm.engine.runner import build_runner
-    from pinas_mm.engine.search_config import search_config
+    from pinas_mm.engine.search_config import build_search, search_config
 
     config = search_config(read_config(args))
     check_files(args.checkpoint)
     if not args.dry_run:
         hold_work_dir(config)
-    config.test_cfg.resume = args.resume
-    config.test_cfg.trained = args.checkpoint is not None
-    config.load_from = None
-    config.resume = False
     if args.check_data:
         check_data(config)
-    runner = build_runner(config)
-    if args.checkpoint is not None:
-        load_strict(runner.model, args.checkpoint)
+    runner = build_search(config, args.checkpoint, args.resume)
     if args.dry_run:
         loop = runner.build_test_loop(config.test_cfg)
         lines = loop.forecast().lines()

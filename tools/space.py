@@ -10,17 +10,12 @@ limit in a config fits where archs are: constraints=dict(backbone_macs=2.5e9), o
 """
 
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from command_line import plain_parser, run_tool, whole_number
 
 if TYPE_CHECKING:
     from pinas_mm.models.backbones import ArchBackbone
-
-COLUMNS = ('least', '25 %', 'median', '75 %', 'most')
-# Where neither the command nor a config says it.
-INPUT_SIZE = 224
 
 
 def main() -> None:
@@ -35,7 +30,7 @@ def main() -> None:
         default=[],
         metavar='PIXELS',
         help='height and width of the images, or one number for both (default: that of the '
-        f"config's search_loop, else {INPUT_SIZE})",
+        "config's search_loop, else 224)",
     )
     options.add_argument(
         '--latency', metavar='TABLE', help='a file of tools/latency.py: adds the latencies in ms'
@@ -45,40 +40,20 @@ def main() -> None:
         options.error('--input-size: expected height and width, such as 240 320')
 
     import pinas_mm  # noqa: F401 registers the spaces and their backbones
+    from pinas_mm.api.space_description import INPUT_SIZE, SpaceDescription
     from pinas_mm.costs.latency import read_latency
-    from pinas_mm.costs.measure import measure_costs
-    from pinas_mm.models.backbones import backbone_type, supernet_of_space
+    from pinas_mm.models.backbones import supernet_of_space
     from pinas_mm.schema import shown
 
     if args.name.endswith('.py'):
         backbone, size = supernet_of_config(args.name)
     else:
-        backbone, size = supernet_of_space(args.name), INPUT_SIZE
-    if args.input_size:
-        size = args.input_size
+        backbone, size = supernet_of_space(args.name), None
+    size = args.input_size or size or INPUT_SIZE
     height, width = (size, size) if isinstance(size, int) else (size[0], size[-1])
-    space = backbone.space
     latency = read_latency(args.latency, backbone) if args.latency else None
-    print(
-        f'{space.name} of {backbone_type(space.name)}: {space.num_slots} slots, {space.size:.3g} '
-        f'archs'
-    )
-    print('slot  stage  position  candidates')
-    for slot, candidates in enumerate(space.candidates):
-        reads = [i for i, position in enumerate(space.positions) if slot in position.slots]
-        stages = sorted({space.positions[index].stage for index in reads})
-        names = ', '.join(candidate.name for candidate in candidates)
-        print(f'{slot:4}  {runs(stages):5}  {runs(reads):8}  {names}')
-    table = measure_costs(backbone, (height, width))
-    print(f'costs at {height}x{width}; the quartiles are of random archs')
-    print(f'{"":13}' + ''.join(f'{column:>12}' for column in COLUMNS))
-    for name in ('backbone_macs', 'params'):
-        values = ''.join(f'{value / 1e6:11.2f}M' for value in table.quartiles(name))
-        print(f'{name:13}{values}')
+    print(SpaceDescription(backbone, (height, width), latency))
     if latency:
-        latency.add_to(table)
-        values = ''.join(f'{value:10.2f}ms' for value in table.quartiles('latency'))
-        print(f'{"latency":13}{values}')
         measured = ', '.join(f'{key} {shown(value)}' for key, value in latency.setting.items())
         print(f'{args.latency}: {measured}')
         if doubt := latency.doubt():
@@ -102,18 +77,7 @@ def supernet_of_config(path: str) -> 'tuple[ArchBackbone, Any]':
     init_default_scope(config.get('default_scope') or 'mmpretrain')
     backbone = supernet_of(MODELS.build(dict(settings, init_cfg=None)))
     # Not built there: some of mm's networks compute with tensors while they are built.
-    return backbone.to('meta'), (config.get('search_loop') or {}).get('input_size', INPUT_SIZE)
-
-
-def runs(numbers: Sequence[int]) -> str:
-    """Ascending numbers as a person writes them: ``0-4,6``."""
-    found: list[list[int]] = []
-    for number in numbers:
-        if found and found[-1][-1] == number - 1:
-            found[-1].append(number)
-        else:
-            found.append([number])
-    return ','.join(f'{run[0]}-{run[-1]}' if len(run) > 1 else f'{run[0]}' for run in found)
+    return backbone.to('meta'), (config.get('search_loop') or {}).get('input_size')
 
 
 if __name__ == '__main__':

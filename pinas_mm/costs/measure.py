@@ -79,6 +79,7 @@ def measure_costs(model: nn.Module, input_size: int | tuple[int, int]) -> CostTa
     table = CostTable(space, dict.fromkeys(whole, 0), tables, notes + boxes)
     chosen = table.arch_costs(base)
     table.fixed = {name: cost - chosen[name] for name, cost in whole.items()}
+    table.stem_macs = of_base[0][0]
     return table
 
 

@@ -30,6 +30,10 @@ class CostTable:
         tables: For each cost, one array per term of ``space.cost_terms``, indexed by the candidates
             of the slots it depends on; in a chain space that is one per position.
         notes: What to know about the numbers, one sentence each, for logs.
+
+    Attributes:
+        stem_macs: MACs of the stem, which are among those of every arch. 0 where they were not
+            measured.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class CostTable:
         self.fixed = fixed
         self.tables = tables
         self.notes = tuple(notes)
+        self.stem_macs = 0
 
     def add(self, name: str, fixed: float, tables: list[Array]) -> None:
         """Adds another cost."""
@@ -87,6 +92,22 @@ class CostTable:
             if slots:
                 totals[slots[0]] += table
         return totals
+
+    def term_costs(self, name: str, arch: Arch) -> list[float]:
+        """What each term of ``space.cost_terms`` adds to one cost of an arch of a supernet. Their
+        sum lies below the cost of the whole arch by what every arch pays: stem, tail and head.
+
+        Every entry of a parallel position holds what the position's other slots cost with their
+        first candidate; that is taken out here.
+        """
+        costs: list[float] = []
+        for (index, slots), table in zip(self.space.cost_terms, self.tables[name], strict=True):
+            position = self.space.positions[index]
+            cost = float(table[tuple(arch[slot] for slot in slots)])
+            if position.parallel and name != 'latency':
+                cost -= float(table.flat[0]) * (1 - 1 / len(position.slots))
+            costs.append(cost)
+        return costs
 
     def range(self, name: str) -> tuple[float, float]:
         """The least and the most that an arch costs.

@@ -27,6 +27,9 @@ class ChosenSamples(Subset):
     def __init__(self, dataset: AnyDataset, indices: Sequence[int]) -> None:
         super().__init__(dataset, indices)
 
+    def full_init(self) -> None:
+        """Nothing is left to do. mm's wrappers call it of what they wrap."""
+
     @property
     def metainfo(self) -> dict[str, Any]:
         return metainfo(self.dataset)

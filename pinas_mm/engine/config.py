@@ -1,13 +1,13 @@
 """Configs as the tools read them: a file, overrides, mixed precision."""
 
 import argparse
-import ast
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import yaml
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
@@ -31,11 +31,24 @@ AMP_FORMS = {
     DSNASOptimWrapper: 'pinas_mm.DSNASAmpOptimWrapper',
     SubnetAwareOptimWrapper: 'pinas_mm.SubnetAwareAmpOptimWrapper',
 }
+# How a file of each format states ``held_out`` at its top.
+STATED = {
+    '.py': r'^held_out\b[^=\n]*=(?!=)',
+    '.json': r'^\s*"held_out"\s*:',
+    '.yaml': r'^["\']?held_out["\']?\s*:',
+}
 
 
 def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
-    """A config file with overrides, and with what it leaves to its data
-    (:func:`fill_in_from_data`).
+    """A config file with overrides, and with what it leaves to its data: :func:`read_config_file`
+    and then :func:`complete_config`."""
+    config = read_config_file(path, overrides)
+    complete_config(config, overrides)
+    return config
+
+
+def read_config_file(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config:
+    """A config file with overrides.
 
     A searcher whose type alone is changed keeps none of the arguments of the one it replaces
     (:func:`drop_inherited`).
@@ -45,8 +58,7 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
         overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
 
     Raises:
-        InputError: It cannot be read, a setting does not fit (:func:`check_settings`),
-            ``held_out`` is stated and nothing takes it, or what :func:`fill_in_from_data` raises.
+        InputError: It cannot be read.
     """
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
@@ -62,14 +74,27 @@ def load_config(path: str | os.PathLike, overrides: Mapping[str, Any]) -> Config
     # A config is the user's own code: whatever it raises, the user can correct.
     except Exception as error:
         raise InputError(f'{path}: {type(error).__name__}: {error}') from error
+    return config
+
+
+def complete_config(config: Config, overrides: Mapping[str, Any]) -> None:
+    """Checks a config and fills in what it leaves to its data (:func:`fill_in_from_data`).
+
+    Args:
+        config: As :func:`read_config_file` gives it, or of a program; changed in place.
+        overrides: What was merged into the file's own config.
+
+    Raises:
+        InputError: A setting does not fit (:func:`check_settings`), ``held_out`` is stated and
+            nothing takes it, or what :func:`fill_in_from_data` raises.
+    """
     check_settings(config)
     if config.get('held_out') is not None:
-        if _is_of_other_data(config, overrides):
+        if config.filename and _is_of_other_data(config, overrides):
             config.pop('held_out')
         else:
             require_split(config)
     fill_in_from_data(config)
-    return config
 
 
 def check_indices(config: Config, overrides: Mapping[str, Any]) -> None:
@@ -147,22 +172,19 @@ def _is_of_other_data(config: Config, overrides: Mapping[str, Any]) -> bool:
     A base without splits states it for all configs that inherit it."""
     if 'held_out' in overrides or any(splits(config)):
         return False
-    files = [config.filename, *_bases(config.filename)]
-    stating = next(path for path in files if _assigns(path, 'held_out'))
+    files = chain([config.filename], _bases(config.filename))
+    stating = next(filter(_states_held_out, files), config.filename)
     if stating == config.filename:
         return False
     return splits_data(config) or splits_data(Config.fromfile(stating))
 
 
-def _assigns(path: str, name: str) -> bool:
-    """Whether a config file itself gives a key a value, rather than one of its bases."""
+def _states_held_out(path: str) -> bool:
+    """Whether a config file itself gives ``held_out`` a value, rather than one of its bases. As
+    text, since mmengine fills in what no reader of the format can read, such as ``{{ _base_.x }}``.
+    """
     text = Path(path).read_text(encoding='utf-8')
-    if not path.endswith('.py'):
-        return name in yaml.safe_load(text)  # JSON too
-    return any(
-        isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
-        for node in ast.walk(ast.parse(text))
-    )
+    return re.search(STATED.get(Path(path).suffix, STATED['.yaml']), text, re.MULTILINE) is not None
 
 
 def _bases(path: str) -> Iterator[str]:

@@ -34,6 +34,23 @@ DATA_KEYS = (
 LEARNING_KEYS = ('train_dataloader', 'arch_evaluation', 'custom_hooks', 'search_loop')
 MODEL_KEYS = ('model', 'data_preprocessor', 'supernet_stage', 'subnet_stage', 'second_stage')
 
+# Where a dataset's config has those that it holds.
+WITHIN = ('dataset', 'datasets', 'source', 'target')
+# Wrappers of mm that read every image of what they hold.
+WHOLE = ('RepeatDataset', 'ClassBalancedDataset', 'MultiImageMixDataset')
+# Arguments of datasets that change no choice of images, and those that choose among the images that
+# the others name.
+SAME_CHOICE = (
+    'pipeline',
+    'test_mode',
+    'bbox_min_size',
+    'backend_args',
+    'lazy_init',
+    'serialize_data',
+    'max_refetch',
+)
+CHOICE = ('filter_cfg', 'indices', 'metainfo')
+
 # mmdet's transform that chooses what an image brings to a metric.
 PACK = 'PackDetInputs'
 
@@ -48,8 +65,8 @@ def fill_in_from_data(config: Config) -> None:
       has none: 0.1, a tenth of the training set, where the config does not say. So one line changes
       the training set, the set that archs are scored on, and all that hooks read. mmengine resolves
       a variable of a base when it reads the base, so a variable could not do it. A config that says
-      ``held_out`` and has no ``SeededSplit`` gets them (:func:`split_training_set`). None is as if
-      the config did not say it: so a config keeps its validation set where a base says it.
+      ``held_out`` and has no ``SeededSplit`` gets them (:func:`split_training_set`). None undoes
+      the line of a base: nothing is split, and the validation set stays.
     - ``num_classes=None`` in a model or preprocessor becomes the number of classes of the training
       set. That of a preprocessor stays where the data do not say it.
 
@@ -57,10 +74,10 @@ def fill_in_from_data(config: Config) -> None:
         config: A config, changed in place. Filling it in again changes nothing.
 
     Raises:
-        InputError: Two splits of the same images differ, so that searches would be scored on images
-            that were learned from; ``held_out`` is stated and no split takes it, or the training
-            set cannot be split; or the number of classes is left to data that cannot be read or do
-            not say it.
+        InputError: Two splits of the same images differ, or something reads all of them, so that
+            searches would be scored on images that were learned from; ``held_out`` is stated and no
+            split takes it, or the training set cannot be split; or the number of classes is left to
+            data that cannot be read or do not say it.
     """
     hold_out(config)
     count_classes(config)
@@ -81,33 +98,35 @@ def hold_out(config: Config) -> None:
         split_training_set(config)
     found = list(splits(config))
     # A config that was completed before has them all.
-    open_or_same = [split for _, split in found if split.get('held_out', held_out) == held_out]
+    open_or_same = [split for _, split in found if split.get('held_out') in (None, held_out)]
     if stated and found and not open_or_same:
         place, split = found[0]
         raise InputError(
             f'held_out={held_out}: no split of this config takes it: {place} has its own '
-            f'held_out={split["held_out"]}; leave that out'
+            f'held_out={split["held_out"]}; leave that out, or start from the config that this one '
+            'was made of'
         )
     for _, split in _dicts(config, ''):
-        if _is_split(split, config):
-            split.setdefault('held_out', held_out)
+        if _is_split(split, config) and split.get('held_out') is None:
+            split['held_out'] = held_out
     compare_splits({'': config})
 
 
 def compare_splits(configs: Mapping[str, Config]) -> None:
     """Whether every ``SeededSplit`` of the same images holds out the same part, in one config or in
-    several that are used one after the other. The same images are datasets of equal settings, but
-    for pipelines and the spelling of paths.
+    several that are used one after the other, and nothing in a config learns from all of them. The
+    same images are datasets of equal settings, but for pipelines and the spelling of paths.
 
     Args:
         configs: By the names that a message gives them, such as those of stages; '' for a config
             that needs none. Each has its ``held_out`` filled in.
 
     Raises:
-        InputError: Two differ.
+        InputError: Two differ, or something reads images of a split past it.
     """
     first: dict[Any, DictAtKey] = {}
     for name, config in configs.items():
+        _refuse_readers_of_all(config, f'{name}: ' if name else '')
         for at, split in splits(config):
             place = f'{name}: {at}' if name else at
             images = same_images(split['dataset'], config.get('default_scope'))
@@ -122,6 +141,48 @@ def compare_splits(configs: Mapping[str, Config]) -> None:
                         'would be learned from in the other. Expected the same'
                         + (once if key == 'held_out' else '')
                     )
+
+
+def _refuse_readers_of_all(config: Config, prefix: str) -> None:
+    """Refuses a dataset that is learned from, or that BN is recalibrated with, and has images that
+    a split of the same config holds out."""
+    scope = config.get('default_scope')
+    split_sets = {
+        _named_images(each, scope): place
+        for place, split in splits(config)
+        for _, each in _plain_within(split, config, past_splits=True)
+    }
+    for key in LEARNING_KEYS:
+        for place, each in _plain_within(config.get(key), config, key) if split_sets else ():
+            if (split := split_sets.get(_named_images(each, scope))) is not None:
+                raise InputError(
+                    f'{prefix}{place} has images that {split} splits, and is not split: it would '
+                    f'read what is held out. Expected around it '
+                    f"dict(type='pinas_mm.SeededSplit', part='learning', dataset=...)"
+                )
+
+
+def _plain_within(
+    value: Any, config: Config, place: str = '', key: str = '', past_splits: bool = False
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The configs of plain datasets in a value, with their dotted keys; those within a
+    ``SeededSplit`` only ``past_splits``."""
+    if isinstance(value, list | tuple):
+        for number, each in enumerate(value):
+            yield from _plain_within(each, config, f'{place}.{number}', key, past_splits)
+    elif isinstance(value, Mapping) and (past_splits or not _is_split(value, config)):
+        if key in WITHIN and not any(
+            isinstance(value.get(inner), Mapping | list) for inner in WITHIN
+        ):
+            yield place, value
+        for inner in [*value]:
+            where = f'{place}.{inner}' if place else inner
+            yield from _plain_within(value[inner], config, where, inner, past_splits)
+
+
+def _named_images(plain: Mapping[str, Any], scope: str | None) -> str:
+    """What tells whether two plain datasets are of the same images, whichever of them they keep."""
+    return same_images({key: each for key, each in plain.items() if key not in CHOICE}, scope)
 
 
 def splits_data(config: Config) -> bool:
@@ -146,7 +207,7 @@ def require_split(config: Config) -> None:
             f'it has {", ".join(own)}'
             if own
             else f'expected a training set to split and a validation set, it has no '
-            f'{", ".join(missing)}'
+            f'{", ".join(missing)}; held_out=None splits nothing'
         )
     )
 
@@ -162,8 +223,7 @@ def split_training_set(config: Config) -> None:
     test set has no reader any more, which is said once.
 
     Raises:
-        InputError: The pipeline, or what the metrics read, cannot be told; or a hook or a loop
-            reads another choice of the training set's images.
+        InputError: The pipeline, or what the metrics read, cannot be told.
     """
     scope = config.get('default_scope')
     _say_what_is_replaced(config)
@@ -172,6 +232,10 @@ def split_training_set(config: Config) -> None:
             config[key] = copy.deepcopy(config[key])
     whole = config.train_dataloader['dataset']
     while isinstance(whole.get('dataset'), Mapping):
+        if class_of(whole, OUR_DATASETS, scope).__name__ not in WHOLE:
+            raise _cannot_split(
+                config, f'{shown(whole.get("type"))} of train_dataloader may leave out images'
+            )
         whole = whole['dataset']
     pipelines: list[Any] = []
     for plain in _plain(config.val_dataloader['dataset'], config, 'val_dataloader'):
@@ -186,21 +250,13 @@ def split_training_set(config: Config) -> None:
         plain['pipeline'] = pipeline
         # Boxes below it would be left out of the metric. It changes no choice of images.
         (plain.get('filter_cfg') or {}).pop('bbox_min_size', None)
-    images, of_any_choice = same_images(whole, scope), same_images(_without_choice(whole), scope)
+    images = same_images(whole, scope)
     split = dict(type='pinas_mm.SeededSplit')
-    readers = [found for key in LEARNING_KEYS for found in _dicts(config.get(key), key)]
-    for place, found in readers:
+    readers = [found for key in LEARNING_KEYS for _, found in _dicts(config.get(key), key)]
+    for found in readers:
         data = found.get('dataset')
-        if not isinstance(data, Mapping):
-            continue
-        if same_images(data, scope) == images:
+        if isinstance(data, Mapping) and same_images(data, scope) == images:
             found['dataset'] = ConfigDict(split, part='learning', dataset=data)
-        elif same_images(_without_choice(data), scope) == of_any_choice:
-            raise _cannot_split(
-                config,
-                f'{place}.dataset.indices={shown(data.get("indices"))} and those of '
-                'train_dataloader differ, so that it would read held-out images',
-            )
     held_out = ConfigDict(split, part='held_out', dataset=scored)
     config.val_dataloader = dict(config.val_dataloader, dataset=held_out)
 
@@ -211,21 +267,12 @@ def _say_what_is_replaced(config: Config) -> None:
     val, test = (
         (config.get(key) or {}).get('dataset') for key in ('val_dataloader', 'test_dataloader')
     )
-    if test is not None and same_images(val, scope) != same_images(test, scope):
+    if test is None or same_images(val, scope) != same_images(test, scope):
+        other = 'there is no test_dataloader' if test is None else 'test_dataloader has others'
         warn_once(
-            f'held_out={config.held_out!r}: a part of the training set takes the place of '
-            'val_dataloader.dataset, which has other images than test_dataloader; held_out=None '
-            'keeps it'
+            f'held_out={config.held_out!r}: a part of the training set takes the place of the '
+            f'images of val_dataloader, which may be your own ({other}); held_out=None keeps them'
         )
-
-
-def _without_choice(dataset: Any) -> Any:
-    """The config of a dataset without its choice of images."""
-    if isinstance(dataset, list | tuple):
-        return [_without_choice(each) for each in dataset]
-    if not isinstance(dataset, Mapping):
-        return dataset
-    return {key: _without_choice(each) for key, each in dataset.items() if key != 'indices'}
 
 
 def missing_sets(config: Config) -> list[str]:
@@ -240,11 +287,11 @@ def missing_sets(config: Config) -> list[str]:
 
 def _plain(dataset: Any, config: Config, place: str) -> Iterator[dict[str, Any]]:
     """The plain datasets within the config of a dataset, each with its pipeline."""
-    within = dataset.get('datasets') or dataset.get('dataset')
-    if isinstance(within, list | tuple | Mapping):
-        if dataset.get('pipeline') is not None:  # split around it, it would mix both parts
-            raise _cannot_split(config, f'{shown(dataset.get("type"))} of {place} mixes images')
-        for each in [within] if isinstance(within, Mapping) else within:
+    if isinstance(dataset.get('dataset'), Mapping):
+        # Split around it, it would mix or repeat the images of both parts.
+        raise _cannot_split(config, f'{shown(dataset.get("type"))} of {place} is within another')
+    if isinstance(dataset.get('datasets'), list | tuple):
+        for each in dataset['datasets']:
             yield from _plain(each, config, place)
     elif 'pipeline' in dataset:
         yield dataset
@@ -272,8 +319,8 @@ def _with_annotations(
         if num_sets > 1:
             raise _cannot_split(
                 config,
-                f'{place} tells images by their ids, which the {num_sets} datasets of '
-                'train_dataloader may share',
+                f'{place} needs one image per id, but the {num_sets} datasets of train_dataloader '
+                'may use the same ids',
             )
         metric['ann_file'] = None
         kind = class_of(f'mmdet.{PACK}', TRANSFORMS)
@@ -295,13 +342,15 @@ def _cannot_split(config: Config, reason: str) -> InputError:
 
 def _own_parts(config: Config) -> list[str]:
     """What holds out a part in another way than ``SeededSplit``: as texts for a message."""
-    found = [
-        (key, f'{place}.{key}={value!r} of {settings.get("type")}')
-        for top in DATA_KEYS
-        for place, settings in _dicts(config.get(top), top)
-        for key, value in settings.items()
-        if key == 'held_out' or (isinstance(value, str) and value == 'held_out')
-    ]
+    found = []
+    for top in DATA_KEYS:
+        for place, settings in _dicts(config.get(top), top):
+            kind = f' of {settings["type"]}' if 'type' in settings else ''
+            found += [
+                (key, f'{place}.{key}={value!r}{kind}')
+                for key, value in settings.items()
+                if key == 'held_out' or (key in ('split', 'part') and value == 'held_out')
+            ]
     # A dataset's own number is what can be changed, where it has one.
     return [text for key, text in found if key == 'held_out'] or [text for _, text in found]
 
@@ -374,7 +423,7 @@ def splits(config: Config) -> Iterator[DictAtKey]:
                 yield place, found
 
 
-def _is_split(found: dict[str, Any], config: Config) -> bool:
+def _is_split(found: Mapping[str, Any], config: Config) -> bool:
     return member_of(found, OUR_DATASETS, config.get('default_scope')) is SeededSplit
 
 
@@ -391,7 +440,7 @@ def _with_whole_paths(value: Any) -> Any:
         return (
             value if isinstance(value, str | int | float | None) or callable(value) else repr(value)
         )
-    value = {str(key): each for key, each in value.items() if key not in ('pipeline', 'test_mode')}
+    value = {str(key): each for key, each in value.items() if key not in SAME_CHOICE}
     root = os.path.expanduser(value.pop('data_root', None) or '')
     prefix = value.pop('data_prefix', None) or ''
     paths = dict(prefix) if isinstance(prefix, Mapping) else dict(img_path=prefix)

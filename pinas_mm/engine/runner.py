@@ -199,7 +199,7 @@ def init_ranks(config: Config) -> None:
     watch_ranks(settings.get('timeout'))
 
 
-def build_runner(config: Config) -> SafeRunner:
+def build_runner(config: Config, kind: type[SafeRunner] = SafeRunner) -> SafeRunner:
     """The runner of a config.
 
     Its model is in channels-last layout where there is no GPU, unless it has operators of mmcv:
@@ -212,6 +212,10 @@ def build_runner(config: Config) -> SafeRunner:
     finite any more (:class:`FiniteWeightsHook`). A quiet terminal shows its progress
     (:class:`ProgressHook`).
 
+    Args:
+        config: The config.
+        kind: The class of the runner.
+
     Raises:
         InputError: A setting does not fit (:func:`~.settings_check.check_settings`), a neck or head
             does not take the backbone's channels, channels-last is asked for with operators of
@@ -222,22 +226,36 @@ def build_runner(config: Config) -> SafeRunner:
     init_ranks(config)
     check_load_from(config)
     fill_in_from_data(config)
-    runner = SafeRunner.from_cfg(config)
+    runner = kind.from_cfg(config)
     runner.register_hook(LabelRangeHook())
     runner.register_hook(FiniteWeightsHook())
     runner.register_hook(SameDataHook())
     runner.register_hook(ProgressHook())
     check_channels(runner.model)
+    use_fast_layout(runner.model, config.get('channels_last'))
+    return runner
+
+
+def use_fast_layout(model: nn.Module, channels_last: bool | None = None) -> None:
+    """Puts a model into the layout that is fast here, see :func:`build_runner`.
+
+    Args:
+        model: The model, changed in place.
+        channels_last: What a config says; None decides by the machine and the model.
+
+    Raises:
+        InputError: Channels-last is asked for with operators of mmcv.
+    """
     on_gpu = torch.cuda.is_available()
     operators = sorted(
         {
             type(module).__name__
-            for module in runner.model.modules()
+            for module in model.modules()
             # Or of a class made from one, as mm's packages have them.
             if any(cls.__module__.startswith('mmcv.ops') for cls in type(module).__mro__)
         }
     )
-    if config.get('channels_last', not on_gpu and not operators):
+    if (not on_gpu and not operators) if channels_last is None else channels_last:
         if operators:
             raise InputError(
                 f"channels_last=True: mmcv's {', '.join(operators)} would read such inputs as "
@@ -245,8 +263,7 @@ def build_runner(config: Config) -> SafeRunner:
             )
         # Depthwise and grouped convolutions are 1.3 to 2.2 times as fast this way (docs/cpu.md);
         # outputs follow the weights' layout.
-        runner.model.to(memory_format=torch.channels_last)
-    return runner
+        model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def build_supernet(config: Config) -> BaseModel:

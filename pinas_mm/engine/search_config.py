@@ -1,11 +1,16 @@
 """From a config with ``search_loop`` to one whose test loop is the search."""
 
 import copy
+import os
+from collections.abc import Mapping
 
 from mmengine.config import Config
+from torch import Tensor
 
+from ..checkpoint import load_state, load_strict
 from ..errors import InputError
 from ..registry import LOOPS, class_of
+from .runner import SafeRunner, build_runner
 from .search_loop import SearchLoop
 
 
@@ -54,3 +59,31 @@ def search_config(config: Config) -> Config:
     config.test_dataloader, config.test_evaluator = config.val_dataloader, config.val_evaluator
     config.val_cfg = config.val_dataloader = config.val_evaluator = None
     return config
+
+
+def build_search(
+    config: Config,
+    weights: str | os.PathLike | Mapping[str, Tensor] | None = None,
+    resume: bool = False,
+    kind: type[SafeRunner] = SafeRunner,
+) -> SafeRunner:
+    """The runner of a search with the supernet's weights: ``runner.test()`` searches.
+
+    Args:
+        config: From :func:`search_config`, with its ``work_dir``; changed in place.
+        weights: Checkpoint of the supernet with its classifier, or its tensors; None for a score
+            that trains nothing.
+        resume: Whether to go on from the history in the work dir.
+        kind: The class of the runner.
+
+    Raises:
+        InputError: Weights that do not fit, or see :func:`~.runner.build_runner`.
+    """
+    config.test_cfg.update(resume=resume, trained=weights is not None)
+    config.load_from, config.resume = None, False
+    runner = build_runner(config, kind)
+    if isinstance(weights, Mapping):
+        load_state(runner.model, dict(weights), 'supernet')
+    elif weights is not None:
+        load_strict(runner.model, weights)
+    return runner

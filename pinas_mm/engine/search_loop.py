@@ -1,9 +1,11 @@
 """The search as an mmengine loop: ``search_loop = dict(type='pinas_mm.SearchLoop', ...)``."""
 
 import json
+import logging
 import math
 import zlib
-from collections.abc import Container, Sequence
+from collections.abc import Callable, Container, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -38,10 +40,22 @@ from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
 from ..visualization import plot_pareto, plot_search_curve
+from ..visualization.arch_drawing import write_arch_svg
+from ..visualization.report_page import report_after_run
+from ..visualization.run_facts import (
+    RunFacts,
+    command_line,
+    costliest_arch,
+    drawn_arch,
+    package_versions,
+    unique,
+)
+from ..visualization.search_report import write_search_report
 from .forecast import Forecast, forecast
 from .live_curves import add_plots, add_record
 from .loaders import arch_evaluation, calibration_loader, capped, first_images, whole_set_loader
 from .run_data import without_roots
+from .run_notes import BatchClock, noted_warnings
 
 SCORE = 'accuracy/top1'
 ASK_SIZE = 8
@@ -51,8 +65,9 @@ ASK_SIZE = 8
 class SearchLoop(BaseLoop):
     """Searches the supernet in the runner's model.
 
-    Writes ``subnet.yaml`` and ``subnet.pth`` (the winner and its weights), ``history.jsonl``,
-    ``pareto.json``, ``search_curve.png`` and ``pareto.png``. Runs where the test loop would
+    Writes ``subnet.yaml``, ``subnet.pth`` and ``arch.svg`` (the winner, its weights, its drawing),
+    ``history.jsonl``, ``pareto.json``, ``search_curve.png``, ``pareto.png``, and ``report.html``
+    with ``report.json``, which it needs beside them. Runs where the test loop would
     (:func:`~pinas_mm.engine.search_config.search_config`), after the checkpoint is loaded. The loop
     itself is :func:`pinas_mm.searching.search.search`. Ranks share the archs of an
     asked batch; the history is the same on any number of them.
@@ -106,10 +121,17 @@ class SearchLoop(BaseLoop):
         resume: Whether to go on from the history in ``out_dir``.
         out_dir: Where to write. Defaults to the work dir.
 
+    Attributes:
+        on_progress: Called as ``on_progress(title, done, total, best)`` as archs are evaluated;
+            ``done`` counts parts of an arch too, ``best`` is ``-inf`` before the first score. A
+            program sets it to show the progress in its own way. None: the loop shows a bar.
+
     Raises:
         InputError: An unknown searcher or argument, or what :func:`search` and :class:`History`
             raise.
     """
+
+    on_progress: Callable[[str, float, float, float], Any] | None = None
 
     def __init__(
         self,
@@ -238,10 +260,11 @@ class SearchLoop(BaseLoop):
             InputError: The metrics cannot be computed, no arch could be evaluated, or another
                 process writes the folder.
         """
-        with held(self.out_dir):
+        with held(self.out_dir), noted_warnings(self.runner.logger) as self.warnings:
             return self._search()
 
     def _search(self) -> Record:
+        self.clock = BatchClock()
         self.check_metrics()
         history = self.open_history()
         if history.records:
@@ -285,10 +308,15 @@ class SearchLoop(BaseLoop):
                     )
                 best = self._by_posterior_mean(records, final) if final else []
         except (KeyboardInterrupt, SystemExit):  # Ctrl-C, SIGTERM
-            self.runner.logger.warning(
+            # Who shows the progress in another way says this, too.
+            self.runner.logger.log(
+                logging.WARNING if self.on_progress is None else logging.INFO,
                 f'stopped; {history.path} has {len(history.records)} records; resume the search '
-                'with the same command (tools/search.py: with --resume)'
+                'with the same command (tools/search.py: with --resume)',
             )
+            if is_main_process() and history.records:
+                with suppress(OSError):  # a full disk must not hide why the search stopped
+                    self.write_facts(None)
             raise
         if not best:
             raise InputError(f'{history.path}: not one of {len(records)} archs could be evaluated')
@@ -302,6 +330,9 @@ class SearchLoop(BaseLoop):
                     f'do not tell the archs apart, and the one named is any of them'
                 )
                 break
+        if is_main_process():
+            self.write_facts(best[0])
+            report_after_run(write_search_report, self.out_dir, self.runner.logger)
         return best[0]
 
     def _by_posterior_mean(
@@ -403,10 +434,65 @@ class SearchLoop(BaseLoop):
         plots = [self.out_dir / f'{name}.png' for name in ('search_curve', 'pareto')]
         add_plots(self.runner.visualizer, self._curves(), plots, len(records))
 
+    def write_facts(self, winner: Record | None) -> None:
+        """Writes ``report.json``: what the report shows beside the other files. The time of a
+        search that resumes counts what its earlier starts took."""
+        archs = {'winner': winner and winner.arch, 'largest': costliest_arch(self.costs)}
+        before: RunFacts | None = None
+        if self.resume:
+            try:
+                before = RunFacts.read(self.out_dir)
+            except InputError as error:  # of another version, or changed by hand
+                self.runner.logger.warning(f'{error}: written anew')
+        forecast: dict[str, Any] = self.clock.forecast(self.num_archs)
+        if before is not None and before.forecast_archs:  # of the first start
+            forecast = dict(
+                forecast_seconds=before.forecast_seconds, forecast_archs=before.forecast_archs
+            )
+        RunFacts(
+            kind='search',
+            space=self.backbone.space.name,
+            command=command_line(),
+            config=self.runner.cfg.filename,
+            versions=package_versions(),
+            settings={'costs at': f'{self.header["input_size"]} pixels'},
+            widen_factor=self.backbone.widen_factor,
+            limits={
+                name: (None if math.isinf(low) else low, None if math.isinf(high) else high)
+                for name, (low, high) in self.constraints.limits.items()
+            },
+            budget=self.num_archs,
+            seconds=self.clock.seconds + ((before.seconds or 0.0) if before else 0.0),
+            warnings=unique([*(before.warnings if before else ()), *self.warnings]),
+            drawings={title: drawn_arch(self.costs, arch) for title, arch in archs.items() if arch},
+            **forecast,
+        ).write(self.out_dir)
+
     def save_subnet(self, record: Record, out_dir: Path) -> None:
-        """Writes ``subnet.yaml``, and where the weights are trained ``subnet.pth`` with them and
-        recalibrated BN."""
-        subnet = SubnetFile(
+        """Writes ``subnet.yaml``, its drawing ``arch.svg``, and where the weights are trained
+        ``subnet.pth`` with them and recalibrated BN."""
+        subnet = self.subnet_file(record)
+        if self.trained:
+            with self.whole_evaluator.recalibrated(record.arch):
+                state = subnet_state_dict(self.whole_evaluator.model, record.arch)
+                path = write_subnet(out_dir / 'subnet.pth', subnet, state)
+        else:
+            path = out_dir / 'subnet.yaml'
+            subnet.write(path)
+        write_arch_svg(
+            out_dir / 'arch.svg',
+            self.backbone.space,
+            drawn_arch(self.costs, record.arch),
+            self.backbone.widen_factor,
+        )
+        self.runner.logger.info(
+            f'subnet {self.backbone.space.encode(record.arch)}  '
+            f'{self.score.label}: {record.score:.4f}  {_costs_text(record)}  -> {short_path(path)}'
+        )
+
+    def subnet_file(self, record: Record) -> SubnetFile:
+        """What the subnet file of an evaluated arch holds."""
+        return SubnetFile(
             space=self.backbone.space.name,
             arch=record.arch,
             widen_factor=self.backbone.widen_factor,
@@ -416,17 +502,6 @@ class SearchLoop(BaseLoop):
             costs=record.costs,
             seed=self.seed,
             config=self.header['config'],
-        )
-        if self.trained:
-            with self.whole_evaluator.recalibrated(record.arch):
-                state = subnet_state_dict(self.whole_evaluator.model, record.arch)
-                path = write_subnet(out_dir / 'subnet.pth', subnet, state)
-        else:
-            path = out_dir / 'subnet.yaml'
-            subnet.write(path)
-        self.runner.logger.info(
-            f'subnet {self.backbone.space.encode(record.arch)}  '
-            f'{self.score.label}: {record.score:.4f}  {_costs_text(record)}  -> {short_path(path)}'
         )
 
     def _say_what_is_searched(self) -> None:
@@ -447,7 +522,9 @@ class SearchLoop(BaseLoop):
             evaluator.on_progress = lambda done, whole: self._show(
                 progress, before + len(archs) * done / whole
             )
+            started = self.clock.seconds
             results = evaluate_on_ranks(evaluator.evaluate, archs, self.backbone.sharing_key)
+            self.clock.batch(self.clock.seconds - started, len(archs))
             self._show(progress, before + len(archs))
             return results
 
@@ -455,6 +532,8 @@ class SearchLoop(BaseLoop):
 
     def _show(self, progress: Progress, done: float) -> None:
         progress.update(done, best=f'{self.best_score:.4f}' if self.best_score > -math.inf else '-')
+        if self.on_progress is not None:
+            self.on_progress(progress.title, progress.done, progress.total, self.best_score)
 
     def _report(
         self, record: Record, progress: Progress, replayed: Container[tuple[str, int]]

@@ -17,15 +17,16 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import barrier, get_world_size, is_main_process
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger, print_log
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader, Dataset
 from typing_extensions import TypedDict
 
 from ..checkpoint import checksum, load_checkpoint, load_strict, save_checkpoint
-from ..costs import CostTable, measure_costs
+from ..costs import Constraints, CostTable, measure_costs
 from ..costs.latency import read_latency
+from ..costs.shared_parts import macs_together
 from ..datasets.shared_images import shared_images
 from ..engine.data_settings import fill_in_from_data
 from ..engine.hooks.arch_sampling_hook import ArchSamplingHook
@@ -34,8 +35,9 @@ from ..engine.loaders import arch_evaluation, built_dataset, calibration_loader
 from ..engine.metric_check import check_metrics, check_search
 from ..engine.runner import build_runner, build_supernet, checked_pretrained, init_ranks
 from ..engine.search_config import search_config
+from ..engine.search_loop import SearchLoop
 from ..engine.settings_check import check_settings
-from ..errors import InputError
+from ..errors import InputError, warn_once
 from ..fileio import write_atomic
 from ..models.backbones import ArchBackbone, pretrained_files
 from ..models.backbones.elastic import ElasticBackbone
@@ -43,7 +45,7 @@ from ..registry import HOOKS, MODELS, class_of
 from ..schema import Measured, NotNegative, Positive, shown
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
-from ..searching.history import read_history
+from ..searching.history import Record, read_history
 from ..spaces import Arch
 from ..spaces.elastic import ElasticSpace
 from ..spaces.subnet_file import SubnetFile, read_arch
@@ -51,6 +53,16 @@ from ..strategies.base import DrawnArchsStrategy
 from ..subnets.state_dict import subnet_state_dict
 from ..tasks.domains import UnlabelledDomain
 from ..unwrap import unwrapped
+from ..visualization.adaptation_report import write_adaptation_report
+from ..visualization.report_page import report_after_run
+from ..visualization.run_facts import (
+    RunFacts,
+    command_line,
+    costliest_arch,
+    data_text,
+    drawn_arch,
+    package_versions,
+)
 from .schedule import lengthened
 from .stages import is_done, run_once, saved_checkpoint
 
@@ -151,7 +163,8 @@ class Adaptation:
         init_ranks(config)
 
     def run(self, until: str = STEPS[-1]) -> dict[str, Any]:
-        """Runs the steps that are not done yet and writes ``adapt.json``.
+        """Runs the steps that are not done yet and writes ``adapt.json``, and of it and the other
+        files ``report.html``.
 
         Args:
             until: The last step, one of ``STEPS``.
@@ -206,13 +219,54 @@ class Adaptation:
                 self.work_dir / 'adapt.json',
                 lambda file: file.write(json.dumps(report, indent=1).encode()),
             )
+
+            def write_report(folder: Path) -> Path:
+                self.write_facts(report)
+                return write_adaptation_report(folder)
+
+            report_after_run(write_report, self.work_dir, MMLogger.get_current_instance())
         return report
+
+    def write_facts(self, report: dict[str, Any]) -> None:
+        """Writes ``report.json``: what the report shows beside the other files.
+
+        Args:
+            report: What ``adapt.json`` holds.
+        """
+        space, loop = self.costs.space, self.stages['search_loop']
+        archs = {'winner': report.get('arch'), 'source': report.get('source_arch')}
+        drawn = {title: space.decode(text) for title, text in archs.items() if text}
+        largest = costliest_arch(self.costs)
+        if largest is not None and largest not in drawn.values():
+            drawn['largest'] = largest
+        RunFacts(
+            kind='adaptation',
+            space=space.name,
+            command=command_line(),
+            config=self.config.filename,
+            versions=package_versions(),
+            settings={
+                'started from': str(self.supernet or 'the weights of the pretrained network'),
+                **{
+                    title: data_text(self.config[f'{part}_dataloader'].get('dataset'))
+                    for title, part in (
+                        ('trained on', 'train'),
+                        ('searched on, held out', 'val'),
+                        ('tested on', 'test'),
+                    )
+                },
+                'costs at': f'{loop.get("input_size")} pixels',
+                'seed': (self.config.get('randomness') or {}).get('seed'),
+            },
+            widen_factor=self.config.model.backbone.get('widen_factor') or 1.0,
+            drawings={title: drawn_arch(self.costs, arch) for title, arch in drawn.items()},
+        ).write(self.work_dir)
 
     def check_later_steps(self) -> None:
         """Builds what later steps read, so that what is wrong with it shows before hours of
         training; nothing for steps that are done."""
         if self.source_arch is not None:
-            self.read_source_arch()
+            self.warn_if_within(self.read_source_arch())
         searched, tested = (is_done(self.work_dir / step) for step in ('search', 'subnet'))
         if searched and tested:
             return
@@ -235,6 +289,19 @@ class Adaptation:
             check_search(self.searching_config(), supernet, calibration, scored, self.costs)
         if not tested:
             check_metrics(self.config, 'test', supernet, calibration, test)
+
+    def warn_if_within(self, source: Arch) -> None:
+        """Says so where the source's arch keeps the limits of the search: an arch of the target
+        then need not be cheaper."""
+        limits = Constraints(self.costs, **self.stages['search_loop'].get('constraints') or {})
+        if limits.limits and limits.mask([source])[0]:
+            costs = self.costs.arch_costs(source)
+            has = ', '.join(f'{name}={costs[name]:.4g}' for name in limits.limits)
+            warn_once(
+                f"{self.name}: the source's arch {self.costs.space.encode(source)} has {has} and "
+                f'keeps search_loop.constraints ({limits.text()}): nothing will be gained in cost; '
+                f'expected a limit below it'
+            )
 
     def check_held_out(self, scored: Dataset, other: Dataset, part: str, stage: str = '') -> None:
         """Whether what the search is scored on is left out of another part, of the config or of a
@@ -299,20 +366,33 @@ class Adaptation:
             runner.test()
             barrier()  # the first rank has written the history
             loop = runner.test_loop
-            calibrated = num_images(loop.whole_evaluator.calibration_loader)
-            operations = 0
-            for record in read_history(loop.out_dir / 'history.jsonl', self.costs.space)[1]:
-                evaluator = (
-                    loop.quick_evaluator if record.stage == 'search' else loop.whole_evaluator
-                )
-                operations += (
-                    int(record.costs['macs'])
-                    * FORWARD
-                    * (calibrated + num_images(evaluator.loader))
-                )
-            return dict(seconds=time.monotonic() - started, operations=operations)
+            records = read_history(loop.out_dir / 'history.jsonl', self.costs.space)[1]
+            return dict(
+                seconds=time.monotonic() - started, operations=self.operations(loop, records)
+            )
 
         return run_once(config, self.work_dir / 'search', search, kind=Searched)
+
+    def operations(self, loop: SearchLoop, records: Sequence[Record]) -> int:
+        """What a search has spent: of archs that were scored side by side, what they share is
+        counted once. On several ranks, as if one had run all of them."""
+        searched = [record.arch for record in records if record.stage == 'search']
+        first = max(loop.ask_size, loop.score.reference(loop.num_archs))
+        edges = [0, *range(first, len(searched), loop.ask_size), len(searched)]
+        asked = [
+            (searched[start:end], loop.quick_evaluator) for start, end in zip(edges, edges[1:])
+        ]
+        rescored = [record.arch for record in records if record.stage != 'search']
+        calibrated = num_images(loop.whole_evaluator.calibration_loader)
+        total = 0
+        for archs, evaluator in [*asked, (rescored, loop.whole_evaluator)]:
+            macs = (
+                macs_together(self.costs, loop.backbone, archs)
+                if evaluator.share_prefixes
+                else int(self.costs.array('macs', archs).sum())
+            )
+            total += macs * FORWARD * (calibrated + num_images(evaluator.loader))
+        return total
 
     def searching_config(self) -> Config:
         """The config with its search."""

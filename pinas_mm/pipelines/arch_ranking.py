@@ -2,9 +2,11 @@
 accuracies."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from mmengine.config import Config
@@ -12,16 +14,20 @@ from mmengine.dist import is_main_process
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from mmpretrain.models import BaseClassifier
+from rich.console import Console
 from rich.progress import Progress, TaskID
 from torch import Tensor
 
-from ..checkpoint import load_checkpoint
+from ..checkpoint import load_checkpoint, load_state, load_strict
 from ..costs import CostTable, measure_costs
 from ..engine.loaders import arch_evaluation, calibration_loader, first_images, whole_set_loader
 from ..errors import InputError
 from ..evaluation import LabelLikelihood
+from ..fileio import write_atomic
 from ..models.backbones import supernet_of
+from ..ranking.equal_cost import CostClass, EqualCost
 from ..ranking.few_truths import POOL, FewTruths, archs_to_train
+from ..ranking.ranking_report import EqualCostReport, RankingReport, write_scores
 from ..ranking.score_corrections import macs_corrected, smoothed
 from ..ranking.truth import TruthTable
 from ..ranking.zero_cost import with_training_free, zero_cost_scores
@@ -36,6 +42,143 @@ from ..unwrap import unwrapped
 
 # Archs evaluated together: they share what they have in common, and progress shows.
 BATCH = 40
+# How many archs are ranked where nobody says it: of a sample, and of a class of equal cost; and how
+# many truths the row few_truths learns from.
+MOST_ARCHS, CLASS_ARCHS, FEW_TRUTHS = 120, 40, 30
+SAMPLES = ('uniform', 'stratified')
+EQUAL_COST = 'equal-cost'
+Sampling = Literal['uniform', 'stratified', 'equal-cost', 'all']
+
+
+@dataclass(frozen=True)
+class ArchRanking:
+    """How a supernet, and what needs no supernet, order archs of a truth table.
+
+    Args:
+        reports: For each sampling its report.
+        table: The true accuracies.
+        macs: The MACs of every arch that was scored.
+        trained: Archs whose truth the row ``few_truths`` learned from.
+        settings: ``checkpoint``, ``truth`` and ``seed``, as given.
+        notes: What was left out and why, one sentence each.
+    """
+
+    reports: dict[str, RankingReport | EqualCostReport]
+    table: TruthTable
+    macs: dict[Arch, float]
+    trained: list[Arch]
+    settings: dict[str, Any]
+    notes: list[str]
+
+    def text(self) -> str:
+        """The tables in Markdown."""
+        return '\n'.join(report.text() for report in self.reports.values())
+
+    def write(self, folder: str | os.PathLike, config: str | None = None) -> None:
+        """Writes ``ranking.md``, the tables, and ``ranking.json``, all numbers.
+
+        Args:
+            folder: Where to.
+            config: Name of the config, for the record.
+        """
+        text = self.text()
+        write_atomic(Path(folder) / 'ranking.md', lambda file: file.write(text.encode()))
+        header = dict(config=config) | self.settings
+        header['trained'] = [self.table.space.encode(arch) for arch in self.trained]
+        write_scores(Path(folder) / 'ranking.json', self.reports, self.table, self.macs, header)
+
+
+def rank_archs(
+    runner: Runner,
+    truth: str | os.PathLike | TruthTable,
+    checkpoint: str | os.PathLike | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+    archs: int | None = None,
+    class_archs: int = CLASS_ARCHS,
+    sampling: Sampling = 'all',
+    scores: Sequence[str] | None = None,
+    few_truths: int = FEW_TRUTHS,
+    seed: int = 0,
+) -> ArchRanking | None:
+    """Draws archs of a truth table, scores them in every way, and compares the orders; on all ranks
+    together.
+
+    Args:
+        runner: A runner of the supernet with its classifier (:func:`check_ranking_config`).
+        truth: The table of true accuracies, or its file.
+        checkpoint: The supernet's weights; None for the baselines alone, which need none.
+        weights: The same as tensors, in place of what the checkpoint holds.
+        archs: How many archs a sample has. Defaults to 120, or all where the table has fewer.
+        class_archs: How many a class of equal cost has, or all where it has fewer.
+        sampling: How archs are drawn.
+        scores: Metrics to rank by, higher is better. Defaults to all measured.
+        few_truths: How many true accuracies of other archs the row ``few_truths`` learns from, 0
+            for none.
+        seed: Seed of the archs, the calibration samples and the intervals.
+
+    Returns:
+        The ranking; None on ranks but the first.
+
+    Raises:
+        InputError: A table, checkpoint or metric that does not fit.
+    """
+    space = supernet_of(runner.model).space
+    table = truth if isinstance(truth, TruthTable) else TruthTable.read(truth, space)
+    count = min(MOST_ARCHS, len(table.networks())) if archs is None else archs
+    samples = {
+        name: table.sample(count, seed, name) for name in SAMPLES if sampling in (name, 'all')
+    }
+    notes: list[str] = []
+    classes: list[CostClass] = []
+    left_out: list[str] = []
+    if sampling in (EQUAL_COST, 'all'):
+        costs = arch_costs(runner, seed).array('macs', table.networks())
+        classes, left_out = EqualCost(table, costs).draw(class_archs, seed)
+        if not classes and sampling == EQUAL_COST:
+            raise InputError(f'{table.source}: {left_out[0]}')
+    groups = [*samples.values(), *(members.archs for members in classes)]
+    ranked = sorted({arch for group in groups for arch in group})
+    trained = archs_with_known_truth(table, ranked, few_truths, seed, notes)
+    measured, learned = {}, None
+    if checkpoint is not None or weights is not None:
+        if weights is not None:
+            load_state(runner.model, dict(weights), 'supernet')
+        elif checkpoint is not None:
+            load_strict(runner.model, checkpoint)
+        names = None if scores is None else list(scores)
+        measured = metrics_by_name(runner, [*ranked, *trained], seed, names)
+    if checkpoint is not None:
+        learned = dsnas_scores(checkpoint, space, [*ranked, *trained])
+    if not is_main_process():
+        return None
+    rankers, macs = all_rankers(runner, table, ranked, trained, measured, seed)
+    if learned is not None:
+        rankers['dsnas'] = dict(zip([*ranked, *trained], learned))
+    source = f'(seed {seed}), {checkpoint or "no checkpoint"}'
+    reports: dict[str, RankingReport | EqualCostReport] = {}
+    for name, drawn in samples.items():
+        title = f'{len(drawn)} archs of {table.source}, {name} {source}'
+        values = {
+            ranker: np.array([found[arch] for arch in drawn]) for ranker, found in rankers.items()
+        }
+        reports[name] = RankingReport.measure(title, drawn, table, values, seed)
+    if classes:
+        different = {arch for members in classes for arch in members.archs}
+        title = (
+            f'{len(different)} archs of {table.source}, in {len(classes)} classes of equal MACs '
+            f'{source}'
+        )
+        reports[EQUAL_COST] = EqualCostReport.measure(
+            title, classes, left_out, table, rankers, seed
+        )
+    elif left_out:
+        notes.append(f'{EQUAL_COST} is left out: {left_out[0]}')
+    given = dict(
+        checkpoint=None if checkpoint is None else str(checkpoint),
+        truth=str(table.source),
+        seed=seed,
+    )
+    return ArchRanking(reports, table, macs, trained, given, notes)
 
 
 def check_ranking_config(config: Config) -> None:
@@ -96,7 +239,7 @@ def supernet_scores(
     results: list[Metrics | Failure] = []
     sharing_key = evaluator.backbone.sharing_key
     order = sorted(range(len(archs)), key=lambda index: sharing_key(archs[index]))
-    with Progress(transient=True, disable=not is_main_process()) as progress:
+    with _progress() as progress:
         task = progress.add_task('supernet', total=len(archs))
         for start in range(0, len(archs), BATCH):
             batch = [archs[i] for i in order[start : start + BATCH]]
@@ -125,7 +268,7 @@ def baseline_scores(
     """
     backbone = supernet_of(runner.model)
     costs, images = arch_costs(runner, seed), minibatch(runner, seed)
-    with Progress(transient=True, disable=not is_main_process()) as progress:
+    with _progress() as progress:
         task = progress.add_task('zero-cost baselines')
         return costs, zero_cost_scores(
             backbone,
@@ -154,15 +297,15 @@ def dsnas_scores(
 
 
 def archs_with_known_truth(
-    table: TruthTable, ranked: list[Arch], count: int, seed: int
+    table: TruthTable, ranked: list[Arch], count: int, seed: int, notes: list[str]
 ) -> list[Arch]:
     """Archs of the table whose true accuracy a ranker may know: none of those that are ranked, or
-    none where the table has too few."""
+    none where the table has too few, which is added to ``notes``."""
     others = sorted(set(table.networks()) - set(ranked))
     if count == 0:
         return []
     if count > len(others):
-        print(
+        notes.append(
             f'few_truths is left out: {len(others)} networks of the table are not ranked, {count} '
             f'asked'
         )
@@ -240,6 +383,13 @@ def all_rankers(
     return {name: dict(zip(archs, values)) for name, values in rankers.items()}, dict(
         zip(archs, macs)
     )
+
+
+def _progress() -> Progress:
+    """Bars on standard error; nothing where that is no terminal."""
+    console = Console(stderr=True)
+    shown = is_main_process() and (console.is_terminal or console.is_jupyter)
+    return Progress(console=console, transient=True, disable=not shown)
 
 
 def _advance(

@@ -11,9 +11,10 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.hooks import EMAHook
+from mmengine.logging import MMLogger
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
-from typing_extensions import TypedDict
 
 from ..console import short_path
 from ..costs import measure_costs
@@ -24,12 +25,11 @@ from ..engine.hooks.dsnas_hook import DSNASHook
 from ..engine.hooks.training_time_hook import training_seconds
 from ..engine.loaders import arch_evaluation, calibration_loader
 from ..engine.metric_check import check_metrics
-from ..engine.runner import build_runner, init_ranks
+from ..engine.runner import build_runner, build_supernet, init_ranks
 from ..engine.settings_check import check_settings
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..registry import HOOKS, MODELS, OPTIM_WRAPPERS, class_of
-from ..schema import Measured, NotNegative, WholeNumber
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..scoring.finite_outputs import finite_features
@@ -39,28 +39,35 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import ordinary_loops, ordinary_optim_wrapper
 from ..subnets.write import write_subnet
 from ..unwrap import unwrapped
+from ..visualization.arch_drawing import write_arch_svg
+from ..visualization.dsnas_report import (
+    DSNAS_JSON,
+    METRICS_ON,
+    DSNASResult,
+    metrics_on,
+    write_dsnas_report,
+)
+from ..visualization.report_page import report_after_run
+from ..visualization.run_facts import (
+    REPORT_JSON,
+    RunFacts,
+    command_line,
+    costliest_arch,
+    data_text,
+    drawn_arch,
+    package_versions,
+)
 from .stages import is_done, run_once
 
 SECOND_STAGE = 'second_stage'
-
-
-class Result(TypedDict):
-    """The result of the second stage, as in ``dsnas.json``."""
-
-    arch: str
-    metrics: dict[str, Measured]
-    costs: dict[str, NotNegative]
-    seconds: dict[str, NotNegative]
-    search_epochs: WholeNumber
-    search_iterations: WholeNumber
-    probabilities: list[Any]
 
 
 def run_stages(config: Config) -> dict[str, Any]:
     """Searches and trains: the first stage, the second, BN statistics, the test. A stage that is
     done is not run again, and one that was stopped resumes from its checkpoint.
 
-    Writes ``subnet.yaml``, ``subnet.pth`` and ``dsnas.json`` to the work dir; the stages log to
+    Writes ``subnet.yaml``, ``subnet.pth``, ``arch.svg``, ``dsnas.json`` and ``report.html`` (with
+    ``report.json``, which it needs beside them) to the work dir; the stages log to
     ``search/`` and ``train/`` in it.
 
     Args:
@@ -79,7 +86,8 @@ def run_stages(config: Config) -> dict[str, Any]:
     fill_in_from_data(config)
     init_ranks(config)
     work_dir = Path(config.work_dir)
-    if not is_done(work_dir / 'train'):
+    done_before = is_done(work_dir / 'train')
+    if not done_before:
         for phase in ('val', 'test'):
             check_metrics(config, phase)
     run_once(first_stage_config(config), work_dir / 'search', search)
@@ -88,12 +96,50 @@ def run_stages(config: Config) -> dict[str, Any]:
         second_stage_config(config, hand_over),
         work_dir / 'train',
         lambda config: train(config, hand_over, work_dir),
-        kind=Result,
+        kind=DSNASResult,
     )
     if is_main_process():
         text = json.dumps(result, indent=1)
-        write_atomic(work_dir / 'dsnas.json', lambda file: file.write(text.encode()))
+        write_atomic(work_dir / DSNAS_JSON, lambda file: file.write(text.encode()))
+
+        def report(folder: Path) -> Path:
+            if not done_before or not (folder / REPORT_JSON).exists():
+                write_facts(config, folder)
+            return write_dsnas_report(folder)
+
+        report_after_run(report, work_dir, MMLogger.get_current_instance())
     return result
+
+
+def write_facts(config: Config, work_dir: Path) -> None:
+    """Writes ``report.json`` and ``arch.svg`` of a finished run: what the report shows beside the
+    other files."""
+    subnet = SubnetFile.read(work_dir / 'subnet.yaml')
+    with DefaultScope.overwrite_default_scope(config.get('default_scope')):
+        model, loader = build_supernet(config), bn_loader(config)
+    images = model.data_preprocessor(next(iter(loader)), False)['inputs']
+    size = tuple(images[0].shape[-2:])
+    costs = measure_costs(model, size)
+    archs = {'winner': subnet.arch, 'largest': costliest_arch(costs)}
+    drawings = {title: drawn_arch(costs, arch) for title, arch in archs.items() if arch}
+    write_arch_svg(work_dir / 'arch.svg', costs.space, drawings['winner'], subnet.widen_factor)
+    part = 'test' if config.get('test_dataloader') else 'val'
+    tested = (config.get(f'{part}_dataloader') or {}).get('dataset')
+    RunFacts(
+        kind='dsnas',
+        space=subnet.space,
+        command=command_line(),
+        config=config.filename,
+        versions=package_versions(),
+        settings={
+            'trained on': data_text(config.train_dataloader.get('dataset')),
+            metrics_on(METRICS_ON[part]): data_text(tested),
+            'costs at': f'{size[0]} x {size[1]} pixels',
+            'seed': (config.get('randomness') or {}).get('seed'),
+        },
+        widen_factor=subnet.widen_factor,
+        drawings=drawings,
+    ).write(work_dir)
 
 
 def check_dsnas_config(config: Config) -> None:

@@ -158,7 +158,7 @@ class EqualCostReport:
         classes: list[CostClass],
         left_out: list[str],
         table: TruthTable,
-        scores: dict[str, Mapping[Arch, float]],
+        scores: Mapping[str, Mapping[Arch, float]],
         seed: int = 0,
     ) -> 'EqualCostReport':
         """Compares every ranker's scores with the table; for each ranker, scores are by arch.

@@ -93,7 +93,8 @@ class History:
         if self.path is None or not self.path.exists():
             return
         exists = InputError(
-            f'{self.path} exists: resume that search (--resume) or choose another --work-dir'
+            f'{self.path} exists: resume that search (--resume; in Python resume=True) or choose '
+            f'another --work-dir'
         )
         try:
             found, records, state, lines, first_batch = _read(self.path, space)

@@ -15,8 +15,9 @@ from ..errors import InputError
 from ..fileio import read_yaml, write_atomic
 from ..schema import Expected, NotNegative, Number, WholeNumber, check, shown
 from ..version import __version__
+from .arch_text import candidate_names
 from .base import Arch, SearchSpace
-from .known import get_space
+from .known import SPACES, get_space
 
 # A list or a tuple as text.
 _LIST = re.compile(r'\s*[\[(](.*)[\])]\s*')
@@ -47,6 +48,9 @@ class SubnetFile:
             there, such as ``strides``: the ``kept_arguments`` of
             :class:`~pinas_mm.models.backbones.ArchBackbone`, plain data.
         version: The pinas_mm that wrote it.
+        candidates: For each slot the name of the chosen candidate, for people; files of 0.1 have
+            none. Where it is given it has to agree with ``arch``. It is filled in when the file is
+            written, where the space is known.
     """
 
     space: str
@@ -59,10 +63,15 @@ class SubnetFile:
     in_channels: Channels = 3
     arguments: dict[str, Any] = field(default_factory=dict)
     version: str = __version__
+    candidates: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """The same as plain data; the arch is a list."""
-        return asdict(self) | {'arch': list(self.arch)}
+        """The same as plain data, the names of the candidates filled in; the arch is a list."""
+        names = [*self.candidates]
+        if not names and self.space in SPACES:
+            names = candidate_names(SPACES[self.space], self.arch)
+        first = dict(space=self.space, arch=list(self.arch), candidates=names)
+        return first | asdict(self) | first  # the names stand beside the arch
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Writes the file, then renames it into place. Scores that are not finite are left out."""
@@ -76,11 +85,19 @@ class SubnetFile:
         """Reads and checks a subnet file.
 
         Raises:
-            InputError: Not readable, not a subnet file, or an arch that is not of its space.
+            InputError: Not readable, not a subnet file, an arch that is not of its space, or names
+                of candidates that are not the arch's.
         """
         subnet = check(cls, read_yaml(path), str(path))
-        arch = get_space(subnet.space, str(path)).validate(subnet.arch, str(path))
-        return replace(subnet, arch=arch)
+        space = get_space(subnet.space, str(path))
+        arch = space.validate(subnet.arch, str(path))
+        names = candidate_names(space, arch)
+        if subnet.candidates and [*subnet.candidates] != names:
+            raise InputError(
+                f'{path}: candidates={shown(list(subnet.candidates))} are not those of '
+                f'arch={list(arch)}: expected {shown(names)}, or no candidates'
+            )
+        return replace(subnet, arch=arch, candidates=())
 
 
 def read_arch(

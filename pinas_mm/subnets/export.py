@@ -5,7 +5,12 @@ import copy
 import importlib.util
 import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +31,8 @@ from ..settings import changed_settings, plain_settings
 # What is the same for all parts of a network.
 OF_ALL_PARTS = ('space', 'arch', 'widen_factor', 'weights')
 ONNX_PACKAGES = ('onnx', 'onnxscript', 'onnxruntime')
+# torch.export keeps PyTorch's own kernels; onnxruntime has others, which sum in another order.
+TOLERANCES = dict(torch=1e-5, onnx=1e-4)
 # Batch, height and width. Any size serves to trace at whose feature maps are larger than a pixel
 # after a stride of 32, since a size of one is taken as fixed.
 TRACED_SHAPE = (2, 65, 97)
@@ -262,6 +269,95 @@ def onnx_runner(model: bytes) -> Callable[[Tensor], list[Tensor]]:
     return lambda images: [
         torch.from_numpy(output) for output in session.run(None, {'images': images.numpy()})
     ]
+
+
+@dataclass(frozen=True)
+class Program:
+    """An exported program that was compared with its subnet.
+
+    Args:
+        data: The file.
+        difference: How far it is from the subnet (:func:`largest_difference`).
+        shapes: ``(batch, height, width)`` of the images that they were compared on.
+    """
+
+    data: bytes
+    difference: float
+    shapes: list[tuple[int, int, int]]
+
+    def check(self, kind: str, path: str | os.PathLike) -> None:
+        """Raises:
+        RuntimeError: It computes something else than the subnet. ``kind`` is its format.
+        """
+        if self.difference > TOLERANCES[kind]:
+            raise RuntimeError(
+                f'{path}: not written: it differs from the subnet by {self.difference:.1e}, '
+                f'allowed are {TOLERANCES[kind]:.0e}'
+            )
+
+
+def checked_programs(
+    model: ImageClassifier | ArchBackbone,
+    description: dict[str, Any],
+    kinds: Sequence[str],
+    size: int = 224,
+    key: str = '--input-size',
+) -> Iterator[tuple[str, Program]]:
+    """The programs of a classifier or a subnet's backbone, each compared with it.
+
+    Args:
+        model: The classifier, whose program takes images as they are loaded
+            (:class:`ImagesToLogits`), or the backbone; in eval mode.
+        description: From :func:`describe`; goes into the files.
+        kinds: Formats: ``'torch'``, ``'onnx'`` or both.
+        size: Image size in pixels around which the programs are compared.
+        key: What the caller calls ``size``, for the message.
+
+    Yields:
+        Format and program.
+
+    Raises:
+        InputError: The images to compare on are too small.
+    """
+    whole: Any = model
+    backbone, most = model, 1
+    if not isinstance(model, ArchBackbone):
+        whole = ImagesToLogits(model).eval()
+        backbone, most = whole.classifier.backbone, 255
+    with torch.no_grad():
+        if min(backbone(torch.zeros(1, backbone.in_channels, size, size))[-1].shape[-2:]) < 2:
+            raise InputError(
+                f'{key} {size}: the last feature map is smaller than 2 x 2; choose a larger one'
+            )
+    # Even and odd at several depths, so that pools meet windows that are cut off and windows that
+    # are not.
+    shapes = [(1, size, size), (2, size + 1, size + 15), (3, size + 2, size + 7)]
+    with _without_known_warnings():
+        program = export_program(whole)
+    for kind in kinds:
+        run: Callable[[Tensor], Any]
+        with _without_known_warnings():
+            if kind == 'torch':
+                run, data = program.module(), saved_program(program, description)
+            else:
+                data = export_onnx(program, list(description['outputs']), description)
+                run = onnx_runner(data)
+        difference = largest_difference(run, whole, shapes, backbone.in_channels, most)
+        yield kind, Program(data, difference, shapes)
+
+
+@contextmanager
+def _without_known_warnings() -> Iterator[None]:
+    """Hides what torch and onnx say of their own insides while they export."""
+    logger = logging.getLogger('torch.onnx')
+    level = logger.level
+    with warnings.catch_warnings():
+        warnings.filterwarnings('ignore', module='torch|onnx|copyreg')
+        logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 @torch.no_grad()

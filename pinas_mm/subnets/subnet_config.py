@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
+from mmengine.model import BaseModel
 from mmengine.optim import AmpOptimWrapper
 from mmengine.registry import HOOKS, LOOPS, MODELS, OPTIM_WRAPPERS, Registry, init_default_scope
 from mmpretrain.models import ImageClassifier
@@ -54,20 +55,17 @@ def subnet_classifier(
             that does not fit.
     """
     data = config.to_dict()
-    init_default_scope(data.get('default_scope') or 'mmpretrain')
-    backbone = _searchable(data, config)
     kind, scope = data['model'].get('type'), data.get('default_scope')
+    init_default_scope(scope or 'mmpretrain')
+    _searchable(data, config)
     if not issubclass(class_of(kind, MODELS, scope), ImageClassifier):
         raise InputError(
             f'{config.filename}: its model is a {kind}, expected an ImageClassifier; of any '
             f'other, the backbone alone '
             'can be exported'
         )
-    model = _without_pretrained(data['model'])
-    backbone = model['backbone'] = _without_pretrained(backbone) | {'arch': Path(subnet)}
-    preprocessor = model.get('data_preprocessor') or data.get('data_preprocessor')
-    built = MODELS.build(model | {'data_preprocessor': preprocessor})
-    _load_subnet(built, built.backbone, checkpoint, 'backbone.')
+    model, built = subnet_model(config, subnet, checkpoint)
+    backbone = model['backbone']
     backbone |= built_as(built.backbone)
 
     data['model'] = model
@@ -83,6 +81,34 @@ def subnet_classifier(
     for key in ('arch_evaluation', 'search_loop', 'second_stage', 'work_dir', 'launcher'):
         data.pop(key, None)
     return Config(data | dict(load_from=None, resume=False)), built
+
+
+def subnet_model(
+    config: Config, subnet: str | os.PathLike, checkpoint: str | os.PathLike
+) -> tuple[dict[str, Any], BaseModel]:
+    """The model of a config with the arch of a subnet file, and its own config.
+
+    Args:
+        config: A config whose model, of any task, has a searchable backbone.
+        subnet: The subnet file. It replaces whatever arch the config names.
+        checkpoint: The model's weights, such as ``subnet.pth`` of a search.
+
+    Returns:
+        ``model`` of a config, whose backbone has the subnet file as its arch; and the model in eval
+        mode on the CPU.
+
+    Raises:
+        InputError: No such backbone in the config, a subnet of another space or width, or a
+            checkpoint that does not fit.
+    """
+    data = config.to_dict()
+    init_default_scope(data.get('default_scope') or 'mmpretrain')
+    backbone = _without_pretrained(_searchable(data, config)) | {'arch': Path(subnet)}
+    model = _without_pretrained(data['model']) | {'backbone': backbone}
+    preprocessor = model.get('data_preprocessor') or data.get('data_preprocessor')
+    built = MODELS.build(model | {'data_preprocessor': preprocessor})
+    _load_subnet(built, built.backbone, checkpoint, 'backbone.')
+    return model, built
 
 
 def built_as(backbone: ArchBackbone) -> dict[str, Any]:

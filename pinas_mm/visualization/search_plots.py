@@ -33,7 +33,7 @@ def plot_search_curve(records: Sequence[Record], score: str, path: str | os.Path
     scored = [record for record in records if record.score is not None]
     figure, axes = _figure()
     index = np.array([record.index + 1 for record in scored])
-    scores = _drawable([record.score for record in scored])
+    scores = drawable([record.score for record in scored])
     axes.plot(index, scores, '.', color=DOTS, label='archs')
     axes.step(index, np.maximum.accumulate(scores), where='post', color=LINE, label='best so far')
     best = int(scores.argmax())
@@ -64,7 +64,7 @@ def plot_pareto(records: Sequence[Record], score: str, cost: str, path: str | os
     """
     scored = [record for record in records if record.score is not None]
     unit, label = COST_UNITS.get(cost, (1, cost))
-    scores = _drawable([record.score for record in scored])
+    scores = drawable([record.score for record in scored])
     points = np.array([(record.costs[cost] / unit, score) for record, score in zip(scored, scores)])
     front = points[pareto_front(points * (1, -1))]
     figure, axes = _figure()
@@ -75,7 +75,7 @@ def plot_pareto(records: Sequence[Record], score: str, cost: str, path: str | os
     _save(figure, axes, path)
 
 
-def _drawable(scores: Sequence[float | None]) -> np.ndarray:
+def drawable(scores: Sequence[float | None]) -> np.ndarray:
     """Scores, those cut off that are too large for matplotlib to space ticks."""
     return np.clip(np.array(scores, float), -LARGEST, LARGEST)
 

@@ -175,3 +175,21 @@ def test_slots_that_are_read_together_have_no_costs_of_their_own():
     table = CostTable(space, dict(macs=0), dict(macs=[np.ones((2, 2))]))
     with pytest.raises(InputError, match=r"'toy': position 0 reads slots \[0, 1\] together"):
         table.slot_costs('macs')
+
+
+def test_the_terms_of_an_arch_and_what_every_arch_pays_are_its_cost(table):
+    terms = table.term_costs('macs', ARCHS[3])
+    assert terms == [2, 0, 1, 0, 0, 0, 0, 0] and sum(terms) + 100 == 103
+
+
+def test_what_is_counted_with_every_slot_of_a_cell_counts_once():
+    """Two edges; with the first candidates the whole cell costs 6, which both tables count."""
+    base = NASBENCH_MACRO
+    cell = Position(0, 8, 8, 1, (0, 1), parallel=True)
+    space = SearchSpace('edges', base.candidates[:2], (cell,), 8)
+    edges = [np.array([2, 5, 7]), np.array([4, 4, 9])]
+    tables = [edges[0] + 4, edges[1] + 2]
+    table = CostTable(space, dict(macs=-6), dict(macs=tables))
+    assert table.arch_costs((1, 2)) == dict(macs=5 + 9)
+    assert sum(table.term_costs('macs', (1, 2))) == 5 + 9
+    assert sum(table.term_costs('macs', (0, 0))) == 6

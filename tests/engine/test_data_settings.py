@@ -276,7 +276,7 @@ def test_the_split_is_inside_wrappers_and_wherever_the_images_are_read(scenes):
     for whole, metric in ((plain, 'CocoMetric'), (both, 'VOCMetric')):
         own.val_evaluator = dict(type=metric)
         own.train_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=whole)
-        own.custom_hooks = [dict(type='Any', dataloader=dict(batch_size=2, dataset=plain))]
+        own.custom_hooks = [dict(type='Any', dataloader=dict(batch_size=2, dataset=whole))]
         own.arch_evaluation = dict(calibration_dataloader=dict(own.train_dataloader))
         own.held_out = 2
         config = Config(own.to_dict())
@@ -286,8 +286,7 @@ def test_the_split_is_inside_wrappers_and_wherever_the_images_are_read(scenes):
         repeated = dict(type='RepeatDataset', times=2, dataset=learning)
         assert config.train_dataloader.dataset == repeated
         assert config.arch_evaluation.calibration_dataloader.dataset == repeated
-        of_hook = learning if whole is plain else plain
-        assert config.custom_hooks[0].dataloader.dataset == of_hook
+        assert config.custom_hooks[0].dataloader.dataset == learning
         scored = config.val_dataloader.dataset.to_dict()
         inner = scored.pop('dataset')
         assert scored == dict(parts, part='held_out')
@@ -312,6 +311,104 @@ def test_the_keys_of_a_packing_that_has_none_are_mmdets_and_the_annotations(scen
     default = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip')
     assert pack.meta_keys == [*default, 'flip_direction', 'instances']
     assert [metric.get('ann_file') for metric in config.val_evaluator] == [None, None]
+
+
+@pytest.mark.parametrize(
+    'change',
+    [
+        dict(indices=6),
+        dict(filter_cfg=None),
+        dict(metainfo=dict(classes=('0',))),
+        lambda plain: dict(type='ConcatDataset', datasets=[plain]),
+        lambda plain: dict(type='RepeatDataset', times=2, dataset=dict(plain, indices=6)),
+    ],
+)
+def test_what_would_read_held_out_images_is_refused(scenes, change):
+    """A choice of the training images, wherever it is learned from or calibrated with."""
+    plain = Config.fromfile(scenes).train_dataloader.dataset.to_dict()
+    data = change(plain) if callable(change) else plain | change
+    loader = dict(batch_size=2, dataset=data)
+    changes = {'held_out': 4, 'arch_evaluation': dict(calibration_dataloader=loader)}
+    with pytest.raises(
+        InputError,
+        match=r'^arch_evaluation\.calibration_dataloader\.dataset.* has images that '
+        r'(train|val)_dataloader\.dataset splits, and is not split: it would read what is held out',
+    ):
+        load_config(scenes, changes)
+
+
+def test_settings_that_choose_no_images_make_no_other_images(scenes):
+    plain = Config.fromfile(scenes).train_dataloader.dataset.to_dict()
+    plain.pop('backend_args')  # None is its default
+    loader = dict(batch_size=2, dataset=dict(plain, lazy_init=True, pipeline=[]))
+    config = load_config(
+        scenes, {'held_out': 4, 'arch_evaluation': dict(calibration_dataloader=loader)}
+    )
+    assert config.arch_evaluation.calibration_dataloader.dataset.part == 'learning'
+
+
+def test_a_split_of_the_validation_set_alone_is_no_split(root):
+    whole = Config.fromfile(LINEAR).val_dataloader.dataset.dataset.to_dict()
+    for key in ('train_dataloader', 'arch_evaluation.calibration_dataloader'):
+        with pytest.raises(InputError, match=rf'^{key}.dataset has images that .* splits, and is'):
+            load_config(LINEAR, {f'{key}.dataset': dict(whole, _delete_=True)})
+
+
+def test_parts_of_a_config_of_voc_may_not_differ(scenes):
+    """Where the scored part alone has small boxes too."""
+    small = dict(filter_empty_gt=True, min_size=32, bbox_min_size=32)
+    changes = {'held_out': 4, 'train_dataloader.dataset.filter_cfg': small}
+    load_config(scenes, changes).dump('dumped.py')
+    assert load_config('dumped.py', {}).val_dataloader.dataset.held_out == 4
+    with pytest.raises(InputError, match='val_dataloader.dataset.held_out=3, but train_dataloader'):
+        load_config('dumped.py', {'val_dataloader.dataset.held_out': 3})
+
+
+def test_a_split_may_leave_its_number_open_as_none(root):
+    places = [
+        f'{key}.dataset.held_out'
+        for key in ('train_dataloader', 'val_dataloader', 'arch_evaluation.calibration_dataloader')
+    ]
+    config = load_config(LINEAR, dict.fromkeys(places) | {'held_out': 0.2})
+    assert {number for _, number in splits(config.to_dict())} == {0.2}
+
+
+def test_a_word_of_another_meaning_holds_nothing_out(scenes):
+    hooks = [dict(type='DetVisualizationHook', test_out_dir='held_out')]
+    config = load_config(scenes, {'held_out': 4, 'custom_hooks': hooks})
+    assert config.val_dataloader.dataset.part == 'held_out'
+
+
+def test_several_files_are_split_and_repeated_as_mms_configs_of_voc_do(tmp_path, monkeypatch):
+    """mmengine's wrapper asks what it wraps to finish its own start."""
+    monkeypatch.chdir(tmp_path)
+    write_digit_scenes(Path('data'), dict(train=12, val=3, test=3), 64)
+    Path('two.py').write_text(
+        SCENES
+        + """
+files = [
+    dict(type='CocoDataset', data_root='data/coco/', pipeline=_base_.train_pipeline,
+         ann_file=f'annotations/instances_{part}2017.json', **digits,
+         data_prefix=dict(img=f'{part}2017/'))
+    for part in ('train', 'test')]
+train_dataloader['dataset'] = dict(
+    _delete_=True, type='RepeatDataset', times=2,
+    dataset=dict(type='ConcatDataset', datasets=files))
+val_evaluator = dict(_delete_=True, type='VOCMetric')
+held_out = 5
+"""
+    )
+    config = load_config('two.py', {})
+    init_default_scope('mmdet')
+    learning, scored = (
+        Runner.build_dataloader(config[f'{part}_dataloader']).dataset for part in ('train', 'val')
+    )
+    assert len(learning) == 2 * (12 + 3 - 5) and len(scored) == 5
+    seen = [
+        {data.get_data_info(i)['img_path'] for i in range(len(data))} for data in (learning, scored)
+    ]
+    assert not seen[0] & seen[1] and len(seen[0] | seen[1]) == 15
+    assert all('inputs' in learning[i] for i in range(20))
 
 
 def test_the_scored_part_has_all_boxes_and_a_folder_of_its_own(scenes):
@@ -348,9 +445,11 @@ def test_a_validation_set_of_ones_own_is_replaced_with_a_warning_or_kept(root, s
     assert load_config('child.py', {}).val_dataloader.dataset.part == 'held_out'
     (line,) = said
     assert line == (
-        'held_out=4: a part of the training set takes the place of val_dataloader.dataset, which '
-        'has other images than test_dataloader; held_out=None keeps it'
+        'held_out=4: a part of the training set takes the place of the images of val_dataloader, '
+        'which may be your own (test_dataloader has others); held_out=None keeps them'
     )
+    load_config('line.py', dict(test_dataloader=None, test_evaluator=None, test_cfg=None))
+    assert 'there is no test_dataloader' in said.pop() and len(said) == 1
     before = Config.fromfile('child.py')
     for text, overrides in ((change + 'held_out = None', {}), (change, dict(held_out=None))):
         Path('child.py').write_text(text)
@@ -380,6 +479,11 @@ def some_images(scenes):
     return Config.fromfile(scenes).train_dataloader.dataset.to_dict() | dict(indices=6)
 
 
+def some_fold(scenes):
+    dataset = Config.fromfile(scenes).train_dataloader.dataset.to_dict()
+    return dict(_delete_=True, type='mmpretrain.KFoldDataset', dataset=dataset)
+
+
 def mixed_within(scenes):
     dataset = Config.fromfile(scenes).train_dataloader.dataset.to_dict()
     mixed = dict(type='MultiImageMixDataset', dataset=dataset, pipeline=[dict(type='Mosaic')])
@@ -391,7 +495,7 @@ def mixed_within(scenes):
     [
         (
             lambda scenes: {'train_dataloader.dataset': mixed_within(scenes)},
-            "this config: 'MultiImageMixDataset' of train_dataloader mixes images; expected",
+            "this config: 'MultiImageMixDataset' of train_dataloader is within another; expected",
         ),
         (
             lambda scenes: {'val_dataloader.dataset': two_sets(scenes)},
@@ -425,17 +529,13 @@ def mixed_within(scenes):
         (lambda scenes: {'held_out': 0}, 'held_out=0: expected a share'),
         (
             lambda scenes: {'train_dataloader.dataset': two_files(scenes)},
-            'this config: val_evaluator tells images by their ids, which the 2 datasets of '
-            'train_dataloader may share; expected',
+            'this config: val_evaluator needs one image per id, but the 2 datasets of '
+            'train_dataloader may use the same ids; expected',
         ),
         (
-            lambda scenes: {
-                'arch_evaluation': dict(
-                    calibration_dataloader=dict(batch_size=2, dataset=some_images(scenes))
-                )
-            },
-            'this config: arch_evaluation.calibration_dataloader.dataset.indices=6 and those of '
-            'train_dataloader differ, so that it would read held-out images; expected',
+            lambda scenes: {'train_dataloader.dataset': some_fold(scenes)},
+            "this config: 'mmpretrain.KFoldDataset' of train_dataloader may leave out images; "
+            'expected',
         ),
         (lambda scenes: {'held_out': True}, 'held_out=True: expected a share'),
         (lambda scenes: {'held_out': '0,1'}, "held_out='0,1': expected a share"),
@@ -482,6 +582,34 @@ def test_the_line_of_a_base_is_for_the_data_that_it_was_written_for(root, scenes
         load_config('own.py', {})
     Path('own.yaml').write_text(yaml)
     assert load_config('own.yaml', {}).held_out == 0.3
+
+
+@pytest.mark.parametrize(
+    'name, text, number',
+    [
+        ('own.json', '{\n\t"_base_": "./line.py",\n\t"held_out": 3}', 3),
+        ('own.yaml', '_base_: ./line.py\nheld_out: 3\nfolder: "{{ fileDirname }}"\n', 3),
+        ('own.yaml', '_base_: ./line.py\nlog_level: INFO\n', 4),
+        ('own.py', "_base_ = './line.py'\nfrom math import pi as x", 4),
+        ('own.py', "_base_ = './line.py'\nglobals()['held_out'] = 3", 3),
+        ('own.py', "_base_ = './line.py'\nx = [held_out for held_out in (1, 2)]", 4),
+    ],
+)
+def test_a_file_of_any_format_states_the_number(scenes, name, text, number):
+    Path('line.py').write_text("_base_ = 'scenes.py'\nheld_out = 4")
+    Path(name).write_text(text)
+    assert load_config(name, {}).val_dataloader.dataset.held_out == number
+    # As mmengine's own tools write it: with tuples, which plain YAML does not know.
+    Config.fromfile(name).dump('dumped.yaml')
+    assert load_config('dumped.yaml', {}).val_dataloader.dataset.held_out == number
+
+
+def test_a_pure_python_config_inherits_the_number(scenes):
+    Config.fromfile(scenes).dump('plain.py')
+    inherit = 'from mmengine.config import read_base\nwith read_base():\n    from .{} import *\n'
+    Path('line.py').write_text(inherit.format('plain') + 'held_out = 4\n')
+    Path('child.py').write_text(inherit.format('line'))
+    assert load_config('child.py', {}).val_dataloader.dataset.held_out == 4
 
     Path('line.py').write_text("_base_ = 'scenes.py'\nheld_out = 4")
     Path('child.py').write_text("_base_ = 'line.py'\ntrain_dataloader = dict(batch_size=1)")

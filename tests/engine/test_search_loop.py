@@ -8,6 +8,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from mmengine.registry import LOOPS, TRANSFORMS
 from mmengine.runner import Runner
+from page_text import shown
 from torch import nn
 
 from pinas_mm.checkpoint import checksum, save_checkpoint
@@ -28,6 +29,7 @@ from pinas_mm.searching.searchers.random import RandomSearcher
 from pinas_mm.spaces import get_space
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.subnets.subnet_config import subnet_backbone, subnet_classifier
+from pinas_mm.visualization.run_facts import RunFacts
 
 SEARCHERS = dict(
     random=dict(type='random'),
@@ -268,6 +270,41 @@ def test_the_pareto_front_and_the_plots_are_written(tiny, search):
 
 
 @pytest.mark.slow
+def test_the_report_is_of_the_search(tiny, search, monkeypatch):
+    checked = SearchLoop.check_metrics
+
+    def warning(loop):
+        loop.runner.logger.warning('odd weights')
+        checked(loop)
+
+    monkeypatch.setattr(SearchLoop, 'check_metrics', warning)
+    winner = search('whole').test_loop.winner
+    folder = tiny.folder / 'whole'
+    facts, space = RunFacts.read(folder), get_space('nasbench_macro')
+    drawn = facts.drawings['winner']
+    assert drawn.arch == winner.arch and facts.warnings == ('odd weights',)
+    assert sum(drawn.macs) + drawn.other_macs == winner.costs['macs']
+    assert facts.limits == dict(macs=(None, MACS)) and facts.budget == NUM_ARCHS
+    assert 0 < facts.forecast_seconds and facts.forecast_archs == ASK
+    page = shown(folder / 'report.html')
+    assert f'The winner is arch {space.encode(winner.arch)}' in page and 'odd weights' in page
+    assert (folder / 'arch.svg').read_text().startswith('<svg')
+    # All starts count.
+    search('whole', resume=True)
+    assert RunFacts.read(folder).seconds > facts.seconds
+    assert RunFacts.read(folder).forecast_seconds == facts.forecast_seconds
+
+    def broken(folder):
+        raise ZeroDivisionError('a mistake in the page')
+
+    monkeypatch.setattr(search_loop, 'write_search_report', broken)
+    assert search('broken').test_loop.winner.arch == winner.arch, 'the search is not lost'
+    log = next((tiny.folder / 'broken').glob('*/*.log')).read_text()
+    assert f'python tools/report.py {tiny.folder / "broken"}' in log and 'a mistake' in log
+    assert (tiny.folder / 'broken/subnet.pth').exists()
+
+
+@pytest.mark.slow
 def test_the_modes_give_near_scores(search):
     """Sharing is exact; half precision and a race are near, and a race says what it saw."""
     records = {
@@ -403,7 +440,7 @@ def test_another_search_is_not_mixed_in(tiny, search):
     before = history.read_bytes()
     with pytest.raises(
         InputError,
-        match=r'history.jsonl exists: resume that search \(--resume\) or choose another --work-dir',
+        match=r'history.jsonl exists: resume that search \(--resume; in Python resume=True\) or',
     ):
         search('one', num_archs=4)
     for change, message in (

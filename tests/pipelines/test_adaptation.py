@@ -14,6 +14,7 @@ from mmengine.registry import MODELS
 from pinas_mm.checkpoint import load_checkpoint, save_checkpoint
 from pinas_mm.costs import measure_costs
 from pinas_mm.costs.latency import measure_latency
+from pinas_mm.costs.shared_parts import macs_together
 from pinas_mm.datasets import Digits
 from pinas_mm.engine import SearchLoop
 from pinas_mm.engine.hooks import ArchSamplingHook
@@ -167,9 +168,11 @@ def test_every_way_starts_from_the_weights_it_says_and_spends_the_budget(
     ]
     records = [record for record in records if 'arch' in record]
     assert [record['stage'] for record in records].count('search') == 6 and len(records) == 8
+    archs = [SPACE.validate(record['arch'], 'record') for record in records]
+    # Three archs were asked at a time; the two best were scored again on all held-out images.
+    batches = [(archs[:3], 16), (archs[3:6], 16), (archs[6:], 32)]
     assert report['steps']['search']['operations'] == sum(
-        record['costs']['macs'] * (32 + (16 if record['stage'] == 'search' else 32))
-        for record in records
+        macs_together(costs, whole.backbone, batch) * (32 + scored) for batch, scored in batches
     )
     assert report['steps']['subnet']['operations'] == 3 * 64 * 2 * macs[found]
     budget = sum(step['operations'] for step in report['steps'].values())
@@ -465,6 +468,26 @@ def test_a_stage_may_take_the_place_of_what_it_changes(config, supernet):
     steps.run('search')
     for _ in range(2):
         assert steps.training_config('supernet_stage').optim_wrapper.optimizer == adam
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('limit', [9e5, 2e6, None])
+def test_a_limit_that_the_source_keeps_is_said_to_gain_nothing(
+    config, supernet, monkeypatch, limit
+):
+    """The arch of identities and 3x3 blocks costs more than 0.9 M MACs here, and less than 2 M."""
+    said = []
+    monkeypatch.setattr('pinas_mm.pipelines.adaptation.warn_once', said.append)
+    config.search_loop.constraints = None if limit is None else dict(macs=limit)
+    steps = Adaptation(config, supernet, SOURCE)
+    steps.run('supernet')
+    macs = steps.costs.arch_costs(SPACE.decode(SOURCE))['macs']
+    assert 9e5 < macs < 2e6
+    expected = [
+        f"config: the source's arch 11111111 has macs={macs:.4g} and keeps search_loop.constraints "
+        '(macs <= 2e+06): nothing will be gained in cost; expected a limit below it'
+    ]
+    assert said == (expected if limit == 2e6 else [])
 
 
 @pytest.mark.slow

@@ -1,5 +1,7 @@
 """The rankers of tools/rank.py without a training; tests/tools/test_rank.py runs them all."""
 
+import re
+
 import pytest
 import torch
 from mmengine.config import Config
@@ -30,8 +32,10 @@ def test_a_config_that_does_not_say_how_archs_are_scored_is_named():
 def test_a_table_whose_networks_are_all_ranked_leaves_no_truths():
     archs = [(0,) * 8, (1,) * 8, (2,) * 8]
     table = TruthTable(SPACE, {arch: (70.0,) for arch in archs}, 'truth.json')
-    for count in (0, 5):
-        assert archs_with_known_truth(table, archs, count, 0) == []
+    for count, said in ((0, []), (5, ['few_truths is left out: 0 networks .* 5 asked'])):
+        notes = []
+        assert archs_with_known_truth(table, archs, count, 0, notes) == []
+        assert len(notes) == len(said) and all(map(re.search, said, notes))
 
 
 def test_what_dsnas_learned_scores_archs_by_their_probability(tmp_path):

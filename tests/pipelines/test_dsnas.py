@@ -8,6 +8,7 @@ import tiny_dsnas
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import MODELS, init_default_scope
+from page_text import shown
 from processes import finish, on_two_ranks, start
 from tiny_dsnas import ITERATIONS, dsnas, hand_over, model
 
@@ -20,6 +21,7 @@ from pinas_mm.pipelines.dsnas import check_dsnas_config, run_stages, second_stag
 from pinas_mm.spaces.nasbench_macro import NASBENCH_MACRO
 from pinas_mm.spaces.subnet_file import SubnetFile
 from pinas_mm.strategies import DSNASOptimWrapper
+from pinas_mm.visualization.run_facts import RunFacts
 
 
 @pytest.fixture
@@ -58,6 +60,13 @@ def test_both_stages(tiny, runners):
     found = SubnetFile.read(tiny.folder / 'subnet.yaml')
     assert (found.arch, found.scores, found.costs) == (arch, result['metrics'], result['costs'])
     assert load_checkpoint(tiny.folder / 'subnet.pth')['meta'] == found.to_dict()
+
+    facts = RunFacts.read(tiny.folder)
+    drawn = facts.drawings['winner']
+    assert drawn.arch == arch and sum(drawn.macs) + drawn.other_macs == result['costs']['macs']
+    page = shown(tiny.folder / 'report.html')
+    assert f'The found network is arch {result["arch"]}' in page and 'The training' in page
+    assert (tiny.folder / 'arch.svg').exists()
 
     written = load_checkpoint(tiny.folder / 'search/hand_over.pth')
     meta, names = written['meta'], written['state_dict'].keys()

@@ -56,3 +56,36 @@ def test_best_first_is_by_prediction_and_stable(archs, truth):
     ordered = model.best_first(rows)
     expected = sorted(range(51), key=lambda i: (-model.predict(rows[i : i + 1]).round(6)[0], i))
     np.testing.assert_array_equal(ordered, rows[expected])
+
+
+def test_effects_are_the_weights_of_candidates_around_the_mean_of_their_slot(archs):
+    weights = np.random.default_rng(1).normal(size=(16, 4))
+    noise = np.random.default_rng(2).normal(scale=0.3, size=300)
+    scores = 70 + weights[range(16), np.array(archs)].sum(axis=1) + noise
+    model = AdditiveModel(SPACE, archs, scores)
+    truth = weights - weights.mean(axis=1, keepdims=True)
+    effects = model.effects()
+    assert [len(slot) for slot in effects] == [4] * 16
+    within = [
+        effect.low <= value <= effect.high
+        for slot, values in zip(effects, truth)
+        for effect, value in zip(slot, values)
+    ]
+    assert np.mean(within) > 0.85, 'some 95 % of the intervals hold the truth'
+    assert model.noise == pytest.approx(0.3, rel=0.2)
+    for slot in effects:
+        assert sum(effect.value for effect in slot) == pytest.approx(0, abs=1e-9)
+        assert all(effect.low < effect.value < effect.high for effect in slot)
+
+
+def test_a_candidate_is_clearly_good_where_its_interval_leaves_0_out(archs):
+    scores = 50 + 10.0 * (np.array(archs)[:, 3] == 2) + np.random.default_rng(0).normal(size=300)
+    effects = AdditiveModel(SPACE, archs, scores).effects()
+    assert effects[3][2].is_clear and effects[3][2].value == pytest.approx(7.5, abs=0.5)
+    others = [e.is_clear for slot, row in enumerate(effects) if slot != 3 for e in row]
+    assert np.mean(others) < 0.2
+
+
+def test_equal_scores_have_no_effects(archs):
+    model = AdditiveModel(SPACE, archs[:5], [3.0] * 5)
+    assert all(abs(e.value) < 1e-6 and np.isfinite(e.low) for slot in model.effects() for e in slot)

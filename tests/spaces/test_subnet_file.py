@@ -28,6 +28,23 @@ def test_round_trip(tmp_path):
     assert os.listdir(tmp_path) == ['subnet.yaml']
 
 
+def test_candidates_are_named_beside_the_arch(tmp_path):
+    path = tmp_path / 'subnet.yaml'
+    SubnetFile('nasbench_macro', (0, 1, 2, 0, 0, 0, 0, 0)).write(path)
+    data = yaml.safe_load(path.read_text())
+    assert data['candidates'] == ['identity', 'mb3_k3', 'mb6_k5', *['identity'] * 5]
+    assert [*data][:3] == ['space', 'arch', 'candidates']
+    data['candidates'][1] = 'mb6_k5'
+    path.write_text(yaml.safe_dump(data))
+    with pytest.raises(
+        InputError, match=r"candidates=\['identity', 'mb6_k5'.*not those of arch=\[0"
+    ):
+        SubnetFile.read(path)
+    del data['candidates']  # as 0.1 wrote it
+    path.write_text(yaml.safe_dump(data))
+    assert SubnetFile.read(path).arch == (0, 1, 2, 0, 0, 0, 0, 0)
+
+
 @pytest.mark.parametrize(
     'text, message',
     [

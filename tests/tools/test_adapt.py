@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from page_text import shown
 
 from pinas_mm.checkpoint import save_checkpoint
 from pinas_mm.costs import measure_costs
@@ -74,6 +75,9 @@ def test_the_whole_adaptation_is_one_command(arguments, run, tmp_path):
     )
     changed = sum(slot['source'] != slot['found'] for slot in report['slots'])
     assert f'{changed} of 8 slots differ' in text
+    page = shown(tmp_path / 'adapt/report.html')
+    assert f'The adapted network is arch {report["arch"]}; the source was 00000000.' in page
+    assert f'{changed} of 8 slots differ.' in page and 'source: 00000000' in page
 
 
 def test_wrong_input_is_one_line_and_exit_code_2(arguments, run):

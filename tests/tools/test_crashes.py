@@ -219,7 +219,7 @@ class Runs:
 # What mmengine notes of the config, with and without resume.
 DUMPED = {f'{name}.py' for name in 'tiny train subnet dsnas learn linear search finetune'.split()}
 # Times, versions and what is counted in time; of a checkpoint, the log of past losses.
-UNEQUAL = re.compile(r'seconds|time|^message_hub$|^experiment_name$|^cfg$')
+UNEQUAL = re.compile(r'seconds|time|^command$|^message_hub$|^experiment_name$|^cfg$')
 
 
 def content(path):
@@ -227,7 +227,7 @@ def content(path):
         return plain(torch.load(path, weights_only=False))
     if path.suffix == '.json' and path.name != 'latency.json':
         return plain(json.loads(path.read_text()))
-    if path.suffix == '.pt2' or path.name in ('latency.json', 'last_checkpoint'):
+    if path.suffix in ('.pt2', '.html') or path.name in ('latency.json', 'last_checkpoint'):
         return path.stat().st_size > 0  # holds times
     if path.suffix == '.md':
         return re.sub(r'\d+(\.\d+)? (s|min)\b', '', path.read_text())

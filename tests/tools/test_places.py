@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from disks import mounted
+from report_dirs import search_dir
 from tiny_dsnas import dsnas
 
 from pinas_mm.checkpoint import save_checkpoint
@@ -38,6 +39,7 @@ LINES = dict(
     convert=['convert.py', 'supernet.pth'],
     export=['export.py', 'subnet.yaml', '--formats', 'mm', '--out'],
     digit_scenes=['digit_scenes.py'],
+    report=['report.py', 'searched', '--out'],
 )
 
 
@@ -50,6 +52,7 @@ def files(tmp_path_factory):
     state = {f'backbone.{key}': value for key, value in net.state_dict().items()}
     write_subnet(folder / 'subnet.pth', subnet, state)
     dsnas(folder / 'work', epochs=2, search=1, warm_up=0).dump(str(folder / 'dsnas.py'))
+    search_dir(folder / 'searched')
     (folder / 'truth.json').write_text('{}')
     (folder / 'file').touch()
     return folder
@@ -97,7 +100,7 @@ def test_every_kind_of_place_is_named(monkeypatch, capsys, files, tmp_path, plac
     assert told == f'error: {tmp_path / place}: {message}\n'
 
 
-@pytest.mark.parametrize('name', ['make_truth', 'latency', 'convert', 'plot'])
+@pytest.mark.parametrize('name', ['make_truth', 'latency', 'convert', 'plot', 'report'])
 def test_a_folder_where_a_file_is_to_be(monkeypatch, capsys, files, tmp_path, name):
     told = run(monkeypatch, capsys, files, *LINES[name], tmp_path)
     assert told == f'error: {tmp_path}: is a folder, expected a file\n'

@@ -9,6 +9,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
+from page_text import shown
 from PIL import Image
 from scipy.stats import kendalltau
 
@@ -173,6 +174,8 @@ def test_a_supernet_against_a_table(rank, tmp_path):
             short = ' +\\| +'.join(map(re.escape, (cells[0], cells[1], cells[6])))
             assert re.search(rf'^\| {short} \|$', out, re.M), line
     assert Image.open(tmp_path / 'plot.png').format == 'PNG'
+    page = shown(tmp_path / 'work/report.html')
+    assert 'orders the archs best' in page and 'True accuracy against score' in page
 
 
 def judged_by_hand(table, macs, found, ranker, scores):

@@ -7,11 +7,12 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from .arch_backbone import ArchBackbone, pretrained_files
-from .lookup import backbone_type, supernet_of_space
+from .lookup import backbone_settings, backbone_type, supernet_of_space
 from .supernet import borrowed, refuse_shared_weights, searchable_backbone_of, supernet_of
 
 __all__ = [
     'ArchBackbone',
+    'backbone_settings',
     'backbone_type',
     'borrowed',
     'pretrained_files',

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from mmengine.registry import MODELS, Registry
 
@@ -37,9 +38,9 @@ def backbone_type(space: str, source: str = 'space') -> str:
     return next(iter(types.values()))
 
 
-def supernet_of_space(name: str, source: str = 'space') -> ArchBackbone:
-    """The backbone of a space as a supernet at its full width, without weights (on the meta
-    device): to measure costs.
+def backbone_settings(name: str, source: str = 'space') -> dict[str, Any]:
+    """The config that builds the supernet of a space at its full width: ``type``, and which of its
+    spaces is meant where a class has several, such as ``depth=50``.
 
     Args:
         name: Name of the space.
@@ -49,15 +50,21 @@ def supernet_of_space(name: str, source: str = 'space') -> ArchBackbone:
         InputError: No imported module has registered the space, or see :func:`backbone_type`.
     """
     space = get_space(name, source)
-    config = dict(type=backbone_type(name, source))
+    config: dict[str, Any] = dict(type=backbone_type(name, source))
     if MODELS.get(config['type']).known_spaces() != (space,):
         # Such a class knows by a subnet file which of its spaces is meant.
         with TemporaryDirectory() as folder:
             path = Path(folder, 'subnet.yaml')
             SubnetFile(name, (0,) * space.num_slots).write(path)
             config |= MODELS.build(dict(config, arch=path)).space_arguments
+    return config
+
+
+def supernet_of_space(name: str, source: str = 'space') -> ArchBackbone:
+    """The backbone of a space as a supernet at its full width, without weights (on the meta
+    device): to measure costs. For the arguments and errors see :func:`backbone_settings`."""
     # Not built there: some of mm's networks compute with tensors while they are built.
-    return MODELS.build(config).to('meta')
+    return MODELS.build(backbone_settings(name, source)).to('meta')
 
 
 def _registered(registry: Registry) -> Iterator[tuple[str, object]]:
