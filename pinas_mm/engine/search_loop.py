@@ -533,7 +533,7 @@ class SearchLoop(BaseLoop):
     def _show(self, progress: Progress, done: float) -> None:
         progress.update(done, best=f'{self.best_score:.4f}' if self.best_score > -math.inf else '-')
         if self.on_progress is not None:
-            self.on_progress(progress.title, done, progress.total, self.best_score)
+            self.on_progress(progress.title, progress.done, progress.total, self.best_score)
 
     def _report(
         self, record: Record, progress: Progress, replayed: Container[tuple[str, int]]
