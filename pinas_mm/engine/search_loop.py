@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from ..searching.score import Score
 from ..searching.search import Failure, all_equal, by_posterior_mean, ranked, rescore, search
 from ..searching.searchers import NUM_ARCHS, Searcher, build_searcher, searcher_name
 from ..spaces import Arch
+from ..spaces.arch_text import arch_text
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
@@ -412,6 +414,7 @@ class SearchLoop(BaseLoop):
     def write_results(self, records: Sequence[Record], winner: Record) -> None:
         """Writes the winner's subnet, the Pareto front and the plots."""
         self.save_subnet(winner, self.out_dir)
+        self.runner.logger.info(indent(arch_text(self.backbone.space, winner.arch), '    '))
         scored = [(record.score, record) for record in records if record.score is not None]
         values = np.array(
             [
