@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 """Joint adaptation against other ways to spend its budget, from a supervised and an unsupervised
-supernet: the table of docs/adapt.md.
+supernet: the table of docs/results/adapt.md.
 
     python benchmarks/adapt_data.py --cifar10 data/cifar10 --bccd data/bccd --out data/adapt
     python benchmarks/adapt.py --data data/adapt --work-dir work_dirs/adapt --jobs 2

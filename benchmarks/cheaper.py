@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """A pretrained EfficientNet-Lite0 made cheaper for a target: by hand in the three usual ways, and
-by search within the same limit. The tables of docs/cheaper.md.
+by search within the same limit. The tables of docs/results/cheaper.md.
 
-    # data/bccd, data/cifar10 and data/efficientnet_lite0.pth (docs/elastic.md)
+    # data/bccd, data/cifar10, data/efficientnet_lite0.pth (docs/tutorials/pretrained_supernet.md)
     python tools/latency.py \\
         configs/adapt/faster-rcnn_elastic-efficientnet-lite0_fpn_1xb8-6e_bccd.py \\
         --images 1 3 256 320 --threads 1 --backbone --out latency.json

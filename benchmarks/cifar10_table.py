@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""The README's table: on CIFAR-10, the searched subnet against archs of equal MACs, everything
+"""The table of docs/results/cifar10.md: the searched subnet against archs of equal MACs, everything
 fine-tuned alike.
 
     # data/cifar10/{train,test}/<class>/*.jpg

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 """DSNAS against search-then-retrain, and against its own arch from scratch: the tables of
-docs/dsnas.md.
+docs/results/dsnas.md.
 
     # data/cifar10
     python benchmarks/dsnas.py --work-dir work_dirs/dsnas --truth nas-bench-macro_cifar10.json \\

@@ -1,6 +1,6 @@
 #!/usr/bin/env python
 """How well supernets trained by each strategy order archs, at equal image passes: the table of
-docs/ranking.md.
+docs/results/ranking.md.
 
     # data/cifar10
     python benchmarks/ranking.py --truth nas-bench-macro_cifar10.json \\

@@ -8,7 +8,8 @@ Regret is the best accuracy in the table minus the true accuracy of the arch tha
 with the best score so far, or, as a search does it, the one of which most is to be expected
 (pinas_mm.searching.search.by_posterior_mean). Scores are the true accuracies, or those with
 Gaussian noise as large as that of supernet scores: ``--noise`` is its standard deviation in points
-(docs/search.md says where the default is from). An arch asked again would have the same score."""
+(docs/results/searching.md says where the default is from). An arch asked again would have the same
+score."""
 
 import argparse
 import json

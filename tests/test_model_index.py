@@ -35,7 +35,7 @@ PUBLISHED = {
         ('Semantic Segmentation', 'Cityscapes'): {'published mIoU': 80.7}
     },
 }
-# Measured here, see docs/transfer.md.
+# Measured here, see docs/results/transfer.md.
 MEASURED = {'faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd', 'quickstart-detect', 'quickstart-segment'}
 
 

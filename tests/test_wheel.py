@@ -1,5 +1,5 @@
 """Somebody else's repo: only the wheel is installed, the training script knows nothing of us, the
-config is the README's."""
+config is that of docs/tutorials/found_network.md."""
 
 import email
 import json
@@ -29,7 +29,8 @@ pytestmark = pytest.mark.slow
 
 TOP = Path(__file__).parents[1]
 ARCH = '0030000200010003'
-SNIPPETS = re.findall(r'```python\n(.*?)```', (TOP / 'README.md').read_text(), re.DOTALL)
+PAGE = TOP / 'docs/tutorials/found_network.md'
+SNIPPETS = re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.DOTALL)
 
 TRAIN = """
 import argparse
@@ -213,7 +214,7 @@ def imagenet(root):
 
 
 def snippet(scope, base=None):
-    """The README's config for a package, from another base of that package where one is given."""
+    """The page's config for a package, from another base of that package where one is given."""
     (text,) = (
         text for text in SNIPPETS if re.match(rf"_base_ = [^']*('pinas_mm'[^']*)?'{scope}::", text)
     )
@@ -252,7 +253,7 @@ TASKS = dict(
 
 
 @pytest.mark.parametrize('scope', TASKS)
-def test_the_config_of_the_readme_trains_the_found_network(elsewhere, scope):
+def test_the_config_of_the_page_trains_the_found_network(elsewhere, scope):
     repo, run = elsewhere
     text, data, options, parts = TASKS[scope]
     shutil.rmtree(repo / 'work', ignore_errors=True)
@@ -346,7 +347,7 @@ def test_the_metadata_of_the_wheel(wheel):
     assert (metadata['Name'], metadata['Version']) == ('pinas_mm', __version__)
     assert metadata['License-Expression'] == 'Apache-2.0'
     assert set(metadata['Requires-Python'].split(',')) == {'>=3.10', '<3.13'}
-    assert metadata.get_all('Provides-Extra') == ['export', 'tests', 'dev']
+    assert metadata.get_all('Provides-Extra') == ['export', 'tests', 'docs', 'dev']
     needed = [name for name in metadata.get_all('Requires-Dist') if 'extra ==' not in name]
     assert 'torch>=2.10' in needed and not [name for name in needed if 'mm' in name]
 

@@ -1,7 +1,7 @@
 # A detector of mmdet with a ResNet-50, trained on COCO by the 1x schedule, made cheaper
-# (docs/cheaper.md). Its ResNet-50 becomes a supernet, which is searched by box mAP on 5,000 images
-# held out of train2017; the part that is found is trained by mmdet's schedule. val2017 is read
-# once, at the end.
+# (docs/tutorials/own_detector.md). Its ResNet-50 becomes a supernet, which is searched by box mAP
+# on 5,000 images held out of train2017; the part that is found is trained by mmdet's schedule.
+# val2017 is read once, at the end.
 _base_ = [
     __import__('pinas_mm').config_path('mmdet::_base_/datasets/coco_detection.py'),
     __import__('pinas_mm').config_path('mmdet::_base_/schedules/schedule_1x.py'),

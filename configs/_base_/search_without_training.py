@@ -1,5 +1,6 @@
 # A search by scores that train nothing: the sum that orders archs well on both benchmarks
-# (docs/ranking.md). A part counts by its weight times the share of random archs that it beats.
+# (docs/results/ranking.md). A part counts by its weight times the share of random archs that it
+# beats.
 search_loop = dict(
     type='pinas_mm.SearchLoop',
     searcher=dict(type='evolution'),

@@ -1,5 +1,6 @@
 # An EfficientNet-Lite0 with ImageNet weights made cheaper for any folder of images
-# (docs/cheaper.md). tools/convert.py makes the checkpoint (docs/elastic.md).
+# (docs/tutorials/own_detector.md). tools/convert.py makes the checkpoint
+# (docs/tutorials/pretrained_supernet.md).
 _base_ = [
     '../_base_/datasets/image_folder_96.py',
     '../_base_/default_runtime.py',

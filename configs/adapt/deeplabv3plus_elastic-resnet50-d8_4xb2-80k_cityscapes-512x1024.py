@@ -1,6 +1,6 @@
-# mmseg's DeepLabV3+ made cheaper (docs/cheaper.md). Its ResNet-50 becomes a supernet, which is
-# searched by mIoU on 300 images held out of the training set; the part that is found is trained
-# by mmseg's schedule. The validation set is read once, at the end.
+# mmseg's DeepLabV3+ made cheaper (docs/tutorials/own_detector.md). Its ResNet-50 becomes a
+# supernet, which is searched by mIoU on 300 images held out of the training set; the part that is
+# found is trained by mmseg's schedule. The validation set is read once, at the end.
 _base_ = [
     __import__('pinas_mm').config_path(
         'mmseg::deeplabv3plus/deeplabv3plus_r50-d8_4xb2-80k_cityscapes-512x1024.py'

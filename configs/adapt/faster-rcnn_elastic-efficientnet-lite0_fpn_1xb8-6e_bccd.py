@@ -1,5 +1,6 @@
 # An EfficientNet-Lite0 with ImageNet weights as the backbone of a detector of blood cells, made
-# cheaper for them (docs/cheaper.md). tools/convert.py makes the checkpoint (docs/elastic.md).
+# cheaper for them (docs/tutorials/own_detector.md). tools/convert.py makes the checkpoint
+# (docs/tutorials/pretrained_supernet.md).
 _base_ = ['../mmdet/faster-rcnn_pinas-macro_fpn_1xb8-6e_bccd.py', '../_base_/adapt_elastic.py']
 
 model = dict(

@@ -1,6 +1,6 @@
 # Blood cells (BCCD in COCO format, 205 training images) at 320x240: small enough for a CPU. The
-# searched subnet is that of the CIFAR-10 search; docs/transfer.md compares it with networks of
-# equal MACs.
+# searched subnet is that of the CIFAR-10 search; docs/results/transfer.md compares it with networks
+# of equal MACs.
 _base_ = __import__('pinas_mm').config_path('mmdet::faster_rcnn/faster-rcnn_r50_fpn_1x_coco.py')
 custom_imports = dict(imports=['pinas_mm'])
 

@@ -1,5 +1,6 @@
 # The published search: 1,000 archs by the partition tree as published, BN from 49 batches of 128.
-# On NAS-Bench-Macro, searcher = dict(type='partition_tree') finds better archs (docs/search.md).
+# On NAS-Bench-Macro, searcher = dict(type='partition_tree') finds better archs
+# (docs/results/searching.md).
 _base_ = './pinas_resnest50-linear_8xb32-steplr-100e_in1k.py'
 
 # Scores come from the held-out part of the training set. As published, from ImageNet's validation

@@ -29,7 +29,8 @@ from .measure import blank_samples
 from .table import Array, CostTable
 
 # What a table may be wrong by on the subnets of its check before a search by it is misled. Six
-# tables of an idle machine (docs/search.md) were off by 1.5 to 9.8 % and ranked at 0.87 to 0.99.
+# tables of an idle machine (docs/results/searching.md) were off by 1.5 to 9.8 % and ranked at 0.87
+# to 0.99.
 MOST_ERROR, LEAST_CORRELATION = 0.2, 0.8
 
 
@@ -87,7 +88,7 @@ class Latency:
             f'of {correlation:.2f}; expected at most {MOST_ERROR:.0%} and at least '
             f'{LEAST_CORRELATION:g}: it does not tell which archs are fast. Measure again on an '
             f'idle machine, with more --rounds, a larger batch of --images and an allocator that '
-            f'keeps its memory (docs/search.md)'
+            f'keeps its memory (docs/results/searching.md)'
         )
 
     @property
@@ -162,8 +163,8 @@ def measure_latency(
     entry. The slots of a parallel position, which run as one part, are told apart by a median
     regression. A part run by itself again and again takes another time than within a network, where
     its data come from other caches and its memory from another state of the allocator
-    (docs/search.md). The subnets of the check are timed as wholes, by ``torch.utils.benchmark``, in
-    the same rounds.
+    (docs/results/searching.md). The subnets of the check are timed as wholes, by
+    ``torch.utils.benchmark``, in the same rounds.
 
     Args:
         model: A supernet, or an mm model with one as ``backbone``.

@@ -261,8 +261,8 @@ def use_fast_layout(model: nn.Module, channels_last: bool | None = None) -> None
                 f"channels_last=True: mmcv's {', '.join(operators)} would read such inputs as "
                 f'contiguous ones; leave it out'
             )
-        # Depthwise and grouped convolutions are 1.3 to 2.2 times as fast this way (docs/cpu.md);
-        # outputs follow the weights' layout.
+        # Depthwise and grouped convolutions are 1.3 to 2.2 times as fast this way
+        # (docs/results/cpu.md); outputs follow the weights' layout.
         model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 

@@ -84,7 +84,7 @@ class SearchLoop(BaseLoop):
         input_size: Height and width in pixels at which MACs are counted, or one number for both.
         num_archs: Budget, 1,000 as published.
         ask_size: Archs asked at a time and evaluated together. 8 as published; with more, archs
-            share more and the search is faster, but learns later (docs/search.md).
+            share more and the search is faster, but learns later (docs/results/searching.md).
         calibration_dataloader, calibration_batches, autocast: How BN is recalibrated and in which
             precision archs run. Defaults to ``arch_evaluation`` of the config
             (:func:`~pinas_mm.engine.loaders.arch_evaluation`).

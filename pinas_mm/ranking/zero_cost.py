@@ -20,8 +20,9 @@ SINGLE = ('depth', 'synflow', 'naswot', 'swap', 'wrcor')
 # What az_nas puts together, beside MACs.
 AZ_NAS = ('az_expressivity', 'az_progressivity', 'az_trainability')
 # The sum of training-free scores that orders archs well on NAS-Bench-Macro and on NAS-Bench-201,
-# by weight, and what a supernet's score weighs beside it (docs/ranking.md): SWAP counts as much as
-# what AZ-NAS says. Searches have the same from configs/_base_/search_without_training.py.
+# by weight, and what a supernet's score weighs beside it (docs/results/ranking_trials.md): SWAP
+# counts as much as what AZ-NAS says. Searches have the same from
+# configs/_base_/search_without_training.py.
 TOGETHER = dict(swap=2.0, az_trainability=1.0, az_progressivity=0.5, az_expressivity=0.5)
 SUPERNET_WEIGHT = 1.0
 

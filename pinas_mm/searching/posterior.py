@@ -31,7 +31,7 @@ def posterior_means(
     what candidates do together, and white noise; how much of each is fitted to the scores. So
     scores without noise nearly keep their order, and noisy ones are drawn to what archs with the
     same candidates have. On NAS-Bench-Macro, 300 archs and noise of 1 point, naming the winner of
-    evolution or of the tree by it leaves less than half of the regret (docs/search.md).
+    evolution or of the tree by it leaves less than half of the regret (docs/results/searching.md).
 
     Args:
         space: The archs' space.

@@ -57,8 +57,8 @@ class Score:
     the first archs of a search are random. A supernet's likelihood and NASWOT differ in unit and
     size; so neither outweighs the other, no part rules by a few extreme values, and the weights say
     what is meant. Sums of ranks order archs as well on NAS-Bench-Macro and better on NAS-Bench-201
-    than sums in standard deviations (docs/results/ranking.md). A share is like a rank among the
-    first archs, and still tells apart those that beat all of these.
+    than sums in standard deviations (docs/results/ranking_trials.md). A share is like a rank among
+    the first archs, and still tells apart those that beat all of these.
 
     Args:
         parts: The name of one metric, which is the score as it is; or the weight of each part of a

@@ -39,10 +39,10 @@ class DNA(BlockwiseModel):
         backbone: See :class:`~pinas_mm.strategies.blockwise.BlockwiseModel`.
         teacher: Config of an mm backbone that gives one map for each stage of the student, of the
             same height and width. Its ``init_cfg`` names its weights. Without any, it stays as it
-            was initialised, which is enough for good rankings (docs/results/ranking.md); a teacher
-            of ours then needs ``zero_init_residual=False``, else its blocks give their inputs. Its
-            weights do not move, and they are in the checkpoint. Where its channels are others than
-            the student's, 1x1 convolutions are learned in between.
+            was initialised, which is enough for good rankings (docs/results/ranking_trials.md); a
+            teacher of ours then needs ``zero_init_residual=False``, else its blocks give their
+            inputs. Its weights do not move, and they are in the checkpoint. Where its channels are
+            others than the student's, 1x1 convolutions are learned in between.
         data_preprocessor, init_cfg: See :class:`BlockwiseModel`.
 
     Raises:

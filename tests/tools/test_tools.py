@@ -204,7 +204,7 @@ def test_the_published_once_for_all_supernet_becomes_a_classifier(tool, tmp_path
     assert tool('convert.py', tmp_path / 'ofa_mbv3_w1.0', tmp_path / 'ofa.pth') == (0, '')
     meta = load_checkpoint(tmp_path / 'ofa.pth')['meta']
     assert (meta['space'], meta['widen_factor']) == ('elastic_mobilenet_v3', 1)
-    # As docs/elastic.md has it.
+    # As docs/tutorials/pretrained_supernet.md has it.
     init_default_scope('mmpretrain')
     model = MODELS.build(
         dict(

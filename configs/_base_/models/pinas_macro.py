@@ -17,6 +17,6 @@ model = dict(
     feat_dim=128,
     momentum=0.97,
     # Identities have no weights to train: in a tenth of the positions instead of a third they leave
-    # an order of archs with twice the tau (docs/ranking.md).
+    # an order of archs with twice the tau (docs/results/ranking_trials.md).
     probabilities=[0.1, 0.45, 0.45],
 )

@@ -21,7 +21,7 @@ class EvolutionSearcher(Searcher):
         population: Size of the population; the first so many archs are random. Defaults to a
             quarter of the budget, at most 20. SPOS (Guo et al., ECCV 2020) has 50 for 1,000 archs;
             20 finds better ones on NAS-Bench-Macro within 300, with and without noise
-            (docs/search.md).
+            (docs/results/searching.md).
         tournament: Parents are the best of so many drawn from the population. Defaults to 5, or the
             whole of a smaller population.
         mutation: Probability per slot of another candidate, 0.1 as in SPOS.
@@ -31,7 +31,7 @@ class EvolutionSearcher(Searcher):
         additive: Whether fitness is what an
             :class:`~pinas_mm.searching.additive.AdditiveModel` of all scores so far says, and
             children are asked in its order. On since scores of supernets are noisy
-            (docs/search.md); False is the plain algorithm.
+            (docs/results/searching.md); False is the plain algorithm.
         kwargs: See :class:`Searcher`.
 
     Raises:

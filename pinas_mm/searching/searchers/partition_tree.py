@@ -182,7 +182,8 @@ class PartitionTreeSearcher(Searcher):
         min_leaf: A part with fewer archs than twice this is not split. Defaults to 10.
         additive: Whether accepted archs are asked in the order of an
             :class:`~pinas_mm.searching.additive.AdditiveModel` instead of as drawn. On by default,
-            since the tree alone learns slowly, and little from noisy scores (docs/search.md).
+            since the tree alone learns slowly, and little from noisy scores
+            (docs/results/searching.md).
         published: Whether to search as the published code does, with ``ask_size=8``. It fixes all
             arguments above: 80 random archs, one split and one more above 400, 800, 1,600 and 3,200
             archs, no exploration, no additive model. It also takes the published classifiers

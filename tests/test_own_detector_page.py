@@ -1,4 +1,5 @@
-"""The configs and commands of docs/cheaper.md, as they stand there, on a few small scenes."""
+"""The configs and commands of docs/tutorials/own_detector.md, as they stand there, on a few small
+scenes."""
 
 import json
 import re
@@ -22,7 +23,7 @@ from pinas_mm.spaces.elastic_resnet import ELASTIC_RESNETS
 from pinas_mm.spaces.subnet_file import SubnetFile
 
 REPOSITORY = TOP.parent
-PAGE = (REPOSITORY / 'docs/cheaper.md').read_text()
+PAGE = (REPOSITORY / 'docs/tutorials/own_detector.md').read_text()
 CHEAPER, HELD_OUT, RESULT = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
 COMMANDS, *READY = re.findall(r'```bash\n(.*?)```', PAGE, re.DOTALL)
 SIZE, WIDTH, EPOCHS = 64, 0.125, 1

@@ -1,4 +1,4 @@
-"""The examples of CONTRIBUTING.md run where it says that they go."""
+"""The examples of the tutorials about own parts run where the pages say that they go."""
 
 import copy
 import re
@@ -22,8 +22,11 @@ from pinas_mm.searching.searchers import SEARCHERS, build_searcher
 from pinas_mm.spaces import SPACES, get_space
 
 ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / f'docs/tutorials/{name}.md' for name in ('own_space', 'own_strategy')]
 EXAMPLES = dict(
-    re.findall(r'```python\n# (\S+)\n(.*?)```', (ROOT / 'CONTRIBUTING.md').read_text(), re.DOTALL)
+    example
+    for page in PAGES
+    for example in re.findall(r'```python\n# (\S+)\n(.*?)```', page.read_text(), re.DOTALL)
 )
 
 

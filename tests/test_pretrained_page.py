@@ -1,4 +1,5 @@
-"""The network of docs/elastic.md becomes elastic by the code that stands there."""
+"""The network of docs/tutorials/pretrained_supernet.md becomes elastic by the code that stands
+there."""
 
 import re
 import sys
@@ -15,7 +16,7 @@ from pinas_mm.models.backbones import ElasticResNet, backbone_type
 from pinas_mm.spaces import SPACES
 from pinas_mm.spaces.elastic_resnet import ELASTIC_RESNETS
 
-PAGE = (Path(__file__).parents[1] / 'docs/elastic.md').read_text()
+PAGE = (Path(__file__).parents[1] / 'docs/tutorials/pretrained_supernet.md').read_text()
 CONFIG, DETECTOR, CODE = re.findall(r'```python\n(.*?)```', PAGE, re.DOTALL)
 
 
@@ -26,7 +27,7 @@ def page(monkeypatch):
     before = [dict(table) for table in tables]
     module = ModuleType('my_elastic')
     monkeypatch.setitem(sys.modules, 'my_elastic', module)
-    exec(compile(CODE, 'docs/elastic.md', 'exec'), vars(module))
+    exec(compile(CODE, 'docs/tutorials/pretrained_supernet.md', 'exec'), vars(module))
     yield module
     for table, content in zip(tables, before):
         table.clear()
@@ -66,5 +67,5 @@ def test_the_config_builds_what_the_page_says():
     backbone = Config.fromstring(CONFIG, '.py').backbone
     net = MODELS.build(backbone.to_dict() | dict(widen_factor=0.125))
     assert isinstance(net, ElasticResNet) and net.space is ELASTIC_RESNETS[50]
-    text = re.search(r'`([\d ]+)` without the spaces is the whole network', PAGE)[1]
-    assert net.space.decode(text.replace(' ', '')) == net.space.largest
+    text = re.search(r'`([\d\s]+)`\s+without\s+the\s+spaces\s+is\s+the\s+whole', PAGE)[1]
+    assert net.space.decode(''.join(text.split())) == net.space.largest
