@@ -554,8 +554,8 @@ class SearchLoop(BaseLoop):
             return
         self.best_score = max(record.score, self.best_score)
         numbers = (
-            f'{self.score.label} {record.score:.4f}  {_costs_text(record, False)}  '
-            f'best {self.best_score:.4f}'
+            f'{self.score.label} {record.score:8.4f}  {_costs_text(record, False)}  '
+            f'best {self.best_score:8.4f}'
         )
         self.runner.logger.info(
             f'{name}  {shortened(text, max(8, WIDTH - len(name) - len(numbers) - 4))}  {numbers}',
