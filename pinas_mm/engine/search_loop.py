@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from textwrap import indent
 from typing import Annotated, Any
 
 import numpy as np
@@ -36,6 +37,7 @@ from ..searching.score import Score
 from ..searching.search import Failure, all_equal, by_posterior_mean, ranked, rescore, search
 from ..searching.searchers import NUM_ARCHS, Searcher, build_searcher, searcher_name
 from ..spaces import Arch
+from ..spaces.arch_text import arch_text
 from ..spaces.subnet_file import SubnetFile
 from ..subnets.state_dict import subnet_state_dict
 from ..subnets.write import write_subnet
@@ -412,6 +414,7 @@ class SearchLoop(BaseLoop):
     def write_results(self, records: Sequence[Record], winner: Record) -> None:
         """Writes the winner's subnet, the Pareto front and the plots."""
         self.save_subnet(winner, self.out_dir)
+        self.runner.logger.info(indent(arch_text(self.backbone.space, winner.arch), '    '))
         scored = [(record.score, record) for record in records if record.score is not None]
         values = np.array(
             [
@@ -533,7 +536,7 @@ class SearchLoop(BaseLoop):
     def _show(self, progress: Progress, done: float) -> None:
         progress.update(done, best=f'{self.best_score:.4f}' if self.best_score > -math.inf else '-')
         if self.on_progress is not None:
-            self.on_progress(progress.title, done, progress.total, self.best_score)
+            self.on_progress(progress.title, progress.done, progress.total, self.best_score)
 
     def _report(
         self, record: Record, progress: Progress, replayed: Container[tuple[str, int]]
@@ -551,8 +554,8 @@ class SearchLoop(BaseLoop):
             return
         self.best_score = max(record.score, self.best_score)
         numbers = (
-            f'{self.score.label} {record.score:.4f}  {_costs_text(record, False)}  '
-            f'best {self.best_score:.4f}'
+            f'{self.score.label} {record.score:8.4f}  {_costs_text(record, False)}  '
+            f'best {self.best_score:8.4f}'
         )
         self.runner.logger.info(
             f'{name}  {shortened(text, max(8, WIDTH - len(name) - len(numbers) - 4))}  {numbers}',

@@ -5,6 +5,7 @@ import copy
 import gc
 import json
 from pathlib import Path
+from textwrap import indent
 from typing import Any
 
 import torch
@@ -33,6 +34,7 @@ from ..registry import HOOKS, MODELS, OPTIM_WRAPPERS, class_of
 from ..scoring.arch_metrics import numbers
 from ..scoring.bn_recalibration import recalibrated_bn
 from ..scoring.finite_outputs import finite_features
+from ..spaces.arch_text import arch_text
 from ..spaces.subnet_file import SubnetFile
 from ..strategies import DSNASMixin
 from ..subnets.state_dict import subnet_state_dict
@@ -269,6 +271,7 @@ def train(config: Config, hand_over: Path, work_dir: Path) -> dict[str, Any]:
             ]
         )
     )
+    runner.logger.info(indent(arch_text(model.backbone.space, arch), '    '))
     return result
 
 

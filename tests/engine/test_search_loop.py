@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import yaml
 from mmcv.transforms import BaseTransform
 from mmengine.registry import LOOPS, TRANSFORMS
 from mmengine.runner import Runner
@@ -408,6 +409,10 @@ def test_scores_that_are_all_equal_are_said_to_be(tiny, search, monkeypatch, sco
     }
     assert logs['equal'].count(said) == logs['equal'].count('do not tell') == 1
     assert 'do not tell' not in logs['differ']
+    names = yaml.safe_load((tiny.folder / 'differ/subnet.yaml').read_text())['candidates']
+    stages = [names[:2], names[2:5], names[5:]]
+    text = '\n'.join(f'    stage {i}: {", ".join(stage)}' for i, stage in enumerate(stages))
+    assert text in logs['differ'], 'the winner in words'
     assert logs['equal'].index('subnet ') < logs['equal'].index(said), 'at the end'
 
 

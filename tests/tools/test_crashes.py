@@ -218,17 +218,19 @@ class Runs:
 
 # What mmengine notes of the config, with and without resume.
 DUMPED = {f'{name}.py' for name in 'tiny train subnet dsnas learn linear search finetune'.split()}
+# Files of times, and of the command and the warnings of each start.
+NOTES = ('latency.json', 'last_checkpoint', 'report.json')
 # Times, versions and what is counted in time; of a checkpoint, the log of past losses.
-UNEQUAL = re.compile(r'seconds|time|^command$|^message_hub$|^experiment_name$|^cfg$')
+UNEQUAL = re.compile(r'seconds|time|^message_hub$|^experiment_name$|^cfg$')
 
 
 def content(path):
     if path.suffix == '.pth':
         return plain(torch.load(path, weights_only=False))
-    if path.suffix == '.json' and path.name != 'latency.json':
+    if path.suffix == '.json' and path.name not in NOTES:
         return plain(json.loads(path.read_text()))
-    if path.suffix in ('.pt2', '.html') or path.name in ('latency.json', 'last_checkpoint'):
-        return path.stat().st_size > 0  # holds times
+    if path.suffix in ('.pt2', '.html') or path.name in NOTES:
+        return path.stat().st_size > 0
     if path.suffix == '.md':
         return re.sub(r'\d+(\.\d+)? (s|min)\b', '', path.read_text())
     return path.read_bytes()

@@ -69,7 +69,7 @@ def test_training_alone_is_the_first_stage(config, run, tmp_path):
         (['optim_wrapper.type=OptimWrapper'], 'optim_wrapper.logits_optimizer: unknown key'),
         (
             ['optim_wrapper.reward=cubic'],
-            "optim_wrapper.reward='cubic': expected 'linear' or 'reinforce'",
+            "optim_wrapper.reward='cubic': expected 'linear', 'reinforce' or 'gdas'",
         ),
         (
             ['optim_wrapper.rewards=linear'],

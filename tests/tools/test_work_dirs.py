@@ -304,6 +304,6 @@ def test_no_tool_writes_beside_another(tool, files, tmp_path, run):
 def test_every_tool_is_here():
     tools = {path.stem for path in (TOP / 'tools').glob('*.py')}
     # These write no result, or only logs, or what does not depend on who writes it.
-    assert tools - {*TOOLS, 'latency', 'convert', 'digit_scenes'} == {
+    assert tools - {*TOOLS, 'latency', 'convert', 'digit_scenes', 'report'} == {
         'command_line', 'generate_configs', 'space', 'test',
     }  # fmt: skip

@@ -3,6 +3,7 @@ import logging
 import pytest
 
 from pinas_mm.errors import InputError
+from pinas_mm.visualization.interactive_plots import lines
 from pinas_mm.visualization.report_page import (
     Page,
     bullets,
@@ -34,6 +35,13 @@ def test_all_text_is_escaped(tmp_path):
     )
     text = page.write(tmp_path / 'page.html').read_text()
     assert '<img' not in text and text.count('&lt;img') == 15
+
+
+def test_what_a_plot_says_ends_no_script():
+    page = Page('plots')
+    page.section('curves', page.plot(lines({f'</script>{BAD}': ([0], [1])}, BAD, BAD), BAD))
+    text = page.html()
+    assert text.count('</script>') == 2 and '<img' not in text.rpartition('<script>')[2]
 
 
 def test_a_page_without_plots_has_no_script():
