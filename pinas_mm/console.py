@@ -9,7 +9,7 @@ import sys
 import textwrap
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -185,13 +185,15 @@ class Progress:
             self.task = None
         self.active = False
 
-    def update(self, done: float, title: str | None = None, **numbers: str) -> None:
+    def update(
+        self, done: float, title: str | None = None, numbers: Mapping[str, str] | None = None
+    ) -> None:
         """Notes how many steps are done by now, another title, and the numbers to show beside, as
         text by their name."""
         self.done, self.title = done, title or self.title
         if not self.active:
             return
-        self.numbers = '  '.join(f'{name} {value}' for name, value in numbers.items())
+        self.numbers = '  '.join(f'{name} {value}' for name, value in (numbers or {}).items())
         now = self.clock()
         if self.task is not None:
             if now - self.shown >= BAR_SECONDS or done >= self.total:

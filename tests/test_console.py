@@ -161,7 +161,7 @@ def ran(capsys, steps, seconds, **kwargs):
     with quiet_terminal(), Progress('train', steps, clock=clock, **kwargs) as progress:
         for step in range(kwargs.get('done', 0), steps):
             clock.now += seconds
-            progress.update(step + 1, loss=f'{step}')
+            progress.update(step + 1, numbers=dict(loss=f'{step}'))
     return capsys.readouterr().out.splitlines()
 
 
@@ -232,7 +232,7 @@ def test_a_terminal_has_a_bar_and_lines_above_it(terminal, logger):
     clock = Clock()
     with quiet_terminal(), Progress('epoch 1/2', 40, clock=clock) as progress:
         clock.now = 10.0
-        progress.update(10, 'epoch 1/2', loss='1.2345', lr='1.00e-02')
+        progress.update(10, 'epoch 1/2', dict(loss='1.2345', lr='1.00e-02'))
         logger.warning('mind this')
         with Progress('validate', 4, clock=clock) as inner:
             clock.now = 11.0

@@ -85,6 +85,7 @@ def main() -> None:
     quiet_terminal(args)
 
     from pinas_mm.console import say
+    from pinas_mm.engine.run_notes import noted_warnings
     from pinas_mm.engine.runner import build_runner
     from pinas_mm.errors import InputError
     from pinas_mm.pipelines.arch_ranking import check_ranking_config, rank_archs
@@ -93,7 +94,7 @@ def main() -> None:
     from pinas_mm.visualization import plot_rankings
     from pinas_mm.visualization.ranking_report_page import write_ranking_report
     from pinas_mm.visualization.report_page import report_after_run
-    from pinas_mm.visualization.run_facts import RunFacts, command_line, package_versions
+    from pinas_mm.visualization.run_facts import RunFacts, command_line, package_versions, unique
 
     if args.few_truths != 0 and args.few_truths < LEAST_TRUTHS:
         raise InputError(
@@ -107,17 +108,18 @@ def main() -> None:
     hold_work_dir(config)
     config.load_from, config.resume = None, False
     runner = build_runner(config)
-    found = rank_archs(
-        runner,
-        args.truth,
-        args.checkpoint,
-        archs=args.archs,
-        class_archs=args.class_archs,
-        sampling=args.sampling,
-        scores=args.scores,
-        few_truths=args.few_truths,
-        seed=args.seed,
-    )
+    with noted_warnings(runner.logger) as warned:
+        found = rank_archs(
+            runner,
+            args.truth,
+            args.checkpoint,
+            archs=args.archs,
+            class_archs=args.class_archs,
+            sampling=args.sampling,
+            scores=args.scores,
+            few_truths=args.few_truths,
+            seed=args.seed,
+        )
     if found is None:
         return
     for note in found.notes:
@@ -126,14 +128,20 @@ def main() -> None:
         short = isinstance(report, RankingReport)
         say(report.text(SHORT_TITLES) if short else report.text())
     found.write(config.work_dir, args.config)
-    RunFacts(
+    facts = RunFacts(
         kind='ranking',
         space=found.table.space.name,
         command=command_line(),
         config=args.config,
         versions=package_versions(),
-    ).write(Path(config.work_dir))
-    report_after_run(write_ranking_report, Path(config.work_dir), runner.logger)
+        warnings=unique([*warned, *found.notes]),
+    )
+
+    def write_report(folder: Path) -> Path:
+        facts.write(folder)
+        return write_ranking_report(folder)
+
+    report_after_run(write_report, Path(config.work_dir), runner.logger)
     if args.plot:
         report = next(iter(found.reports.values()))
         plot_rankings(

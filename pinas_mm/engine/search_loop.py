@@ -333,9 +333,12 @@ class SearchLoop(BaseLoop):
                 )
                 break
         if is_main_process():
-            self.write_facts(best[0])
-            report_after_run(write_search_report, self.out_dir, self.runner.logger)
+            report_after_run(self._write_report, self.out_dir, self.runner.logger)
         return best[0]
+
+    def _write_report(self, folder: Path) -> Path:
+        self.write_facts(self.winner)
+        return write_search_report(folder)
 
     def _by_posterior_mean(
         self, records: list[Record], final: Sequence[Record] = ()
@@ -444,13 +447,15 @@ class SearchLoop(BaseLoop):
         before: RunFacts | None = None
         if self.resume:
             try:
-                before = RunFacts.read(self.out_dir)
+                before = RunFacts.read(self.out_dir, 'search')
             except InputError as error:  # of another version, or changed by hand
                 self.runner.logger.warning(f'{error}: written anew')
         forecast: dict[str, Any] = self.clock.forecast(self.num_archs)
-        if before is not None and before.forecast_archs:  # of the first start
+        if before is not None and before.forecast_seconds:  # of the first start
+            scale = self.num_archs / (before.budget or self.num_archs)
             forecast = dict(
-                forecast_seconds=before.forecast_seconds, forecast_archs=before.forecast_archs
+                forecast_seconds=before.forecast_seconds * scale,
+                forecast_archs=before.forecast_archs,
             )
         RunFacts(
             kind='search',
@@ -534,7 +539,8 @@ class SearchLoop(BaseLoop):
         return evaluate
 
     def _show(self, progress: Progress, done: float) -> None:
-        progress.update(done, best=f'{self.best_score:.4f}' if self.best_score > -math.inf else '-')
+        best = f'{self.best_score:.4f}' if self.best_score > -math.inf else '-'
+        progress.update(done, numbers=dict(best=best))
         if self.on_progress is not None:
             self.on_progress(progress.title, progress.done, progress.total, self.best_score)
 

@@ -107,7 +107,7 @@ def write_adaptation_report(
         InputError: A file is missing or cannot be read.
     """
     folder = Path(work_dir)
-    adapted, known = AdaptFile.read(folder), RunFacts.read(folder)
+    adapted, known = AdaptFile.read(folder), RunFacts.read(folder, 'adaptation')
     run = SearchRun.read(folder / 'search') if (folder / 'search' / HISTORY).exists() else None
     space: SearchSpace | None = None
     if run is not None:
@@ -150,7 +150,7 @@ def add_result(page: Page, adapted: AdaptFile) -> None:
         f'The adapted network is arch {row["arch"]}'
         + (f'; the source was {adapted.source_arch}.' if adapted.source_arch else '.')
     )
-    numbers = {f'{name}, test set': f'{value:.3g}' for name, value in row['metrics'].items()}
+    numbers = {f'{name}, test set': f'{value:.4g}' for name, value in row['metrics'].items()}
     for name in ('macs', 'params', 'latency'):
         if name in row['costs']:
             before = adapted.source_costs.get(name)
@@ -170,7 +170,7 @@ def tested(adapted: AdaptFile) -> list[str]:
     cells = [
         [
             title,
-            *(f'{row["metrics"][m]:.3g}' if m in row['metrics'] else '-' for m in metrics),
+            *(f'{row["metrics"][m]:.4g}' if m in row['metrics'] else '-' for m in metrics),
             *(cost_text(name, row['costs'][name]) for name in costs),
             duration(row['seconds']),
             operations(row['operations']),

@@ -78,7 +78,7 @@ def write_dsnas_report(work_dir: str | os.PathLike, path: str | os.PathLike | No
             f'{folder / DSNAS_JSON}: probabilities of {counts} candidates, but space '
             f'{space.name!r} has {[*space.num_candidates]}'
         )
-    known = RunFacts.read(folder)
+    known = RunFacts.read(folder, 'dsnas')
     if known is not None:
         known = known.of_space(space, str(folder / 'report.json'))
     stages = [folder / 'search', folder / 'train']
@@ -89,7 +89,7 @@ def write_dsnas_report(work_dir: str | os.PathLike, path: str | os.PathLike | No
     )
     settings = known.settings if known else {}
     where = next((f', {part}' for part in METRICS_ON.values() if metrics_on(part) in settings), '')
-    numbers = {f'{name}{where}': f'{value:.3g}' for name, value in result['metrics'].items()}
+    numbers = {f'{name}{where}': f'{value:.4g}' for name, value in result['metrics'].items()}
     for name, title in (('macs', 'MACs'), ('params', 'parameters')):
         if name in result['costs']:
             numbers[title] = cost_text(name, result['costs'][name])

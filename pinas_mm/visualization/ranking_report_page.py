@@ -114,7 +114,7 @@ def write_ranking_report(
         InputError: A file is missing or cannot be read.
     """
     folder = Path(work_dir)
-    ranking, known = RankingFile.read(folder), RunFacts.read(folder)
+    ranking, known = RankingFile.read(folder), RunFacts.read(folder, 'ranking')
     space = None if known is None else get_space(known.space, str(folder / 'report.json'))
     page = Page('Ranking of archs' + (f' of {space.name}' if space else ''))
     add_result(page, ranking)

@@ -56,9 +56,12 @@ def kind_of(work_dir: str | os.PathLike) -> Kind:
     if not folder.is_dir():
         what = 'is a file, expected a work dir' if folder.exists() else 'no such folder'
         raise InputError(f'{folder}: {what}')
-    for kind, (name, _) in KINDS.items():
-        if (folder / name).is_file():
-            return kind
+    found = [kind for kind, (name, _) in KINDS.items() if (folder / name).is_file()]
+    if len(found) > 1:  # a search and a ranking, say: the last one that ran
+        facts = RunFacts.read(folder)
+        return facts.kind if facts is not None and facts.kind in found else found[0]
+    if found:
+        return found[0]
     names = ', '.join(name for name, _ in KINDS.values())
     below = sorted(
         str(path.parent) for name, _ in KINDS.values() for path in folder.glob(f'*/{name}')
@@ -126,7 +129,7 @@ def write_comparison(
     """
     folders = [Path(work_dir) for work_dir in work_dirs]
     kinds = {folder: kind_of(folder) for folder in folders}
-    names = dict(zip(folders, short_names(folders)))
+    names = dict(zip(kinds, short_names([*kinds])))
     runs = [
         compared(folder, kind, names[folder]) for folder, kind in kinds.items() if kind != 'ranking'
     ]
@@ -135,7 +138,7 @@ def write_comparison(
         for folder, kind in kinds.items()
         if kind == 'ranking'
     }
-    page = Page(f'{len(folders)} runs compared')
+    page = Page(f'{len(kinds)} runs compared')
     if runs:
         columns = list(dict.fromkeys(column for run in runs for column in run.cells))
         page.section(
@@ -174,7 +177,7 @@ def short_names(folders: Sequence[Path]) -> list[str]:
 
 def compared(folder: Path, kind: Kind, name: str) -> Compared:
     """What a comparison says of a run that found an arch."""
-    known, search, subnet = RunFacts.read(folder), None, None
+    known, search, subnet = RunFacts.read(folder, kind), None, None
     cells: dict[str, str] = {}
     seconds = known.seconds if known else None
     if kind == 'dsnas':
@@ -182,7 +185,7 @@ def compared(folder: Path, kind: Kind, name: str) -> Compared:
         subnet = SubnetFile.read(folder / SUBNET)
         space = get_space(subnet.space, str(folder / SUBNET))
         cells |= {
-            f'{metric}, trained': f'{value:.3g}' for metric, value in result['metrics'].items()
+            f'{metric}, trained': f'{value:.4g}' for metric, value in result['metrics'].items()
         }
         seconds = result['seconds'].get('total')
     else:
@@ -201,7 +204,7 @@ def compared(folder: Path, kind: Kind, name: str) -> Compared:
             seconds = sum(step['seconds'] for step in adapted.steps.values())
             for row in list(adapted.rows.values())[:1]:
                 cells |= {
-                    f'{metric}, test set': f'{value:.3g}'
+                    f'{metric}, test set': f'{value:.4g}'
                     for metric, value in row['metrics'].items()
                 }
     for cost in ('macs', 'params', 'latency'):

@@ -69,14 +69,20 @@ class RunFacts:
         write_atomic(Path(work_dir) / REPORT_JSON, lambda file: file.write(text.encode()))
 
     @classmethod
-    def read(cls, work_dir: str | os.PathLike) -> 'RunFacts | None':
-        """Reads the ``report.json`` of a work dir; None where there is none, as in those of 0.1.
+    def read(cls, work_dir: str | os.PathLike, kind: Kind | None = None) -> 'RunFacts | None':
+        """Reads the ``report.json`` of a work dir; None where there is none, as in those of 0.1, or
+        one of another kind of run, which wrote into the same folder later.
+
+        Args:
+            work_dir: The work dir.
+            kind: What ran; None for any.
 
         Raises:
             InputError: The file is not one that this class writes.
         """
         path = Path(work_dir) / REPORT_JSON
-        return check(cls, read_json(path), str(path)) if path.exists() else None
+        found = check(cls, read_json(path), str(path)) if path.exists() else None
+        return found if found is None or kind in (None, found.kind) else None
 
     def of_space(self, space: SearchSpace, source: str) -> 'RunFacts':
         """The same, once its drawings are known to be of the space.
@@ -121,7 +127,8 @@ def drawn_arch(costs: CostTable, arch: Arch) -> DrawnArch:
     """
     terms = costs.term_costs('macs', arch)
     other = costs.arch_costs(arch)['macs'] - sum(terms)
-    return DrawnArch(arch, tuple(terms), max(0.0, float(other)))
+    # A term of a cell counts from its slots' first candidates, which may cost more than another.
+    return DrawnArch(arch, tuple(max(0.0, term) for term in terms), max(0.0, float(other)))
 
 
 def costliest_arch(costs: CostTable) -> Arch | None:

@@ -34,7 +34,8 @@ from .report_page import (
     paragraph,
     table,
 )
-from .run_facts import REPORT_HTML, RunFacts, data_text
+from .run_facts import REPORT_HTML, RunFacts, data_text, unique
+from .training_logs import logged_warnings
 
 HISTORY, SUBNET = 'history.jsonl', 'subnet.yaml'
 COST_TITLES = dict(
@@ -93,14 +94,16 @@ class SearchRun:
             header, records, _ = read_history(path, space)
         searched = [record for record in records if record.stage == 'search']
         final = [record for record in records if record.stage == 'final']
-        subnet = SubnetFile.read(folder / SUBNET) if (folder / SUBNET).exists() else None
-        winner = None
-        if subnet is not None:
-            of_arch = [r for r in [*final, *searched] if r.arch == subnet.arch]
-            winner = of_arch[0] if of_arch else None
-        facts = RunFacts.read(folder)
+        facts = RunFacts.read(folder, 'search')
         if facts is not None:
             facts = facts.of_space(space, str(folder / 'report.json'))
+        subnet = SubnetFile.read(folder / SUBNET) if (folder / SUBNET).exists() else None
+        # A search with a larger budget that was stopped: the file is of the smaller one.
+        goes_on = facts is not None and 'winner' not in facts.drawings
+        of_arch = [r for r in [*final, *searched] if subnet and r.arch == subnet.arch]
+        if goes_on or not of_arch:
+            of_arch, subnet = [], None
+        winner = of_arch[0] if of_arch else None
         return cls(folder, header, space, searched, final, winner, subnet, facts)
 
     @property
@@ -158,8 +161,8 @@ def write_search_report(work_dir: str | os.PathLike, path: str | os.PathLike | N
     run = SearchRun.read(work_dir)
     page = Page(f'Search of {run.space.name}')
     add_result(page, run)
-    if run.facts is not None:
-        warnings_section(page, run.facts.warnings)
+    noted = run.facts.warnings if run.facts is not None else ()
+    warnings_section(page, unique([*noted, *logged_warnings([run.folder])]))
     add_drawings(page, run.space, run.facts, run.subnet)
     add_scores(page, run)
     add_time(page, run)
@@ -180,8 +183,8 @@ def add_result(page: Page, run: SearchRun) -> None:
         )
     else:
         page.lead(
-            f'The winner is arch {run.space.encode(run.subnet.arch)}: of it the search expects '
-            f'most on the held-out data.'
+            f'The search names arch {run.space.encode(run.subnet.arch)}: it expects the best score '
+            f'of it.'
         )
     numbers: dict[str, str] = {}
     if run.winner is not None and run.winner.score is not None:
@@ -285,7 +288,7 @@ def add_drawings(
         drawn = {'winner': DrawnArch(subnet.arch)}
     if not drawn:
         return
-    width = known.widen_factor if known else subnet.widen_factor if subnet else 1.0
+    width = subnet.widen_factor if subnet else known.widen_factor if known else 1.0
     most = largest_row(space, list(drawn.values()))
     svgs = [
         draw_arch(space, arch, f'{title}: {space.encode(arch.arch)}', width, most)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..fileio import parse_json, read_bytes
+from ..fileio import parse_json
 
 # Of a log; a longer one is of days of training, and its first warnings are in its first part.
 MOST_BYTES = 2**26
@@ -65,4 +65,5 @@ def logged_warnings(stages: Sequence[Path]) -> list[str]:
 
 
 def _text(path: Path) -> str:
-    return read_bytes(path, MOST_BYTES).decode(errors='replace')
+    with path.open('rb') as file:
+        return file.read(MOST_BYTES).decode(errors='replace')

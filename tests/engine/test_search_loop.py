@@ -288,12 +288,16 @@ def test_the_report_is_of_the_search(tiny, search, monkeypatch):
     assert facts.limits == dict(macs=(None, MACS)) and facts.budget == NUM_ARCHS
     assert 0 < facts.forecast_seconds and facts.forecast_archs == ASK
     page = shown(folder / 'report.html')
-    assert f'The winner is arch {space.encode(winner.arch)}' in page and 'odd weights' in page
+    assert f'names arch {space.encode(winner.arch)}' in page and 'odd weights' in page
     assert (folder / 'arch.svg').read_text().startswith('<svg')
     # All starts count.
     search('whole', resume=True)
     assert RunFacts.read(folder).seconds > facts.seconds
     assert RunFacts.read(folder).forecast_seconds == facts.forecast_seconds
+    # Of a larger budget, the forecast for it.
+    search('whole', resume=True, num_archs=2 * NUM_ARCHS)
+    doubled = RunFacts.read(folder).forecast_seconds
+    assert doubled == pytest.approx(2 * facts.forecast_seconds)
 
     def broken(folder):
         raise ZeroDivisionError('a mistake in the page')

@@ -7,6 +7,7 @@ from report_dirs import SCORE, SPACE, adaptation_dir, dsnas_dir, ranking_dir, se
 
 from pinas_mm.errors import InputError
 from pinas_mm.visualization.reports import kind_of, short_names, write_comparison, write_report
+from pinas_mm.visualization.run_facts import RunFacts
 
 MAKE = dict(search=search_dir, dsnas=dsnas_dir, adaptation=adaptation_dir, ranking=ranking_dir)
 
@@ -23,6 +24,19 @@ def folders(tmp_path):
 def test_the_files_tell_the_kind(folders, kind):
     assert kind_of(folders / kind) == kind
     assert write_report(folders / kind) == folders / kind / 'report.html'
+
+
+def test_of_two_runs_in_a_folder_the_last_one_is_reported(folders):
+    search_dir(folders / 'ranking', facts=False)
+    for kind in ('ranking', 'search'):
+        RunFacts(kind, SPACE.name).write(folders / 'ranking')
+        assert kind_of(folders / 'ranking') == kind
+
+
+def test_a_folder_given_twice_counts_once(folders, monkeypatch):
+    monkeypatch.chdir(folders)
+    path = write_comparison(['search', 'other', 'search'], 'both.html')
+    assert '2 runs compared' in shown(folders / path)
 
 
 def test_what_has_no_run_is_named(folders):

@@ -4,9 +4,11 @@ import re
 import pytest
 from browser import check_page, hovered, opened
 from page_text import shown
-from report_dirs import SCORE, SPACE, search_dir
+from report_dirs import SCORE, SCRIPT, SPACE, search_dir
 
 from pinas_mm.errors import InputError
+from pinas_mm.spaces.subnet_file import SubnetFile
+from pinas_mm.visualization.run_facts import RunFacts
 from pinas_mm.visualization.search_report import SearchRun, signed, write_search_report
 
 
@@ -16,7 +18,7 @@ def test_the_page_says_what_the_files_say(tmp_path):
     assert path == tmp_path / 'report.html'
     text = shown(path)
     for part in (
-        f'The winner is arch {SPACE.encode(winner.arch)}',
+        f'The search names arch {SPACE.encode(winner.arch)}',
         f'{winner.score:.0f} {SCORE}, held out',
         'MACs, limit 5.00 M',
         '30 of 30 archs evaluated',
@@ -62,6 +64,46 @@ def test_an_unfinished_search_has_a_page_too(tmp_path):
     assert not (tmp_path / 'report.html').exists()
     assert 'not finished: 30 of 100 archs are evaluated' in text
     assert 'python tools/search.py search.py supernet.pth --resume' in text
+
+
+def test_a_finished_search_that_goes_on_with_more_archs_is_not_finished(tmp_path):
+    """It was stopped: ``subnet.yaml`` is of the smaller budget."""
+    search_dir(tmp_path, budget=100, drawings={})
+    text = shown(write_search_report(tmp_path))
+    assert 'not finished: 30 of 100 archs are evaluated' in text and 'tools/export.py' not in text
+
+
+def test_a_subnet_file_of_another_search_names_no_winner(tmp_path):
+    found, _ = search_dir(tmp_path, facts=False)
+    path = tmp_path / 'subnet.yaml'
+    other = next(
+        arch
+        for arch in ((0,) * 8, (1,) * 8, (2,) * 8)
+        if arch not in {record.arch for record in found}
+    )
+    SubnetFile(SPACE.name, other, 1.0).write(path)
+    assert 'not finished' in shown(write_search_report(tmp_path))
+
+
+def test_warnings_of_the_log_file_are_on_the_page(tmp_path):
+    """Also of a start that was killed, and those from before the search began."""
+    search_dir(tmp_path)
+    (tmp_path / 'start').mkdir()
+    (tmp_path / 'start/start.log').write_text(
+        '2026/11/30 20:00:00 - mmengine - WARNING - BN sees 16 images\n'
+        f'2026/11/30 20:00:00 - mmengine - WARNING - loss is odd {SCRIPT}\n'
+    )
+    text = shown(write_search_report(tmp_path))
+    assert 'BN sees 16 images' in text and text.count('loss is odd') == 1
+
+
+def test_the_facts_of_a_ranking_in_the_same_folder_are_not_the_searchs(tmp_path):
+    search_dir(tmp_path, facts=False)
+    RunFacts('ranking', SPACE.name, command='python tools/rank.py', widen_factor=4.0).write(
+        tmp_path
+    )
+    text = shown(write_search_report(tmp_path))
+    assert 'rank.py' not in text and 'macs in [-inf, 5e+06]' in text
 
 
 def test_a_work_dir_of_the_version_before_has_a_page_too(tmp_path):

@@ -15,6 +15,14 @@ def test_a_long_curve_is_thinned(tmp_path):
     assert len(xs) == 600 and xs == ys and xs == sorted(xs)
 
 
+def test_of_a_very_long_log_the_first_part_is_read(tmp_path, monkeypatch):
+    stage_logs(tmp_path / 'one', [float(i) for i in range(2000)])
+    monkeypatch.setattr('pinas_mm.visualization.training_logs.MOST_BYTES', 1000)
+    xs, _ = curve(tmp_path / 'one', 'loss')
+    assert xs and xs == list(range(len(xs))) and len(xs) < 100
+    assert logged_warnings([tmp_path / 'one']) == ['BN sees one image']
+
+
 def test_warnings_are_first_lines_without_deprecations(tmp_path):
     stage_logs(tmp_path / 'one', [1.0])
     stage_logs(tmp_path / 'two', [1.0], 'second')

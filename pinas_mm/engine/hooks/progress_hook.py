@@ -2,6 +2,7 @@
 shown."""
 
 from collections.abc import Sequence
+from numbers import Real
 
 from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
@@ -56,7 +57,8 @@ class ProgressHook(Hook):
         if self.training is None:
             return
         title = f'epoch {runner.epoch + 1}/{runner.max_epochs}' if self.by_epoch else 'train'
-        self.training.update(runner.iter + 1, title, **scalars(runner), **self.metric)
+        validated = {f'val {name}': value for name, value in self.metric.items()}
+        self.training.update(runner.iter + 1, title, scalars(runner) | validated)
 
     def after_train(self, runner: Runner) -> None:
         if self.training is not None:
@@ -138,7 +140,7 @@ def texts(metrics: dict[str, float] | None) -> dict[str, str]:
     numbers = {
         name: f'{value:.4g}'
         for name, value in (metrics or {}).items()
-        if isinstance(value, float | int)
+        if isinstance(value, Real)  # numpy's too
     }
     return dict(list(numbers.items())[:MOST_METRICS])
 

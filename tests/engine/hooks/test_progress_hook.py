@@ -2,7 +2,10 @@
 
 import re
 
+import numpy as np
 import pytest
+from mmengine.evaluator import BaseMetric
+from mmengine.registry import METRICS
 from mmengine.runner import Runner
 
 from pinas_mm.console import quiet_terminal
@@ -79,6 +82,24 @@ def test_the_log_file_has_environment_and_config(trained):
     runner, lines = trained()
     for part in ('System environment', 'train_cfg=', 'Hooks will be executed', 'Epoch(train)'):
         assert part in log_of(runner) and not any(part in line for line in lines)
+
+
+@METRICS.register_module()
+class Loss(BaseMetric):
+    """A metric with the name of a training's own number, as numpy gives it."""
+
+    def process(self, data_batch, data_samples):
+        self.results.append(1)
+
+    def compute_metrics(self, results):
+        return dict(loss=np.float32(2.5), done=len(results))
+
+
+def test_a_metric_may_be_called_as_a_number_of_the_training(trained):
+    _, lines = trained(val_evaluator=dict(type='Loss'))
+    assert any('validation  loss 2.5  done 1' in line for line in lines)
+    (last,) = [line for line in lines if line.startswith('epoch 2/2  8/8')]
+    assert 'val loss 2.5' in last and last.count(' loss ') == 2
 
 
 def test_trainings_by_iterations(trained):
