@@ -139,7 +139,7 @@ def say_what_came_out(until: str, work_dir: str) -> None:
         return
     checkpoint, subnet = last_checkpoint(folder / 'subnet'), folder / 'search/subnet.yaml'
     say_what_is_next(
-        f'wrote {shown_path(folder)}: adapt.json, and the adapted network: '
+        f'wrote {shown_path(folder)}: adapt.json, report.html, and the adapted network: '
         f'{shown_path(str(checkpoint))}, its model.backbone.arch: {shown_path(subnet)}',
         ('export its backbone', ['export', subnet, '--checkpoint', checkpoint, '--formats', 'mm']),
     )

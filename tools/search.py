@@ -77,9 +77,12 @@ def say_what_came_out(name: str, checkpoint: str | None, config: 'Config') -> No
     files = ('subnet.yaml', 'subnet.pth', 'report.html', 'history.jsonl', 'pareto.json')
     written = [file for file in files if (folder / file).exists()]
     subnet, size = folder / 'subnet.yaml', config.test_cfg.input_size
-    arch = f'model.backbone.arch={shown_path(subnet)}'
+    options = [f'model.backbone.arch={shown_path(subnet)}']
+    if 'subnet.pth' in written:
+        weights = shown_path(folder / 'subnet.pth')
+        options.append(f'model.backbone.init_cfg.checkpoint={weights}')
     steps: list[tuple[str, list[object]]] = [
-        ('train the found network', ['train', 'CONFIG_OF_THE_TRAINING', '--cfg-options', arch])
+        ('train the found network', ['train', 'CONFIG_OF_THE_TRAINING', '--cfg-options', *options])
     ]
     if checkpoint is not None:
         size = [] if isinstance(size, list | tuple) else ['--input-size', size]

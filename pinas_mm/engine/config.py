@@ -13,7 +13,7 @@ from mmengine.device import get_device
 from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
 from mmengine.optim import OptimWrapper
 
-from ..compat import SUPPORTED, require
+from ..compat import SUPPORTED, config_path, require
 from ..errors import InputError, warn_once
 from ..private_api import base_files
 from ..registry import OPTIM_WRAPPERS, class_of
@@ -54,12 +54,18 @@ def read_config_file(path: str | os.PathLike, overrides: Mapping[str, Any]) -> C
     (:func:`drop_inherited`).
 
     Args:
-        path: The file.
+        path: The file, or the name of one inside an mm package or this one, such as
+            ``'pinas_mm::pinas/pinas_resnest50-search_in1k.py'``.
         overrides: Values by dotted key, such as ``{'train_cfg.max_epochs': 10}``.
 
     Raises:
         InputError: It cannot be read.
     """
+    if '::' in str(path):
+        try:
+            path = config_path(str(path))
+        except (FileNotFoundError, ImportError) as error:
+            raise InputError(str(error)) from error
     if not Path(path).is_file():
         raise InputError(f'{path}: no such config file')
     try:

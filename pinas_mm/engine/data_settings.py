@@ -387,7 +387,8 @@ def count_classes(config: Config) -> None:
     if classes is None:
         raise InputError(
             f'{name} is left to the data, but {type(dataset).__name__} of {key} does not say its '
-            f'classes: --cfg-options {options}'
+            f"classes: expected an attribute `classes` of the dataset, such as ['cat', 'dog'], "
+            f'or the number in the config: --cfg-options {options}'
         )
     for _, found in places:
         found['num_classes'] = len(classes)

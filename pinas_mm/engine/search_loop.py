@@ -418,6 +418,11 @@ class SearchLoop(BaseLoop):
         """Writes the winner's subnet, the Pareto front and the plots."""
         self.save_subnet(winner, self.out_dir)
         self.runner.logger.info(indent(arch_text(self.backbone.space, winner.arch), '    '))
+        if winner.score is not None and self.best_score > winner.score:
+            self.runner.logger.info(
+                f'another arch has the best single score, {self.best_score:.4f}; of this one more '
+                f'is expected, after all scores'
+            )
         scored = [(record.score, record) for record in records if record.score is not None]
         values = np.array(
             [

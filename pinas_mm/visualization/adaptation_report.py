@@ -13,7 +13,7 @@ from ..schema import Measured, NotNegative, WholeNumber, check
 from ..spaces import SearchSpace, get_space
 from .interactive_plots import lines
 from .report_page import Page, code, duration, facts, paragraph, table
-from .run_facts import REPORT_HTML, RunFacts, unique
+from .run_facts import REPORT_HTML, RunFacts, tool_command, unique
 from .search_report import (
     COST_TITLES,
     HISTORY,
@@ -269,12 +269,12 @@ def next_commands(folder: Path, adapted: AdaptFile, known: RunFacts | None) -> S
     return [
         paragraph('Export the adapted network:'),
         code(
-            f'python tools/export.py {subnet} \\\n    --checkpoint {checkpoint} \\\n'
+            f'{tool_command("export")} {subnet} \\\n    --checkpoint {checkpoint} \\\n'
             f'    --config {config}'
         ),
         paragraph('Test it again:'),
         code(
-            f'python tools/test.py {config} {checkpoint} \\\n'
+            f'{tool_command("test")} {config} {checkpoint} \\\n'
             f'    --cfg-options model.backbone.arch={subnet}'
         ),
     ]

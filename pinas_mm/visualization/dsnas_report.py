@@ -18,7 +18,7 @@ from ..spaces.subnet_file import SubnetFile
 from .arch_drawing import slot_fills
 from .interactive_plots import lines
 from .report_page import Page, code, drawings, duration, facts, paragraph
-from .run_facts import REPORT_HTML, RunFacts, unique
+from .run_facts import REPORT_HTML, RunFacts, tool_command, unique
 from .search_report import add_drawings, cost_text, size_text, versions_text, warnings_section
 from .training_logs import curve, logged_warnings
 
@@ -200,10 +200,10 @@ def next_commands(folder: Path, known: RunFacts | None) -> list[str]:
     config = f' --config {shlex.quote(known.config)}' if known and known.config else ''
     parts: list[Any] = [
         paragraph('Export the trained network:'),
-        code(f'python tools/export.py {quoted}{config}'),
+        code(f'{tool_command("export")} {quoted}{config}'),
         paragraph('Use it as the backbone of another task:'),
         code(
-            f'python tools/train.py CONFIG.py --cfg-options \\\n    model.backbone.arch={quoted} '
+            f'{tool_command("train")} CONFIG.py --cfg-options \\\n    model.backbone.arch={quoted} '
             f'\\\n    load_from={shlex.quote(str(folder / "subnet.pth"))}'
         ),
     ]

@@ -16,7 +16,7 @@ from ..searching.additive import AdditiveModel
 from ..spaces import Arch, SearchSpace, get_space
 from .interactive_plots import truth_against_score
 from .report_page import Page, code, details, digits_for, facts, paragraph, table
-from .run_facts import REPORT_HTML, RunFacts
+from .run_facts import REPORT_HTML, RunFacts, tool_command
 from .search_report import (
     LEAST_FOR_EFFECTS,
     effect_parts,
@@ -342,9 +342,9 @@ def next_commands(folder: Path, ranking: RankingFile) -> list[str]:
     checkpoint = f' {shlex.quote(ranking.checkpoint)}' if ranking.checkpoint else ''
     return [
         paragraph('Search by the score that ranks best; docs/ranking.md says which scores search:'),
-        code(f'python tools/search.py {config}{checkpoint}'),
+        code(f'{tool_command("search")} {config}{checkpoint}'),
         paragraph('Make this page again, or compare several rankings:'),
-        code(f'python tools/report.py {shlex.quote(str(folder))} [ANOTHER_WORK_DIR ...]'),
+        code(f'{tool_command("report")} {shlex.quote(str(folder))} [ANOTHER_WORK_DIR ...]'),
     ]
 
 

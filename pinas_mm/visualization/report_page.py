@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..fileio import write_atomic
+from .run_facts import tool_command
 
 if TYPE_CHECKING:
     from bokeh.plotting import figure
@@ -277,7 +278,7 @@ def report_after_run(
     except Exception as error:
         logger.warning(
             f'{work_dir}: report.html was not made ({type(error).__name__}: {error}); the results '
-            f'are complete. Make it again with: python tools/report.py {work_dir}'
+            f'are complete. Make it again with: {tool_command("report")} {work_dir}'
         )
 
 

@@ -110,6 +110,12 @@ def command_line() -> str | None:
     return shlex.join(['python', *sys.argv])
 
 
+def tool_command(tool: str) -> str:
+    """How a tool is called here: by its file in a checkout, else by the installed package."""
+    in_checkout = (Path(__file__).parents[2] / 'tools' / f'{tool}.py').is_file()
+    return f'python tools/{tool}.py' if in_checkout else f'python -m pinas_mm {tool}'
+
+
 def package_versions() -> dict[str, str]:
     """Versions of Python, of this package and of those imported packages that decide what a run
     gives."""

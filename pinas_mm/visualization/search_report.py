@@ -34,7 +34,7 @@ from .report_page import (
     paragraph,
     table,
 )
-from .run_facts import REPORT_HTML, RunFacts, data_text, unique
+from .run_facts import REPORT_HTML, RunFacts, data_text, tool_command, unique
 from .training_logs import logged_warnings
 
 HISTORY, SUBNET = 'history.jsonl', 'subnet.yaml'
@@ -495,17 +495,21 @@ def next_commands(run: SearchRun) -> list[str]:
         around = f' --config {shlex.quote(config)}' if config else ''
         parts += [
             paragraph('Export the network with the weights of the supernet:'),
-            code(f'python tools/export.py {shlex.quote(str(subnet))}{around}'),
+            code(f'{tool_command("export")} {shlex.quote(str(subnet))}{around}'),
         ]
     parts += [
         paragraph('Train the found network, with a config of yours that trains one arch:'),
         code(
-            f'python tools/train.py FINETUNE_CONFIG.py --cfg-options \\\n'
+            f'{tool_command("train")} FINETUNE_CONFIG.py --cfg-options \\\n'
             f'    model.backbone.arch={shlex.quote(str(subnet))}'
-            + (f' \\\n    load_from={shlex.quote(str(weights))}' if weights.exists() else '')
+            + (
+                f' \\\n    model.backbone.init_cfg.checkpoint={shlex.quote(str(weights))}'
+                if weights.exists()
+                else ''
+            )
         ),
         paragraph('Make this page again, or compare several searches:'),
-        code(f'python tools/report.py {shlex.quote(str(folder))} [ANOTHER_WORK_DIR ...]'),
+        code(f'{tool_command("report")} {shlex.quote(str(folder))} [ANOTHER_WORK_DIR ...]'),
     ]
     return parts
 

@@ -2,10 +2,17 @@ import pytest
 from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper as GPUAmpOptimWrapper
 from mmengine.optim import OptimWrapper
+from our_configs import TOP
 
 from pinas_mm import compat
 from pinas_mm.engine import config as config_module
-from pinas_mm.engine.config import load_config, option_values, use_amp, use_auto_scale_lr
+from pinas_mm.engine.config import (
+    load_config,
+    option_values,
+    read_config_file,
+    use_amp,
+    use_auto_scale_lr,
+)
 from pinas_mm.errors import InputError
 from pinas_mm.strategies import DSNASAmpOptimWrapper, DSNASOptimWrapper, amp
 
@@ -21,6 +28,16 @@ def test_options_have_the_values_that_mmengine_reads():
     assert option_values([]) == {}
     with pytest.raises(InputError, match=r'a=1 b=\[1,2: Imbalanced brackets'):
         option_values(['a=1', 'b=[1,2'])
+
+
+def test_a_config_of_a_package_is_named_as_a_base_is():
+    """A wheel has no configs/ beside it."""
+    name = 'pinas/pinas_nasbench-macro-search_cifar10.py'
+    found = read_config_file(f'pinas_mm::{name}', {})
+    assert found.to_dict() == read_config_file(TOP / name, {}).to_dict()
+    for wrong in ('pinas_mm::none.py', 'other::none.py'):
+        with pytest.raises(InputError, match=wrong):
+            read_config_file(wrong, {})
 
 
 def test_overrides_are_merged(tmp_path):

@@ -15,8 +15,8 @@ def test_the_page_says_what_the_files_say(tmp_path):
     changed = sum(slot['source'] != slot['found'] for slot in report['slots'])
     for part in (
         f'The adapted network is arch {report["arch"]}; the source was 22222222.',
-        f'91.5 {SCORE}, test set',
-        'joint adaptation 91.5',
+        f'91.54 {SCORE}, test set',
+        'joint adaptation 91.54',
         '(a) fixed source arch nan',
         f'{changed} of 8 slots differ.',
         'fine-tune the supernet 60 s 5 G',

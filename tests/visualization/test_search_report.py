@@ -32,7 +32,7 @@ def test_the_page_says_what_the_files_say(tmp_path):
         '12 min, after the first 8 archs',
         f'python tools/export.py {tmp_path}/subnet.yaml --config configs/search.py',
         f'model.backbone.arch={tmp_path}/subnet.yaml',
-        f'load_from={tmp_path}/subnet.pth',
+        f'model.backbone.init_cfg.checkpoint={tmp_path}/subnet.pth',
         'loss is odd </script>',
     ):
         assert part in text, part
