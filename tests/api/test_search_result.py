@@ -232,3 +232,13 @@ def test_the_report_is_of_the_work_dir(supernet, monkeypatch, tmp_path):
     result = nas.search(supernet, archs=2, searcher='random')
     assert result.report('report.html') == Path('report.html')
     assert '<html' in (tmp_path / 'report.html').read_text()
+
+
+@pytest.mark.slow
+def test_the_report_names_the_users_own_datasets(config, checkpoint, images, tmp_path):
+    """What the example of pinas_mm.api does."""
+    train, val = images
+    own = nas.supernet(config, checkpoint, train=train, val=val)
+    page = nas.search(own, archs=2, searcher='random').report().read_text()
+    shown = 'TorchImages(dataset=&#x27;Subset&#x27;, samples=64)'
+    assert f'{shown}; 1 batches' in page and page.count(shown) > 1
