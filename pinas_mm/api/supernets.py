@@ -182,8 +182,9 @@ def supernet(
             such as mmpretrain's or torchvision's ResNet-50, with its linear head. None for scores
             that train nothing.
         train: Images that BN is recalibrated with, for every arch anew: the training set, or a part
-            of it; their labels are not used. A torch Dataset of ``(image, label)``, a DataLoader
-            of one, or the config of an mm dataset. Defaults to the config's.
+            of it; their labels are not used. A torch Dataset of ``(image, label)``; a DataLoader
+            of one, all of which is read (no sampler and no ``collate_fn`` of your own); or the
+            config of an mm dataset. Defaults to the config's.
         val: Held-out images that archs are scored on. Not those that the supernet has learned, nor
             the test set. Given like ``train``; defaults to the config's ``val_dataloader``.
         batch_size: Images of a batch, for torch Datasets. 64 as in the configs; at least 16.
