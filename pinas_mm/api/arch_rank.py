@@ -186,7 +186,7 @@ def rank(
             runner,
             table,
             supernet.checkpoint,
-            supernet.weights() if supernet.is_trained else None,
+            supernet.weights(),
             archs=archs,
             class_archs=class_archs,
             sampling=sampling,

@@ -103,11 +103,7 @@ class Subnet:
         Raises:
             InputError: The supernet has no trained weights.
         """
-        if self.supernet.checkpoint is None:
-            raise InputError(
-                f'{self.code} has no trained weights, since its supernet has none: give '
-                f'nas.supernet a checkpoint, or train the arch from scratch'
-            )
+        self.supernet.require_trained(f'the network of arch {self.code}')
         weights = Path(path).with_suffix('.pth')
         weights.parent.mkdir(parents=True, exist_ok=True)
         with self.supernet.in_scope(), self._recalibrated(self.arch):

@@ -79,8 +79,8 @@ class Supernet:
         return quiet_scope(self.scope)
 
     def weights(self) -> dict[str, Tensor] | None:
-        """The tensors for a search; None where no checkpoint was given."""
-        return None if self.checkpoint is None else self.model.state_dict()
+        """The tensors for a search; None where some of them are random."""
+        return self.model.state_dict() if self.is_trained else None
 
     def require_trained(self, needed: str) -> None:
         """Raises:
@@ -95,7 +95,8 @@ class Supernet:
             raise InputError(
                 f'{needed} needs trained weights, but {self.checkpoint} has no '
                 f'{", ".join(self.untrained)}: expected a checkpoint with its classifier; '
-                f"tools/adapt.py trains one for other classes, and score='naswot' needs none"
+                f'tools/adapt.py trains one for other classes, and a search by '
+                f"score='naswot' needs none"
             )
 
     def run_config(self, folder: str | os.PathLike) -> Config:

@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import pinas_mm as nas
+from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.costs import Constraints, measure_costs
 from pinas_mm.engine.search_config import search_config
 from pinas_mm.errors import InputError
@@ -223,8 +224,33 @@ def test_a_search_is_not_replaced_by_another(supernet):
 def test_a_score_that_trains_nothing_needs_no_weights(config):
     result = nas.search(nas.supernet(config), archs=3, score='naswot', searcher='random')
     assert result.complete and result.table().naswot.notna().all()
-    with pytest.raises(InputError, match='has no trained weights'):
+    with pytest.raises(InputError, match='the network of arch .* needs trained weights'):
         result.best.model()
+
+
+@pytest.mark.slow
+def test_a_new_head_is_not_handed_over_as_trained(checkpoint, images, tmp_path):
+    """A backbone's checkpoint, whose classifier is random."""
+    state = load_checkpoint(checkpoint)['state_dict']
+    torch.save({key: value for key, value in state.items() if 'head' not in key}, 'backbone.pth')
+    own = nas.supernet(
+        'nasbench_macro',
+        'backbone.pth',
+        train=images[0],
+        val=images[1],
+        overrides={'model.head.num_classes': 10, 'model.backbone.widen_factor': 0.25},
+    )
+    result = nas.search(own, archs=2, score='naswot', searcher='random', work_dir='naswot')
+    assert (tmp_path / 'naswot/subnet.yaml').exists()
+    assert not (tmp_path / 'naswot/subnet.pth').exists()
+    for call in (
+        result.best.model,
+        lambda: result.best.save('found/subnet.pth'),
+        lambda: result.best.export('best.pt2'),
+    ):
+        with pytest.raises(InputError, match='but backbone.pth has no head.fc.weight, head.fc.bi'):
+            call()
+    assert not (tmp_path / 'found').exists()
 
 
 def test_the_report_is_of_the_work_dir(supernet, monkeypatch, tmp_path):
