@@ -134,8 +134,8 @@ def rank(
     the same as ``tools/rank.py``.
 
     Args:
-        supernet: From :func:`pinas_mm.supernet`; without a checkpoint the baselines alone are
-            ranked.
+        supernet: From :func:`pinas_mm.supernet`; without trained weights the baselines alone
+            are ranked.
         truth: The true accuracies in %: a JSON or CSV file, or a dict of archs, as digits or tuples
             of indices, with one accuracy or those of several trainings.
         archs: Archs of a sample, at least 10; 120 by default, or all where the truth has fewer.
@@ -185,7 +185,7 @@ def rank(
         found = rank_archs(
             runner,
             table,
-            supernet.checkpoint,
+            supernet.checkpoint if supernet.is_trained else None,
             supernet.weights(),
             archs=archs,
             class_archs=class_archs,

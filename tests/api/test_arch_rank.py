@@ -4,9 +4,11 @@ import json
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kendalltau
 
 import pinas_mm as nas
+from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.errors import InputError
 from pinas_mm.spaces import get_space
 
@@ -59,6 +61,21 @@ def test_without_weights_the_baselines_are_ranked_and_what_is_left_out_is_noted(
         'equal-cost',
     ]
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.slow
+def test_with_a_new_head_the_baselines_are_ranked(checkpoint, images):
+    state = load_checkpoint(checkpoint)['state_dict']
+    torch.save({key: value for key, value in state.items() if 'head' not in key}, 'backbone.pth')
+    own = nas.supernet(
+        'nasbench_macro',
+        'backbone.pth',
+        train=images[0],
+        val=images[1],
+        overrides={'model.head.num_classes': 10, 'model.backbone.widen_factor': 0.25},
+    )
+    result = nas.rank(own, truth(12), sampling='uniform')
+    assert 'macs' in result.tau and 'accuracy/top1' not in result.tau
 
 
 @pytest.mark.parametrize(
