@@ -21,7 +21,7 @@ from ..ranking.few_truths import LEAST_TRUTHS
 from ..ranking.ranking_report import EqualCostReport, RankingReport
 from ..ranking.truth import TruthTable
 from .arch_scores import given_arch
-from .quiet import QuietRunner
+from .quiet import QuietRunner, close_logs, quiet_run
 from .supernets import Supernet
 
 if TYPE_CHECKING:
@@ -178,22 +178,24 @@ def rank(
         supernet.require_trained(f'scores={list(scores)}')
     space = supernet.space
     table = _table(truth, supernet) if isinstance(truth, Mapping) else TruthTable.read(truth, space)
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory() as scratch, quiet_run(supernet.scope):
         config = supernet.run_config(scratch)
         check_ranking_config(config)
-        runner = build_runner(config, QuietRunner)
-        found = rank_archs(
-            runner,
-            table,
-            supernet.checkpoint if supernet.is_trained else None,
-            supernet.weights(),
-            archs=archs,
-            class_archs=class_archs,
-            sampling=sampling,
-            scores=scores,
-            few_truths=few_truths,
-            seed=seed,
-        )
+        try:
+            found = rank_archs(
+                build_runner(config, QuietRunner),
+                table,
+                supernet.checkpoint if supernet.is_trained else None,
+                supernet.weights(),
+                archs=archs,
+                class_archs=class_archs,
+                sampling=sampling,
+                scores=scores,
+                few_truths=few_truths,
+                seed=seed,
+            )
+        finally:
+            close_logs(scratch)
     assert found is not None  # one process
     if work_dir is not None:
         Path(work_dir).mkdir(parents=True, exist_ok=True)

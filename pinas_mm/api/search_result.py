@@ -19,7 +19,7 @@ from ..searching.search import by_posterior_mean
 from ..searching.searchers import NUM_ARCHS
 from ..spaces.arch_text import candidate_names
 from .arch_scores import GivenArch, given_arch
-from .quiet import QuietRunner, progress_bar
+from .quiet import QuietRunner, progress_bar, quiet_run
 from .subnets import Subnet
 from .supernets import Supernet
 
@@ -236,25 +236,27 @@ def search(
         )
     folder = Path(work_dir or supernet.config.get('work_dir') or f'work_dirs/{supernet.name}')
     given = dict(archs=archs, limits=limits, score=score, searcher=searcher, seed=seed)
-    config = _config(supernet, given, dict(settings or {}), folder)
+    with quiet_run(supernet.scope):
+        config = _config(supernet, given, dict(settings or {}), folder)
     maximised = search_score(config.test_cfg.get('score', SCORE))
     if learned := [name for name in maximised.parts if name not in maximised.exact]:
         supernet.require_trained(f'score={learned[0]!r}')
     try:
         size = config.test_cfg.input_size
-        runner = build_search(config, supernet.weights(), resume, QuietRunner)
-        loop = runner.test_loop
-        winner: Record | None = None
-        try:
-            with progress_bar(progress) as loop.on_progress:
-                runner.test()
-            winner = loop.winner
-        except KeyboardInterrupt:
-            warnings.warn(
-                f'stopped: {folder} keeps what was evaluated; go on with nas.search(..., '
-                f'work_dir={str(folder)!r}, resume=True)',
-                stacklevel=2,
-            )
+        with quiet_run(supernet.scope):
+            runner = build_search(config, supernet.weights(), resume, QuietRunner)
+            loop = runner.test_loop
+            winner: Record | None = None
+            try:
+                with progress_bar(progress) as loop.on_progress:
+                    runner.test()
+                winner = loop.winner
+            except KeyboardInterrupt:
+                warnings.warn(
+                    f'stopped: {folder} keeps what was evaluated; go on with nas.search(..., '
+                    f'work_dir={str(folder)!r}, resume=True)',
+                    stacklevel=2,
+                )
     except InputError as error:
         raise InputError(_by_argument(str(error))) from error
     path = loop.out_dir / 'history.jsonl'

@@ -1,6 +1,8 @@
 """tests/tools/test_rank.py has the tool, which is the same function."""
 
 import json
+import os
+from glob import glob
 
 import numpy as np
 import pytest
@@ -74,8 +76,18 @@ def test_with_a_new_head_the_baselines_are_ranked(checkpoint, images):
         val=images[1],
         overrides={'model.head.num_classes': 10, 'model.backbone.widen_factor': 0.25},
     )
+    torch.manual_seed(5)
+    expected, before = torch.get_rng_state(), open_files()
     result = nas.rank(own, truth(12), sampling='uniform')
     assert 'macs' in result.tau and 'accuracy/top1' not in result.tau
+    assert torch.equal(torch.get_rng_state(), expected)
+    assert open_files() == before
+
+
+def open_files():
+    """Of this process, those that were removed."""
+    found = [os.readlink(path) for path in glob('/proc/self/fd/*') if os.path.islink(path)]
+    return [path for path in found if path.endswith('.log (deleted)')]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 import pinas_mm as nas
@@ -170,6 +171,18 @@ def test_what_the_config_says_counts_where_nothing_is_given(config, checkpoint):
     assert SubnetFile.read(result.work_dir / 'subnet.yaml').seed == 4
     limits = Constraints(measure_costs(own.model, 48), macs=(1e6, 9e6))
     assert limits.mask([tuple(map(int, code)) for code in result.table().code]).all()
+
+
+def test_the_programs_generators_and_scope_stay_as_they_are(supernet):
+    torch.manual_seed(5)
+    expected = torch.get_rng_state()
+    np.random.seed(6)
+    number = np.random.get_state()[1].copy()
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        nas.search(supernet, archs=2, searcher='random')
+        assert DefaultScope.get_current_instance().scope_name == 'mmdet'
+    assert torch.equal(torch.get_rng_state(), expected)
+    assert np.array_equal(np.random.get_state()[1], number)
 
 
 def test_the_bar_is_on_standard_error_and_only_where_it_is_asked_for(supernet, capfd):
