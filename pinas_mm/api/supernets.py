@@ -217,7 +217,7 @@ def supernet(
     with quiet_scope(None):
         if isinstance(source, str) and not source.endswith('.py'):
             return _of_space(source, path, train, val, batch_size, dict(overrides or {}))
-        config, name = _read(source, dict(overrides or {}))
+        config, name = read_source(source, dict(overrides or {}))
         if not config.get('model'):
             raise InputError(
                 f'source={name}: the config has no model: expected one of a supernet with its '
@@ -232,21 +232,33 @@ def supernet(
             return _finished(Supernet(config, model, name, path))
 
 
-def _read(source: str | os.PathLike | Config, overrides: Mapping[str, Any]) -> tuple[Config, str]:
+def read_source(
+    source: str | os.PathLike | Config, overrides: Mapping[str, Any], key: str = 'source'
+) -> tuple[Config, str]:
+    """A config that a user gives, and what folders call it.
+
+    Args:
+        source: A config file, one that ships in a package, or a ``Config``, which is copied.
+        overrides: Values by dotted key.
+        key: The argument it was given for, for messages.
+
+    Raises:
+        InputError: It is none, or cannot be read.
+    """
     if isinstance(source, Config):
         config = copy.deepcopy(source)
         config.merge_from_dict(dict(overrides))
         return config, Path(config.filename).stem if config.filename else 'supernet'
     if not isinstance(source, str | os.PathLike):
         raise InputError(
-            f'source={type(source).__name__}: expected the path of a config file, a Config, or the '
-            f'name of a space'
+            f'{key}={type(source).__name__}: expected the path of a config file, a Config, or '
+            f'{"the name of a space" if key == "source" else "a Supernet"}'
         )
     name = os.fspath(source)
     try:
         file = config_path(name) if '::' in name else name
     except (FileNotFoundError, ModuleNotFoundError) as error:
-        raise InputError(f'source: {error}') from error
+        raise InputError(f'{key}: {error}') from error
     return read_config_file(file, overrides), Path(name).stem
 
 
