@@ -12,6 +12,7 @@ import pinas_mm as nas
 from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.costs import Constraints, measure_costs
 from pinas_mm.engine.search_config import search_config
+from pinas_mm.engine.search_loop import SearchLoop
 from pinas_mm.errors import InputError
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.spaces import get_space
@@ -117,6 +118,32 @@ def test_stopped_before_the_first_score_there_is_no_best(supernet, monkeypatch):
     with pytest.raises(InputError, match='no arch has a score yet; go on with .*resume=True'):
         result.best  # noqa: B018
     assert result.work_dir.name == 'supernet'  # the config has no name
+
+
+@pytest.mark.slow
+def test_stopped_before_it_began_it_has_nothing_of_another_search(supernet, monkeypatch):
+    few = dict(searcher='random', work_dir='one')
+    nas.search(supernet, archs=2, **few)
+    resumed = nas.search(supernet, archs=2, **few, resume=True)
+    assert resumed.complete and len(resumed) == 2
+
+    def check_metrics(loop):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SearchLoop, 'check_metrics', check_metrics)
+    with pytest.warns(UserWarning, match='stopped before an arch was evaluated'):
+        other = nas.search(supernet, archs=4, **few, seed=7)
+    assert len(other) == 0 and not other.complete and other.table().empty
+
+
+@pytest.mark.slow
+def test_the_folder_is_that_of_the_config(config, checkpoint, tmp_path):
+    loop = dict(type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=2)
+    loop |= dict(input_size=32, out_dir=str(tmp_path / 'found'))
+    own = nas.supernet(Config(config.to_dict() | dict(search_loop=loop)), checkpoint)
+    result = nas.search(own, work_dir='log')
+    assert result.work_dir == tmp_path / 'found' and (result.work_dir / 'subnet.yaml').exists()
+    assert '<html' in result.report().read_text()
 
 
 @pytest.mark.slow
