@@ -10,6 +10,7 @@ import torch
 from scipy.stats import kendalltau
 
 import pinas_mm as nas
+from pinas_mm.api.arch_rank import _table
 from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.errors import InputError
 from pinas_mm.spaces import get_space
@@ -23,6 +24,23 @@ def truth(count=24):
     return {
         SPACE.encode(arch): [80 + sum(arch) + rng.normal() for _ in range(2)]
         for arch in sorted(networks)[:count]
+    }
+
+
+def test_accuracies_may_be_numbers_lists_or_arrays(supernet):
+    given = {
+        '00000000': 70,
+        '00000001': [70, 71.5],
+        (2,) * 8: np.array([70.5, 71.5]),
+        tuple(np.full(8, 1)): np.float32(71.5),
+        '00000002': torch.tensor(72.0),
+    }
+    assert _table(given, supernet).trainings == {
+        (0,) * 8: (70.0,),
+        (0,) * 7 + (1,): (70.0, 71.5),
+        (2,) * 8: (70.5, 71.5),
+        (1,) * 8: (71.5,),
+        (0,) * 7 + (2,): (72.0,),
     }
 
 
@@ -99,6 +117,13 @@ def open_files():
         (dict(scores=['acc']), r"scores=\['acc'\] needs trained weights"),
         (dict(truth={'0123': 70.0}), r'truth: \[0, 1, 2, 3\] has 4 entries'),
         (dict(truth={'00000000': 170.0}), 'truth: accuracy 170 of arch 00000000'),
+        (dict(truth={'00000000': 'good'}), "truth: accuracy 'good' of arch 00000000: expected a n"),
+        (dict(truth={'00000000': np.zeros((1, 2))}), 'truth: accuracy .* of arch 00000000: expec'),
+        (dict(truth={'00000000': []}), 'truth: no accuracy of arch 00000000, expected'),
+        (
+            dict(truth={'00000000': 70.0, (0,) * 8: 71.0}),
+            r'truth: 00000000 is there twice, the second time as \(0, 0, 0, 0, 0, 0, 0, 0\)',
+        ),
         (dict(truth='none.json'), 'none.json'),
     ],
 )
