@@ -36,7 +36,8 @@ def loader_config(
             and number of workers are taken; the config of an mm dataset; or one of an mm
             dataloader.
         source: What the user calls them: ``'train'`` or ``'val'``.
-        batch_size: For a dataset.
+        batch_size: For a torch Dataset, then at least 16 for ``'train'``, and for an mm dataset
+            where ``given`` is None.
         to_bgr: See :class:`TorchImages`.
         given: The config's own dataloader, whose batch size, workers and so on an mm dataset gets.
 

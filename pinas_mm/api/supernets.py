@@ -27,6 +27,8 @@ from .own_data import Images, loader_config, torch_images
 from .quiet import quiet_scope, run_name
 
 BATCH_SIZE = 64
+# Of files that mmengine reads configs of.
+CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # Of ImageNet, which published weights are of.
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 
@@ -188,12 +190,16 @@ def supernet(
             config of an mm dataset. Defaults to the config's.
         val: Held-out images that archs are scored on. Not those that the supernet has learned, nor
             the test set. Given like ``train``; defaults to the config's ``val_dataloader``.
-        batch_size: Images of a batch, for torch Datasets. 64 as in the configs; at least 16.
+        batch_size: Images of a batch, for a torch Dataset, and for an mm dataset where the config
+            has no dataloader; a DataLoader has its own. 64 as in the configs. BN is recalibrated
+            with at least 16.
         overrides: Values of the config by dotted key, such as
             ``{'model.backbone.widen_factor': 0.5}``.
 
     PIL images and uint8 tensors ``(C, H, W)`` are RGB and normalised by the config's data
-    preprocessor (for a space's name with ImageNet's mean and deviation). Float tensors are given to
+    preprocessor (for a space's name with ImageNet's mean and deviation). Where that does not make
+    RGB of BGR (``to_rgb=False``), they are given as they are: a network that has learned from mm's
+    image files, which are BGR, then needs BGR tensors. Float tensors are given to
     the network as they are: normalise them in your dataset, as in the network's training.
 
     Returns:
@@ -215,7 +221,7 @@ def supernet(
     if path is not None and '://' not in path and not Path(path).is_file():
         raise InputError(f'checkpoint={path}: no such file')
     with quiet_scope(None):
-        if isinstance(source, str) and not source.endswith('.py'):
+        if isinstance(source, str) and not is_config_name(source):
             return _of_space(source, path, train, val, batch_size, dict(overrides or {}))
         config, name = read_source(source, dict(overrides or {}))
         if not config.get('model'):
@@ -230,6 +236,11 @@ def supernet(
             if path is not None:
                 load_state(model, load_checkpoint(path)['state_dict'], path)
             return _finished(Supernet(config, model, name, path))
+
+
+def is_config_name(source: str) -> bool:
+    """Whether text is of a config, a file or one that ships, and not the name of a space."""
+    return '::' in source or '/' in source or Path(source).suffix in CONFIG_SUFFIXES
 
 
 def read_source(
