@@ -37,8 +37,9 @@ class Subnet:
         supernet: The supernet.
         file: What its ``subnet.yaml`` holds.
         score: What the search maximised; None where nothing was.
-        recalibrated: Makes a context in which the arch is active in the supernet's model, with its
-            own BN statistics; and that model.
+        recalibrated: Makes a context in which an arch is active in ``model``, with BN statistics of
+            its own.
+        model: The supernet's model as the search has it.
         input_size: Height and width in pixels that its costs are counted at.
     """
 
