@@ -11,8 +11,8 @@ found network::
     net = result.best.model()
     result.best.export('best.onnx')
 
-The tools use the same code. Nothing is printed but a progress bar, on standard error; the log is in
-the work dir."""
+The tools use the same code. Nothing is printed on standard output; a progress bar and warnings are
+on standard error, and the log is in the work dir."""
 
 from .arch_rank import RankResult, rank
 from .arch_scores import evaluate

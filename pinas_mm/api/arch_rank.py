@@ -6,6 +6,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, get_args
 
+import numpy as np
+
 from ..engine.runner import build_runner
 from ..errors import InputError
 from ..folder_lock import held
@@ -20,8 +22,9 @@ from ..pipelines.arch_ranking import (
 from ..ranking.few_truths import LEAST_TRUTHS
 from ..ranking.ranking_report import EqualCostReport, RankingReport
 from ..ranking.truth import TruthTable
+from ..spaces import Arch
 from .arch_scores import given_arch
-from .quiet import QuietRunner
+from .quiet import QuietRunner, close_logs, quiet_run
 from .supernets import Supernet
 
 if TYPE_CHECKING:
@@ -120,7 +123,7 @@ class RankResult:
 
 def rank(
     supernet: Supernet,
-    truth: str | os.PathLike | Mapping[Any, float | Sequence[float]],
+    truth: str | os.PathLike | Mapping[Any, float | Sequence[float] | np.ndarray],
     *,
     archs: int | None = None,
     sampling: Sampling = 'all',
@@ -134,8 +137,8 @@ def rank(
     the same as ``tools/rank.py``.
 
     Args:
-        supernet: From :func:`pinas_mm.supernet`; without a checkpoint the baselines alone are
-            ranked.
+        supernet: From :func:`pinas_mm.supernet`; without trained weights the baselines alone
+            are ranked.
         truth: The true accuracies in %: a JSON or CSV file, or a dict of archs, as digits or tuples
             of indices, with one accuracy or those of several trainings.
         archs: Archs of a sample, at least 10; 120 by default, or all where the truth has fewer.
@@ -178,22 +181,24 @@ def rank(
         supernet.require_trained(f'scores={list(scores)}')
     space = supernet.space
     table = _table(truth, supernet) if isinstance(truth, Mapping) else TruthTable.read(truth, space)
-    with TemporaryDirectory() as scratch:
+    with TemporaryDirectory() as scratch, quiet_run(supernet.scope):
         config = supernet.run_config(scratch)
         check_ranking_config(config)
-        runner = build_runner(config, QuietRunner)
-        found = rank_archs(
-            runner,
-            table,
-            supernet.checkpoint,
-            supernet.weights() if supernet.is_trained else None,
-            archs=archs,
-            class_archs=class_archs,
-            sampling=sampling,
-            scores=scores,
-            few_truths=few_truths,
-            seed=seed,
-        )
+        try:
+            found = rank_archs(
+                build_runner(config, QuietRunner),
+                table,
+                supernet.checkpoint if supernet.is_trained else None,
+                supernet.weights(),
+                archs=archs,
+                class_archs=class_archs,
+                sampling=sampling,
+                scores=scores,
+                few_truths=few_truths,
+                seed=seed,
+            )
+        finally:
+            close_logs(scratch)
     assert found is not None  # one process
     if work_dir is not None:
         Path(work_dir).mkdir(parents=True, exist_ok=True)
@@ -203,9 +208,23 @@ def rank(
 
 
 def _table(truth: Mapping[Any, Any], supernet: Supernet) -> TruthTable:
-    trainings = {}
-    for arch, values in truth.items():
-        given = list(arch) if isinstance(arch, tuple) else arch
-        several = values if isinstance(values, Sequence) else [values]
-        trainings[given_arch(given, supernet.space, 'truth')] = [float(value) for value in several]
-    return TruthTable(supernet.space, trainings)
+    space = supernet.space
+    trainings: dict[Arch, list[float]] = {}
+    for key, values in truth.items():
+        arch = given_arch(list(key) if isinstance(key, tuple) else key, space, 'truth')
+        if arch in trainings:
+            raise InputError(
+                f'truth: {space.encode(arch)} is there twice, the second time as {key!r}: expected '
+                f'each arch once, with a list of the accuracies of its trainings'
+            )
+        try:
+            several = np.atleast_1d(np.asarray(values, dtype=float))
+        except (TypeError, ValueError):
+            several = np.empty((0, 0))
+        if several.ndim != 1 or isinstance(values, str):
+            raise InputError(
+                f'truth: accuracy {values!r} of arch {space.encode(arch)}: expected a number in %, '
+                f'such as 93.1, or a list of them'
+            )
+        trainings[arch] = several.tolist()
+    return TruthTable(space, trainings)

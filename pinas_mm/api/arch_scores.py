@@ -9,7 +9,7 @@ from ..errors import InputError
 from ..searching.search import Failure
 from ..spaces import Arch, SearchSpace
 from ..spaces.arch_text import candidate_names
-from ..spaces.subnet_file import read_arch
+from ..spaces.subnet_file import is_file_name, read_arch
 from .supernets import Supernet
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ def given_arch(given: Any, space: SearchSpace, key: str) -> Arch:
     Raises:
         InputError: It is none of the space.
     """
+    if is_file_name(given):
+        return read_arch(given, space, key)[0]
     if isinstance(given, str) and ',' in given and not given.replace(',', '').strip().isdigit():
         given = [name.strip() for name in given.strip('[]() ').split(',')]
         if all(name.isdigit() for name in given):

@@ -4,6 +4,8 @@ import io
 import itertools
 import logging
 import math
+import os
+import random
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,8 +13,11 @@ from contextlib import contextmanager, redirect_stdout
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope
 from rich.console import Console
@@ -54,6 +59,31 @@ def quiet_scope(scope: str | None) -> Iterator[None]:
     _import_datasets(scope or 'mmpretrain')
     with DefaultScope.overwrite_default_scope(scope or 'mmpretrain'):
         yield
+
+
+@contextmanager
+def quiet_run(scope: str | None) -> Iterator[None]:
+    """:func:`quiet_scope` for a runner, which seeds the random generators and sets mm's default
+    scope: afterwards both are as the program had them."""
+    numbers, arrays = random.getstate(), np.random.get_state()
+    devices = range(torch.cuda.device_count())
+    with quiet_scope(scope), torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
+            random.setstate(numbers)
+            np.random.set_state(arrays)
+
+
+def close_logs(folder: str | os.PathLike) -> None:
+    """Closes what mmengine's latest logger writes below a folder, before the folder is removed."""
+    logger = MMLogger.get_current_instance()
+    for handler in list(logger.handlers):
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).is_relative_to(
+            Path(folder).absolute()
+        ):
+            logger.removeHandler(handler)
+            handler.close()
 
 
 @cache

@@ -19,7 +19,7 @@ from ..searching.search import by_posterior_mean
 from ..searching.searchers import NUM_ARCHS
 from ..spaces.arch_text import candidate_names
 from .arch_scores import GivenArch, given_arch
-from .quiet import QuietRunner, progress_bar
+from .quiet import QuietRunner, progress_bar, quiet_run
 from .subnets import Subnet
 from .supernets import Supernet
 
@@ -197,7 +197,8 @@ def search(
 
     What is not given is as the config's ``search_loop`` has it, and else as below.
 
-    Ctrl-C stops it: a warning says how to go on, and what was evaluated is returned.
+    Ctrl-C stops it: a warning says how to go on, and what was evaluated is returned; nothing where
+    it had not begun, or with ``resume`` not gone on.
 
     Args:
         supernet: From :func:`pinas_mm.supernet`.
@@ -212,7 +213,7 @@ def search(
         settings: Further arguments of :class:`~pinas_mm.engine.SearchLoop`, such as
             ``dict(score_samples=1000, top_k=5)``.
         work_dir: Where the results go; ``work_dirs/<name of the supernet>`` by default. A search is
-            resumed by this name.
+            resumed by this name. ``search_loop.out_dir`` of a config comes before it.
         resume: Whether to go on from the search in ``work_dir``, which must have the same settings.
             Where there is none, one begins.
         progress: Whether to show a progress bar; by default where standard error is a terminal, and
@@ -236,31 +237,46 @@ def search(
         )
     folder = Path(work_dir or supernet.config.get('work_dir') or f'work_dirs/{supernet.name}')
     given = dict(archs=archs, limits=limits, score=score, searcher=searcher, seed=seed)
-    config = _config(supernet, given, dict(settings or {}), folder)
+    with quiet_run(supernet.scope):
+        config = _config(supernet, given, dict(settings or {}), folder)
     maximised = search_score(config.test_cfg.get('score', SCORE))
     if learned := [name for name in maximised.parts if name not in maximised.exact]:
         supernet.require_trained(f'score={learned[0]!r}')
     try:
         size = config.test_cfg.input_size
-        runner = build_search(config, supernet.weights(), resume, QuietRunner)
-        loop = runner.test_loop
-        winner: Record | None = None
-        try:
-            with progress_bar(progress) as loop.on_progress:
-                runner.test()
-            winner = loop.winner
-        except KeyboardInterrupt:
-            warnings.warn(
-                f'stopped: {folder} keeps what was evaluated; go on with nas.search(..., '
-                f'work_dir={str(folder)!r}, resume=True)',
-                stacklevel=2,
-            )
+        written = Path(config.test_cfg.get('out_dir') or folder)
+        with quiet_run(supernet.scope):
+            runner = build_search(config, supernet.weights(), resume, QuietRunner)
+            loop = runner.test_loop
+            winner: Record | None = None
+            begun = False
+            try:
+                with progress_bar(progress) as show:
+
+                    def on_progress(title: str, done: float, total: float, best: float) -> None:
+                        nonlocal begun
+                        begun = True
+                        show(title, done, total, best)
+
+                    loop.on_progress = on_progress
+                    runner.test()
+                winner = loop.winner
+            except KeyboardInterrupt:
+                warnings.warn(
+                    f'stopped: {written} keeps what was evaluated; go on with nas.search(..., '
+                    f'work_dir={str(folder)!r}, resume=True)'
+                    if begun
+                    else 'stopped before an arch was evaluated; call nas.search again as before',
+                    stacklevel=2,
+                )
     except InputError as error:
         raise InputError(_by_argument(str(error))) from error
-    path = loop.out_dir / 'history.jsonl'
-    records = read_history(path, supernet.space)[1] if path.exists() else []
+    path = written / 'history.jsonl'
+    # Until it has begun or gone on, the file there may be of another search.
+    ours = (begun or winner is not None) and path.exists()
+    records = read_history(path, supernet.space)[1] if ours else []
     height, width = (size, size) if isinstance(size, int) else tuple(size)
-    return SearchResult(supernet, folder, loop, records, winner, (height, width))
+    return SearchResult(supernet, written, loop, records, winner, (height, width))
 
 
 def _config(

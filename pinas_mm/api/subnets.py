@@ -11,7 +11,8 @@ from mmengine.config import Config
 from mmpretrain.models import ImageClassifier
 from torch import nn
 
-from ..checkpoint import checksum
+from ..checkpoint import checksum, load_checkpoint
+from ..engine.data_settings import count_classes, open_numbers
 from ..errors import InputError
 from ..fileio import write_atomic
 from ..folder_lock import held
@@ -23,7 +24,7 @@ from ..subnets.state_dict import subnet_state_dict
 from ..subnets.subnet_config import subnet_backbone, subnet_model
 from ..subnets.write import write_subnet
 from .quiet import quiet_scope
-from .supernets import Supernet, supernet
+from .supernets import Supernet, read_source
 
 # The formats that a file name's end stands for.
 PROGRAMS = {'.onnx': 'onnx', '.pt2': 'torch'}
@@ -36,8 +37,9 @@ class Subnet:
         supernet: The supernet.
         file: What its ``subnet.yaml`` holds.
         score: What the search maximised; None where nothing was.
-        recalibrated: Makes a context in which the arch is active in the supernet's model, with its
-            own BN statistics; and that model.
+        recalibrated: Makes a context in which an arch is active in ``model``, with BN statistics of
+            its own.
+        model: The supernet's model as the search has it.
         input_size: Height and width in pixels that its costs are counted at.
     """
 
@@ -103,11 +105,7 @@ class Subnet:
         Raises:
             InputError: The supernet has no trained weights.
         """
-        if self.supernet.checkpoint is None:
-            raise InputError(
-                f'{self.code} has no trained weights, since its supernet has none: give '
-                f'nas.supernet a checkpoint, or train the arch from scratch'
-            )
+        self.supernet.require_trained(f'the network of arch {self.code}')
         weights = Path(path).with_suffix('.pth')
         weights.parent.mkdir(parents=True, exist_ok=True)
         with self.supernet.in_scope(), self._recalibrated(self.arch):
@@ -190,8 +188,8 @@ def load_subnet(
     Args:
         path: The subnet file, such as ``'work_dirs/search/subnet.yaml'``.
         config: What the network is made of around its backbone: the config of the search or of the
-            fine-tuning, or the :func:`pinas_mm.supernet`. None for the backbone alone: the subnet
-            file holds no more, and no code.
+            fine-tuning, whose data need not be there, or the :func:`pinas_mm.supernet`. None for
+            the backbone alone: the subnet file holds no more, and no code.
         checkpoint: Its weights. Defaults to the ``.pth`` beside the subnet file.
 
     Returns:
@@ -213,10 +211,25 @@ def load_subnet(
     if config is None:
         with quiet_scope(None):
             return subnet_backbone(file, weights)[1].eval()
-    found = config.config if isinstance(config, Supernet) else _config_of(config)
+    with quiet_scope(None):
+        found = (
+            config.config if isinstance(config, Supernet) else read_source(config, {}, 'config')[0]
+        )
     with quiet_scope(found.get('default_scope')):
+        _fill_in_classes(found, weights)
         return subnet_model(found, file, weights)[1]
 
 
-def _config_of(config: str | os.PathLike | Config) -> Config:
-    return supernet(config).config
+def _fill_in_classes(config: Config, weights: Path) -> None:
+    """Puts the number of classes where a config leaves it to its data: that of a linear
+    classifier's weights, since the data may be elsewhere; for another head that of the data. In
+    place."""
+    places = list(open_numbers(config))
+    if all('data_preprocessor' in place.split('.') for place, _ in places):
+        return  # which needs none
+    weight = load_checkpoint(weights)['state_dict'].get('head.fc.weight')
+    if weight is None:
+        count_classes(config)
+        return
+    for _, found in places:
+        found['num_classes'] = len(weight)

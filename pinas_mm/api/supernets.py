@@ -27,6 +27,8 @@ from .own_data import Images, loader_config, torch_images
 from .quiet import quiet_scope, run_name
 
 BATCH_SIZE = 64
+# Of files that mmengine reads configs of.
+CONFIG_SUFFIXES = ('.py', '.yaml', '.yml', '.json')
 # Of ImageNet, which published weights are of.
 IMAGENET = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375], to_rgb=True)
 
@@ -79,8 +81,8 @@ class Supernet:
         return quiet_scope(self.scope)
 
     def weights(self) -> dict[str, Tensor] | None:
-        """The tensors for a search; None where no checkpoint was given."""
-        return None if self.checkpoint is None else self.model.state_dict()
+        """The tensors for a search; None where some of them are random."""
+        return self.model.state_dict() if self.is_trained else None
 
     def require_trained(self, needed: str) -> None:
         """Raises:
@@ -95,7 +97,8 @@ class Supernet:
             raise InputError(
                 f'{needed} needs trained weights, but {self.checkpoint} has no '
                 f'{", ".join(self.untrained)}: expected a checkpoint with its classifier; '
-                f"tools/adapt.py trains one for other classes, and score='naswot' needs none"
+                f'tools/adapt.py trains one for other classes, and a search by '
+                f"score='naswot' needs none"
             )
 
     def run_config(self, folder: str | os.PathLike) -> Config:
@@ -182,16 +185,21 @@ def supernet(
             such as mmpretrain's or torchvision's ResNet-50, with its linear head. None for scores
             that train nothing.
         train: Images that BN is recalibrated with, for every arch anew: the training set, or a part
-            of it; their labels are not used. A torch Dataset of ``(image, label)``, a DataLoader
-            of one, or the config of an mm dataset. Defaults to the config's.
+            of it; their labels are not used. A torch Dataset of ``(image, label)``; a DataLoader
+            of one, all of which is read (no sampler and no ``collate_fn`` of your own); or the
+            config of an mm dataset. Defaults to the config's.
         val: Held-out images that archs are scored on. Not those that the supernet has learned, nor
             the test set. Given like ``train``; defaults to the config's ``val_dataloader``.
-        batch_size: Images of a batch, for torch Datasets. 64 as in the configs; at least 16.
+        batch_size: Images of a batch, for a torch Dataset, and for an mm dataset where the config
+            has no dataloader; a DataLoader has its own. 64 as in the configs. BN is recalibrated
+            with at least 16.
         overrides: Values of the config by dotted key, such as
             ``{'model.backbone.widen_factor': 0.5}``.
 
     PIL images and uint8 tensors ``(C, H, W)`` are RGB and normalised by the config's data
-    preprocessor (for a space's name with ImageNet's mean and deviation). Float tensors are given to
+    preprocessor (for a space's name with ImageNet's mean and deviation). Where that does not make
+    RGB of BGR (``to_rgb=False``), they are given as they are: a network that has learned from mm's
+    image files, which are BGR, then needs BGR tensors. Float tensors are given to
     the network as they are: normalise them in your dataset, as in the network's training.
 
     Returns:
@@ -213,9 +221,9 @@ def supernet(
     if path is not None and '://' not in path and not Path(path).is_file():
         raise InputError(f'checkpoint={path}: no such file')
     with quiet_scope(None):
-        if isinstance(source, str) and not source.endswith('.py'):
+        if isinstance(source, str) and not is_config_name(source):
             return _of_space(source, path, train, val, batch_size, dict(overrides or {}))
-        config, name = _read(source, dict(overrides or {}))
+        config, name = read_source(source, dict(overrides or {}))
         if not config.get('model'):
             raise InputError(
                 f'source={name}: the config has no model: expected one of a supernet with its '
@@ -230,21 +238,38 @@ def supernet(
             return _finished(Supernet(config, model, name, path))
 
 
-def _read(source: str | os.PathLike | Config, overrides: Mapping[str, Any]) -> tuple[Config, str]:
+def is_config_name(source: str) -> bool:
+    """Whether text is of a config, a file or one that ships, and not the name of a space."""
+    return '::' in source or '/' in source or Path(source).suffix in CONFIG_SUFFIXES
+
+
+def read_source(
+    source: str | os.PathLike | Config, overrides: Mapping[str, Any], key: str = 'source'
+) -> tuple[Config, str]:
+    """A config that a user gives, and what folders call it.
+
+    Args:
+        source: A config file, one that ships in a package, or a ``Config``, which is copied.
+        overrides: Values by dotted key.
+        key: The argument it was given for, for messages.
+
+    Raises:
+        InputError: It is none, or cannot be read.
+    """
     if isinstance(source, Config):
         config = copy.deepcopy(source)
         config.merge_from_dict(dict(overrides))
         return config, Path(config.filename).stem if config.filename else 'supernet'
     if not isinstance(source, str | os.PathLike):
         raise InputError(
-            f'source={type(source).__name__}: expected the path of a config file, a Config, or the '
-            f'name of a space'
+            f'{key}={type(source).__name__}: expected the path of a config file, a Config, or '
+            f'{"the name of a space" if key == "source" else "a Supernet"}'
         )
     name = os.fspath(source)
     try:
         file = config_path(name) if '::' in name else name
     except (FileNotFoundError, ModuleNotFoundError) as error:
-        raise InputError(f'source: {error}') from error
+        raise InputError(f'{key}: {error}') from error
     return read_config_file(file, overrides), Path(name).stem
 
 

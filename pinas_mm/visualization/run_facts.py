@@ -149,15 +149,19 @@ def costliest_arch(costs: CostTable) -> Arch | None:
         return None
 
 
-def data_text(settings: Mapping[str, Any] | None, prints: Mapping[str, Any] | None = None) -> str:
+def data_text(
+    settings: Mapping[str, Any] | str | None, prints: Mapping[str, Any] | None = None
+) -> str:
     """A dataset in one line: its type, where its files are, and how many samples it has.
 
     Args:
-        settings: The config of the dataset.
+        settings: The config of the dataset; text of one that the user made, as a history has it.
         prints: Its :func:`~pinas_mm.datasets.fingerprint.fingerprint`, or None.
     """
     if not settings:
         return 'none'
+    if not isinstance(settings, Mapping):
+        return str(settings)
     parts: list[str] = [str(settings.get('type', '?')).rpartition('.')[2]]
     inner: Any = settings
     while isinstance(inner.get('dataset'), Mapping):

@@ -1,12 +1,17 @@
 """tests/tools/test_rank.py has the tool, which is the same function."""
 
 import json
+import os
+from glob import glob
 
 import numpy as np
 import pytest
+import torch
 from scipy.stats import kendalltau
 
 import pinas_mm as nas
+from pinas_mm.api.arch_rank import _table
+from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.errors import InputError
 from pinas_mm.spaces import get_space
 
@@ -19,6 +24,23 @@ def truth(count=24):
     return {
         SPACE.encode(arch): [80 + sum(arch) + rng.normal() for _ in range(2)]
         for arch in sorted(networks)[:count]
+    }
+
+
+def test_accuracies_may_be_numbers_lists_or_arrays(supernet):
+    given = {
+        '00000000': 70,
+        '00000001': [70, 71.5],
+        (2,) * 8: np.array([70.5, 71.5]),
+        tuple(np.full(8, 1)): np.float32(71.5),
+        '00000002': torch.tensor(72.0),
+    }
+    assert _table(given, supernet).trainings == {
+        (0,) * 8: (70.0,),
+        (0,) * 7 + (1,): (70.0, 71.5),
+        (2,) * 8: (70.5, 71.5),
+        (1,) * 8: (71.5,),
+        (0,) * 7 + (2,): (72.0,),
     }
 
 
@@ -61,6 +83,31 @@ def test_without_weights_the_baselines_are_ranked_and_what_is_left_out_is_noted(
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.slow
+def test_with_a_new_head_the_baselines_are_ranked(checkpoint, images):
+    state = load_checkpoint(checkpoint)['state_dict']
+    torch.save({key: value for key, value in state.items() if 'head' not in key}, 'backbone.pth')
+    own = nas.supernet(
+        'nasbench_macro',
+        'backbone.pth',
+        train=images[0],
+        val=images[1],
+        overrides={'model.head.num_classes': 10, 'model.backbone.widen_factor': 0.25},
+    )
+    torch.manual_seed(5)
+    expected, before = torch.get_rng_state(), open_files()
+    result = nas.rank(own, truth(12), sampling='uniform')
+    assert 'macs' in result.tau and 'accuracy/top1' not in result.tau
+    assert torch.equal(torch.get_rng_state(), expected)
+    assert open_files() == before
+
+
+def open_files():
+    """Of this process, those that were removed."""
+    found = [os.readlink(path) for path in glob('/proc/self/fd/*') if os.path.islink(path)]
+    return [path for path in found if path.endswith('.log (deleted)')]
+
+
 @pytest.mark.parametrize(
     'change, message',
     [
@@ -70,6 +117,13 @@ def test_without_weights_the_baselines_are_ranked_and_what_is_left_out_is_noted(
         (dict(scores=['acc']), r"scores=\['acc'\] needs trained weights"),
         (dict(truth={'0123': 70.0}), r'truth: \[0, 1, 2, 3\] has 4 entries'),
         (dict(truth={'00000000': 170.0}), 'truth: accuracy 170 of arch 00000000'),
+        (dict(truth={'00000000': 'good'}), "truth: accuracy 'good' of arch 00000000: expected a n"),
+        (dict(truth={'00000000': np.zeros((1, 2))}), 'truth: accuracy .* of arch 00000000: expec'),
+        (dict(truth={'00000000': []}), 'truth: no accuracy of arch 00000000, expected'),
+        (
+            dict(truth={'00000000': 70.0, (0,) * 8: 71.0}),
+            r'truth: 00000000 is there twice, the second time as \(0, 0, 0, 0, 0, 0, 0, 0\)',
+        ),
         (dict(truth='none.json'), 'none.json'),
     ],
 )

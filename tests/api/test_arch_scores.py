@@ -6,6 +6,7 @@ import pinas_mm as nas
 from pinas_mm.api.arch_scores import given_arch
 from pinas_mm.errors import InputError
 from pinas_mm.spaces import get_space
+from pinas_mm.spaces.subnet_file import SubnetFile
 
 SPACE = get_space('nasbench_macro')
 NAMES = 'mb3_k3, identity, mb6_k5, identity, identity, mb3_k3, mb3_k3, mb6_k5'
@@ -59,6 +60,15 @@ def test_the_supernet_is_left_as_it_was(supernet):
 )
 def test_an_arch_may_be_given_by_indices_or_names(given):
     assert given_arch(given, SPACE, 'arch') == (1, 0, 2, 0, 0, 1, 1, 2)
+
+
+def test_a_subnet_file_may_have_any_name(tmp_path):
+    for name in ('a,b/subnet.yaml', 'a, b.yaml'):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        SubnetFile('nasbench_macro', (1, 0, 2, 0, 0, 1, 1, 2)).write(path)
+        for given in (path, str(path)):
+            assert given_arch(given, SPACE, 'arch') == (1, 0, 2, 0, 0, 1, 1, 2)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,12 @@
+import random
+
+import numpy as np
 import pytest
+import torch
 from mmengine.logging import MMLogger, print_log
 from mmengine.registry import DefaultScope
 
-from pinas_mm.api.quiet import only_warnings, progress_bar, quiet_scope, run_name
+from pinas_mm.api.quiet import only_warnings, progress_bar, quiet_run, quiet_scope, run_name
 
 
 def test_a_quiet_logger_shows_warnings_alone_and_its_file_has_everything(tmp_path, capfd):
@@ -20,6 +24,36 @@ def test_what_is_logged_before_a_run_is_quiet_too(capfd):
         print_log('of no interest', 'current')
         assert DefaultScope.get_current_instance().scope_name == 'mmpretrain'
     assert capfd.readouterr().out == ''
+
+
+def seed():
+    random.seed(3)
+    np.random.seed(4)
+    torch.manual_seed(5)
+
+
+def drawn():
+    return random.random(), np.random.rand(), torch.rand(1).item()
+
+
+@pytest.mark.parametrize('error', [None, KeyboardInterrupt])
+def test_a_run_leaves_the_generators_and_the_scope_as_they_were(error):
+    seed()
+    expected = drawn()
+    seed()
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        try:
+            with quiet_run('mmpretrain'):
+                DefaultScope.get_instance(run_name('of a runner'), scope_name='mmpretrain')
+                random.seed(0)
+                np.random.seed(0)
+                torch.manual_seed(0)
+                if error:
+                    raise error
+        except KeyboardInterrupt:
+            pass
+        assert DefaultScope.get_current_instance().scope_name == 'mmdet'
+    assert drawn() == expected
 
 
 def test_no_two_runs_have_one_name():

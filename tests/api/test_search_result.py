@@ -5,11 +5,14 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 
 import pinas_mm as nas
+from pinas_mm.checkpoint import load_checkpoint
 from pinas_mm.costs import Constraints, measure_costs
 from pinas_mm.engine.search_config import search_config
+from pinas_mm.engine.search_loop import SearchLoop
 from pinas_mm.errors import InputError
 from pinas_mm.scoring.evaluator import ArchEvaluator
 from pinas_mm.spaces import get_space
@@ -118,6 +121,32 @@ def test_stopped_before_the_first_score_there_is_no_best(supernet, monkeypatch):
 
 
 @pytest.mark.slow
+def test_stopped_before_it_began_it_has_nothing_of_another_search(supernet, monkeypatch):
+    few = dict(searcher='random', work_dir='one')
+    nas.search(supernet, archs=2, **few)
+    resumed = nas.search(supernet, archs=2, **few, resume=True)
+    assert resumed.complete and len(resumed) == 2
+
+    def check_metrics(loop):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SearchLoop, 'check_metrics', check_metrics)
+    with pytest.warns(UserWarning, match='stopped before an arch was evaluated'):
+        other = nas.search(supernet, archs=4, **few, seed=7)
+    assert len(other) == 0 and not other.complete and other.table().empty
+
+
+@pytest.mark.slow
+def test_the_folder_is_that_of_the_config(config, checkpoint, tmp_path):
+    loop = dict(type='pinas_mm.SearchLoop', searcher=dict(type='random'), num_archs=2)
+    loop |= dict(input_size=32, out_dir=str(tmp_path / 'found'))
+    own = nas.supernet(Config(config.to_dict() | dict(search_loop=loop)), checkpoint)
+    result = nas.search(own, work_dir='log')
+    assert result.work_dir == tmp_path / 'found' and (result.work_dir / 'subnet.yaml').exists()
+    assert '<html' in result.report().read_text()
+
+
+@pytest.mark.slow
 def test_the_best_is_scored_again_and_any_arch_is_a_subnet(supernet):
     settings = SEARCH['settings'] | dict(score_samples=20)
     result = nas.search(supernet, **SEARCH | dict(settings=settings))
@@ -169,6 +198,18 @@ def test_what_the_config_says_counts_where_nothing_is_given(config, checkpoint):
     assert SubnetFile.read(result.work_dir / 'subnet.yaml').seed == 4
     limits = Constraints(measure_costs(own.model, 48), macs=(1e6, 9e6))
     assert limits.mask([tuple(map(int, code)) for code in result.table().code]).all()
+
+
+def test_the_programs_generators_and_scope_stay_as_they_are(supernet):
+    torch.manual_seed(5)
+    expected = torch.get_rng_state()
+    np.random.seed(6)
+    number = np.random.get_state()[1].copy()
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        nas.search(supernet, archs=2, searcher='random')
+        assert DefaultScope.get_current_instance().scope_name == 'mmdet'
+    assert torch.equal(torch.get_rng_state(), expected)
+    assert np.array_equal(np.random.get_state()[1], number)
 
 
 def test_the_bar_is_on_standard_error_and_only_where_it_is_asked_for(supernet, capfd):
@@ -223,8 +264,33 @@ def test_a_search_is_not_replaced_by_another(supernet):
 def test_a_score_that_trains_nothing_needs_no_weights(config):
     result = nas.search(nas.supernet(config), archs=3, score='naswot', searcher='random')
     assert result.complete and result.table().naswot.notna().all()
-    with pytest.raises(InputError, match='has no trained weights'):
+    with pytest.raises(InputError, match='the network of arch .* needs trained weights'):
         result.best.model()
+
+
+@pytest.mark.slow
+def test_a_new_head_is_not_handed_over_as_trained(checkpoint, images, tmp_path):
+    """A backbone's checkpoint, whose classifier is random."""
+    state = load_checkpoint(checkpoint)['state_dict']
+    torch.save({key: value for key, value in state.items() if 'head' not in key}, 'backbone.pth')
+    own = nas.supernet(
+        'nasbench_macro',
+        'backbone.pth',
+        train=images[0],
+        val=images[1],
+        overrides={'model.head.num_classes': 10, 'model.backbone.widen_factor': 0.25},
+    )
+    result = nas.search(own, archs=2, score='naswot', searcher='random', work_dir='naswot')
+    assert (tmp_path / 'naswot/subnet.yaml').exists()
+    assert not (tmp_path / 'naswot/subnet.pth').exists()
+    for call in (
+        result.best.model,
+        lambda: result.best.save('found/subnet.pth'),
+        lambda: result.best.export('best.pt2'),
+    ):
+        with pytest.raises(InputError, match='but backbone.pth has no head.fc.weight, head.fc.bi'):
+            call()
+    assert not (tmp_path / 'found').exists()
 
 
 def test_the_report_is_of_the_work_dir(supernet, monkeypatch, tmp_path):
@@ -232,3 +298,13 @@ def test_the_report_is_of_the_work_dir(supernet, monkeypatch, tmp_path):
     result = nas.search(supernet, archs=2, searcher='random')
     assert result.report('report.html') == Path('report.html')
     assert '<html' in (tmp_path / 'report.html').read_text()
+
+
+@pytest.mark.slow
+def test_the_report_names_the_users_own_datasets(config, checkpoint, images, tmp_path):
+    """What the example of pinas_mm.api does."""
+    train, val = images
+    own = nas.supernet(config, checkpoint, train=train, val=val)
+    page = nas.search(own, archs=2, searcher='random').report().read_text()
+    shown = 'TorchImages(dataset=&#x27;Subset&#x27;, samples=64)'
+    assert f'{shown}; 1 batches' in page and page.count(shown) > 1

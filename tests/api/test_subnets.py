@@ -1,6 +1,10 @@
+import copy
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 import pinas_mm as nas
 from pinas_mm.checkpoint import load_checkpoint
@@ -51,6 +55,25 @@ def test_a_saved_subnet_is_loaded_with_its_config_or_as_its_backbone(result, sup
     assert not backbone.training
 
 
+def test_a_network_is_loaded_without_its_data(result, config, tmp_path):
+    """Of its config the model alone; what it leaves to the data is in the weights."""
+    path = result.best.save('found/net.yaml')
+    other = copy.deepcopy(config)
+    for key in ('val_dataloader', 'val_evaluator', 'val_cfg', 'arch_evaluation'):
+        other.pop(key)
+    lost = dict(type='CustomDataset', data_root='lost', pipeline=[])
+    other.train_dataloader = dict(batch_size=2, dataset=lost)
+    other.model.head.num_classes = other.model.data_preprocessor.num_classes = None
+    other.dump('lost.py')
+    net = nas.load_subnet(path, 'lost.py')
+    assert net.head.num_classes == 10
+    with torch.no_grad():
+        assert torch.equal(net(IMAGES), result.best.model()(IMAGES))
+    assert nas.load_subnet(path, other).head.num_classes == 10
+    assert other.model.head.num_classes is None, 'the config itself is left as it was'
+    assert nas.load_subnet(path, Path('lost.py')).head.num_classes == 10
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize('name', ['best.onnx', 'best.pt2'])
 def test_an_exported_program_computes_the_same(result, name):
@@ -70,11 +93,14 @@ def test_an_exported_program_computes_the_same(result, name):
 
 
 def test_what_does_not_fit_is_named(result, tmp_path):
-    best = result.best
+    best, own = result.best, result.work_dir / 'subnet.yaml'
     for call, message in (
         (lambda: best.export('best.txt'), 'path=best.txt: expected a name that ends in .onnx or'),
         (lambda: best.export('best.pt2', part='head'), "part='head': expected 'classifier' or"),
         (lambda: nas.load_subnet('none.yaml'), 'none.yaml: no such file'),
+        (lambda: nas.load_subnet(own, 'none.py'), 'none.py: no such config file'),
+        (lambda: nas.load_subnet(own, 3), 'config=int: expected the path of a config file'),
+        (lambda: nas.load_subnet(own, Config()), 'its model.backbone is None, expected a search'),
         (lambda: result.subnet('012'), r'arch: \[0, 1, 2\] has 3 entries'),
     ):
         with pytest.raises(InputError, match=message):

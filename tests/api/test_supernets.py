@@ -3,7 +3,17 @@ import copy
 import pytest
 import torch
 from mmengine.config import Config
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    Subset,
+    SubsetRandomSampler,
+    TensorDataset,
+    WeightedRandomSampler,
+    default_collate,
+)
 from torchvision.models import resnet18
 
 import pinas_mm as nas
@@ -113,12 +123,48 @@ def test_images_may_come_as_a_loader_or_an_mm_config(config, checkpoint, images)
 
 
 @pytest.mark.parametrize(
+    'settings, message',
+    [
+        (dict(sampler=SubsetRandomSampler(range(8))), 'val: a DataLoader with SubsetRandomSampler'),
+        (dict(sampler=WeightedRandomSampler([1.0] * 64, 64)), 'WeightedRandomSampler'),
+        (dict(sampler=RandomSampler(range(64), num_samples=8)), 'RandomSampler of 8 samples'),
+        (dict(batch_sampler=BatchSampler(range(8), 4, False)), 'a batch_sampler of its own'),
+        (dict(collate_fn=lambda samples: default_collate(samples)), 'a collate_fn of its own'),
+    ],
+)
+def test_a_loader_that_chooses_or_changes_images_is_refused(config, images, settings, message):
+    """Archs are scored on the dataset, every image once."""
+    with pytest.raises(InputError, match=f'{message}.*expected') as error:
+        nas.supernet(config, val=DataLoader(images[1], **settings))
+    if 'collate_fn' not in settings:
+        assert 'torch.utils.data.Subset(dataset, indices)' in str(error.value)
+
+
+def test_a_loader_that_reads_every_image_once_is_taken(config, images):
+    for settings in (dict(shuffle=True), dict(batch_size=None), dict(drop_last=True, batch_size=9)):
+        own = nas.supernet(config, val=DataLoader(Subset(images[1], range(10)), **settings))
+        assert len(own.config.val_dataloader.dataset) == 10
+
+
+def test_a_loader_of_a_stream_is_named_as_one(config):
+    class Stream(IterableDataset):
+        def __iter__(self):
+            return iter([])
+
+    with pytest.raises(InputError, match='val: Stream has no samples or no length'):
+        nas.supernet(config, val=DataLoader(Stream()))
+
+
+@pytest.mark.parametrize(
     'arguments, message',
     [
         (dict(source='elastic_resnet19'), "source='elastic_resnet19': no such space, expected one"),
         (dict(source='elastic_resnet18'), 'is a space and brings no images: give train and val'),
         (dict(source='elastic_resnet18', val=floats(4)), 'no images: give train, such as'),
         (dict(source='none.py'), 'none.py: no such config file'),
+        (dict(source='c.yaml'), 'c.yaml: no such config file'),
+        (dict(source='configs/none'), 'configs/none: no such config file'),
+        (dict(source='pinas_mm::quickstart/none'), 'source: .*ships no such config'),
         (dict(source='pinas_mm::none.py'), 'source: .*pinas_mm ships no such config'),
         (dict(source=3), 'source=int: expected the path of a config file'),
         (dict(source=Config()), 'source=supernet: the config has no model'),

@@ -87,6 +87,7 @@ def test_data_in_a_line():
         'SeededSplit, of CocoDataset, data_root data/coco, ann_file a.json, 5,000 samples'
     )
     assert data_text(dict(type='Digits')) == 'Digits' and data_text(None) == 'none'
+    assert data_text('TorchImages(samples=64)', dict(samples=64)) == 'TorchImages(samples=64)'
 
 
 def test_texts_are_there_once():
