@@ -98,7 +98,7 @@ def quiet_terminal(verbose: bool = False) -> Iterator[None]:
                 warnings.filterwarnings('ignore', message, module=module)
             yield
     finally:
-        _State.quiet = False
+        _State.quiet, _State.log_file = False, ''
         _close_bars()
 
 

@@ -55,6 +55,7 @@ def subnet_classifier(
             that does not fit.
     """
     data = config.to_dict()
+    _searchable(data, config)
     kind, scope = data['model'].get('type'), data.get('default_scope')
     init_default_scope(scope or 'mmpretrain')
     _searchable(data, config)

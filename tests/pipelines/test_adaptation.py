@@ -441,6 +441,8 @@ def test_a_search_on_images_of_another_part_is_refused(config, supernet, tmp_pat
         for part in ('learning', 'held_out')
     }
     config.val_dataloader.dataset = parts['held_out']
+    # Other settings of the same files: equal ones are refused before a file is read.
+    folder = dict(folder, extensions=('.png',))
     config[f'{part}_dataloader'].dataset = folder
     with pytest.raises(
         InputError,
@@ -504,7 +506,7 @@ def test_images_without_labels_may_be_tested_on_but_not_learned_from(config, sup
     config.search_loop |= dict(score='information/mutual_information', score_samples=None)
     config.test_dataloader.dataset = folder
     adapt(config, supernet, 'search')
-    config.train_dataloader.dataset = folder
+    config.train_dataloader.dataset = dict(folder, extensions=('.png',))
     with pytest.raises(
         InputError, match='32 images of val_dataloader are also in train_dataloader'
     ):

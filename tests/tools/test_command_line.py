@@ -28,7 +28,7 @@ from pinas_mm import console
 from pinas_mm.costs.latency import read_latency
 from pinas_mm.errors import InputError
 from pinas_mm.fileio import PART, write_atomic
-from pinas_mm.pipelines import adaptation, pinas
+from pinas_mm.pipelines import adaptation, arch_ranking, pinas
 from pinas_mm.pipelines.stages import is_done
 from pinas_mm.ranking import truth
 from pinas_mm.ranking.truth import TruthTable
@@ -439,7 +439,7 @@ def test_help_imports_nothing_heavy():
     [
         ('adapt', 'STEPS', adaptation.STEPS),
         ('pinas', 'STAGES', pinas.STAGES),
-        ('rank', 'SAMPLINGS', truth.SAMPLINGS),
+        ('rank', 'SAMPLINGS', (*truth.SAMPLINGS, arch_ranking.EQUAL_COST, 'all')),
     ],
 )
 def test_choices_that_a_tool_spells_are_those_of_the_library(tool, name, value):
