@@ -645,7 +645,8 @@ def test_classes_that_cannot_be_read_are_named(root, monkeypatch):
     with pytest.raises(
         InputError,
         match=r'model.head.num_classes is left to the data, but Digits of train_dataloader does '
-        r'not say its classes: --cfg-options model.head.num_classes=12 '
+        r'not say its classes: expected an attribute `classes` of the dataset, such as .*, or the '
+        r'number in the config: --cfg-options model.head.num_classes=12 '
         r'data_preprocessor.num_classes=12',
     ):
         monkeypatch.setattr('pinas_mm.datasets.Digits.METAINFO', {})
