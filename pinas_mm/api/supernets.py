@@ -184,7 +184,7 @@ def supernet(
         checkpoint: The weights: a file or URL. For a space's name also those of a plain network,
             such as mmpretrain's or torchvision's ResNet-50, with its linear head. None for scores
             that train nothing.
-        train: Images that BN is recalibrated with, for every arch anew: the training set, or a part
+        train: Images that the BN of every arch is recalibrated with: the training set, or a part
             of it; their labels are not used. A torch Dataset of ``(image, label)``; a DataLoader
             of one, all of which is read (no sampler and no ``collate_fn`` of your own); or the
             config of an mm dataset. Defaults to the config's.

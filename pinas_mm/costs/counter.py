@@ -50,7 +50,7 @@ class _ParametersRead(TorchDispatchMode):
         self.forget()
 
     def forget(self) -> None:
-        """Begins anew."""
+        """Starts again from zero."""
         # Which parameter a tensor is, or is a view of.
         self.views: dict[Tensor, nn.Parameter] = {}
         # For each parameter that was read: of its views, by where they lie, how many numbers.

@@ -454,7 +454,7 @@ class SearchLoop(BaseLoop):
             try:
                 before = RunFacts.read(self.out_dir, 'search')
             except InputError as error:  # of another version, or changed by hand
-                self.runner.logger.warning(f'{error}: written anew')
+                self.runner.logger.warning(f'{error}; the file is replaced')
         forecast: dict[str, Any] = self.clock.forecast(self.num_archs)
         if before is not None and before.forecast_seconds:  # of the first start
             scale = self.num_archs / (before.budget or self.num_archs)

@@ -54,7 +54,7 @@ class ProgressHook(Hook):
         data_batch: dict | tuple | list | None = None,
         outputs: dict | None = None,
     ) -> None:
-        if self.training is None:
+        if self.training is None or not self.training.active:
             return
         title = f'epoch {runner.epoch + 1}/{runner.max_epochs}' if self.by_epoch else 'train'
         validated = {f'val {name}': value for name, value in self.metric.items()}
